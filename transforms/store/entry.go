@@ -1,0 +1,29 @@
+package store
+
+// File is one file to be stored.
+type File struct {
+	Name string // path below the root, as Name.Path gives it
+	Data []byte
+}
+
+// Entry holds all files of one frame; a frame without a face has none. There
+// is one Entry for every decoded frame, so that counting entries counts frames.
+type Entry struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Faces     int32
+	Files     []File
+}
+
+// Written says what is now in the file system for one frame. There is one
+// Written for every Entry.
+type Written struct {
+	Topic       string
+	Partition   int32
+	Offset      int64
+	Faces       int32
+	Files       int32
+	Bytes       int64
+	FirstMillis int64 // when the first file got its final name, since 1970; 0 without files
+}
