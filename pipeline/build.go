@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/store"
+
+	// The file system of hdfs:// URLs.
+	_ "facestream/transforms/hdfs"
+)
+
+// Source gives a window's records, a PCollection<kafka.Record>.
+type Source func(beam.Scope) (beam.PCollection, error)
+
+// Config is what the stages need to know.
+type Config struct {
+	Frame frame.Config
+	Face  face.Params
+	Store store.Config
+}
+
+// Build assembles the pipeline of one window: it stores the pictures of the
+// source's records, and a ledger under the window's name that says what became
+// of each record.
+func Build(s beam.Scope, src Source, cfg Config, window string) error {
+	records, err := src(s)
+	if err != nil {
+		return err
+	}
+	frames, rejects := frame.Decode(s, cfg.Frame, records)
+	detections := face.Detect(s, cfg.Face, frames)
+	entries := face.Render(s, detections)
+	written := store.Write(s, cfg.Store, entries)
+	store.WriteLedger(s, cfg.Store, window, written, rejects)
+	return nil
+}

@@ -1,0 +1,98 @@
+// Command pipeline finds faces in video frames from Kafka and stores the
+// pictures in HDFS.
+//
+//	go run ./pipeline --runner=prism --topics=frames --duration=5m
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/runners/javaharness"
+	"facestream/runners/parts"
+	"facestream/scripts/stack/state"
+	"facestream/transforms/kafka"
+)
+
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+func main() {
+	if javaharness.Wanted() {
+		fmt.Fprintln(os.Stderr, javaharness.Main(os.Args[1:]))
+		os.Exit(exitFailed)
+	}
+	beam.Init()
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	o, err := ParseOptions(args, state.Running)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		if !errors.Is(err, errUsage) { // flag has said it
+			fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+		}
+		return exitUsage
+	}
+	closeLog, err := logToFile()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+		return exitFailed
+	}
+	defer closeLog()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second Ctrl-C ends the program at once.
+	context.AfterFunc(ctx, stop)
+
+	summary, err := Run(ctx, o, os.Stdout)
+	if o.Summary != "" {
+		err = errors.Join(err, summary.save(o.Summary))
+	}
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "pipeline: interrupted; the window under way is not committed and will be read again")
+		return exitInterrupted
+	}
+	fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+	if errors.Is(err, kafka.ErrUnknownTopic) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// logToFile sends what Beam and Prism log to build/log/pipeline.log: on the
+// terminal it would bury the program's own lines.
+func logToFile() (closeLog func(), err error) {
+	build, err := parts.Build()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(build, "log")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, "pipeline.log"))
+	if err != nil {
+		return nil, err
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(f, nil)))
+	return func() { _ = f.Close() }, nil
+}

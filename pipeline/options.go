@@ -1,0 +1,305 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/url"
+	"os/user"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"facestream/runners"
+	"facestream/scripts/stack/state"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+)
+
+// Options are the settings of a run, checked.
+type Options struct {
+	Runner        string
+	Kafka         string // host:port, comma-separated
+	Topics        []string
+	User          string // Hadoop user
+	Output        string // hdfs://user@host:port/path, or a folder of this machine
+	Duration      time.Duration
+	Window        time.Duration // the most a window may take
+	WindowBytes   int64         // the most a window may hold
+	Group         string
+	Frame         frame.Config
+	Consumer      map[string]string
+	Face          face.Params
+	ExpansionAddr string // empty: start one
+	Summary       string // a file, or empty
+}
+
+const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
+
+  go run ./pipeline [flags]
+
+It reads from where the group's last run stopped, in windows, until the duration
+is over. With a stack started by "make up", no flag is needed.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  go run ./pipeline
+  go run ./pipeline --kafka=broker1:9092,broker2:9092 --topics=door,hall \
+      --user=video --output=hdfs://namenode:8020/faces --duration=30
+
+Exit status: 0 done, 1 failed, 2 wrong setting, 130 interrupted.
+`
+
+// windowBytes is each runner's default of --window_bytes. Prism holds a window
+// about ten times over in this process.
+var windowBytes = map[string]int64{
+	runners.Prism:  64 << 20,
+	runners.Direct: 256 << 20,
+}
+
+var (
+	topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
+	userName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
+)
+
+// settings are the flags as given.
+type settings struct {
+	runner, kafka, topics, user, output, duration, group, frameSize string
+	cascade, expansionAddr, summary                                 string
+	window                                                          time.Duration
+	windowBytes                                                     int64
+	scaleFactor                                                     float64
+	minNeighbors, minFace                                           int
+	consumer                                                        keyValues
+}
+
+// keyValues is a flag that may be given several times, KEY=VALUE each.
+type keyValues map[string]string
+
+func (kv keyValues) String() string { return "" }
+
+func (kv keyValues) Set(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return fmt.Errorf("%q is not KEY=VALUE", s)
+	}
+	kv[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	return nil
+}
+
+func newFlags(v *settings) *flag.FlagSet {
+	f := flag.NewFlagSet("pipeline", flag.ContinueOnError)
+	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process) or direct (inside this process, without Java).")
+	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
+	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` to read, comma-separated. They must exist.")
+	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
+	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. Default: /user/USER/faces on the HDFS of the local stack.")
+	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
+	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
+	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 on direct.")
+	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
+	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
+	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
+	f.Float64Var(&v.scaleFactor, "scale_factor", 1.1, "`FACTOR` between the sizes at which faces are looked for, more than 1.")
+	f.IntVar(&v.minNeighbors, "min_neighbors", 3, "`COUNT` of neighbouring hits that make a face.")
+	f.IntVar(&v.minFace, "min_face", 0, "Side in `PIXELS` of the smallest face to look for; 0 is the cascade's own.")
+	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
+	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
+	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usage)
+		f.PrintDefaults()
+		fmt.Fprint(f.Output(), examples)
+	}
+	return f
+}
+
+// errUsage is wrapped by the error of a command line that flag has already
+// complained about.
+var errUsage = errors.New("wrong usage")
+
+// ParseOptions reads the command line. local gives the addresses of the local
+// stack for what is not set. Its errors say what is wrong and what would be
+// right; flag.ErrHelp means that help was asked for and given.
+func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, error) {
+	v := settings{consumer: keyValues{}}
+	f := newFlags(&v)
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return Options{}, err
+		}
+		return Options{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if f.NArg() > 0 {
+		return Options{}, fmt.Errorf("%q: only flags are expected, such as --topics=A,B", f.Arg(0))
+	}
+	return v.options(local)
+}
+
+func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
+	o := Options{
+		Runner: v.runner, Kafka: v.kafka, User: v.user, Window: v.window, WindowBytes: v.windowBytes,
+		Group: v.group, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary,
+	}
+	switch v.runner {
+	case runners.Prism, runners.Direct:
+	case "flink", "spark":
+		return o, fmt.Errorf("--runner=%s: not built yet; prism and direct are", v.runner)
+	default:
+		return o, fmt.Errorf("--runner=%s: it must be prism or direct", v.runner)
+	}
+	if o.Kafka == "" {
+		addrs, ok := local()
+		if !ok || addrs.Kafka == "" {
+			return o, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
+		}
+		o.Kafka = addrs.Kafka
+	}
+	for _, addr := range strings.Split(o.Kafka, ",") {
+		if err := checkAddr("--kafka", addr); err != nil {
+			return o, err
+		}
+	}
+	if o.ExpansionAddr != "" {
+		if err := checkAddr("--expansion_addr", o.ExpansionAddr); err != nil {
+			return o, err
+		}
+	}
+	for _, topic := range strings.Split(v.topics, ",") {
+		topic = strings.TrimSpace(topic)
+		if !topicName.MatchString(topic) || topic == "." || topic == ".." {
+			return o, fmt.Errorf("--topics=%s: %q cannot be a topic: names have 1 to 249 of the characters A-Z a-z 0-9 . _ -", v.topics, topic)
+		}
+		if !slices.Contains(o.Topics, topic) {
+			o.Topics = append(o.Topics, topic)
+		}
+	}
+	if o.Group == "" {
+		return o, errors.New("--group is empty: give the consumer group a name, such as facestream")
+	}
+	var err error
+	if o.User == "" {
+		me, err := user.Current()
+		if err != nil {
+			return o, fmt.Errorf("--user is not set and the system does not know who runs this: %w", err)
+		}
+		o.User = me.Username
+	}
+	if !userName.MatchString(o.User) {
+		return o, fmt.Errorf("--user=%s: it must be a Hadoop user, such as alice", o.User)
+	}
+	if o.Output, err = outputURL(v.output, o.User, local); err != nil {
+		return o, err
+	}
+	if o.Duration, err = parseDuration(v.duration); err != nil {
+		return o, err
+	}
+	if o.Window < time.Second {
+		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
+	}
+	if o.WindowBytes == 0 {
+		o.WindowBytes = windowBytes[o.Runner]
+	}
+	if o.WindowBytes < 1<<20 {
+		return o, fmt.Errorf("--window_bytes=%d: it must be at least 1048576", o.WindowBytes)
+	}
+	if o.Frame, err = parseSize(v.frameSize); err != nil {
+		return o, err
+	}
+	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
+		return o, fmt.Errorf("--consumer_config: %w", err)
+	}
+	if o.Face, err = v.face(); err != nil {
+		return o, err
+	}
+	return o, nil
+}
+
+// face loads the cascade and lets OpenCV try it, before anything is submitted.
+func (v *settings) face() (face.Params, error) {
+	file := v.cascade
+	if file == "" {
+		var err error
+		if file, err = face.DefaultCascade(); err != nil {
+			return face.Params{}, err
+		}
+	}
+	params, err := face.NewParams(file)
+	if err != nil {
+		return face.Params{}, fmt.Errorf("--cascade: %w", err)
+	}
+	params.ScaleFactor, params.MinNeighbors, params.MinFace = v.scaleFactor, v.minNeighbors, v.minFace
+	return params, params.Validate()
+}
+
+// outputURL puts the user into an hdfs URL, where the file system looks for it.
+func outputURL(output, user string, local func() (state.Addrs, bool)) (string, error) {
+	if output == "" {
+		addrs, ok := local()
+		if !ok || addrs.HDFS == "" {
+			return "", errors.New("--output is not set and no local HDFS runs: give --output=hdfs://HOST:PORT/PATH or run make up")
+		}
+		output = addrs.HDFS + "/user/" + user + "/faces"
+	}
+	if !strings.Contains(output, "://") {
+		return path.Clean(output), nil
+	}
+	u, err := url.Parse(output)
+	if err != nil || u.Scheme != "hdfs" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("--output=%s: it must be hdfs://HOST:PORT/PATH or a folder of this machine", output)
+	}
+	if u.User != nil && u.User.Username() != user {
+		return "", fmt.Errorf("--output=%s: it names another user than --user=%s", output, user)
+	}
+	if err := checkAddr("--output", u.Host); err != nil {
+		return "", err
+	}
+	if u.Path = path.Clean("/" + u.Path); u.Path == "/" {
+		return "", fmt.Errorf("--output=%s: it must name a folder, such as hdfs://%s/faces", output, u.Host)
+	}
+	u.User = url.User(user)
+	return u.String(), nil
+}
+
+func checkAddr(flag, addr string) error {
+	host, port, err := net.SplitHostPort(strings.TrimSpace(addr))
+	n, perr := strconv.Atoi(port)
+	if err != nil || host == "" || perr != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%s: %q must be HOST:PORT, such as localhost:9092", flag, addr)
+	}
+	return nil
+}
+
+// parseDuration takes Go's form, or a bare number: minutes.
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if minutes, nerr := strconv.ParseFloat(s, 64); nerr == nil {
+		d, err = time.Duration(minutes*float64(time.Minute)), nil
+	}
+	if err != nil || d < time.Second {
+		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, or a number of minutes", s)
+	}
+	return d, nil
+}
+
+func parseSize(s string) (frame.Config, error) {
+	w, h, _ := strings.Cut(s, "x")
+	width, werr := strconv.Atoi(w)
+	height, herr := strconv.Atoi(h)
+	if werr != nil || herr != nil {
+		return frame.Config{}, fmt.Errorf("--frame_size=%s: it must be WIDTHxHEIGHT in pixels, such as 640x480", s)
+	}
+	cfg := frame.Config{Width: width, Height: height}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("--frame_size: %w", err)
+	}
+	return cfg, nil
+}

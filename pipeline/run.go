@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/runners"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+const (
+	// pollInterval is how often an idle run looks for new records.
+	pollInterval = 250 * time.Millisecond
+	// firstRate is the records per second assumed for the first window, before
+	// any was measured: what one core does with the default parameters.
+	firstRate = 10
+)
+
+// Run reads windows until the duration is over. The summary is never nil.
+func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
+	start := time.Now()
+	summary := newSummary(o.Runner, start)
+	err := runWindows(ctx, o, out, start, summary)
+	switch {
+	case err == nil:
+		summary.end(stateDone)
+	case ctx.Err() != nil:
+		summary.end(stateCancelled)
+	default:
+		summary.end(stateFailed)
+	}
+	if summary.Windows > 0 || err == nil {
+		fmt.Fprintf(out, "\n%s after %.0f s\n", summary.State, summary.Seconds)
+		summary.print(out)
+		fmt.Fprintf(out, "pictures: %s\n", o.Output)
+	}
+	return summary, err
+}
+
+func runWindows(ctx context.Context, o Options, out io.Writer, start time.Time, summary *Summary) error {
+	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
+	if err != nil {
+		return err
+	}
+	defer offsets.Close()
+	if err := store.Check(ctx, o.Output); err != nil {
+		return err
+	}
+	// Also after a cancelled run. What it cannot remove is in nobody's way.
+	defer func() { _ = store.CleanTmp(context.WithoutCancel(ctx), o.Output) }()
+	runner, err := runners.Open(ctx, o.Runner)
+	if err != nil {
+		return err
+	}
+	defer runner.Close()
+	if o.Runner == runners.Prism && o.ExpansionAddr == "" {
+		expansion, err := runners.StartExpansion(ctx)
+		if err != nil {
+			return err
+		}
+		defer expansion.Close()
+		o.ExpansionAddr = expansion.Addr
+	}
+	fmt.Fprintf(out, "reading %v at %s as group %s on %s, until %s\n",
+		o.Topics, o.Kafka, o.Group, o.Runner, start.Add(o.Duration).Format(time.TimeOnly))
+
+	rate := float64(firstRate)
+	deadline := start.Add(o.Duration)
+	for time.Until(deadline) > 0 {
+		began := time.Now()
+		limit := min(o.Window, time.Until(deadline))
+		plan, err := waitForRecords(ctx, offsets, o.WindowBytes, limit)
+		if err != nil {
+			return err
+		}
+		summary.Windows++
+		if plan.Records == 0 {
+			fmt.Fprintf(out, "window %d: no records for %.0f s\n", summary.Windows, time.Since(began).Seconds())
+			continue
+		}
+		began = time.Now()
+		limit = min(o.Window, max(time.Until(deadline), time.Second))
+		records := min(plan.Records, max(1, int64(rate*limit.Seconds())))
+		ledger, err := runWindow(ctx, o, runner, records, limit)
+		if err != nil {
+			return fmt.Errorf("window %d: %w", summary.Windows, err)
+		}
+		if err := offsets.Commit(ctx, done(ledger)); err != nil {
+			return fmt.Errorf("window %d: %w", summary.Windows, err)
+		}
+		summary.add(ledger)
+		lag, err := offsets.Lag(ctx)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		sum := ledger.Sum()
+		measured := float64(sum.Read) / took.Seconds()
+		// A short window says little: most of it is start-up.
+		if took > o.Window/4 || measured > rate {
+			rate = max(measured, 1/o.Window.Seconds())
+		}
+		fmt.Fprintf(out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
+			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum))
+	}
+	return nil
+}
+
+// waitForRecords returns the plan of the next window, as soon as there are
+// records. After limit without any, the plan has none.
+func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64, limit time.Duration) (kafka.Plan, error) {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		plan, err := offsets.Plan(ctx, maxBytes)
+		if err != nil || plan.Records > 0 {
+			return plan, err
+		}
+		select {
+		case <-ctx.Done():
+			return kafka.Plan{}, ctx.Err()
+		case <-timeout.C:
+			return plan, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// runWindow runs one window as a Beam job and returns its ledger.
+func runWindow(ctx context.Context, o Options, runner runners.Runner, records int64, limit time.Duration) (store.Ledger, error) {
+	name := windowName(time.Now())
+	window := kafka.Window{
+		Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer,
+		MaxRecords: records, MaxSeconds: max(1, int64(limit.Seconds())),
+	}
+	source := func(s beam.Scope) (beam.PCollection, error) {
+		if o.Runner == runners.Direct {
+			return kafka.ReadNative(s, window), nil
+		}
+		return kafka.Read(s, window, o.ExpansionAddr)
+	}
+	cfg := Config{
+		Frame: o.Frame,
+		Face:  o.Face,
+		Store: store.Config{Root: o.Output},
+	}
+	p, s := beam.NewPipelineWithRoot()
+	if err := Build(s, source, cfg, name); err != nil {
+		return store.Ledger{}, err
+	}
+	if err := runner.Run(ctx, "facestream-"+name, p); err != nil {
+		return store.Ledger{}, err
+	}
+	ledger, err := store.ReadLedger(ctx, cfg.Store, name)
+	if err != nil {
+		return store.Ledger{}, errors.Join(errors.New("the runner says DONE, but the window left no ledger"), err)
+	}
+	return ledger, nil
+}
+
+// windowName is unique and sorts by time.
+func windowName(t time.Time) string {
+	id := make([]byte, 4)
+	_, _ = rand.Read(id) // it never fails
+	return t.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(id)
+}
+
+func done(l store.Ledger) []kafka.Done {
+	var out []kafka.Done
+	for _, p := range l.Partitions {
+		out = append(out, kafka.Done{Topic: p.Topic, Partition: p.Partition, Last: p.LastOffset})
+	}
+	return out
+}
+
+// problems is the end of a window's line when records gave no frame.
+func problems(sum store.Partition) string {
+	var rejected int64
+	for _, n := range sum.Rejected {
+		rejected += n
+	}
+	if sum.Skipped+rejected == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
+}

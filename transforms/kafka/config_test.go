@@ -1,0 +1,40 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCheckConsumerSettings(t *testing.T) {
+	for _, tc := range []struct {
+		key, value string
+		reason     string // empty: allowed
+	}{
+		{"fetch.max.bytes", "10485760", ""},
+		{"isolation.level", "read_committed", ""},
+		{"enable.auto.commit", "false", ""},
+		{"auto.offset.reset", "earliest", ""},
+		{"enable.auto.commit", "true", "before"},
+		{"auto.offset.reset", "latest", "none is skipped"},
+		{"auto.offset.reset", "none", "none is skipped"},
+		{"sasl.login.class", "x.Y", "class"},
+		{"sasl.client.callback.handler.class", "x.Y", "class"},
+		{"interceptor.classes", "x.Y", "class"},
+		{"value.deserializer", "x.Y", "class"},
+		{"sasl.oauthbearer.token.endpoint.url", "http://localhost/", "URL"},
+		{"sasl.oauthbearer.jwks.endpoint.url", "file:/etc/passwd", "URL"},
+		{"bootstrap.servers", "localhost:9092", "--kafka"},
+		{"group.id", "x", "--group"},
+		{"fetch.max.byte", "1", "allow-list"},
+	} {
+		err := CheckConsumerSettings(map[string]string{tc.key: tc.value})
+		switch {
+		case tc.reason == "" && err != nil:
+			t.Errorf("%s=%s: refused: %v", tc.key, tc.value, err)
+		case tc.reason != "" && err == nil:
+			t.Errorf("%s=%s: allowed", tc.key, tc.value)
+		case err != nil && (!strings.Contains(err.Error(), tc.key) || !strings.Contains(err.Error(), tc.reason)):
+			t.Errorf("%s=%s: error %q does not name the setting and %q", tc.key, tc.value, err, tc.reason)
+		}
+	}
+}

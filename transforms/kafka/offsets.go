@@ -1,0 +1,220 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// requestTimeout bounds one question to the brokers, retries included.
+	requestTimeout = 20 * time.Second
+	// idleTimeout is how long a scan waits for the next record that the log is
+	// known to hold.
+	idleTimeout = 30 * time.Second
+)
+
+// ErrUnknownTopic is wrapped by the error of Open when a topic does not exist.
+var ErrUnknownTopic = errors.New("topic does not exist")
+
+// Offsets knows where a consumer group stands in its topics. It is the
+// driver's side of Kafka: it reads and commits offsets, and never joins the
+// group.
+type Offsets struct {
+	brokers []string
+	group   string
+	topics  []string
+	client  *kgo.Client
+	admin   *kadm.Client
+}
+
+// Open connects to the brokers (host:port, comma-separated) and makes sure that
+// every topic exists. It creates nothing.
+func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
+	o := &Offsets{brokers: strings.Split(brokers, ","), group: group, topics: topics}
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(o.brokers...),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RetryTimeout(requestTimeout),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Kafka at %s: %w", brokers, err)
+	}
+	o.client, o.admin = client, kadm.NewClient(client)
+	if err := o.check(ctx); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// Close ends the connections.
+func (o *Offsets) Close() { o.client.Close() }
+
+func (o *Offsets) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	details, err := o.admin.ListTopics(ctx, o.topics...)
+	if err != nil {
+		return fmt.Errorf("asking Kafka at %s for its topics: %w", strings.Join(o.brokers, ","), err)
+	}
+	for _, topic := range o.topics {
+		switch err := details[topic].Err; {
+		case errors.Is(err, kerr.UnknownTopicOrPartition), !details.Has(topic):
+			return fmt.Errorf("topic %q at %s: %w", topic, strings.Join(o.brokers, ","), ErrUnknownTopic)
+		case err != nil:
+			return fmt.Errorf("topic %q at %s: %w", topic, strings.Join(o.brokers, ","), err)
+		}
+	}
+	return nil
+}
+
+// position is what a group has still to read of one partition: [start, end).
+type position struct{ start, end int64 }
+
+type partition struct {
+	topic string
+	id    int32
+}
+
+// positions starts at the committed offset, or at the first record of a
+// partition that has none, as the consumer in the pipeline does.
+func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	starts, err := o.admin.ListStartOffsets(ctx, o.topics...)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking Kafka for the first offsets: %w", err)
+	}
+	ends, err := o.admin.ListEndOffsets(ctx, o.topics...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking Kafka for the last offsets: %w", err)
+	}
+	committed, err := o.admin.FetchOffsets(ctx, o.group)
+	if err == nil {
+		err = committed.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("asking Kafka for the offsets of group %q: %w", o.group, err)
+	}
+	out := map[partition]position{}
+	ends.Each(func(e kadm.ListedOffset) {
+		start := int64(0)
+		if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
+			start = s.Offset
+		}
+		if c, ok := committed.Lookup(e.Topic, e.Partition); ok && c.At > start {
+			start = c.At
+		}
+		out[partition{e.Topic, e.Partition}] = position{start, max(start, e.Offset)}
+	})
+	return out, nil
+}
+
+// Lag returns how many records the group has still to read, by offsets.
+func (o *Offsets) Lag(ctx context.Context) (int64, error) {
+	positions, err := o.positions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var lag int64
+	for _, p := range positions {
+		lag += p.end - p.start
+	}
+	return lag, nil
+}
+
+// Done says that everything of a partition up to and including Last is done.
+type Done struct {
+	Topic     string
+	Partition int32
+	Last      int64
+}
+
+// Commit stores for the group what is done.
+func (o *Offsets) Commit(ctx context.Context, done []Done) error {
+	if len(done) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	offsets := kadm.Offsets{}
+	for _, d := range done {
+		offsets.AddOffset(d.Topic, d.Partition, d.Last+1, -1)
+	}
+	if err := o.admin.CommitAllOffsets(ctx, o.group, offsets); err != nil {
+		return fmt.Errorf("committing the offsets of group %q: %w", o.group, err)
+	}
+	return nil
+}
+
+// scan gives every record of the positions to visit, each partition in order of
+// offset, until visit returns false. Control records are among them.
+func (o *Offsets) scan(ctx context.Context, positions map[partition]position, visit func(*kgo.Record) bool) error {
+	left := map[partition]int64{} // first offset beyond the range
+	assignment := map[string]map[int32]kgo.Offset{}
+	for p, at := range positions {
+		if at.start >= at.end {
+			continue
+		}
+		left[p] = at.end
+		if assignment[p.topic] == nil {
+			assignment[p.topic] = map[int32]kgo.Offset{}
+		}
+		assignment[p.topic][p.id] = kgo.NewOffset().At(at.start)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(o.brokers...),
+		kgo.DialTimeout(dialTimeout),
+		kgo.ConsumePartitions(assignment),
+		kgo.FetchMaxBytes(2*fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchBytes),
+		kgo.KeepControlRecords(), // so that a range ending in one is seen to end
+	)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for len(left) > 0 {
+		wait, cancel := context.WithTimeout(ctx, idleTimeout)
+		fetches := client.PollFetches(wait)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("no record for %s, although the log is said to hold more", idleTimeout)
+		}
+		for _, e := range fetches.Errors() {
+			return fmt.Errorf("partition %d of %s: %w", e.Partition, e.Topic, e.Err)
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			r := it.Next()
+			p := partition{r.Topic, r.Partition}
+			end, open := left[p]
+			if open && r.Offset < end && !visit(r) {
+				return nil
+			}
+			if r.Offset+1 >= end {
+				delete(left, p)
+			}
+		}
+	}
+	return nil
+}

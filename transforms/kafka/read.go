@@ -1,0 +1,147 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[readFn]())
+}
+
+const (
+	// readURN gives rows with metadata; kafkaio.Read of the Go SDK uses the
+	// transform without, and a null key or value makes that one panic.
+	readURN = "beam:transform:org.apache.beam:kafka_read_with_metadata:v1"
+
+	byteArrayDeserializer = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
+
+	// fetchBytes is what one fetch of one partition may bring. Kafka's default
+	// of 1 MiB is about one raw frame, a round trip for each.
+	fetchBytes = 8 << 20
+)
+
+// Window says which records one bounded read takes: from the offsets that the
+// group has committed (the first record of a partition without one), at most
+// MaxRecords, and none after MaxSeconds.
+type Window struct {
+	Brokers    string // Required. host:port, comma-separated.
+	Topics     []string
+	Group      string            // Required. The consumer group whose offsets mark the start.
+	MaxRecords int64             // Required.
+	MaxSeconds int64             // Required.
+	Consumer   map[string]string // Optional. More consumer settings; see CheckConsumerSettings.
+}
+
+// readPayload is the configuration row of Java's
+// KafkaIO.Read.External.Configuration.
+type readPayload struct {
+	ConsumerConfig         map[string]string
+	Topics                 []string
+	KeyDeserializer        string
+	ValueDeserializer      string
+	StartReadTime          *int64
+	MaxNumRecords          *int64
+	MaxReadTime            *int64
+	CommitOffsetInFinalize bool
+	TimestampPolicy        string
+}
+
+// Read gives the window's records as a PCollection<Record>. It is a bounded
+// read by KafkaIO, expanded by the expansion service at expansionAddr
+// (host:port); an error means that the service did not expand it. It commits no
+// offsets.
+func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error) {
+	s = s.Scope("kafka.Read")
+	consumer := map[string]string{
+		"bootstrap.servers":         w.Brokers,
+		"group.id":                  w.Group,
+		"max.partition.fetch.bytes": fmt.Sprint(fetchBytes),
+	}
+	maps.Copy(consumer, w.Consumer)
+	for key, fixed := range fixedSettings {
+		consumer[key] = fixed.value
+	}
+	payload := beam.CrossLanguagePayload(readPayload{
+		ConsumerConfig:    consumer,
+		Topics:            w.Topics,
+		KeyDeserializer:   byteArrayDeserializer,
+		ValueDeserializer: byteArrayDeserializer,
+		MaxNumRecords:     &w.MaxRecords,
+		MaxReadTime:       &w.MaxSeconds,
+		TimestampPolicy:   "ProcessingTime",
+	})
+	out := beam.UnnamedOutput(typex.New(reflect.TypeFor[Record]()))
+	outputs, err := beam.TryCrossLanguage(s, readURN, payload, expansionAddr, nil, out)
+	if err != nil {
+		return beam.PCollection{}, fmt.Errorf("asking the expansion service at %s for KafkaIO: %w", expansionAddr, err)
+	}
+	return outputs[beam.UnnamedOutputTag()], nil
+}
+
+// ReadNative gives the same records as Read through a Go client, on one
+// goroutine and without Java: for the direct runner, which knows no
+// cross-language transforms.
+func ReadNative(s beam.Scope, w Window) beam.PCollection {
+	s = s.Scope("kafka.ReadNative")
+	return beam.ParDo(s, &readFn{Window: w}, beam.Impulse(s))
+}
+
+type readFn struct {
+	Window Window
+}
+
+func (fn *readFn) ProcessElement(ctx context.Context, _ []byte, emit func(Record)) error {
+	offsets, err := Open(ctx, fn.Window.Brokers, fn.Window.Group, fn.Window.Topics)
+	if err != nil {
+		return err
+	}
+	defer offsets.Close()
+	positions, err := offsets.positions(ctx)
+	if err != nil {
+		return err
+	}
+	left := fn.Window.MaxRecords
+	err = offsets.scan(ctx, positions, func(r *kgo.Record) bool {
+		if !r.Attrs.IsControl() {
+			emit(recordOf(r))
+			left--
+		}
+		return left > 0
+	})
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", strings.Join(fn.Window.Topics, ", "), err)
+	}
+	return nil
+}
+
+func recordOf(r *kgo.Record) Record {
+	headers := make([]Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = Header{Key: h.Key, Value: nullable(h.Value)}
+	}
+	kind := r.Attrs.TimestampType()
+	name := map[int8]string{0: "CreateTime", 1: "LogAppendTime"}[kind]
+	if name == "" {
+		name = "NoTimestampType"
+	}
+	return Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(),
+		Key: nullable(r.Key), Value: nullable(r.Value), Headers: &headers,
+		TimestampTypeId: int32(kind), TimestampTypeName: name,
+	}
+}
+
+func nullable(b []byte) *[]byte {
+	if b == nil {
+		return nil
+	}
+	return &b
+}

@@ -1,0 +1,170 @@
+package kafka_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/runners"
+	"facestream/transforms/kafka"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[dumpFn]())
+}
+
+// dumpFn writes each record to a file of its own: a pipeline's elements, seen
+// from outside.
+type dumpFn struct {
+	Dir string
+}
+
+func (fn *dumpFn) ProcessElement(r kafka.Record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(fn.Dir, fmt.Sprintf("%s+%d+%d", r.Topic, r.Partition, r.Offset)), data, 0o644)
+}
+
+// readWith runs one window on a runner and returns its records by
+// topic+partition+offset.
+func readWith(t *testing.T, runner string, w kafka.Window) map[string]kafka.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	r, err := runners.Open(ctx, runner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	dir := t.TempDir()
+	p, s := beam.NewPipelineWithRoot()
+	var records beam.PCollection
+	if runner == runners.Direct {
+		records = kafka.ReadNative(s, w)
+	} else {
+		expansion, err := runners.StartExpansion(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer expansion.Close()
+		if records, err = kafka.Read(s, w, expansion.Addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beam.ParDo0(s, &dumpFn{Dir: dir}, records)
+	if err := r.Run(ctx, "read", p); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]kafka.Record{}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var record kafka.Record
+		if err := json.Unmarshal(data, &record); err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(f)] = record
+	}
+	return out
+}
+
+// client connects to the test broker and creates a topic.
+func client(t *testing.T, broker, topic string, partitions int32) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	created, err := kadm.NewClient(c).CreateTopic(t.Context(), partitions, 1, nil, topic)
+	if err == nil {
+		err = created.Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func produce(t *testing.T, c *kgo.Client, records ...*kgo.Record) {
+	t.Helper()
+	if err := c.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func bytes(s string) *[]byte {
+	b := []byte(s)
+	return &b
+}
+
+// Both ways to read give every field of a record as it was sent, nulls and all.
+func TestReadGivesRecordsAsSent(t *testing.T) {
+	broker := testBroker(t)
+	const millis = 1_700_000_000_123
+	at := time.UnixMilli(millis)
+	topic := "as-sent"
+	c := client(t, broker, topic, 2)
+	produce(t, c,
+		&kgo.Record{Topic: topic, Partition: 0, Timestamp: at, Key: []byte("door"), Value: []byte("no headers")},
+		&kgo.Record{Topic: topic, Partition: 0, Timestamp: at, Key: nil, Value: []byte("null key")},
+		&kgo.Record{Topic: topic, Partition: 0, Timestamp: at, Key: []byte("door"), Value: nil},
+		&kgo.Record{Topic: topic, Partition: 1, Timestamp: at, Value: []byte("one header"),
+			Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("image/jpeg")}}},
+		&kgo.Record{Topic: topic, Partition: 1, Timestamp: at, Value: []byte("two headers, one null"),
+			Headers: []kgo.RecordHeader{{Key: "a", Value: nil}, {Key: "b", Value: []byte{0, 255}}}},
+		&kgo.Record{Topic: topic, Partition: 1, Timestamp: at, Key: []byte{}, Value: []byte{}},
+	)
+	record := func(partition int32, offset int64, key, value *[]byte, headers ...kafka.Header) kafka.Record {
+		if headers == nil {
+			headers = []kafka.Header{}
+		}
+		return kafka.Record{Topic: topic, Partition: partition, Offset: offset, Timestamp: millis, Key: key, Value: value,
+			Headers: &headers, TimestampTypeId: 0, TimestampTypeName: "CreateTime"}
+	}
+	want := map[string]kafka.Record{
+		"as-sent+0+0": record(0, 0, bytes("door"), bytes("no headers")),
+		"as-sent+0+1": record(0, 1, nil, bytes("null key")),
+		"as-sent+0+2": record(0, 2, bytes("door"), nil),
+		"as-sent+1+0": record(1, 0, nil, bytes("one header"), kafka.Header{Key: "content-type", Value: bytes("image/jpeg")}),
+		"as-sent+1+1": record(1, 1, nil, bytes("two headers, one null"), kafka.Header{Key: "a"}, kafka.Header{Key: "b", Value: bytes("\x00\xff")}),
+		"as-sent+1+2": record(1, 2, bytes(""), bytes("")),
+	}
+	for _, runner := range []string{runners.Prism, runners.Direct} {
+		t.Run(runner, func(t *testing.T) {
+			got := readWith(t, runner, kafka.Window{
+				Brokers: broker, Topics: []string{topic}, Group: "as-sent-" + runner, MaxRecords: 6, MaxSeconds: 30,
+			})
+			for name, w := range want {
+				if g, ok := got[name]; !ok || !reflect.DeepEqual(g, w) {
+					t.Errorf("%s: got %s, want %s", name, text(g), text(w))
+				}
+			}
+			if len(got) != len(want) {
+				t.Errorf("got %d records, want %d", len(got), len(want))
+			}
+		})
+	}
+}
+
+func text(r kafka.Record) string {
+	data, _ := json.Marshal(r)
+	return string(data)
+}

@@ -1,0 +1,27 @@
+// Package kafka reads video records from Kafka: inside the pipeline through
+// Beam's cross-language KafkaIO, and beside it, in the driver, the offsets that
+// say where a window starts and how many records it may hold.
+package kafka
+
+// Record is one Kafka record with its metadata, as the cross-language transform
+// gives it. Beam makes the Go type of a row from its schema, as an unnamed
+// struct with these very fields and tags, so this is an alias of that type. The
+// schema is that of Java's ByteArrayKafkaRecord. A pointer is a field that may
+// be null.
+type Record = struct {
+	Topic             string    `beam:"topic"`
+	Partition         int32     `beam:"partition"`
+	Offset            int64     `beam:"offset"`
+	Timestamp         int64     `beam:"timestamp"` // milliseconds since 1970, UTC
+	Key               *[]byte   `beam:"key"`
+	Value             *[]byte   `beam:"value"`
+	Headers           *[]Header `beam:"headers"`
+	TimestampTypeId   int32     `beam:"timestampTypeId"`
+	TimestampTypeName string    `beam:"timestampTypeName"`
+}
+
+// Header is one header of a record. A key may stand several times.
+type Header = struct {
+	Key   string  `beam:"key"`
+	Value *[]byte `beam:"value"`
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/transforms/frame"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[Ledger]())
+	beam.RegisterType(reflect.TypeFor[ledgerFn]())
+	beam.RegisterFunction(emptyLedger)
+	beam.RegisterFunction(ledgerOfWritten)
+	beam.RegisterFunction(ledgerOfReject)
+	beam.RegisterFunction(mergeLedgers)
+}
+
+// ledgerFolder holds a window's ledger each, below the root.
+const ledgerFolder = "_windows"
+
+// Ledger is what became of a window's records. It is computed from what was
+// written and rejected, never from what was meant, so a file that holds it
+// proves the window. For every partition, Read = Decoded + Skipped + the sum
+// of Rejected.
+type Ledger struct {
+	Partitions  []Partition `json:"partitions"`
+	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
+}
+
+// Partition is a ledger's part for one partition of one topic.
+type Partition struct {
+	Topic           string           `json:"topic"`
+	Partition       int32            `json:"partition"`
+	FirstOffset     int64            `json:"first_offset"`
+	LastOffset      int64            `json:"last_offset"`
+	Read            int64            `json:"records_read"`
+	Decoded         int64            `json:"frames_decoded"`
+	Skipped         int64            `json:"skipped"`
+	Rejected        map[string]int64 `json:"rejected"` // by reason, without the skipped ones
+	FramesWithFaces int64            `json:"frames_with_faces"`
+	Faces           int64            `json:"faces"`
+	Files           int64            `json:"files_written"`
+	Bytes           int64            `json:"bytes_written"`
+}
+
+// WriteLedger counts a window's PCollection<Written> and
+// PCollection<frame.Reject>, and writes the ledger as
+// <root>/_windows/<window>.json, also for a window without records.
+func WriteLedger(s beam.Scope, cfg Config, window string, written, rejects beam.PCollection) {
+	s = s.Scope("store.WriteLedger")
+	all := beam.Flatten(s,
+		beam.ParDo(s, emptyLedger, beam.Impulse(s)),
+		beam.ParDo(s, ledgerOfWritten, written),
+		beam.ParDo(s, ledgerOfReject, rejects),
+	)
+	beam.ParDo0(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, mergeLedgers, all))
+}
+
+// ReadLedger reads what WriteLedger wrote.
+func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
+	fs, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return Ledger{}, err
+	}
+	defer fs.Close()
+	path := join(cfg.Root, ledgerName(window))
+	data, err := filesystem.Read(ctx, fs, path)
+	if err != nil {
+		return Ledger{}, fmt.Errorf("reading the window's ledger: %w", err)
+	}
+	var l Ledger
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func ledgerName(window string) string { return ledgerFolder + "/" + window + ".json" }
+
+type ledgerFn struct {
+	Config Config
+	Window string
+}
+
+func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) error {
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return err
+	}
+	fs, err := filesystem.New(ctx, fn.Config.Root)
+	if err != nil {
+		return err
+	}
+	defer fs.Close()
+	if err := put(ctx, fs, fn.Config.Root, ledgerName(fn.Window), append(data, '\n')); err != nil {
+		return fmt.Errorf("writing the window's ledger: %w", err)
+	}
+	return nil
+}
+
+func emptyLedger([]byte) Ledger { return Ledger{} }
+
+func ledgerOfWritten(w Written) Ledger {
+	p := Partition{
+		Topic: w.Topic, Partition: w.Partition, FirstOffset: w.Offset, LastOffset: w.Offset,
+		Read: 1, Decoded: 1, Faces: int64(w.Faces), Files: int64(w.Files), Bytes: w.Bytes,
+	}
+	if w.Faces > 0 {
+		p.FramesWithFaces = 1
+	}
+	return Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
+}
+
+func ledgerOfReject(r frame.Reject) Ledger {
+	p := Partition{
+		Topic: r.Topic, Partition: r.Partition, FirstOffset: r.Offset, LastOffset: r.Offset,
+		Read: 1,
+	}
+	if r.Skipped() {
+		p.Skipped = 1
+	} else {
+		p.Rejected = map[string]int64{r.Reason: 1}
+	}
+	return Ledger{Partitions: []Partition{p}}
+}
+
+// mergeLedgers adds two ledgers. It changes neither: a runner may use an
+// accumulator again.
+func mergeLedgers(a, b Ledger) Ledger {
+	out := Ledger{Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis}
+	if out.FirstMillis == 0 || b.FirstMillis != 0 && b.FirstMillis < out.FirstMillis {
+		out.FirstMillis = b.FirstMillis
+	}
+	for _, p := range b.Partitions {
+		i, found := slices.BinarySearchFunc(out.Partitions, p, comparePartitions)
+		if !found {
+			out.Partitions = slices.Insert(out.Partitions, i, p)
+			continue
+		}
+		out.Partitions[i] = out.Partitions[i].plus(p)
+	}
+	return out
+}
+
+// Sum adds the counts of all partitions; its offsets mean nothing.
+func (l Ledger) Sum() Partition {
+	var sum Partition
+	for _, p := range l.Partitions {
+		sum = sum.plus(p)
+	}
+	return sum
+}
+
+func (p Partition) plus(q Partition) Partition {
+	p.FirstOffset = min(p.FirstOffset, q.FirstOffset)
+	p.LastOffset = max(p.LastOffset, q.LastOffset)
+	p.Read += q.Read
+	p.Decoded += q.Decoded
+	p.Skipped += q.Skipped
+	p.FramesWithFaces += q.FramesWithFaces
+	p.Faces += q.Faces
+	p.Files += q.Files
+	p.Bytes += q.Bytes
+	p.Rejected = maps.Clone(p.Rejected)
+	if p.Rejected == nil {
+		p.Rejected = map[string]int64{}
+	}
+	for reason, n := range q.Rejected {
+		p.Rejected[reason] += n
+	}
+	return p
+}
+
+func comparePartitions(a, b Partition) int {
+	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+		return c
+	}
+	return int(a.Partition) - int(b.Partition)
+}
