@@ -42,11 +42,10 @@ func run(args []string) int {
 	o, err := ParseOptions(args, state.Running)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		PrintHelp(os.Stdout)
 		return 0
 	case err != nil:
-		if !errors.Is(err, errUsage) { // flag has said it
-			fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-		}
+		fmt.Fprintf(os.Stderr, "pipeline: %v (see --help)\n", err)
 		return exitUsage
 	}
 	closeLog, err := logToFile()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os/user"
@@ -114,29 +115,27 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
-	f.Usage = func() {
-		fmt.Fprint(f.Output(), usage)
-		f.PrintDefaults()
-		fmt.Fprint(f.Output(), examples)
-	}
 	return f
 }
 
-// errUsage is wrapped by the error of a command line that flag has already
-// complained about.
-var errUsage = errors.New("wrong usage")
+// PrintHelp writes what --help shows.
+func PrintHelp(out io.Writer) {
+	f := newFlags(&settings{consumer: keyValues{}})
+	f.SetOutput(out)
+	fmt.Fprint(out, usage)
+	f.PrintDefaults()
+	fmt.Fprint(out, examples)
+}
 
 // ParseOptions reads the command line. local gives the addresses of the local
 // stack for what is not set. Its errors say what is wrong and what would be
-// right; flag.ErrHelp means that help was asked for and given.
+// right; flag.ErrHelp means that help was asked for (see PrintHelp).
 func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, error) {
 	v := settings{consumer: keyValues{}}
 	f := newFlags(&v)
+	f.SetOutput(io.Discard) // the caller prints the error
 	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return Options{}, err
-		}
-		return Options{}, fmt.Errorf("%w: %w", errUsage, err)
+		return Options{}, err
 	}
 	if f.NArg() > 0 {
 		return Options{}, fmt.Errorf("%q: only flags are expected, such as --topics=A,B", f.Arg(0))

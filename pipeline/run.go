@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -26,9 +27,8 @@ const (
 
 // Run reads windows until the duration is over. The summary is never nil.
 func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
-	start := time.Now()
-	summary := newSummary(o.Runner, start)
-	err := runWindows(ctx, o, out, start, summary)
+	summary := newSummary(o.Runner, time.Now())
+	err := runWindows(ctx, o, out, summary)
 	switch {
 	case err == nil:
 		summary.end(stateDone)
@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
 	return summary, err
 }
 
-func runWindows(ctx context.Context, o Options, out io.Writer, start time.Time, summary *Summary) error {
+func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary) error {
 	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
 	if err != nil {
 		return err
@@ -69,11 +69,12 @@ func runWindows(ctx context.Context, o Options, out io.Writer, start time.Time, 
 		defer expansion.Close()
 		o.ExpansionAddr = expansion.Addr
 	}
-	fmt.Fprintf(out, "reading %v at %s as group %s on %s, until %s\n",
-		o.Topics, o.Kafka, o.Group, o.Runner, start.Add(o.Duration).Format(time.TimeOnly))
+	// The duration is that of reading: it does not pay for the start.
+	deadline := time.Now().Add(o.Duration)
+	fmt.Fprintf(out, "reading %s at %s as group %s on %s, until %s\n",
+		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner, deadline.Format(time.TimeOnly))
 
 	rate := float64(firstRate)
-	deadline := start.Add(o.Duration)
 	for time.Until(deadline) > 0 {
 		began := time.Now()
 		limit := min(o.Window, time.Until(deadline))

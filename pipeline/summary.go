@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"facestream/transforms/store"
@@ -90,19 +89,23 @@ func (s *Summary) save(file string) error {
 
 // print writes a short table for a person.
 func (s *Summary) print(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(what string, n any, note string) { fmt.Fprintf(w, "%v\t%s\t%s\t\n", n, what, note) }
-	row("windows", s.Windows, "")
-	row("records read", s.RecordsRead, "")
-	row("skipped", s.Skipped, "")
 	var reasons []string
 	for _, reason := range slices.Sorted(maps.Keys(s.Rejected)) {
 		reasons = append(reasons, fmt.Sprintf("%s %d", reason, s.Rejected[reason]))
 	}
-	row("rejected", s.rejected(), strings.Join(reasons, ", "))
-	row("frames decoded", s.FramesDecoded, "")
-	row("frames with faces", s.FramesWithFaces, "")
-	row("faces", s.Faces, "")
-	row("files written", s.FilesWritten, fmt.Sprintf("%.1f MB", float64(s.BytesWritten)/1e6))
-	_ = w.Flush() // out is a terminal or a buffer
+	for _, row := range []struct {
+		n    int64
+		what string
+	}{
+		{int64(s.Windows), "windows"},
+		{s.RecordsRead, "records read"},
+		{s.Skipped, "skipped"},
+		{s.rejected(), strings.TrimSuffix("rejected: "+strings.Join(reasons, ", "), ": ")},
+		{s.FramesDecoded, "frames decoded"},
+		{s.FramesWithFaces, "frames with faces"},
+		{s.Faces, "faces"},
+		{s.FilesWritten, fmt.Sprintf("files written, %.1f MB", float64(s.BytesWritten)/1e6)},
+	} {
+		fmt.Fprintf(out, "%10d  %s\n", row.n, row.what)
+	}
 }

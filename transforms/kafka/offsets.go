@@ -16,6 +16,7 @@ const (
 	dialTimeout = 5 * time.Second
 	// requestTimeout bounds one question to the brokers, retries included.
 	requestTimeout = 20 * time.Second
+	askAgain       = 100 * time.Millisecond
 	// idleTimeout is how long a scan waits for the next record that the log is
 	// known to hold.
 	idleTimeout = 30 * time.Second
@@ -28,7 +29,7 @@ var ErrUnknownTopic = errors.New("topic does not exist")
 // driver's side of Kafka: it reads and commits offsets, and never joins the
 // group.
 type Offsets struct {
-	brokers []string
+	brokers string // host:port, comma-separated
 	group   string
 	topics  []string
 	client  *kgo.Client
@@ -38,9 +39,9 @@ type Offsets struct {
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
 // every topic exists. It creates nothing.
 func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
-	o := &Offsets{brokers: strings.Split(brokers, ","), group: group, topics: topics}
+	o := &Offsets{brokers: brokers, group: group, topics: topics}
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(o.brokers...),
+		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RetryTimeout(requestTimeout),
 	)
@@ -59,21 +60,46 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 func (o *Offsets) Close() { o.client.Close() }
 
 func (o *Offsets) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	details, err := o.admin.ListTopics(ctx, o.topics...)
+	var details kadm.TopicDetails
+	err := o.ask(ctx, "its topics", func(ctx context.Context) (err error) {
+		details, err = o.admin.ListTopics(ctx, o.topics...)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("asking Kafka at %s for its topics: %w", strings.Join(o.brokers, ","), err)
+		return err
 	}
 	for _, topic := range o.topics {
 		switch err := details[topic].Err; {
 		case errors.Is(err, kerr.UnknownTopicOrPartition), !details.Has(topic):
-			return fmt.Errorf("topic %q at %s: %w", topic, strings.Join(o.brokers, ","), ErrUnknownTopic)
+			return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, ErrUnknownTopic)
 		case err != nil:
-			return fmt.Errorf("topic %q at %s: %w", topic, strings.Join(o.brokers, ","), err)
+			return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, err)
 		}
 	}
 	return nil
+}
+
+// ask puts a question to the brokers, again while the answer is that it should
+// be asked again: a new cluster has no group coordinator at first.
+func (o *Offsets) ask(ctx context.Context, what string, question func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		err := question(ctx)
+		if err == nil {
+			return nil
+		}
+		if kerr.IsRetriable(err) {
+			select {
+			case <-again.C:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		return fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, err)
+	}
 }
 
 // position is what a group has still to read of one partition: [start, end).
@@ -87,28 +113,31 @@ type partition struct {
 // positions starts at the committed offset, or at the first record of a
 // partition that has none, as the consumer in the pipeline does.
 func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	starts, err := o.admin.ListStartOffsets(ctx, o.topics...)
-	if err == nil {
-		err = starts.Error()
-	}
+	var starts, ends kadm.ListedOffsets
+	err := o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
+		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
+			err = starts.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if ends, err = o.admin.ListEndOffsets(ctx, o.topics...); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("asking Kafka for the first offsets: %w", err)
+		return nil, err
 	}
-	ends, err := o.admin.ListEndOffsets(ctx, o.topics...)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("asking Kafka for the last offsets: %w", err)
-	}
-	committed, err := o.admin.FetchOffsets(ctx, o.group)
-	if err == nil {
-		err = committed.Error()
-	}
+	var committed kadm.OffsetResponses
+	err = o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
+		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
+			err = committed.Error()
+		}
+		return err
+	})
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, fmt.Errorf("asking Kafka for the offsets of group %q: %w", o.group, err)
+		return nil, err
 	}
 	out := map[partition]position{}
 	ends.Each(func(e kadm.ListedOffset) {
@@ -149,16 +178,13 @@ func (o *Offsets) Commit(ctx context.Context, done []Done) error {
 	if len(done) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	offsets := kadm.Offsets{}
 	for _, d := range done {
 		offsets.AddOffset(d.Topic, d.Partition, d.Last+1, -1)
 	}
-	if err := o.admin.CommitAllOffsets(ctx, o.group, offsets); err != nil {
-		return fmt.Errorf("committing the offsets of group %q: %w", o.group, err)
-	}
-	return nil
+	return o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
+		return o.admin.CommitAllOffsets(ctx, o.group, offsets)
+	})
 }
 
 // scan gives every record of the positions to visit, each partition in order of
@@ -180,7 +206,7 @@ func (o *Offsets) scan(ctx context.Context, positions map[partition]position, vi
 		return nil
 	}
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(o.brokers...),
+		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
 		kgo.ConsumePartitions(assignment),
 		kgo.FetchMaxBytes(2*fetchBytes),

@@ -3,10 +3,14 @@ package kafka_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,7 +121,7 @@ func bytes(s string) *[]byte {
 
 // Both ways to read give every field of a record as it was sent, nulls and all.
 func TestReadGivesRecordsAsSent(t *testing.T) {
-	broker := testBroker(t)
+	broker := realBroker(t)
 	const millis = 1_700_000_000_123
 	at := time.UnixMilli(millis)
 	topic := "as-sent"
@@ -161,6 +165,114 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 				t.Errorf("got %d records, want %d", len(got), len(want))
 			}
 		})
+	}
+}
+
+// Case 3: a window with fewer records than its limit, and an idle partition,
+// ends by its seconds with everything that is there.
+func TestReadEndsByItsSeconds(t *testing.T) {
+	broker := realBroker(t)
+	topic := "few"
+	c := client(t, broker, topic, 4)
+	for p := range int32(3) {
+		produce(t, c, &kgo.Record{Topic: topic, Partition: p, Value: []byte("x")})
+	}
+	got := readWith(t, runners.Prism, kafka.Window{
+		Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: 100, MaxSeconds: 3,
+	})
+	for _, name := range []string{"few+0+0", "few+1+0", "few+2+0"} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("got %d records, want 3", len(got))
+	}
+}
+
+// A group's next window starts where the last was committed; the lag says what
+// is left.
+func TestOffsets(t *testing.T) {
+	broker := realBroker(t)
+	topic := "offsets"
+	c := client(t, broker, topic, 2)
+	for range 5 {
+		produce(t, c, &kgo.Record{Topic: topic, Partition: 0, Value: make([]byte, 1000)}, &kgo.Record{Topic: topic, Partition: 1, Value: make([]byte, 1000)})
+	}
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	plan := func(maxBytes int64, want kafka.Plan) {
+		t.Helper()
+		got, err := offsets.Plan(t.Context(), maxBytes)
+		if err != nil || got != want {
+			t.Errorf("plan for %d bytes: %+v (%v), want %+v", maxBytes, got, err, want)
+		}
+	}
+	plan(1<<20, kafka.Plan{Records: 10, Lag: 10})
+	plan(3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Last: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	plan(1<<20, kafka.Plan{Records: 6, Lag: 6})
+	for _, runner := range []string{runners.Prism, runners.Direct} {
+		got := readWith(t, runner, kafka.Window{Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: 6, MaxSeconds: 30})
+		want := []string{"offsets+0+4", "offsets+1+0", "offsets+1+1", "offsets+1+2", "offsets+1+3", "offsets+1+4"}
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+			t.Errorf("%s read %v, want %v", runner, names, want)
+		}
+	}
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Last: 4}, {Topic: topic, Partition: 1, Last: 4}}); err != nil {
+		t.Fatal(err)
+	}
+	plan(1<<20, kafka.Plan{})
+	if lag, err := offsets.Lag(t.Context()); err != nil || lag != 0 {
+		t.Errorf("lag %d (%v), want 0", lag, err)
+	}
+}
+
+// A transaction ends with a control record, which is no frame.
+func TestPlanPassesOverControlRecords(t *testing.T) {
+	broker := realBroker(t)
+	topic := "transaction"
+	client(t, broker, topic, 1)
+	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, c, &kgo.Record{Topic: topic, Value: make([]byte, 1000)})
+	if err := c.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	// The broker writes the control record some time after the commit.
+	want := kafka.Plan{Records: 1, Lag: 2}
+	var got kafka.Plan
+	for deadline := time.Now().Add(time.Minute); got != want && time.Now().Before(deadline); {
+		if got, err = offsets.Plan(t.Context(), 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got != want {
+		t.Errorf("plan %+v, want %+v", got, want)
+	}
+}
+
+func TestOpenNamesTheMissingTopic(t *testing.T) {
+	broker := realBroker(t)
+	_, err := kafka.Open(t.Context(), broker, "g", []string{"nowhere"})
+	if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("error %v, want one that names the topic", err)
 	}
 }
 

@@ -5,23 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/frame"
 )
 
 func init() {
-	beam.RegisterType(reflect.TypeFor[Ledger]())
-	beam.RegisterType(reflect.TypeFor[ledgerFn]())
-	beam.RegisterFunction(emptyLedger)
-	beam.RegisterFunction(ledgerOfWritten)
-	beam.RegisterFunction(ledgerOfReject)
-	beam.RegisterFunction(mergeLedgers)
+	register.Function1x1(emptyLedger)
+	register.Function1x1(ledgerOfWritten)
+	register.Function1x1(ledgerOfReject)
+	register.Function2x1(mergeLedgers)
+	register.DoFn2x1[context.Context, Ledger, error](&ledgerFn{})
 }
 
 // ledgerFolder holds a window's ledger each, below the root.

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/runners/javaharness"
+	"facestream/scripts/camera/feed"
+	"facestream/scripts/camera/video"
+	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/state"
+)
+
+// The tests' services are started by the first test that needs them.
+var stack struct {
+	once     sync.Once
+	services *services.Stack
+	err      error
+}
+
+func TestMain(m *testing.M) {
+	// A runner starts the test program as the Java harness's launcher, and the
+	// tests of the command line start it as the command.
+	if javaharness.Wanted() || os.Getenv(commandEnv) != "" {
+		main()
+	}
+	beam.Init()
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) (code int) {
+	dir, err := os.MkdirTemp("", "facestream-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	stackDir = dir
+	code = m.Run()
+	if stack.services != nil {
+		if err := stack.services.Stop(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	return code
+}
+
+var stackDir string
+
+// realServices returns a real Kafka and a real HDFS.
+func realServices(t *testing.T) state.Addrs {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Kafka and HDFS")
+	}
+	stack.once.Do(func() {
+		stack.services, stack.err = services.Start(context.Background(), stackDir, services.Options{Kafka: true, HDFS: true})
+	})
+	if stack.err != nil {
+		t.Fatal(stack.err)
+	}
+	return stack.services.Addrs
+}
+
+// optionsFor gives the options of a run on the test's services that the
+// command line would give for the flags.
+func optionsFor(t *testing.T, flags ...string) Options {
+	t.Helper()
+	o, err := ParseOptions(flags, func() (state.Addrs, bool) { return stack.services.Addrs, true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// runOnce runs the pipeline and returns its summary, which must say DONE.
+func runOnce(t *testing.T, o Options) *Summary {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var out strings.Builder
+	summary, err := Run(ctx, o, &out)
+	t.Log(out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary.State != "DONE" {
+		t.Fatalf("state %s, want DONE", summary.State)
+	}
+	return summary
+}
+
+// sendDemo plays the frames [from, to) of the demo video into a topic.
+func sendDemo(t *testing.T, broker, topic, format string, from, to int) []feed.Sent {
+	t.Helper()
+	demo, err := video.NewDemo(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range from {
+		if _, err := demo.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent, err := feed.Send(t.Context(), feed.Config{
+		Brokers: []string{broker}, Topic: topic, Partitions: 4, Camera: "demo", Format: format,
+	}, demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sent) != to-from {
+		t.Fatalf("sent %d frames, want %d", len(sent), to-from)
+	}
+	return sent
+}
+
+func kafkaClient(t *testing.T, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
+	t.Helper()
+	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, kadm.NewClient(c)
+}
+
+func createTopic(t *testing.T, admin *kadm.Client, topic string, partitions int32) {
+	t.Helper()
+	created, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic)
+	if err == nil {
+		err = created.Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// values reads the first n records of a topic and returns their values by
+// topic+partition+offset.
+func values(t *testing.T, broker, topic string, n int) map[string][]byte {
+	t.Helper()
+	c, _ := kafkaClient(t, broker, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out := map[string][]byte{}
+	for len(out) < n {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { out[recordName(r.Topic, r.Partition, r.Offset)] = r.Value })
+	}
+	return out
+}
+
+// recordName is a record's identity as a file name has it.
+func recordName(topic string, partition int32, offset int64) string {
+	return fmt.Sprintf("%s+%d+%020d", topic, partition, offset)
+}
+
+func localFiles(t *testing.T, root string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		out[name], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"image/jpeg"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/colinmarc/hdfs/v2"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/runners"
+	"facestream/scripts/camera/feed"
+	"facestream/scripts/camera/video"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+// hdfsFile is one file as HDFS holds it.
+type hdfsFile struct {
+	owner string
+	data  []byte
+}
+
+// hdfsFiles reads every file below a folder, by its path below it. A missing
+// folder has none.
+func hdfsFiles(t *testing.T, addr, dir string) map[string]hdfsFile {
+	t.Helper()
+	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addr, "hdfs://")}, User: "hdfs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	out := map[string]hdfsFile{}
+	err = client.Walk(dir, func(name string, info fs.FileInfo, err error) error {
+		if err != nil || info.IsDir() {
+			return err
+		}
+		data, err := client.ReadFile(name)
+		out[strings.TrimPrefix(name, dir+"/")] = hdfsFile{info.(*hdfs.FileInfo).Owner(), data}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// pictures removes the ledgers from files and returns the rest by record:
+// topic+partition+offset. Every one must be a JPEG that can be decoded, owned
+// by the user; no temporary file may be left.
+func pictures(t *testing.T, files map[string]hdfsFile, user string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	for name, f := range files {
+		if f.owner != user {
+			t.Errorf("%s is owned by %s, want %s", name, f.owner, user)
+		}
+		switch {
+		case strings.HasPrefix(name, "_windows/"):
+			continue
+		case strings.HasPrefix(name, "_"):
+			t.Errorf("%s is left", name)
+			continue
+		}
+		if _, err := jpeg.Decode(bytes.NewReader(f.data)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		out[strings.TrimSuffix(path.Base(name), ".jpg")] = f.data
+	}
+	return out
+}
+
+// withFaces returns the names of the records whose frames have a face.
+func withFaces(sent []feed.Sent) []string {
+	var out []string
+	for _, s := range sent {
+		if len(s.Faces) > 0 {
+			out = append(out, recordName(s.Topic, s.Partition, s.Offset))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys(pictures)) }
+
+// The whole job on real parts: the demo video through Kafka and Prism into
+// HDFS. Exactly the frames with faces are there, and a second run goes on where
+// the first stopped.
+func TestDemoVideoIntoHDFS(t *testing.T) {
+	addrs := realServices(t)
+	const user, dir = "alice", "/user/alice/demo"
+	flags := []string{"--topics=demo", "--group=demo", "--user=" + user, "--output=" + addrs.HDFS + dir}
+
+	jpegs := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
+	raws := sendDemo(t, addrs.Kafka, "demo-raw", feed.Raw, 30, 45)
+	flags[0] = "--topics=demo-jpeg,demo-raw"
+	first := runOnce(t, optionsFor(t, append(flags, "--duration=15s")...))
+
+	want := append(withFaces(jpegs), withFaces(raws)...)
+	got := pictures(t, hdfsFiles(t, addrs.HDFS, dir), user)
+	if !slices.Equal(names(got), want) {
+		t.Errorf("pictures of %v, want %v", names(got), want)
+	}
+	if first.RecordsRead != 45 || first.FramesDecoded != 45 || first.FramesWithFaces != int64(len(want)) ||
+		first.FilesWritten != int64(len(want)) || first.Faces < first.FramesWithFaces || first.FirstFileSeconds == nil {
+		t.Errorf("summary %+v", first)
+	}
+
+	// A JPEG is stored as it came, a raw frame as JPEG of quality 95.
+	for name, value := range values(t, addrs.Kafka, "demo-jpeg", len(jpegs)) {
+		if data, ok := got[name]; ok && !bytes.Equal(data, value) {
+			t.Errorf("%s: the stored bytes are not those of the record", name)
+		}
+	}
+
+	more := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
+	second := runOnce(t, optionsFor(t, append(flags, "--duration=8s")...))
+	if second.RecordsRead != 6 {
+		t.Errorf("the second run read %d records, want the 6 new ones", second.RecordsRead)
+	}
+	want = append(want, withFaces(more)...)
+	slices.Sort(want)
+	if got := names(pictures(t, hdfsFiles(t, addrs.HDFS, dir), user)); !slices.Equal(got, want) {
+		t.Errorf("after the second run: pictures of %v, want %v", got, want)
+	}
+}
+
+// Cases 5, 6, 7 and 10: records without key or headers, records without a
+// picture, lying headers, and the same bytes twice.
+func TestBadAndOddRecords(t *testing.T) {
+	addrs := realServices(t)
+	demo, err := video.NewDemo(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := demo.Frame(0).BGR
+	picture := func() []byte { // of a face, as the camera would send it
+		sent := sendDemo(t, addrs.Kafka, "odd-picture", feed.JPEG, 0, 1)
+		return values(t, addrs.Kafka, "odd-picture", 1)[recordName("odd-picture", sent[0].Partition, sent[0].Offset)]
+	}()
+	header := func(value string) []kgo.RecordHeader {
+		return []kgo.RecordHeader{{Key: "content-type", Value: []byte(value)}}
+	}
+	records := []struct {
+		value   []byte
+		key     string
+		headers []kgo.RecordHeader
+		want    string // a reason, a skip's reason, or a camera
+	}{
+		{picture, "", nil, "unknown"},
+		{picture, "door", nil, "door"},
+		{picture, "door", nil, "door"},
+		{raw, "", nil, "unknown"},
+		{nil, "door", nil, frame.SkipNull},
+		{[]byte{}, "door", nil, frame.SkipEmpty},
+		{make([]byte, 999), "door", nil, frame.SkipSmall},
+		{make([]byte, 1000), "door", nil, frame.WrongSize},
+		{raw[:len(raw)-1], "door", nil, frame.WrongSize},
+		{raw[:5000], "door", header("video/x-raw;format=BGR;width=1000000;height=1000000"), frame.TooLarge},
+		{raw[:5000], "door", header("video/x-raw;format=BGR;width=-640;height=480"), frame.BadContentType},
+		{raw[:5000], "door", header("video/x-raw;format=BGR;width=NaN;height=480"), frame.BadContentType},
+		{raw[:5000], "door", header("video/x-raw;format=BGR;width=640"), frame.BadContentType},
+		{picture[:len(picture)/2], "door", nil, frame.CorruptJPEG},
+		{raw[:5000], "door", header("image/jpeg"), frame.FormatMismatch},
+	}
+	const topic = "odd"
+	c, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, topic, 2)
+	wantFiles := map[string]string{} // record → camera
+	wantRejected := map[string]int64{}
+	var wantSkipped int64
+	at := time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)
+	for i, r := range records {
+		k := &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: r.value, Headers: r.headers, Timestamp: at}
+		if r.key != "" {
+			k.Key = []byte(r.key)
+		}
+		if err := c.ProduceSync(t.Context(), k).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		switch r.want {
+		case "unknown", "door":
+			wantFiles[r.want+"/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".jpg"] = r.want
+		case frame.SkipNull, frame.SkipEmpty, frame.SkipSmall:
+			wantSkipped++
+		default:
+			wantRejected[r.want]++
+		}
+	}
+	const user, dir = "bob", "/user/bob/odd"
+	summary := runOnce(t, optionsFor(t, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10s"))
+	files := hdfsFiles(t, addrs.HDFS, dir)
+	pictures(t, files, user)
+	maps.DeleteFunc(files, func(name string, _ hdfsFile) bool { return strings.HasPrefix(name, "_windows/") })
+	if got, want := slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(wantFiles)); !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	if !maps.Equal(summary.Rejected, wantRejected) || summary.Skipped != wantSkipped {
+		t.Errorf("rejected %v and skipped %d, want %v and %d", summary.Rejected, summary.Skipped, wantRejected, wantSkipped)
+	}
+	if summary.RecordsRead != int64(len(records)) || summary.FramesDecoded != int64(len(wantFiles)) {
+		t.Errorf("read %d and decoded %d, want %d and %d", summary.RecordsRead, summary.FramesDecoded, len(records), len(wantFiles))
+	}
+}
+
+// Case 1: an empty topic ends with the duration.
+func TestEmptyTopic(t *testing.T) {
+	addrs := realServices(t)
+	_, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, "empty", 4)
+	for _, runner := range []string{runners.Prism, runners.Direct} {
+		dir := "/user/carol/" + runner
+		summary := runOnce(t, optionsFor(t, "--runner="+runner, "--topics=empty", "--group=empty", "--user=carol",
+			"--output="+addrs.HDFS+dir, "--duration=2s", "--window=1s"))
+		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
+			t.Errorf("%s: summary %+v", runner, summary)
+		}
+		if files := hdfsFiles(t, addrs.HDFS, dir); len(files) != 0 {
+			t.Errorf("%s: files %v, want none", runner, slices.Collect(maps.Keys(files)))
+		}
+	}
+}
+
+// Case 2: a topic that does not exist is named, and not created.
+func TestMissingTopic(t *testing.T) {
+	addrs := realServices(t)
+	_, err := Run(t.Context(), optionsFor(t, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), io.Discard)
+	if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("error %v, want one that names the topic", err)
+	}
+	_, admin := kafkaClient(t, addrs.Kafka)
+	topics, err := admin.ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if topics.Has("nowhere") {
+		t.Error("the topic was created")
+	}
+	if files := hdfsFiles(t, addrs.HDFS, "/user/carol/missing"); len(files) != 0 {
+		t.Errorf("files %v, want none", files)
+	}
+}
+
+// Windows are bounded by bytes: of a topic whose first records are small and
+// whose later ones are large, and each window's ledger says what it held.
+func TestWindowsAreBoundedByBytes(t *testing.T) {
+	addrs := realServices(t)
+	const dir, budget = "/user/dave/bounded", 5 << 20 // five raw frames
+	small := sendDemo(t, addrs.Kafka, "bounded", feed.JPEG, 0, 8)
+	large := sendDemo(t, addrs.Kafka, "bounded", feed.Raw, 8, 20)
+	summary := runOnce(t, optionsFor(t, "--runner=direct", "--topics=bounded", "--group=bounded", "--user=dave",
+		"--output="+addrs.HDFS+dir, "--window_bytes=5242880", "--duration=10s"))
+	if summary.RecordsRead != int64(len(small)+len(large)) {
+		t.Fatalf("read %d records, want %d", summary.RecordsRead, len(small)+len(large))
+	}
+	size := map[string]int64{}
+	for name, value := range values(t, addrs.Kafka, "bounded", len(small)+len(large)) {
+		size[name] = int64(len(value))
+	}
+	ledgers := 0
+	for name := range hdfsFiles(t, addrs.HDFS, dir) {
+		if !strings.HasPrefix(name, "_windows/") {
+			continue
+		}
+		ledgers++
+		l, err := store.ReadLedger(t.Context(), store.Config{Root: addrs.HDFS + dir}, strings.TrimSuffix(path.Base(name), ".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var held int64
+		for _, p := range l.Partitions {
+			for offset := p.FirstOffset; offset <= p.LastOffset; offset++ {
+				held += size[recordName(p.Topic, p.Partition, offset)]
+			}
+		}
+		if held > budget {
+			t.Errorf("window %s held %d bytes, more than %d", name, held, budget)
+		}
+	}
+	if ledgers < 3 {
+		t.Errorf("%d windows with records, want at least 3", ledgers)
+	}
+}
+
+// A wrong cascade (case 11) is refused when the settings are read: see
+// TestParseOptionsRefuses. Here: what the run uses are OpenCV's defaults.
+func TestDefaultsAreOpenCVs(t *testing.T) {
+	o := optionsFor(t, "--kafka=localhost:1", "--output="+t.TempDir())
+	file, err := face.DefaultCascade()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path.Base(file) != "haarcascade_frontalface_alt.xml" {
+		t.Errorf("default cascade %s", file)
+	}
+	if o.Face.ScaleFactor != 1.1 || o.Face.MinNeighbors != 3 || o.Face.MinFace != 0 {
+		t.Errorf("defaults %v, %v, %v", o.Face.ScaleFactor, o.Face.MinNeighbors, o.Face.MinFace)
+	}
+}

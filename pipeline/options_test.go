@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/scripts/stack/state"
+)
+
+func noStack() (state.Addrs, bool) { return state.Addrs{}, false }
+
+func localStack() (state.Addrs, bool) {
+	return state.Addrs{Kafka: "127.0.0.1:19092", HDFS: "hdfs://127.0.0.1:18020", Web: "http://127.0.0.1:19870"}, true
+}
+
+func TestParseOptionsDefaults(t *testing.T) {
+	o, err := ParseOptions(nil, localStack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Runner != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
+		o.Output != "hdfs://"+me.Username+"@127.0.0.1:18020/user/"+me.Username+"/faces" ||
+		o.Duration != 5*time.Minute || o.Window != time.Minute || o.WindowBytes != 64<<20 || o.Group != "facestream" ||
+		o.Frame.Width != 640 || o.Frame.Height != 480 || o.ExpansionAddr != "" || o.Summary != "" || len(o.Consumer) != 0 {
+		t.Errorf("defaults: %+v", o)
+	}
+}
+
+func TestParseOptionsAccepts(t *testing.T) {
+	for _, tc := range []struct {
+		flag  string
+		right func(Options) bool
+	}{
+		{"--duration=3", func(o Options) bool { return o.Duration == 3*time.Minute }},
+		{"--duration=0.5", func(o Options) bool { return o.Duration == 30*time.Second }},
+		{"--duration=90s", func(o Options) bool { return o.Duration == 90*time.Second }},
+		{"--topics=a, b,a", func(o Options) bool { return slices.Equal(o.Topics, []string{"a", "b"}) }},
+		{"--kafka=h1:1,h2:2", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
+		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
+		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
+		{"--runner=direct", func(o Options) bool { return o.WindowBytes == 256<<20 }},
+		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
+		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
+		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
+	} {
+		o, err := ParseOptions([]string{tc.flag}, localStack)
+		if err != nil || !tc.right(o) {
+			t.Errorf("%s: %v, %+v", tc.flag, err, o)
+		}
+	}
+	o, err := ParseOptions([]string{"--user=alice", "--output=hdfs://alice@nn:8020/x"}, localStack)
+	if err != nil || o.Output != "hdfs://alice@nn:8020/x" {
+		t.Errorf("user in flag and URL: %v, %s", err, o.Output)
+	}
+}
+
+// Each wrong setting is refused with a word on what is wrong.
+func TestParseOptionsRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, data string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for _, tc := range []struct{ flag, want string }{
+		{"--runner=storm", "prism or direct"},
+		{"--runner=flink", "not built yet"},
+		{"--kafka=broker", "HOST:PORT"},
+		{"--kafka=broker:0", "HOST:PORT"},
+		{"--kafka=a:1,,b:2", "HOST:PORT"},
+		{"--topics=", "cannot be a topic"},
+		{"--topics=a,b c", `"b c"`},
+		{"--topics=..", "cannot be a topic"},
+		{"--group=", "consumer group"},
+		{"--user=../x", "Hadoop user"},
+		{"--output=hdfs://nn/x", "HOST:PORT"},
+		{"--output=hdfs://nn:8020", "name a folder"},
+		{"--output=s3://bucket/x", "hdfs://HOST:PORT/PATH"},
+		{"--output=hdfs://nn:8020/x?y", "hdfs://HOST:PORT/PATH"},
+		{"--output=hdfs://mallory@nn:8020/x", "another user"},
+		{"--duration=0", "at least 1s"},
+		{"--duration=-1m", "at least 1s"},
+		{"--duration=soon", "number of minutes"},
+		{"--duration=NaN", "number of minutes"},
+		{"--duration=1e300", "number of minutes"},
+		{"--window=10ms", "at least 1s"},
+		{"--window_bytes=1000", "at least 1048576"},
+		{"--window_bytes=-1", "at least 1048576"},
+		{"--frame_size=640", "WIDTHxHEIGHT"},
+		{"--frame_size=640x", "WIDTHxHEIGHT"},
+		{"--frame_size=0x480", "--frame_size"},
+		{"--frame_size=-640x480", "--frame_size"},
+		{"--frame_size=1000000x1000000", "--frame_size"},
+		{"--scale_factor=1", "scale factor"},
+		{"--scale_factor=NaN", "scale factor"},
+		{"--min_neighbors=-1", "neighbours"},
+		{"--min_face=-1", "smallest face"},
+		{"--cascade=" + filepath.Join(dir, "missing.xml"), "no such file"},
+		{"--cascade=" + write("corrupt.xml", "<?xml version=\"1.0\"?><opencv_storage><cascade"), "corrupt.xml"},
+		{"--cascade=" + write("other.xml", "<?xml version=\"1.0\"?><opencv_storage><a>1</a></opencv_storage>"), "other.xml"},
+		{"--cascade=" + write("text.xml", "not XML at all"), "text.xml"},
+		{"--cascade=" + write("empty.xml", ""), "empty.xml"},
+		{"--cascade=" + dir, "directory"},
+		{"--expansion_addr=8097", "HOST:PORT"},
+		{"--consumer_config=auto.offset.reset=latest", "none is skipped"},
+		{"--consumer_config=enable.auto.commit=true", "enable.auto.commit"},
+		{"--consumer_config=sasl.login.class=x.Y", "class"},
+		{"--consumer_config=sasl.oauthbearer.token.endpoint.url=http://x/", "URL"},
+		{"--consumer_config=x", "KEY=VALUE"},
+		{"--nonsense", "nonsense"},
+		{"frames", "only flags"},
+	} {
+		_, err := ParseOptions([]string{tc.flag}, localStack)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want one with %q", tc.flag, err, tc.want)
+		}
+	}
+	for _, flags := range [][]string{{"--output=/tmp/x"}, {"--kafka=h:1"}} {
+		if _, err := ParseOptions(flags, noStack); err == nil || !strings.Contains(err.Error(), "make up") {
+			t.Errorf("%v without a local stack: error %v, want one that says make up", flags, err)
+		}
+	}
+}
+
+func TestParseOptionsHelp(t *testing.T) {
+	if _, err := ParseOptions([]string{"--help"}, noStack); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("error %v, want flag.ErrHelp", err)
+	}
+}

@@ -1,0 +1,123 @@
+package runners_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/runners"
+)
+
+func init() {
+	register.Function1x1(fail)
+	register.Function2x1(hang)
+}
+
+func TestMain(m *testing.M) {
+	beam.Init()
+	os.Exit(m.Run())
+}
+
+func fail([]byte) error { return errors.New("the disk is made of cheese") }
+
+// hang calls the address it is given and waits for an answer that never comes.
+func hang(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
+
+func open(t *testing.T, name string) runners.Runner {
+	t.Helper()
+	r, err := runners.Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// A failed job is an error that names the cause, and the runner runs the next
+// job all the same.
+func TestRunFails(t *testing.T) {
+	for _, name := range []string{runners.Prism, runners.Direct} {
+		r := open(t, name)
+		p, s := beam.NewPipelineWithRoot()
+		beam.ParDo0(s, fail, beam.Impulse(s))
+		if err := r.Run(t.Context(), "fails", p); err == nil || !strings.Contains(err.Error(), "made of cheese") {
+			t.Errorf("%s: error %v, want the DoFn's", name, err)
+		}
+		p, s = beam.NewPipelineWithRoot()
+		beam.Impulse(s)
+		if err := r.Run(t.Context(), "works", p); err != nil {
+			t.Errorf("%s: the next job: %v", name, err)
+		}
+	}
+}
+
+// A job under way is cancelled with its context.
+func TestRunIsCancelled(t *testing.T) {
+	called, release := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(called)
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	r := open(t, runners.Prism)
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, hang, beam.Create(s, server.URL))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-called
+		cancel()
+	}()
+	if err := r.Run(ctx, "hangs", p); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+func TestOpenRefusesUnknownRunners(t *testing.T) {
+	if _, err := runners.Open(t.Context(), "storm"); err == nil || !strings.Contains(err.Error(), "storm") {
+		t.Errorf("error %v, want one that names the runner", err)
+	}
+}
+
+// The expansion service answers until it is closed, and then is gone.
+func TestExpansion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the Java parts")
+	}
+	e, err := runners.StartExpansion(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialTimeout("tcp", e.Addr, time.Second)
+	if err != nil {
+		t.Error(err)
+	} else if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+	e.Close()
+	if conn, err := net.DialTimeout("tcp", e.Addr, time.Second); err == nil {
+		t.Error("it still answers after Close")
+		_ = conn.Close()
+	}
+}
