@@ -32,6 +32,7 @@ func command(t *testing.T, flags ...string) (cmd *exec.Cmd, stderr *bytes.Buffer
 
 func TestCommandExitStatus(t *testing.T) {
 	addrs := realServices(t)
+	sendDemo(t, addrs.Kafka, "exit", feed.JPEG, 0, 1)
 	good := []string{"--kafka=" + addrs.Kafka, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/x", "--duration=2s"}
 	for _, tc := range []struct {
 		flags  []string
@@ -39,11 +40,11 @@ func TestCommandExitStatus(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--help"}, 0, ""},
-		{[]string{"--topics=a b"}, 2, "cannot be a topic"},
-		{[]string{"--nonsense"}, 2, "nonsense"},
+		{append(good, "--topics=a b"), 2, "cannot be a topic"},
+		{append(good, "--nonsense"), 2, "nonsense"},
 		{append(good, "--topics=nowhere"), 2, "nowhere"},
 		{append(good, "--topics=nowhere", "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
-		{append(good, "--topics=__consumer_offsets", "--output=hdfs://127.0.0.1:1/x"), 1, "hdfs://erin@127.0.0.1:1/x"},
+		{append(good, "--topics=exit", "--output=hdfs://127.0.0.1:1/x"), 1, "hdfs://erin@127.0.0.1:1/x"},
 	} {
 		cmd, stderr := command(t, tc.flags...)
 		err := cmd.Run()
@@ -89,7 +90,7 @@ func TestCommandStopped(t *testing.T) {
 				for pid, name := range descendants(t, cmd.Process.Pid) {
 					children[pid] = name
 				}
-				return len(hdfsFiles(t, addrs.HDFS, dir)) > 0
+				return hasPicture(t, addrs.HDFS, dir)
 			})
 			if len(children) < 2 {
 				t.Errorf("child processes %v, want the expansion service and the Java harness", children)

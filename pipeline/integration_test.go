@@ -31,28 +31,48 @@ type hdfsFile struct {
 	data  []byte
 }
 
-// hdfsFiles reads every file below a folder, by its path below it. A missing
-// folder has none.
+// hdfsFiles reads every file below a folder, by its path below it.
 func hdfsFiles(t *testing.T, addr, dir string) map[string]hdfsFile {
+	t.Helper()
+	out := map[string]hdfsFile{}
+	walk(t, addr, dir, func(client *hdfs.Client, name string, info fs.FileInfo) error {
+		data, err := client.ReadFile(path.Join(dir, name))
+		out[name] = hdfsFile{info.(*hdfs.FileInfo).Owner(), data}
+		return err
+	})
+	return out
+}
+
+// hasPicture says whether a picture is below a folder, by names alone: files
+// may come and go.
+func hasPicture(t *testing.T, addr, dir string) bool {
+	t.Helper()
+	found := false
+	walk(t, addr, dir, func(_ *hdfs.Client, name string, _ fs.FileInfo) error {
+		found = found || strings.HasSuffix(name, ".jpg") && !strings.HasPrefix(name, "_")
+		return nil
+	})
+	return found
+}
+
+// walk gives every file below a folder, with its path below it. A missing
+// folder has none.
+func walk(t *testing.T, addr, dir string, visit func(client *hdfs.Client, name string, info fs.FileInfo) error) {
 	t.Helper()
 	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addr, "hdfs://")}, User: "hdfs"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	out := map[string]hdfsFile{}
 	err = client.Walk(dir, func(name string, info fs.FileInfo, err error) error {
 		if err != nil || info.IsDir() {
 			return err
 		}
-		data, err := client.ReadFile(name)
-		out[strings.TrimPrefix(name, dir+"/")] = hdfsFile{info.(*hdfs.FileInfo).Owner(), data}
-		return err
+		return visit(client, strings.TrimPrefix(name, dir+"/"), info)
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	return out
 }
 
 // pictures removes the ledgers from files and returns the rest by record:

@@ -36,3 +36,28 @@ type Reject struct {
 	Detail          string // one sentence for a person
 	Size            int64  // bytes of the value
 }
+
+// The reasons of a Reject.
+const (
+	SkipNull          = "skipped_null"       // the value is null
+	SkipEmpty         = "skipped_empty"      // the value has no bytes
+	SkipSmall         = "skipped_small"      // the value has less than MinBytes
+	BadContentType    = "bad_content_type"   // the content-type header cannot be understood
+	UnsupportedFormat = "unsupported_format" // a known kind of picture that is not read here
+	FormatMismatch    = "format_mismatch"    // the content-type header contradicts the bytes
+	WrongSize         = "wrong_size"         // not the number of bytes that a raw frame has
+	TooLarge          = "too_large"          // more pixels than the limits allow
+	CorruptJPEG       = "corrupt_jpeg"       // begins as a JPEG but cannot be decoded
+)
+
+// Reasons holds every reason that a Reject can have, in the order of a report.
+var Reasons = []string{
+	SkipNull, SkipEmpty, SkipSmall,
+	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG,
+}
+
+// Skipped says whether the record was passed over because it holds no picture,
+// as in the lab, rather than a bad one.
+func (r Reject) Skipped() bool {
+	return r.Reason == SkipNull || r.Reason == SkipEmpty || r.Reason == SkipSmall
+}

@@ -1,0 +1,123 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/scripts/camera/video"
+)
+
+const (
+	maxMessageBytes = "max.message.bytes"
+	// brokerMaxBytes is that setting's default.
+	brokerMaxBytes = 1<<20 + 12
+	// recordOverhead is more than a key, headers and Kafka's own framing take.
+	recordOverhead = 64 << 10
+	// requestMaxBytes is what a broker takes in one request, by default.
+	requestMaxBytes = 100 << 20
+
+	brokerReplication = -1 // the broker's default
+
+	pollEvery = 20 * time.Millisecond
+)
+
+// topic is what the sender must know of a topic.
+type topic struct {
+	partitions int
+	maxBytes   int32 // of a batch of records
+}
+
+// maxBytesFor returns a max.message.bytes that holds values of so many bytes.
+func maxBytesFor(size int) int {
+	const step = 1 << 20
+	if size += recordOverhead; size > brokerMaxBytes {
+		return (size + step - 1) / step * step
+	}
+	return brokerMaxBytes
+}
+
+// prepareTopic makes the topic if it is missing, and returns what it is like.
+func prepareTopic(ctx context.Context, cfg Config, first video.Picture) (topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		return topic{}, fmt.Errorf("making a Kafka client: %w", err)
+	}
+	defer client.Close()
+	// The first thing asked: it fails at once where nobody listens.
+	if err := client.Ping(ctx); err != nil {
+		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), err)
+	}
+	admin := kadm.NewClient(client)
+
+	// Enough for any JPEG of the first picture's size, too.
+	limit := strconv.Itoa(maxBytesFor(len(first.BGR)))
+	_, err = admin.CreateTopic(ctx, cfg.Partitions, brokerReplication, map[string]*string{maxMessageBytes: &limit}, cfg.Topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return topic{}, fmt.Errorf("making topic %s: %w", cfg.Topic, err)
+	}
+	exists := err != nil
+
+	t, err := describe(ctx, admin, cfg.Topic)
+	if err != nil {
+		return topic{}, fmt.Errorf("looking at topic %s: %w", cfg.Topic, err)
+	}
+	if exists && t.partitions != int(cfg.Partitions) {
+		fmt.Fprintf(cfg.Progress, "topic %s is there already and keeps its %d partitions\n", cfg.Topic, t.partitions)
+	}
+	return t, nil
+}
+
+// describe waits until the broker asked knows the topic, and returns what it
+// is like.
+func describe(ctx context.Context, admin *kadm.Client, name string) (topic, error) {
+	var t topic
+	for {
+		topics, err := admin.ListTopics(ctx, name)
+		if err != nil {
+			return topic{}, err
+		}
+		// A new topic is unknown for a moment.
+		if err := topics[name].Err; err != nil && !kerr.IsRetriable(err) {
+			return topic{}, err
+		}
+		if t.partitions = len(topics[name].Partitions); t.partitions > 0 {
+			break
+		}
+		if err := wait(ctx, time.Now().Add(pollEvery)); err != nil {
+			return topic{}, err
+		}
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, name)
+	if err != nil {
+		return topic{}, err
+	}
+	config, err := configs.On(name, nil)
+	if err == nil {
+		err = config.Err
+	}
+	if err != nil {
+		return topic{}, err
+	}
+	for _, c := range config.Configs {
+		if c.Key != maxMessageBytes {
+			continue
+		}
+		n, err := strconv.Atoi(c.MaybeValue())
+		if err != nil {
+			return topic{}, fmt.Errorf("its %s: %w", maxMessageBytes, err)
+		}
+		t.maxBytes = int32(min(n, requestMaxBytes))
+		return t, nil
+	}
+	return topic{}, fmt.Errorf("the broker does not say its %s", maxMessageBytes)
+}

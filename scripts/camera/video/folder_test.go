@@ -1,0 +1,117 @@
+package video
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFolder(t *testing.T) {
+	first, second := jpegOf(t, paint(64, 48)), jpegOf(t, image.NewGray(image.Rect(0, 0, 32, 16)))
+	dir := write(t, map[string][]byte{
+		"a.JPG":     first,
+		"b.png":     pngOf(t, paint(40, 30)),
+		"c.jpeg":    second,
+		"notes.txt": []byte("not a picture"),
+	})
+	source, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	for _, want := range []struct {
+		name          string
+		width, height int
+		jpeg          []byte
+	}{
+		{"a.JPG", 64, 48, first},
+		{"b.png", 40, 30, nil},
+		{"c.jpeg", 32, 16, second},
+	} {
+		p, err := source.Next()
+		if err != nil {
+			t.Fatalf("%s: %v", want.name, err)
+		}
+		if p.Name != filepath.Join(dir, want.name) || p.Width != want.width || p.Height != want.height {
+			t.Errorf("got %s of %dx%d, want %s of %dx%d", p.Name, p.Width, p.Height, want.name, want.width, want.height)
+		}
+		if !bytes.Equal(p.JPEG, want.jpeg) {
+			t.Errorf("%s: the JPEG is not the file's bytes", want.name)
+		}
+		if err := p.Check(); err != nil {
+			t.Error(err)
+		}
+		if p.Faces != nil {
+			t.Errorf("%s: faces %v out of nothing", want.name, p.Faces)
+		}
+	}
+	if _, err := source.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last picture: %v, want io.EOF", err)
+	}
+}
+
+func TestFolderPixels(t *testing.T) {
+	source, err := OpenFolder(write(t, map[string][]byte{"a.png": pngOf(t, paint(4, 2))}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := source.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []byte{ // blue, green, red
+		50, 100, 200, 50, 100, 200, 50, 100, 20, 50, 100, 20,
+		50, 220, 200, 50, 220, 200, 50, 220, 20, 50, 220, 20,
+	}
+	if !bytes.Equal(p.BGR, want) {
+		t.Errorf("got pixels %v, want %v", p.BGR, want)
+	}
+}
+
+func TestFolderErrors(t *testing.T) {
+	whole := jpegOf(t, paint(64, 48))
+	for _, test := range []struct {
+		name  string
+		files map[string][]byte
+		want  string
+	}{
+		{"empty", nil, "no .jpg"},
+		{"other files only", map[string][]byte{"a.txt": nil}, "no .jpg"},
+		{"empty file", map[string][]byte{"a.jpg": nil}, "a.jpg"},
+		{"text", map[string][]byte{"a.png": []byte("text")}, "a.png"},
+		{"cut short", map[string][]byte{"cut.jpg": whole[:len(whole)-200]}, "cut.jpg"},
+		{"too wide", map[string][]byte{"wide.png": pngOf(t, image.NewGray(image.Rect(0, 0, 20_000, 1)))}, "each side must be 1 to 16384"},
+		{"too many pixels", map[string][]byte{"many.png": pngOf(t, image.NewGray(image.Rect(0, 0, 5_000, 5_000)))}, "the limit is 67108864"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			source, err := OpenFolder(write(t, test.files))
+			if err == nil {
+				_, err = source.Next()
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+	if _, err := OpenFolder(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("a missing folder was accepted")
+	}
+}
+
+func TestEncodeJPEGChecks(t *testing.T) {
+	for _, p := range []Picture{
+		{Name: "nothing"},
+		{Name: "no pixels", Width: 640, Height: 480},
+		{Name: "one byte short", Width: 2, Height: 2, BGR: make([]byte, 11)},
+		{Name: "negative", Width: -2, Height: -2, BGR: make([]byte, 12)},
+		{Name: "huge", Width: 1_000_000, Height: 1_000_000, BGR: make([]byte, 12)},
+	} {
+		if _, err := EncodeJPEG(p); err == nil || !strings.Contains(err.Error(), p.Name) {
+			t.Errorf("%s: got error %v, want one that names the picture", p.Name, err)
+		}
+	}
+}

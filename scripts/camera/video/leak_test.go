@@ -1,0 +1,33 @@
+//go:build matprofile
+
+package video
+
+import (
+	"testing"
+
+	"gocv.io/x/gocv"
+)
+
+// Reading a video to its end and encoding its pictures leaves no Mat behind.
+func TestNoMatLeaks(t *testing.T) {
+	before := gocv.MatProfile.Count()
+	source, err := OpenFile(writeVideo(t, 64, 48))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range greys {
+		p, err := source.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := EncodeJPEG(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := gocv.MatProfile.Count(); after != before {
+		t.Errorf("%d Mats before, %d after", before, after)
+	}
+}

@@ -1,0 +1,224 @@
+package services
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"facestream/scripts/stack/state"
+)
+
+const (
+	logLines = 20      // how much of a log an error shows
+	logBytes = 8 << 10 // where those lines are looked for
+)
+
+// jvmFlags make a JVM start fast and stay small. Garbage collection and
+// compilation in the background would take the cores from the job that is
+// looked at.
+var jvmFlags = []string{
+	"-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xms64m",
+	"-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true",
+}
+
+// log4j and jul are the settings of the two logging libraries in use: only what
+// is worth reading, to the console, which is the log file.
+const (
+	log4j = `log4j.rootLogger=WARN, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
+`
+	jul = `handlers=java.util.logging.ConsoleHandler
+.level=SEVERE
+`
+)
+
+// children starts processes and ends them together.
+type children struct {
+	java    string
+	logs    string // folder
+	started func(service string, p state.Process) error
+
+	mu  sync.Mutex
+	all []*child
+}
+
+// child is a process that this one has started.
+type child struct {
+	state.Process
+
+	ended chan struct{}
+	err   error // how it ended; read after ended is closed
+}
+
+// javaProgram is what runs in a JVM.
+type javaProgram struct {
+	service   string // whose it is
+	name      string // of the process and of its log
+	conf      string // folder of its settings, first in the class path
+	classPath string
+	heap      string // as in -Xmx
+	class     string
+	args      []string
+	env       []string
+}
+
+// run runs a program to its end. It never outlives this process.
+func (c *children) run(ctx context.Context, p javaProgram) error {
+	child, err := c.launch(p, true)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-child.ended:
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), child.End(0))
+	}
+	if child.err != nil {
+		return child.failed()
+	}
+	return nil
+}
+
+// start starts a program that runs until end.
+func (c *children) start(p javaProgram) (*child, error) {
+	child, err := c.launch(p, c.started == nil)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, child)
+	if c.started == nil {
+		return child, nil
+	}
+	return child, c.started(p.service, child.Process)
+}
+
+// end ends what start has started.
+func (c *children) end() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	procs := make([]state.Process, len(c.all))
+	for i, child := range c.all {
+		procs[i] = child.Process
+	}
+	return End(procs)
+}
+
+// End ends processes, all at the same time: SIGTERM, and after a grace period
+// SIGKILL.
+func End(procs []state.Process) error {
+	errs := make([]error, len(procs))
+	var wg sync.WaitGroup
+	for i, p := range procs {
+		wg.Go(func() { errs[i] = p.End(endGrace) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// launch starts a process with its output in its log. A bound one dies with
+// this process, even if this is killed; the others form a session of their own
+// and are out of reach of the terminal's Ctrl-C.
+func (c *children) launch(p javaProgram, bound bool) (*child, error) {
+	// What is unpacked at run time goes where it is removed with the rest.
+	tmp := filepath.Join(p.conf, "tmp")
+	if err := os.MkdirAll(tmp, dirMode); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(p.conf, "log4j.properties"), []byte(log4j), fileMode); err != nil {
+		return nil, err
+	}
+	julFile := filepath.Join(p.conf, "logging.properties")
+	if err := os.WriteFile(julFile, []byte(jul), fileMode); err != nil {
+		return nil, err
+	}
+	logPath := filepath.Join(c.logs, p.name+".log")
+	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close()
+	args := append([]string{}, jvmFlags...)
+	args = append(args, "-Xmx"+p.heap, "-Djava.io.tmpdir="+tmp, "-Djava.util.logging.config.file="+julFile,
+		"-cp", p.conf+string(filepath.ListSeparator)+p.classPath, p.class)
+	cmd := exec.Command(c.java, append(args, p.args...)...)
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	if bound {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	} else {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
+	child := &child{ended: make(chan struct{})}
+	begun := make(chan error)
+	go func() {
+		// The kernel binds the child to the thread that forked, not to the
+		// process: the thread stays for as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if err == nil {
+			child.Process, err = state.NewProcess(p.name, cmd.Process.Pid, logPath)
+			if err != nil {
+				_ = cmd.Process.Kill() // nobody could end it later
+			}
+		}
+		begun <- err
+		if cmd.Process != nil {
+			child.err = cmd.Wait()
+			close(child.ended)
+		}
+	}()
+	if err := <-begun; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	return child, nil
+}
+
+// failed says how a process ended that should not have, with the end of its
+// log.
+func (c *child) failed() error {
+	<-c.ended
+	how := "exit status 0"
+	if c.err != nil {
+		how = c.err.Error()
+	}
+	return fmt.Errorf("%s ended: %s%s", c.Name, how, tails([]*child{c}))
+}
+
+// tails returns the last lines of the processes' logs.
+func tails(procs []*child) string {
+	var b strings.Builder
+	for _, p := range procs {
+		fmt.Fprintf(&b, "\n%s:", p.Log)
+		lines, err := lastLines(p.Log)
+		if err != nil {
+			fmt.Fprintf(&b, "\n  %v", err)
+		}
+		for _, line := range lines {
+			fmt.Fprintf(&b, "\n  %s", line)
+		}
+	}
+	return b.String()
+}
+
+func lastLines(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimSpace(data[max(0, len(data)-logBytes):])
+	lines := strings.Split(string(data), "\n")
+	return lines[max(0, len(lines)-logLines):], nil
+}

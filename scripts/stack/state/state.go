@@ -1,0 +1,126 @@
+// Package state is what is known of the stack that "scripts/stack up" leaves
+// running: its addresses and its processes, in build/stack. It needs no client
+// of any service, so that every program can ask it for its default addresses.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"facestream/runners/parts"
+)
+
+// The names of the services.
+const (
+	Kafka = "kafka"
+	HDFS  = "hdfs"
+)
+
+const (
+	dirMode  = 0o755
+	fileMode = 0o644
+	fileName = "state.json"
+)
+
+// Addrs says where services answer. What does not run is empty.
+type Addrs struct {
+	Kafka string // host:port of the broker
+	HDFS  string // hdfs://host:port of the NameNode
+	Web   string // http://host:port of the NameNode's web pages and of WebHDFS
+}
+
+// Stack holds the services that were started in a folder, by name.
+type Stack map[string]Service
+
+// Service is one started service.
+type Service struct {
+	Addr      string    // host:port for its clients
+	WebAddr   string    `json:",omitempty"` // host:port of the NameNode's web pages
+	Ready     bool      // it has answered since Processes were started
+	Processes []Process // in the order of their start
+}
+
+// Running says whether the service was ready and all its processes still run.
+func (s Service) Running() bool {
+	for _, p := range s.Processes {
+		if !p.Alive() {
+			return false
+		}
+	}
+	return s.Ready
+}
+
+// Running returns the addresses of what "scripts/stack up" left running in
+// this project; ok is false when no service runs.
+func Running() (addrs Addrs, ok bool) {
+	dir, err := Dir()
+	if err != nil {
+		return Addrs{}, false
+	}
+	stack, err := Load(dir)
+	if err != nil {
+		return Addrs{}, false
+	}
+	addrs = stack.Addrs()
+	return addrs, addrs != Addrs{}
+}
+
+// Addrs returns where the services that run answer.
+func (s Stack) Addrs() Addrs {
+	var addrs Addrs
+	if k := s[Kafka]; k.Running() {
+		addrs.Kafka = k.Addr
+	}
+	if h := s[HDFS]; h.Running() {
+		addrs.HDFS = "hdfs://" + h.Addr
+		addrs.Web = "http://" + h.WebAddr
+	}
+	return addrs
+}
+
+// Dir returns the folder of the project's own stack.
+func Dir() (string, error) {
+	build, err := parts.Build()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(build, "stack"), nil
+}
+
+// Load reads the state from its folder. Without a state nothing was started.
+func Load(dir string) (Stack, error) {
+	path := filepath.Join(dir, fileName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Stack{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s Stack
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Save writes the state to its folder, at once or not at all: other programs
+// may read it at any time.
+func (s Stack) Save(dir string) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, fileName)
+	if err := os.WriteFile(path+".tmp", data, fileMode); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}

@@ -1,0 +1,132 @@
+package face
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"gocv.io/x/gocv"
+
+	"facestream/transforms/frame"
+	"facestream/transforms/store"
+)
+
+func init() {
+	register.Function1x1(showDetection)
+	register.Function1x1(showEntry)
+}
+
+// showDetection and showEntry put a hash in place of a picture, for messages
+// that a person can read.
+func showDetection(d Detection) string {
+	data := d.Frame.Data
+	d.Frame.Data = nil
+	return fmt.Sprintf("%+v %x", d, sha256.Sum256(data))
+}
+
+func showEntry(e store.Entry) string {
+	text := fmt.Sprintf("%s %d %d %d", e.Topic, e.Partition, e.Offset, e.Faces)
+	for _, f := range e.Files {
+		text += fmt.Sprintf(" %s %x", f.Name, sha256.Sum256(f.Data))
+	}
+	return text
+}
+
+func TestDetectAndRender(t *testing.T) {
+	file := readFile(t, photo)
+	mat := decodeColour(t, file)
+	withJPEG := parse(t, file)
+	withJPEG.Camera, withJPEG.Offset = "../gate", 7
+	withRaw := rawFrame(mat)
+	blank := withRaw
+	blank.Offset, blank.Data = 100, make([]byte, len(withRaw.Data))
+	d := newDetector(t, defaultParams(t))
+	find := func(f frame.Frame) []Box {
+		boxes, err := d.Detect(f)
+		if err != nil || len(boxes) != 1 {
+			t.Fatalf("got %v, %v, want one face", boxes, err)
+		}
+		return boxes
+	}
+	empty := blank
+	empty.Data = nil
+
+	for _, runner := range []string{"prism", "direct"} {
+		t.Run(runner, func(t *testing.T) {
+			p, s := beam.NewPipelineWithRoot()
+			found := Detect(s, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank))
+			passert.Equals(s, beam.ParDo(s, showDetection, found),
+				showDetection(Detection{withJPEG, find(withJPEG)}), showDetection(Detection{withRaw, find(withRaw)}), showDetection(Detection{Frame: empty}))
+			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, found)),
+				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 7, Faces: 1, Files: []store.File{
+					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
+				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 99, Faces: 1, Files: []store.File{
+					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encodeJPEG(t, mat, gocv.IMWriteJpegQuality, 95)}}}),
+				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 100}))
+			if _, err := beam.Run(context.Background(), runner, p); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestErrorNamesTheRecord fails a bundle with a frame that Decode would not
+// have given.
+func TestErrorNamesTheRecord(t *testing.T) {
+	bad := frame.Frame{Topic: "video", Partition: 3, Offset: 12345, Format: frame.BGR, Width: 640, Height: 480, Data: []byte{1}}
+	const want = "topic video, partition 3, offset 12345: "
+
+	p, s := beam.NewPipelineWithRoot()
+	Detect(s, defaultParams(t), beam.Create(s, bad))
+	if _, err := beam.Run(t.Context(), "prism", p); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Detect: got %v, want %q", err, want)
+	}
+	_, err := renderFn{}.ProcessElement(Detection{Frame: bad, Faces: []Box{{1, 1, 1, 1}}})
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Render: got %v, want %q", err, want)
+	}
+}
+
+func TestRenderedRawFrameIsTheSamePicture(t *testing.T) {
+	mat := decodeColour(t, readFile(t, photo))
+	f := rawFrame(mat)
+	d := Detection{Frame: f, Faces: []Box{{1, 2, 3, 4}}}
+	e, err := renderFn{}.ProcessElement(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := renderFn{}.ProcessElement(d)
+	if err != nil || !reflect.DeepEqual(e, again) {
+		t.Errorf("the second attempt differs (error %v)", err)
+	}
+	got, err := jpeg.Decode(bytes.NewReader(e.Files[0].Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Bounds().Size() != image.Pt(640, 480) {
+		t.Fatalf("the picture has the size %v", got.Bounds().Size())
+	}
+	var sum int
+	for y := range 480 {
+		for x := range 640 {
+			r, g, b, _ := got.At(x, y).RGBA()
+			bgr := f.Data[(y*640+x)*3:]
+			for i, c := range []uint32{b, g, r} {
+				diff := int(c>>8) - int(bgr[i])
+				sum += max(diff, -diff)
+			}
+		}
+	}
+	if mean := float64(sum) / (640 * 480 * 3); mean > 2 {
+		t.Errorf("a sample differs by %.2f on average", mean)
+	}
+}

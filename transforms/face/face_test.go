@@ -1,0 +1,242 @@
+package face
+
+import (
+	"bytes"
+	"image"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gocv.io/x/gocv"
+)
+
+func TestDefaults(t *testing.T) {
+	p := defaultParams(t)
+	if p.ScaleFactor != 1.1 || p.MinNeighbors != 3 || p.MinFace != 0 || p.Threads != 0 {
+		t.Errorf("the defaults are %v, %v, %v, %v, not those of detectMultiScale", p.ScaleFactor, p.MinNeighbors, p.MinFace, p.Threads)
+	}
+	if len(p.Cascade) > 200_000 {
+		t.Errorf("the cascade takes %d bytes of the pipeline", len(p.Cascade))
+	}
+	again, err := NewParams(mustCascade(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Cascade, p.Cascade) {
+		t.Error("the same file gives other bytes the second time")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Params)
+		want   string
+	}{
+		{"defaults", func(p *Params) {}, ""},
+		{"widest", func(p *Params) { p.ScaleFactor, p.MinNeighbors, p.MinFace, p.Threads = 10, 0, 16384, 1024 }, ""},
+		{"scale factor 1", func(p *Params) { p.ScaleFactor = 1 }, "scale factor 1: it must be from 1.01 to 10"},
+		{"scale factor missing", func(p *Params) { p.ScaleFactor = 0 }, "from 1.01"},
+		{"scale factor NaN", func(p *Params) { p.ScaleFactor = math.NaN() }, "NaN"},
+		{"scale factor infinite", func(p *Params) { p.ScaleFactor = math.Inf(1) }, "Inf"},
+		{"negative neighbours", func(p *Params) { p.MinNeighbors = -1 }, "-1 neighbours"},
+		{"negative face", func(p *Params) { p.MinFace = -1 }, "-1 pixels"},
+		{"face beyond int32", func(p *Params) { p.MinFace = 1 << 32 }, "4294967296 pixels"},
+		{"negative threads", func(p *Params) { p.Threads = -1 }, "-1 threads"},
+		{"cascade missing", func(p *Params) { p.Cascade = nil }, "unpacking the cascade"},
+		{"cascade cut short", func(p *Params) { p.Cascade = p.Cascade[:len(p.Cascade)/2] }, "unpacking the cascade"},
+	} {
+		p := defaultParams(t)
+		tt.change(&p)
+		err := p.Validate()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// TestNewParamsRefuses is case 11: files that are no cascade.
+func TestNewParamsRefuses(t *testing.T) {
+	whole := readFile(t, mustCascade(t))
+	before := loaded.Load()
+	for name, tt := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"empty":            {nil, "not a cascade"},
+		"text":             {[]byte("hello"), "not a cascade"},
+		"a JPEG":           {readFile(t, photo), "not a cascade"},
+		"cut short":        {whole[:len(whole)/2], "not a cascade"},
+		"another XML":      {[]byte("<?xml version=\"1.0\"?>\n<project><name>x</name></project>\n"), "not a cascade"},
+		"OpenCV's XML":     {[]byte("<?xml version=\"1.0\"?>\n<opencv_storage><a>1</a></opencv_storage>\n"), "not a cascade"},
+		"no stages":        {[]byte("<?xml version=\"1.0\"?>\n<opencv_storage><cascade><stageType>BOOST</stageType></cascade></opencv_storage>\n"), "not a cascade"},
+		"overwritten tags": {bytes.ReplaceAll(whole, []byte("<stages>"), []byte("<stagez>")), "not a cascade"},
+	} {
+		file := filepath.Join(t.TempDir(), "cascade.xml")
+		if err := os.WriteFile(file, tt.content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := NewParams(file)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: got %v, want an error with %q that names the file", name, err, tt.want)
+		}
+	}
+	if after := loaded.Load(); after != before {
+		t.Errorf("%d classifiers loaded from files that are none", after-before)
+	}
+	missing := filepath.Join(t.TempDir(), "missing.xml")
+	if _, err := NewParams(missing); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("missing file: got %v", err)
+	}
+	if _, err := NewParams(t.TempDir()); err == nil {
+		t.Error("a folder is taken as a cascade")
+	}
+}
+
+// TestCascadesOfOpenCV loads every kind of cascade that OpenCV comes with, and
+// leaves no file behind.
+func TestCascadesOfOpenCV(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(mustCascade(t)), "..", "*cascades", "*cascade_*.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mat := decodeColour(t, readFile(t, photo))
+	gocv.Resize(mat, &mat, image.Pt(160, 120), 0, 0, gocv.InterpolationArea)
+	small := rawFrame(mat)
+	if len(files) < 2 {
+		t.Fatalf("only %v beside the default cascade", files)
+	}
+	for _, file := range files {
+		p, err := NewParams(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		d, err := NewDetector(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Detect(small); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		d.Close()
+	}
+	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPool(t *testing.T) {
+	cascade := defaultParams(t).Cascade
+	pool := pool{idle: map[cascadeKey][]*classifier{}}
+	lease := func() *classifier {
+		t.Helper()
+		c, err := pool.lease(cascade)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	before := loaded.Load()
+	a, b := lease(), lease()
+	if a == b {
+		t.Fatal("one classifier was leased twice")
+	}
+	if n := loaded.Load() - before; n != 2 {
+		t.Fatalf("%d classifiers loaded, want 2", n)
+	}
+	pool.giveBack(a)
+	if c := lease(); c != a {
+		t.Error("a classifier that was given back is not leased again")
+	}
+	pool.giveBack(a)
+	pool.giveBack(b)
+	other, err := NewParams(filepath.Join(filepath.Dir(mustCascade(t)), "haarcascade_frontalface_alt2.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pool.lease(other.Cascade)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == a || c == b {
+		t.Error("another cascade gives the same classifier")
+	}
+}
+
+// TestPoolIsNotShared has many goroutines lease at once.
+func TestPoolIsNotShared(t *testing.T) {
+	cascade := defaultParams(t).Cascade
+	var mu sync.Mutex
+	inUse := map[*classifier]bool{}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				c, err := classifiers.lease(cascade)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				if inUse[c] {
+					t.Error("a classifier is leased to two goroutines")
+				}
+				inUse[c] = true
+				mu.Unlock()
+				runtime.Gosched()
+				mu.Lock()
+				delete(inUse, c)
+				mu.Unlock()
+				classifiers.giveBack(c)
+			}
+		})
+	}
+	wg.Wait()
+	}
+
+// TestDroppedDetectorsAreFreed does what failing bundles do: it leases and
+// never gives back.
+func TestDroppedDetectorsAreFreed(t *testing.T) {
+	p := defaultParams(t)
+	freed := func(limit int64) {
+		t.Helper()
+		deadline := time.Now().Add(30 * time.Second)
+		for loaded.Load() > limit {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d classifiers in memory, want at most %d", loaded.Load(), limit)
+			}
+			runtime.GC()
+			runtime.Gosched()
+		}
+	}
+	// What the pool holds stays; what was taken from it and dropped goes.
+	before := loaded.Load()
+	for range 20 {
+		fn := &detectFn{Params: p}
+		if err := fn.StartBundle(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	freed(before)
+
+	fn := &detectFn{Params: p}
+	for range 3 { // a bundle that failed, and the instance is used again
+		if err := fn.StartBundle(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := fn.detector
+	if err := fn.FinishBundle(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if fn.detector != nil || d.classifier != nil {
+		t.Error("the classifier is still held after FinishBundle")
+	}
+}

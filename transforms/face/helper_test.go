@@ -1,0 +1,115 @@
+package face
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+	"gocv.io/x/gocv"
+
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+)
+
+func TestMain(m *testing.M) {
+	code := ptest.MainRet(m)
+	if leaked := leakedMats(); leaked != "" {
+		os.Stderr.WriteString(leaked)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// photo is a photograph of 640x480 with one face.
+var photo = filepath.Join("..", "..", "testdata", "face.jpg")
+
+var loadParams = sync.OnceValues(func() (Params, error) {
+	cascade, err := DefaultCascade()
+	if err != nil {
+		return Params{}, err
+	}
+	return NewParams(cascade)
+})
+
+func mustCascade(t testing.TB) string {
+	t.Helper()
+	cascade, err := DefaultCascade()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cascade
+}
+
+func defaultParams(t testing.TB) Params {
+	t.Helper()
+	p, err := loadParams()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func readFile(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// parse makes a frame of a value as it comes from Kafka.
+func parse(t testing.TB, value []byte) frame.Frame {
+	t.Helper()
+	f, reject := frame.Parse(frame.Config{Width: 640, Height: 480}, &kafka.Record{Topic: "video", Partition: 3, Offset: 99, Timestamp: 1_700_000_000_123, Value: &value})
+	if reject != nil {
+		t.Fatalf("%+v", *reject)
+	}
+	return f
+}
+
+// rawFrame gives the Mat, of three channels, as a raw frame.
+func rawFrame(m gocv.Mat) frame.Frame {
+	return frame.Frame{
+		Topic: "video", Partition: 3, Offset: 99, TimestampMillis: 1_700_000_000_123, Camera: "door",
+		Format: frame.BGR, Width: int32(m.Cols()), Height: int32(m.Rows()), Data: m.ToBytes(),
+	}
+}
+
+// decodeColour gives the JPEG as a Mat that the test closes.
+func decodeColour(t testing.TB, data []byte) gocv.Mat {
+	t.Helper()
+	m, err := gocv.IMDecode(data, gocv.IMReadColor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Empty() {
+		t.Fatal("OpenCV does not decode the test's picture")
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// encodeJPEG gives the Mat as a JPEG, with OpenCV's parameters.
+func encodeJPEG(t testing.TB, m gocv.Mat, params ...int) []byte {
+	t.Helper()
+	b, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	return bytes.Clone(b.GetBytes())
+}
+
+func newDetector(t testing.TB, p Params) *Detector {
+	t.Helper()
+	d, err := NewDetector(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}

@@ -1,0 +1,139 @@
+package frame
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"unicode/utf8"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/kafka"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[Frame]())
+	beam.RegisterType(reflect.TypeFor[Reject]())
+	// The register package refuses the unnamed type of kafka.Record.
+	beam.RegisterType(reflect.TypeFor[decodeFn]())
+	register.Emitter1[Frame]()
+	register.Emitter1[Reject]()
+}
+
+// The counters of Decode: CountRead = CountDecoded + the counters of Reasons.
+const (
+	CounterNamespace = "frame"
+	CountRead        = "read"
+	CountDecoded     = "decoded"
+)
+
+// Config says how records are read that do not say it themselves.
+type Config struct {
+	Width, Height int // Required. Pixels of a raw frame without a content-type header.
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	if c.Width < 1 || c.Height < 1 {
+		return fmt.Errorf("frame size %dx%d: both sides must be above 0", c.Width, c.Height)
+	}
+	if err := checkSize(c.Width, c.Height); err != nil {
+		return fmt.Errorf("frame size: %w", err)
+	}
+	if size := c.Width * c.Height * bytesPerPixel; size < MinBytes {
+		return fmt.Errorf("frame size %dx%d: a raw frame has %d bytes, and values under %d bytes are skipped", c.Width, c.Height, size, MinBytes)
+	}
+	return nil
+}
+
+// Decode turns a PCollection<kafka.Record> into a PCollection<Frame> and a
+// PCollection<Reject>. Every record gives exactly one element of one of them;
+// no record is an error. A JPEG frame has been decoded to its end, a raw frame
+// has exactly Width*Height*3 bytes.
+func Decode(s beam.Scope, cfg Config, records beam.PCollection) (frames, rejects beam.PCollection) {
+	s = s.Scope("frame.Decode")
+	return beam.ParDo2(s, &decodeFn{Config: cfg}, records)
+}
+
+type decodeFn struct {
+	Config Config
+}
+
+func (fn *decodeFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
+	count(ctx, CountRead)
+	f, reject := Parse(fn.Config, &r)
+	if reject != nil {
+		count(ctx, reject.Reason)
+		rejects(*reject)
+		return
+	}
+	count(ctx, CountDecoded)
+	frames(f)
+}
+
+func count(ctx context.Context, name string) {
+	beam.NewCounter(CounterNamespace, name).Inc(ctx, 1)
+}
+
+// Parse gives the frame that the record holds, or the reason why it holds none.
+// The frame shares the record's bytes.
+func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
+	var value []byte
+	if r.Value != nil {
+		value = *r.Value
+	}
+	var p picture
+	var no *refusal
+	switch {
+	case r.Value == nil:
+		no = refuse(SkipNull, "the value is null")
+	case len(value) == 0:
+		no = refuse(SkipEmpty, "the value is empty")
+	case len(value) < MinBytes:
+		no = refuse(SkipSmall, "the value has %d bytes, less than %d", len(value), MinBytes)
+	default:
+		p, no = identify(cfg, header(r, ContentType), value)
+	}
+	if no != nil {
+		return Frame{}, &Reject{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
+			Camera: cameraOf(r), Reason: no.reason, Detail: no.detail, Size: int64(len(value)),
+		}
+	}
+	return Frame{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
+		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height), Data: value,
+	}, nil
+}
+
+// cameraOf gives the camera's name: of the header, else of the key. A name that
+// is not UTF-8 would not come through every runner unchanged, so it is none.
+func cameraOf(r *kafka.Record) string {
+	if name := header(r, Camera); name != "" && utf8.ValidString(name) {
+		return name
+	}
+	if r.Key != nil && len(*r.Key) > 0 && utf8.Valid(*r.Key) {
+		return string(*r.Key)
+	}
+	return UnknownCamera
+}
+
+// header gives the last value of a header, as Kafka's own lastHeader does, and
+// "" if it is missing or null.
+func header(r *kafka.Record, key string) string {
+	value := ""
+	if r.Headers == nil {
+		return value
+	}
+	for _, h := range *r.Headers {
+		if h.Key != key {
+			continue
+		}
+		value = ""
+		if h.Value != nil {
+			value = string(*h.Value)
+		}
+	}
+	return value
+}

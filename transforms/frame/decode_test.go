@@ -1,0 +1,329 @@
+package frame
+
+import (
+	"bytes"
+	"context"
+	"image/jpeg"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+
+	"facestream/transforms/kafka"
+)
+
+const raw10x40 = "video/x-raw;format=BGR;width=10;height=40" // 1200 bytes
+
+func TestParseAccepts(t *testing.T) {
+	labBytes := bytes.Repeat([]byte{7}, 921_600)
+	labLikeJPEG := slices.Concat([]byte{0xFF, 0xD8, 0xFF}, labBytes[3:])
+	colour, grey := colourJPEG(t, 64, 48), greyJPEG(t, 50, 30)
+	tests := []struct {
+		name          string
+		record        kafka.Record
+		format        string
+		width, height int32
+	}{
+		{"raw of the lab, no header", record(labBytes), BGR, 640, 480},
+		{"raw of the lab, no header, first pixel like a JPEG", record(labLikeJPEG), BGR, 640, 480},
+		{"raw with header", record(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
+		{"raw, header in capitals", record(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
+		{"raw of exactly the smallest size that is looked at", record(labBytes[:1002], ContentType, "video/x-raw;format=BGR;width=334;height=1"), BGR, 334, 1},
+		{"last header wins", record(make([]byte, 1200), ContentType, "image/jpeg", ContentType, raw10x40), BGR, 10, 40},
+		{"JPEG, no header", record(colour), JPEG, 64, 48},
+		{"JPEG with header", record(colour, ContentType, "image/jpeg"), JPEG, 64, 48},
+		{"JPEG, header in capitals with a parameter", record(colour, ContentType, "IMAGE/JPEG; q=1"), JPEG, 64, 48},
+		{"JPEG, empty header", record(colour, ContentType, ""), JPEG, 64, 48},
+		{"grey JPEG", record(grey), JPEG, 50, 30},
+		{"JPEG with bytes after its end", record(append(slices.Clone(colour), "more"...)), JPEG, 64, 48},
+	}
+	nullHeader := record(colour, ContentType, raw10x40, ContentType, "")
+	(*nullHeader.Headers)[1].Value = nil
+	tests = append(tests, struct {
+		name          string
+		record        kafka.Record
+		format        string
+		width, height int32
+	}{"null header counts as missing", nullHeader, JPEG, 64, 48})
+
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, reject := Parse(lab, &tt.record)
+			if reject != nil {
+				t.Fatalf("rejected: %+v", *reject)
+			}
+			want := Frame{
+				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
+				Format: tt.format, Width: tt.width, Height: tt.height, Data: *tt.record.Value,
+			}
+			if !reflect.DeepEqual(got, want) {
+				got.Data, want.Data = nil, nil
+				t.Errorf("got %+v, want %+v (or the data differs)", got, want)
+			}
+		})
+	}
+}
+
+func TestParseRejects(t *testing.T) {
+	colour := colourJPEG(t, 64, 48)
+	null := record(nil)
+	null.Value = nil
+	raw := make([]byte, 1200)
+	tests := []struct {
+		name   string
+		record kafka.Record
+		reason string
+		detail string // a part of it
+	}{
+		{"null value", null, SkipNull, "null"},
+		{"empty value", record([]byte{}), SkipEmpty, "empty"},
+		{"one byte", record([]byte{1}), SkipSmall, "1 bytes"},
+		{"999 bytes, even if the header fits", record(make([]byte, 999), ContentType, "video/x-raw;format=BGR;width=333;height=1"), SkipSmall, "999 bytes"},
+		{"1000 bytes are looked at", record(make([]byte, 1000)), WrongSize, "1000 bytes"},
+
+		{"raw cut short, no header", record(make([]byte, 921_599)), WrongSize, "921600"},
+		{"raw cut short", record(raw[:1199], ContentType, raw10x40), WrongSize, "1200"},
+		{"raw too long", record(make([]byte, 1201), ContentType, raw10x40), WrongSize, "1200"},
+		{"raw, 1e6 x 1e6 in figures", record(raw, ContentType, "video/x-raw;format=BGR;width=1000000;height=1000000"), TooLarge, "1000000x1000000"},
+		{"raw, 1e6 x 1e6 in letters", record(raw, ContentType, "video/x-raw;format=BGR;width=1e6;height=1e6"), BadContentType, `width "1e6"`},
+		{"raw, product overflows", record(raw, ContentType, "video/x-raw;format=BGR;width=4611686018427387904;height=4"), TooLarge, "16384"},
+		{"raw, number overflows", record(raw, ContentType, "video/x-raw;format=BGR;width=99999999999999999999;height=4"), BadContentType, "width"},
+		{"raw, over 64 MiB", record(raw, ContentType, "video/x-raw;format=BGR;width=16384;height=1366"), TooLarge, "67108864"},
+		{"raw, negative", record(raw, ContentType, "video/x-raw;format=BGR;width=-10;height=-40"), BadContentType, `width "-10"`},
+		{"raw, zero", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=0"), BadContentType, `height "0"`},
+		{"raw, NaN", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
+		{"raw, no size", record(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
+		{"raw, no format", record(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
+		{"raw, RGB", record(raw, ContentType, "video/x-raw;format=RGB;width=10;height=40"), UnsupportedFormat, "RGB"},
+
+		{"header says JPEG, bytes do not", record(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
+		{"header says raw, value is a JPEG", record(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
+		{"PNG by header", record(raw, ContentType, "image/png"), UnsupportedFormat, "image/png"},
+		{"unknown type", record(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
+		{"header that is not a media type", record(raw, ContentType, "///"), BadContentType, "///"},
+		{"header with a long value", record(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
+
+		{"JPEG cut short", record(colour[:len(colour)*3/4]), CorruptJPEG, "short Huffman data"},
+		{"JPEG without its end marker", record(colour[:len(colour)-2]), CorruptJPEG, "unexpected EOF"},
+		{"random bytes after the magic", record(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
+		{"JPEG header says 65535x65535", record(headerOnly(2000, baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
+		{"JPEG header says 64 MiB of pixels", record(headerOnly(2000, progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
+		{"JPEG header says 0x0", record(headerOnly(2000, baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
+		{"JPEG with four colours", record(headerOnly(2000, baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
+		{"JPEG with two components", record(headerOnly(2000, baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
+		{"JPEG with 12 bits a sample", record(headerOnly(2000, baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
+		{"lossless JPEG", record(headerOnly(2000, lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
+	}
+	seen := map[string]bool{}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			f, got := Parse(lab, &tt.record)
+			runtime.ReadMemStats(&after)
+			if got == nil {
+				t.Fatalf("accepted as %s %dx%d", f.Format, f.Width, f.Height)
+			}
+			seen[got.Reason] = true
+			size := int64(0)
+			if tt.record.Value != nil {
+				size = int64(len(*tt.record.Value))
+			}
+			want := Reject{
+				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
+				Reason: tt.reason, Detail: got.Detail, Size: size,
+			}
+			if *got != want {
+				t.Errorf("got %+v, want %+v", *got, want)
+			}
+			if !strings.Contains(got.Detail, tt.detail) {
+				t.Errorf("the detail %q does not say %q", got.Detail, tt.detail)
+			}
+			if len(got.Detail) > 400 {
+				t.Errorf("the detail has %d bytes", len(got.Detail))
+			}
+			if skipped := strings.HasPrefix(tt.reason, "skipped"); got.Skipped() != skipped {
+				t.Errorf("Skipped is %v for %s", got.Skipped(), tt.reason)
+			}
+			// The header with a megabyte is copied once by each of several steps.
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 {
+				t.Errorf("allocated %d bytes", grown)
+			}
+		})
+	}
+	for _, reason := range Reasons {
+		if !seen[reason] {
+			t.Errorf("no test gives %s", reason)
+		}
+		delete(seen, reason)
+	}
+	if len(seen) > 0 {
+		t.Errorf("reasons missing in Reasons: %v", seen)
+	}
+}
+
+func TestParseReadsWhatProducersWrite(t *testing.T) {
+	if got, want := RawContentType(10, 40), raw10x40; got != want {
+		t.Errorf("RawContentType gives %q, want %q", got, want)
+	}
+	if got, want := JPEGContentType, "image/jpeg"; got != want {
+		t.Errorf("JPEGContentType is %q, want %q", got, want)
+	}
+}
+
+func TestCamera(t *testing.T) {
+	null := record(nil, Camera, "gate", Camera, "")
+	(*null.Headers)[1].Value = nil
+	noKey := record(nil)
+	noKey.Key = nil
+	noHeaders := record(nil)
+	noHeaders.Headers, noHeaders.Key = nil, nil
+	emptyKey := record(nil)
+	emptyKey.Key = ref(nil)
+	badKey := record(nil)
+	badKey.Key = ref([]byte{0xFF, 0xFE})
+	for name, tt := range map[string]struct {
+		record kafka.Record
+		want   string
+	}{
+		"header before key":         {record(nil, Camera, "gate"), "gate"},
+		"last header wins":          {record(nil, Camera, "gate", Camera, "../../etc"), "../../etc"},
+		"key without header":        {record(nil), "door"},
+		"key with an empty header":  {record(nil, Camera, ""), "door"},
+		"key with a null header":    {null, "door"},
+		"key with a broken header":  {record(nil, Camera, "\xFF"), "door"},
+		"null key":                  {noKey, "unknown"},
+		"null key and null headers": {noHeaders, "unknown"},
+		"empty key":                 {emptyKey, "unknown"},
+		"key that is not UTF-8":     {badKey, "unknown"},
+	} {
+		if got := cameraOf(&tt.record); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	for cfg, want := range map[Config]string{
+		{640, 480}:              "",
+		{334, 1}:                "",
+		{0, 480}:                "above 0",
+		{640, -1}:               "above 0",
+		{16385, 1}:              "16384",
+		{8192, 8192}:            "67108864",
+		{333, 1}:                "999 bytes",
+		{1 << 62, 1 << 62}:      "16384",
+		{16384, 1365}:           "",
+		{16384, 1366}:           "67108864",
+		{Width: 0, Height: 0}:   "above 0",
+		{Width: -5, Height: -5}: "above 0",
+	} {
+		err := cfg.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%+v: got %v, want %q", cfg, err, want)
+		}
+	}
+}
+
+func TestDecode(t *testing.T) {
+	colour := colourJPEG(t, 64, 48)
+	null := record(nil)
+	null.Value, null.Key, null.Headers, null.Offset = nil, nil, nil, 3
+	small, short, good := record(make([]byte, 999)), record(make([]byte, 5000)), record(colour, Camera, "gate")
+	small.Offset, short.Offset, good.Offset = 4, 5, 6
+
+	for _, runner := range []string{"prism", "direct"} {
+		t.Run(runner, func(t *testing.T) {
+			p, s := beam.NewPipelineWithRoot()
+			frames, rejects := Decode(s, lab, beam.Create(s, null, small, short, good))
+			passert.Equals(s, frames, Frame{
+				Topic: "video", Partition: 2, Offset: 6, TimestampMillis: 1_700_000_000_123, Camera: "gate",
+				Format: JPEG, Width: 64, Height: 48, Data: colour,
+			})
+			passert.Equals(s, rejects,
+				Reject{"video", 2, 3, 1_700_000_000_123, "unknown", "skipped_null", "the value is null", 0},
+				Reject{"video", 2, 4, 1_700_000_000_123, "door", "skipped_small", "the value has 999 bytes, less than 1000", 999},
+				Reject{"video", 2, 5, 1_700_000_000_123, "door", "wrong_size", "5000 bytes without a content-type header are neither a JPEG nor a raw frame of 640x480, which has 921600 bytes", 5000},
+			)
+			result, err := beam.Run(context.Background(), runner, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]int64{}
+			for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == CounterNamespace }).Counters() {
+				got[c.Name()] = value(c)
+			}
+			want := map[string]int64{"read": 4, "decoded": 1, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("counters are %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// value is what the counter holds: the direct runner commits nothing.
+func value(c metrics.CounterResult) int64 {
+	return max(c.Attempted, c.Committed)
+}
+
+// FuzzParse demands that nothing makes Parse panic, that a frame is what it
+// says, and that a reject has a reason.
+func FuzzParse(f *testing.F) {
+	f.Add(colourJPEG(f, 40, 24), "", "")
+	f.Add(colourJPEG(f, 40, 24), "image/jpeg", "gate")
+	f.Add(greyJPEG(f, 40, 33), "image/jpeg", "gate")
+	f.Add(headerOnly(1100, progressive, 8, 300, 200, 3), "", "")
+	f.Add(headerOnly(1100, baseline, 8, 64, 48, 4), "", "")
+	f.Add(make([]byte, 1200), raw10x40, "")
+	f.Add(make([]byte, 1200), "", "")
+	f.Add(make([]byte, 1200), "video/x-raw;format=BGR;width=1e6;height=-1", "\xFF")
+	f.Add([]byte{}, "image/png", "")
+	cfg := Config{Width: 20, Height: 20}
+	f.Fuzz(func(t *testing.T, data []byte, contentType, camera string) {
+		r := record(data, ContentType, contentType, Camera, camera)
+		got, reject := Parse(cfg, &r)
+		if reject != nil {
+			if !slices.Contains(Reasons, reject.Reason) || reject.Detail == "" || reject.Size != int64(len(data)) {
+				t.Fatalf("reject %+v of %d bytes", *reject, len(data))
+			}
+			return
+		}
+		if len(data) < MinBytes || !bytes.Equal(got.Data, data) {
+			t.Fatalf("%d bytes became a frame of %d bytes", len(data), len(got.Data))
+		}
+		w, h := int(got.Width), int(got.Height)
+		if w < 1 || h < 1 || w > MaxSide || h > MaxSide || w*h*3 > MaxRawBytes {
+			t.Fatalf("a frame of %dx%d", w, h)
+		}
+		switch got.Format {
+		case BGR:
+			if len(data) != w*h*3 {
+				t.Fatalf("a raw frame of %dx%d with %d bytes", w, h, len(data))
+			}
+		case JPEG:
+			img, err := jpeg.Decode(bytes.NewReader(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := img.Bounds().Size(); size.X != w || size.Y != h {
+				t.Fatalf("a JPEG of %v said to be %dx%d", size, w, h)
+			}
+		default:
+			t.Fatalf("a frame of format %q", got.Format)
+		}
+	})
+}
+
+func BenchmarkParseJPEG(b *testing.B) {
+	r := record(colourJPEG(b, 640, 480))
+	for b.Loop() {
+		if _, reject := Parse(lab, &r); reject != nil {
+			b.Fatal(*reject)
+		}
+	}
+}

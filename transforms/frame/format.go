@@ -1,0 +1,178 @@
+package frame
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image/color"
+	"image/jpeg"
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// The headers of a record that this package reads. Names are case-sensitive.
+// A header without a value counts as missing, and the last of several counts.
+const (
+	// ContentType names the header that says the format of the value:
+	// JPEGContentType or what RawContentType gives. Without it a value that
+	// begins as a JPEG must be one, and any other value must be a raw frame of
+	// the configured size.
+	ContentType = "content-type"
+	// Camera names the header that says which camera took the picture.
+	Camera = "camera"
+)
+
+// JPEGContentType is the content type of a JPEG file. It may be grey or have
+// three colours, be baseline or progressive. Bytes after its end are kept.
+// JPEGs with four colours (CMYK) are not supported.
+const JPEGContentType = "image/jpeg"
+
+const (
+	rawType   = "video/x-raw"
+	rawFormat = "BGR"
+
+	bytesPerPixel = 3 // of a raw frame
+)
+
+// RawContentType gives the content type of a raw frame: Width*Height*3 bytes,
+// rows top down, pixels blue, green, red.
+func RawContentType(width, height int) string {
+	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, rawFormat, width, height)
+}
+
+// The limits of a frame.
+const (
+	// MinBytes is the size of the smallest value that is looked at, as in the lab.
+	MinBytes = 1000
+	// MaxSide is the greatest width and the greatest height, in pixels.
+	MaxSide = 16384
+	// MaxRawBytes is the greatest size of a frame's pixels at three bytes each,
+	// whatever its format.
+	MaxRawBytes = 64 << 20
+)
+
+// pixelsPerByte is the most that a byte of a JPEG can hold: an 8x8 block takes
+// one bit or more.
+const pixelsPerByte = 8 * 8 * 8
+
+var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
+
+// picture is what the bytes of a value were found to be.
+type picture struct {
+	format        string
+	width, height int
+}
+
+// refusal says why bytes are not a picture: a reason of a Reject, and its detail.
+type refusal struct {
+	reason, detail string
+}
+
+func refuse(reason, detail string, args ...any) *refusal {
+	return &refusal{reason: reason, detail: fmt.Sprintf(detail, args...)}
+}
+
+// identify says what the value is, by its content type or, if that is empty,
+// by its bytes. It accepts nothing that it has not checked to the end.
+func identify(cfg Config, contentType string, value []byte) (picture, *refusal) {
+	isJPEG := bytes.HasPrefix(value, jpegMagic)
+	if contentType == "" {
+		raw := cfg.Width * cfg.Height * bytesPerPixel
+		if isJPEG {
+			p, no := checkJPEG(value)
+			// The first pixel of a raw frame may look like the start of a JPEG.
+			if no == nil || len(value) != raw {
+				return p, no
+			}
+		}
+		if len(value) != raw {
+			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a raw frame of %dx%d, which has %d bytes",
+				len(value), ContentType, cfg.Width, cfg.Height, raw)
+		}
+		return picture{BGR, cfg.Width, cfg.Height}, nil
+	}
+
+	kind, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+		return picture{}, refuse(BadContentType, "content type %.100q: %.100v", contentType, err)
+	case kind == JPEGContentType && !isJPEG:
+		return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(jpegMagic)])
+	case kind == JPEGContentType:
+		return checkJPEG(value)
+	case kind == rawType:
+		return checkRaw(params, value)
+	}
+	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s and %s", kind, JPEGContentType, rawType)
+}
+
+// checkRaw checks the value against the parameters of its content type.
+func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
+	format := params["format"]
+	if format == "" {
+		return picture{}, refuse(BadContentType, "content type %s has no format", rawType)
+	}
+	if !strings.EqualFold(format, rawFormat) {
+		return picture{}, refuse(UnsupportedFormat, "raw format %.100q is not supported, only %s", format, rawFormat)
+	}
+	p := picture{format: BGR}
+	for _, side := range []struct {
+		name   string
+		pixels *int
+	}{{"width", &p.width}, {"height", &p.height}} {
+		text := params[side.name]
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return picture{}, refuse(BadContentType, "content type %s has the %s %.100q, not a whole number above 0", rawType, side.name, text)
+		}
+		*side.pixels = n
+	}
+	if err := checkSize(p.width, p.height); err != nil {
+		return picture{}, refuse(TooLarge, "%v", err)
+	}
+	if want := p.width * p.height * bytesPerPixel; len(value) != want {
+		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d", len(value), p.width, p.height, want)
+	}
+	return p, nil
+}
+
+// checkJPEG decodes the value. It allocates no more than fits the number of
+// bytes, whatever size the JPEG's header claims.
+func checkJPEG(value []byte) (picture, *refusal) {
+	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
+	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
+		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
+	}
+	if err != nil {
+		return picture{}, refuse(CorruptJPEG, "reading the JPEG's header: %v", err)
+	}
+	p := picture{JPEG, header.Width, header.Height}
+	if p.width < 1 || p.height < 1 {
+		return picture{}, refuse(CorruptJPEG, "the JPEG's header says %dx%d pixels", p.width, p.height)
+	}
+	if err := checkSize(p.width, p.height); err != nil {
+		return picture{}, refuse(TooLarge, "%v", err)
+	}
+	if header.ColorModel == color.CMYKModel {
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with four colours (CMYK) is not supported")
+	}
+	if p.width*p.height > len(value)*pixelsPerByte {
+		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
+	}
+	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
+		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
+	}
+	return p, nil
+}
+
+// checkSize compares a frame with the limits. Both sides are above 0.
+func checkSize(width, height int) error {
+	if width > MaxSide || height > MaxSide {
+		return fmt.Errorf("%dx%d pixels are too many: no side may be above %d", width, height, MaxSide)
+	}
+	if size := width * height * bytesPerPixel; size > MaxRawBytes {
+		return fmt.Errorf("%dx%d pixels are too many: they take %d bytes, and the limit is %d", width, height, size, MaxRawBytes)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package hdfs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"facestream/scripts/stack/services"
+)
+
+const testUser = "alice"
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if err := stopHDFS(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping HDFS:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// stack is the package's own HDFS, started by the first test that needs it.
+var stack struct {
+	sync.Once
+	*services.Stack
+	dir string
+	err error
+}
+
+// hdfsAddress returns the NameNode's address.
+func hdfsAddress(t *testing.T) string {
+	if testing.Short() {
+		t.Skip("needs HDFS, which takes seconds to start")
+	}
+	stack.Do(func() {
+		if stack.dir, stack.err = os.MkdirTemp("", "facestream-hdfs"); stack.err == nil {
+			stack.Stack, stack.err = services.Start(context.Background(), stack.dir, services.Options{HDFS: true})
+		}
+	})
+	if stack.err != nil {
+		t.Fatal("starting HDFS: ", stack.err)
+	}
+	return strings.TrimPrefix(stack.HDFS, "hdfs://")
+}
+
+func stopHDFS() error {
+	if stack.Stack == nil {
+		return nil
+	}
+	return errors.Join(stack.Stop(), os.RemoveAll(stack.dir))
+}
+
+// folder makes an empty folder on HDFS and returns its name, as testUser, by
+// way of the given NameNode address.
+func folder(t *testing.T, f *fileSystem, address string) string {
+	t.Helper()
+	name := "hdfs://" + testUser + "@" + address + "/tmp/" + strings.ReplaceAll(t.Name(), "/", "-")
+	if err := f.MkdirAll(context.Background(), name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// ownClients returns a file system with clients of its own.
+func ownClients(timeout, budget time.Duration) *fileSystem {
+	return &fileSystem{&clients{nameNodeTimeout: timeout, retryBudget: budget}}
+}
+
+// silent is a NameNode that takes connections and says nothing.
+func silent(t *testing.T) (address string) {
+	l := listen(t)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// losing stands before a NameNode. On its first connection it loses the answer
+// to a call, after the NameNode did it, and closes the connection.
+func losing(t *testing.T, nameNode string, answers int) (address string) {
+	l := listen(t)
+	go func() {
+		for first := true; ; first = false {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", nameNode)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go func() {
+				_, _ = io.Copy(out, in)
+				out.Close()
+			}()
+			go func() {
+				defer in.Close()
+				if first {
+					_ = copyAnswers(in, out, answers)
+					_ = copyAnswers(io.Discard, out, 1)
+					return
+				}
+				_, _ = io.Copy(in, out)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// copyAnswers copies n answers, each a 4 byte length and that many bytes.
+func copyAnswers(to io.Writer, from io.Reader, n int) error {
+	for range n {
+		var head [4]byte
+		if _, err := io.ReadFull(from, head[:]); err != nil {
+			return err
+		}
+		if _, err := to.Write(head[:]); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(to, from, int64(binary.BigEndian.Uint32(head[:]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

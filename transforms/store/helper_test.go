@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+	"github.com/colinmarc/hdfs/v2"
+
+	"facestream/scripts/stack/services"
+)
+
+const testUser = "alice"
+
+func TestMain(m *testing.M) {
+	// A zone of this machine must not move a picture to another hour.
+	time.Local = time.FixedZone("far", 14*3600)
+	status := ptest.MainRet(m)
+	if err := stopHDFS(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping HDFS:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// hdfsStack is the package's own HDFS, started by the first test that needs it.
+var hdfsStack struct {
+	sync.Once
+	*services.Stack
+	dir string
+	err error
+}
+
+// hdfsAddress returns the NameNode's address.
+func hdfsAddress(t testing.TB) string {
+	if testing.Short() {
+		t.Skip("needs HDFS, which takes seconds to start")
+	}
+	hdfsStack.Do(func() {
+		if hdfsStack.dir, hdfsStack.err = os.MkdirTemp("", "facestream-store"); hdfsStack.err == nil {
+			hdfsStack.Stack, hdfsStack.err = services.Start(context.Background(), hdfsStack.dir, services.Options{HDFS: true})
+		}
+	})
+	if hdfsStack.err != nil {
+		t.Fatal("starting HDFS: ", hdfsStack.err)
+	}
+	return strings.TrimPrefix(hdfsStack.HDFS, "hdfs://")
+}
+
+func stopHDFS() error {
+	if hdfsStack.Stack == nil {
+		return nil
+	}
+	return errors.Join(hdfsStack.Stop(), os.RemoveAll(hdfsStack.dir))
+}
+
+// A driver is one kind of file system.
+type driver struct {
+	name string
+	root func(t testing.TB) string // a root of the test's own, not made yet
+}
+
+var drivers = []driver{
+	{"memory", memoryRoot},
+	{"local", func(t testing.TB) string { return filepath.Join(t.TempDir(), "root") }},
+	{"hdfs", hdfsRoot},
+}
+
+// everywhere runs a test on every kind of file system.
+func everywhere(t *testing.T, test func(t *testing.T, root string)) {
+	for _, d := range drivers {
+		t.Run(d.name, func(t *testing.T) { test(t, d.root(t)) })
+	}
+}
+
+func memoryRoot(t testing.TB) string { return "memfs://" + t.Name() }
+
+// hdfsRoot returns a folder below one that belongs to testUser.
+func hdfsRoot(t testing.TB) string {
+	address := hdfsAddress(t)
+	admin := superuser(t, address)
+	home := "/" + strings.ReplaceAll(t.Name(), "/", "-")
+	if err := admin.MkdirAll(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := admin.RemoveAll(home); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := admin.Chown(home, testUser, testUser); err != nil {
+		t.Fatal(err)
+	}
+	return "hdfs://" + testUser + "@" + address + home + "/root"
+}
+
+// superuser returns a client that may do everything.
+func superuser(t testing.TB, address string) *hdfs.Client {
+	c, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: "hdfs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func open(t testing.TB, root string) filesystem.Interface {
+	fsys, err := filesystem.New(context.Background(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fsys.Close() })
+	return fsys
+}
+
+// files returns every file below root by its relative name.
+func files(t testing.TB, root string) map[string]string {
+	t.Helper()
+	ctx := context.Background()
+	fsys := open(t, root)
+	found := map[string]string{}
+	for depth, glob := 0, root; depth < 8; depth++ {
+		glob += "/*"
+		names, err := fsys.List(ctx, glob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			data, err := filesystem.Read(ctx, fsys, name)
+			if err != nil && strings.Contains(err.Error(), "is a directory") {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[strings.TrimPrefix(name, root+"/")] = string(data)
+		}
+	}
+	return found
+}

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// At 2026-01-02 03:04:05 UTC.
+const testMillis = 1767323045000
+
+var paths = []struct {
+	about string
+	name  Name
+	path  string
+	back  string // the camera ParsePath gives, if it is not the one that went in
+}{
+	{about: "plain", name: Name{"door-1", testMillis, "frames", 3, 42},
+		path: "door-1/2026/01/02/03/frames+3+00000000000000000042.jpg"},
+	{about: "largest numbers", name: Name{"c", testMillis, "t", 2147483647, 9223372036854775807},
+		path: "c/2026/01/02/03/t+2147483647+09223372036854775807.jpg"},
+	{about: "climbing", name: Name{"../../etc", testMillis, "..", 0, 0},
+		path: "%2E.%2F..%2Fetc/2026/01/02/03/%2E.+0+00000000000000000000.jpg"},
+	{about: "dot", name: Name{".", testMillis, "t", 0, 0},
+		path: "%2E/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "reserved folder", name: Name{"_tmp", testMillis, "_schemas", 0, 0},
+		path: "%5Ftmp/2026/01/02/03/%5Fschemas+0+00000000000000000000.jpg"},
+	{about: "NUL, newline, plus, percent", name: Name{"a\x00b\nc+d%", testMillis, "t", 0, 0},
+		path: "a%00b%0Ac%2Bd%25/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "already escaped", name: Name{"%2E", testMillis, "t", 0, 0},
+		path: "%252E/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "not ASCII, not UTF-8", name: Name{"é\xff~", testMillis, "t", 0, 0},
+		path: "%C3%A9%FF%7E/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "glob and colon", name: Name{"*?[a]:", testMillis, "t", 0, 0},
+		path: "%2A%3F%5Ba%5D%3A/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "empty", name: Name{"", testMillis, "t", 0, 0}, back: "unknown",
+		path: "unknown/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "longest whole", name: Name{strings.Repeat("c", 180), testMillis, "t", 0, 0},
+		path: strings.Repeat("c", 180) + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	// The hashes are from sha256sum.
+	{about: "cut", name: Name{strings.Repeat("c", 300), testMillis, "t", 0, 0}, back: cut300,
+		path: cut300 + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "cut before an escape", name: Name{strings.Repeat("c", 146) + strings.Repeat("/", 100), testMillis, "t", 0, 0}, back: cutSlashes,
+		path: cutSlashes + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
+}
+
+var (
+	cut300     = strings.Repeat("c", 147) + "~b9defaed1cf0009ea9e17a221356b924"
+	cutSlashes = strings.Repeat("c", 146) + "~a1385d7ee39fd4e035326aae9dba98c8"
+)
+
+func TestPath(t *testing.T) {
+	for _, test := range paths {
+		t.Run(test.about, func(t *testing.T) {
+			if got := test.name.Path(); got != test.path {
+				t.Fatalf("Path() = %q, want %q", got, test.path)
+			}
+			want := test.name
+			want.TimestampMillis = 1767322800000 // 03:00:00
+			if test.back != "" {
+				want.Camera = test.back
+			}
+			got, err := ParsePath(test.path)
+			if err != nil || got != want {
+				t.Errorf("ParsePath(%q) = %+v, %v, want %+v", test.path, got, err, want)
+			}
+		})
+	}
+}
+
+func TestPathTimes(t *testing.T) {
+	for _, test := range []struct {
+		millis int64
+		want   string
+	}{
+		{0, "1970/01/01/00"},
+		{3599999, "1970/01/01/00"},
+		{3600000, "1970/01/01/01"},
+		{-1, "1970/01/01/00"},
+		{-62135596800001, "1970/01/01/00"},
+		{-9223372036854775808, "1970/01/01/00"},
+		{253402300799999, "9999/12/31/23"},
+		{253402300800000, "9999/12/31/23"},
+		{9223372036854775807, "9999/12/31/23"},
+	} {
+		want := "c/" + test.want + "/t+0+00000000000000000000.jpg"
+		if got := (Name{"c", test.millis, "t", 0, 0}).Path(); got != want {
+			t.Errorf("Path() at %d ms = %q, want %q", test.millis, got, want)
+		}
+	}
+}
+
+func TestLongNamesStayApartAndFit(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	seen := map[string]string{}
+	for _, camera := range []string{long, long + "y", "y" + long, strings.Repeat("/", 300), strings.Repeat("/", 299)} {
+		n := Name{camera, testMillis, camera, 2147483647, 9223372036854775807}
+		p := n.Path()
+		folder := strings.Split(p, "/")[0]
+		if other, ok := seen[folder]; ok {
+			t.Errorf("cameras %.20q... and %.20q... share the folder %s", other, camera, folder)
+		}
+		seen[folder] = camera
+		for _, part := range strings.Split(p, "/") {
+			if len(part) > 255 {
+				t.Errorf("%q has %d bytes, a file system takes 255", part, len(part))
+			}
+		}
+	}
+}
+
+func TestParsePathRefuses(t *testing.T) {
+	for _, p := range []string{
+		"",
+		"face.jpg",
+		"_windows/1.json",
+		"/c/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"c/2026/01/02/t+0+00000000000000000042.jpg",
+		"c/2026/1/02/03/t+0+00000000000000000042.jpg",
+		"c/2026/13/02/03/t+0+00000000000000000042.jpg",
+		"c/1969/12/31/23/t+0+00000000000000000042.jpg",
+		"c/2026/01/02/24/t+0+00000000000000000042.jpg",
+		"c/2026/01/02/03/t+0+42.jpg",
+		"c/2026/01/02/03/t+0+99999999999999999999.jpg",
+		"c/2026/01/02/03/t+0+-0000000000000000042.jpg",
+		"c/2026/01/02/03/t+00+00000000000000000042.jpg",
+		"c/2026/01/02/03/t+-1+00000000000000000042.jpg",
+		"c/2026/01/02/03/t+2147483648+00000000000000000042.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.png",
+		"c/2026/01/02/03/t+0+00000000000000000042",
+		"c/2026/01/02/03/a+b+0+00000000000000000042.jpg",
+		"/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"../2026/01/02/03/t+0+00000000000000000042.jpg",
+		"_tmp/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"a b/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"%41/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"a%2f/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"a%/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"a%zz/2026/01/02/03/t+0+00000000000000000042.jpg",
+		"a~b/2026/01/02/03/t+0+00000000000000000042.jpg",
+	} {
+		if n, err := ParsePath(p); err == nil {
+			t.Errorf("ParsePath(%q) = %+v, want an error", p, n)
+		} else if !strings.Contains(err.Error(), p) {
+			t.Errorf("ParsePath(%q): the error does not name the path: %v", p, err)
+		}
+	}
+}
+
+func FuzzPath(f *testing.F) {
+	for _, test := range paths {
+		f.Add(test.name.Camera, test.name.TimestampMillis, test.name.Topic, test.name.Partition, test.name.Offset)
+	}
+	f.Add("c", int64(-9223372036854775808), "t", int32(-1), int64(-1))
+	f.Fuzz(func(t *testing.T, camera string, millis int64, topic string, partition int32, offset int64) {
+		n := Name{camera, millis, topic, partition, offset}
+		p := n.Path()
+		if path.Clean("/root/"+p) != "/root/"+p {
+			t.Fatalf("%+v gives %q, which is not a clean path below the root", n, p)
+		}
+		parts := strings.Split(p, "/")
+		if len(parts) != 6 {
+			t.Fatalf("%+v gives %q with %d parts", n, p, len(parts))
+		}
+		for _, part := range parts {
+			if len(part) > 255 || part[0] == '.' || part[0] == '_' {
+				t.Fatalf("%+v gives %q with the unsafe part %q", n, p, part)
+			}
+		}
+		for _, c := range []byte(p) {
+			if c <= ' ' || c > '~' || strings.IndexByte(`\:*?[]"'`, c) >= 0 {
+				t.Fatalf("%+v gives %q with the unsafe byte %q", n, p, c)
+			}
+		}
+		if partition < 0 || offset < 0 {
+			return
+		}
+		back, err := ParsePath(p)
+		if err != nil {
+			t.Fatalf("%+v: %v", n, err)
+		}
+		if back.Partition != partition || back.Offset != offset {
+			t.Fatalf("%+v came back as %+v", n, back)
+		}
+		// 60 bytes fit even if each is escaped.
+		if camera != "" && len(camera) <= 60 && back.Camera != camera {
+			t.Fatalf("camera %q came back as %q", camera, back.Camera)
+		}
+		if topic != "" && len(topic) <= 60 && back.Topic != topic {
+			t.Fatalf("topic %q came back as %q", topic, back.Topic)
+		}
+		if 0 <= millis && millis <= 253402300799999 && back.TimestampMillis != millis-millis%3600000 {
+			t.Fatalf("%d ms came back as %d", millis, back.TimestampMillis)
+		}
+	})
+}
