@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
 	default:
 		summary.end(stateFailed)
 	}
-	if summary.Windows > 0 || err == nil {
+	if summary.RecordsRead > 0 || err == nil {
 		fmt.Fprintf(out, "\n%s after %.0f s\n", summary.State, summary.Seconds)
 		summary.print(out)
 		fmt.Fprintf(out, "pictures: %s\n", o.Output)

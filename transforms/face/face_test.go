@@ -199,7 +199,7 @@ func TestPoolIsNotShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	}
+}
 
 // TestDroppedDetectorsAreFreed does what failing bundles do: it leases and
 // never gives back.

@@ -50,7 +50,7 @@ type Name struct {
 // such as _tmp are ours, and Hadoop's tools hide both. What is still longer
 // than maxPart is cut and gets a hash, so that two cameras never share a folder.
 func (n Name) Path() string {
-	hour := time.UnixMilli(n.TimestampMillis)
+	hour := time.UnixMilli(n.TimestampMillis).UTC()
 	if hour.Before(firstHour) {
 		hour = firstHour
 	} else if hour.After(lastHour) {

@@ -60,7 +60,6 @@ func hdfsSettings(dir, addr, web string) []property {
 		{"dfs.datanode.hostname", "127.0.0.1"},
 		{"dfs.namenode.datanode.registration.ip-hostname-check", "false"},
 		{"dfs.replication", "1"},
-		{"dfs.webhdfs.enabled", "true"},
 		{"dfs.permissions.enabled", "true"},
 		// Hadoop's users need not exist on this machine: no look-up of their
 		// groups, which fails for every one of them.

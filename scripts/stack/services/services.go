@@ -27,7 +27,7 @@ const (
 	fileMode = 0o644
 
 	startTimeout   = 90 * time.Second      // until a service must have answered
-	attemptTimeout = 10 * time.Second      // of one round of real operations
+	attemptTimeout = 20 * time.Second      // of one round of real operations
 	pollEvery      = 50 * time.Millisecond // between two rounds
 	endGrace       = 10 * time.Second      // between SIGTERM and SIGKILL
 )
