@@ -140,3 +140,16 @@ func TestParseOptionsHelp(t *testing.T) {
 		t.Errorf("error %v, want flag.ErrHelp", err)
 	}
 }
+
+// The README explains every flag.
+func TestReadmeNamesEveryFlag(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newFlags(&settings{consumer: keyValues{}}).VisitAll(func(f *flag.Flag) {
+		if !strings.Contains(string(readme), "| `--"+f.Name+"` |") {
+			t.Errorf("the README's table has no --%s", f.Name)
+		}
+	})
+}

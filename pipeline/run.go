@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		}
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
-		records := min(plan.Records, max(1, int64(rate*limit.Seconds())))
+		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
 		ledger, err := runWindow(ctx, o, runner, records, limit)
 		if err != nil {
 			return fmt.Errorf("window %d: %w", summary.Windows, err)

@@ -26,7 +26,6 @@ const (
 type Expansion struct {
 	Addr string // host:port
 
-	dir   string
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
@@ -60,24 +59,20 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "facestream-expansion-")
-	if err != nil {
-		return nil, err
-	}
 	// Staging one empty file keeps the service from staging its whole class
 	// path with every job.
-	empty := filepath.Join(dir, "empty.jar")
+	empty := filepath.Join(logs, "empty.jar")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
 	addr, err := freeAddr()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	logFile, err := os.Create(filepath.Join(logs, "expansion.log"))
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
 	defer logFile.Close()
 	cmd := exec.Command(java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
@@ -86,9 +81,9 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 		"--defaultEnvironmentConfig="+environment,
 		"--filesToStage="+empty)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	e := &Expansion{Addr: addr, dir: dir, cmd: cmd, ended: make(chan struct{})}
+	e := &Expansion{Addr: addr, cmd: cmd, ended: make(chan struct{})}
 	if err := startWithParent(cmd, e.ended); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the expansion service: %w", err), os.RemoveAll(dir))
+		return nil, fmt.Errorf("starting the expansion service: %w", err)
 	}
 	if err := e.wait(ctx); err != nil {
 		e.Close()
@@ -101,7 +96,6 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 func (e *Expansion) Close() {
 	_ = e.cmd.Process.Kill() // it keeps no state
 	<-e.ended
-	_ = os.RemoveAll(e.dir)
 }
 
 // wait returns when the service accepts connections.

@@ -21,7 +21,6 @@ var consumerSettings = []string{
 	"fetch.max.bytes",
 	"fetch.max.wait.ms",
 	"fetch.min.bytes",
-	"isolation.level",
 	"max.partition.fetch.bytes",
 	"max.poll.records",
 	"metadata.max.age.ms",

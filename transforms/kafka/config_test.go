@@ -11,7 +11,6 @@ func TestCheckConsumerSettings(t *testing.T) {
 		reason     string // empty: allowed
 	}{
 		{"fetch.max.bytes", "10485760", ""},
-		{"isolation.level", "read_committed", ""},
 		{"enable.auto.commit", "false", ""},
 		{"auto.offset.reset", "earliest", ""},
 		{"enable.auto.commit", "true", "before"},

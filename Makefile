@@ -1,0 +1,54 @@
+# What can be done here. "make" alone lists it.
+
+staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.1
+
+demo_frames   := 300
+demo_duration := 45s
+
+# Without a version stamp: go refuses to make one in a checkout that belongs to
+# another user.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# $(call packages,-v) lists the packages without OpenCV, $(call packages,) those with.
+packages = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep $(1) gocv.io/x/gocv | cut -d ' ' -f 1)
+
+.PHONY: help setup build demo up down test test-short lint clean
+
+help: ## List what make can do.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup: ## Install what is missing on this machine (Debian 12, as root).
+	@scripts/setup.sh
+
+build: setup ## Compile the programs into build/bin.
+	@echo "compiling (some minutes the first time)"
+	go build -o build/bin/ ./pipeline ./scripts/camera ./scripts/stack
+
+up: build ## Start Kafka and HDFS on this machine.
+	build/bin/stack up
+
+down: ## End Kafka and HDFS, and remove what they stored.
+	go run ./scripts/stack down
+
+demo: up ## Play a video with faces into Kafka, find them, and store the pictures in HDFS.
+	build/bin/camera --source=demo --frames=$(demo_frames) --topic=frames
+	build/bin/pipeline --runner=prism --topics=frames --duration=$(demo_duration)
+	@build/bin/stack env | sed -n "s|^HDFS_WEB=\(.*\)|to look at them: \1/explorer.html#/user/$$(id -un)/faces (make down ends the services)|p"
+
+test: setup ## Run every test, with real services; without OpenCV also look for data races.
+	go test -race -timeout 15m $(call packages,-v)
+	go test -timeout 15m $(call packages,)
+	go test -tags matprofile -timeout 15m ./transforms/face ./scripts/camera/video
+
+test-short: setup ## Run the tests that need no services.
+	go test -short ./...
+
+lint: setup ## Look for what is badly formatted or suspicious.
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	go vet ./...
+	go run $(staticcheck) ./...
+	go mod tidy -diff
+
+clean: ## End Kafka and HDFS, and remove everything made here.
+	[ ! -d build/stack ] || go run ./scripts/stack down
+	rm -rf build
