@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,15 +17,9 @@ import (
 	"facestream/scripts/camera/feed"
 	"facestream/scripts/camera/video"
 	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/testservices"
 	"facestream/scripts/stack/state"
 )
-
-// The tests' services are started by the first test that needs them.
-var stack struct {
-	once     sync.Once
-	services *services.Stack
-	err      error
-}
 
 func TestMain(m *testing.M) {
 	// A runner starts the test program as the Java harness's launcher, and the
@@ -35,48 +28,20 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	beam.Init()
-	os.Exit(testMain(m))
+	os.Exit(testservices.Main(m.Run))
 }
 
-func testMain(m *testing.M) (code int) {
-	dir, err := os.MkdirTemp("", "facestream-test-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	stackDir = dir
-	code = m.Run()
-	if stack.services != nil {
-		if err := stack.services.Stop(); err != nil {
-			fmt.Println(err)
-			code = 1
-		}
-	}
-	return code
-}
-
-var stackDir string
-
-// realServices returns a real Kafka and a real HDFS.
+// realServices returns the addresses of a real Kafka and a real HDFS.
 func realServices(t *testing.T) state.Addrs {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs Kafka and HDFS")
-	}
-	stack.once.Do(func() {
-		stack.services, stack.err = services.Start(context.Background(), stackDir, services.Options{Kafka: true, HDFS: true})
-	})
-	if stack.err != nil {
-		t.Fatal(stack.err)
-	}
-	return stack.services.Addrs
+	return testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 }
 
-// optionsFor gives the options of a run on the test's services that the
-// command line would give for the flags.
+// optionsFor gives the options that the command line would give for the flags,
+// which name Kafka and the output.
 func optionsFor(t *testing.T, flags ...string) Options {
 	t.Helper()
-	o, err := ParseOptions(flags, func() (state.Addrs, bool) { return stack.services.Addrs, true })
+	o, err := ParseOptions(flags, noStack)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,11 +120,10 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 func TestDemoVideoIntoHDFS(t *testing.T) {
 	addrs := realServices(t)
 	const user, dir = "alice", "/user/alice/demo"
-	flags := []string{"--topics=demo", "--group=demo", "--user=" + user, "--output=" + addrs.HDFS + dir}
+	flags := []string{"--topics=demo-jpeg,demo-raw", "--kafka=" + addrs.Kafka, "--group=demo", "--user=" + user, "--output=" + addrs.HDFS + dir}
 
 	jpegs := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
 	raws := sendDemo(t, addrs.Kafka, "demo-raw", feed.Raw, 30, 45)
-	flags[0] = "--topics=demo-jpeg,demo-raw"
 	first := runOnce(t, optionsFor(t, append(flags, "--duration=15s")...))
 
 	want := append(withFaces(jpegs), withFaces(raws)...)
@@ -219,7 +218,7 @@ func TestBadAndOddRecords(t *testing.T) {
 		}
 	}
 	const user, dir = "bob", "/user/bob/odd"
-	summary := runOnce(t, optionsFor(t, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10s"))
+	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10s"))
 	files := hdfsFiles(t, addrs.HDFS, dir)
 	pictures(t, files, user)
 	maps.DeleteFunc(files, func(name string, _ hdfsFile) bool { return strings.HasPrefix(name, "_windows/") })
@@ -241,7 +240,7 @@ func TestEmptyTopic(t *testing.T) {
 	createTopic(t, admin, "empty", 4)
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		dir := "/user/carol/" + runner
-		summary := runOnce(t, optionsFor(t, "--runner="+runner, "--topics=empty", "--group=empty", "--user=carol",
+		summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--runner="+runner, "--topics=empty", "--group=empty", "--user=carol",
 			"--output="+addrs.HDFS+dir, "--duration=2s", "--window=1s"))
 		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
 			t.Errorf("%s: summary %+v", runner, summary)
@@ -255,7 +254,7 @@ func TestEmptyTopic(t *testing.T) {
 // Case 2: a topic that does not exist is named, and not created.
 func TestMissingTopic(t *testing.T) {
 	addrs := realServices(t)
-	_, err := Run(t.Context(), optionsFor(t, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), io.Discard)
+	_, err := Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), io.Discard)
 	if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v, want one that names the topic", err)
 	}
@@ -279,7 +278,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 	const dir, budget = "/user/dave/bounded", 5 << 20 // five raw frames
 	small := sendDemo(t, addrs.Kafka, "bounded", feed.JPEG, 0, 8)
 	large := sendDemo(t, addrs.Kafka, "bounded", feed.Raw, 8, 20)
-	summary := runOnce(t, optionsFor(t, "--runner=direct", "--topics=bounded", "--group=bounded", "--user=dave",
+	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--runner=direct", "--topics=bounded", "--group=bounded", "--user=dave",
 		"--output="+addrs.HDFS+dir, "--window_bytes=5242880", "--duration=10s"))
 	if summary.RecordsRead != int64(len(small)+len(large)) {
 		t.Fatalf("read %d records, want %d", summary.RecordsRead, len(small)+len(large))

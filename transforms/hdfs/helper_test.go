@@ -3,59 +3,27 @@ package hdfs
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/testservices"
 )
 
 const testUser = "alice"
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if err := stopHDFS(); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping HDFS:", err)
-		status = 1
-	}
-	os.Exit(status)
-}
-
-// stack is the package's own HDFS, started by the first test that needs it.
-var stack struct {
-	sync.Once
-	*services.Stack
-	dir string
-	err error
+	os.Exit(testservices.Main(m.Run))
 }
 
 // hdfsAddress returns the NameNode's address.
 func hdfsAddress(t *testing.T) string {
-	if testing.Short() {
-		t.Skip("needs HDFS, which takes seconds to start")
-	}
-	stack.Do(func() {
-		if stack.dir, stack.err = os.MkdirTemp("", "facestream-hdfs"); stack.err == nil {
-			stack.Stack, stack.err = services.Start(context.Background(), stack.dir, services.Options{HDFS: true})
-		}
-	})
-	if stack.err != nil {
-		t.Fatal("starting HDFS: ", stack.err)
-	}
-	return strings.TrimPrefix(stack.HDFS, "hdfs://")
-}
-
-func stopHDFS() error {
-	if stack.Stack == nil {
-		return nil
-	}
-	return errors.Join(stack.Stop(), os.RemoveAll(stack.dir))
+	t.Helper()
+	return strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).HDFS, "hdfs://")
 }
 
 // folder makes an empty folder on HDFS and returns its name, as testUser, by

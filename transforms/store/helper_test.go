@@ -2,12 +2,9 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 
 	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/testservices"
 )
 
 const testUser = "alice"
@@ -23,43 +21,13 @@ const testUser = "alice"
 func TestMain(m *testing.M) {
 	// A zone of this machine must not move a picture to another hour.
 	time.Local = time.FixedZone("far", 14*3600)
-	status := ptest.MainRet(m)
-	if err := stopHDFS(); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping HDFS:", err)
-		status = 1
-	}
-	os.Exit(status)
-}
-
-// hdfsStack is the package's own HDFS, started by the first test that needs it.
-var hdfsStack struct {
-	sync.Once
-	*services.Stack
-	dir string
-	err error
+	os.Exit(testservices.Main(func() int { return ptest.MainRet(m) }))
 }
 
 // hdfsAddress returns the NameNode's address.
 func hdfsAddress(t testing.TB) string {
-	if testing.Short() {
-		t.Skip("needs HDFS, which takes seconds to start")
-	}
-	hdfsStack.Do(func() {
-		if hdfsStack.dir, hdfsStack.err = os.MkdirTemp("", "facestream-store"); hdfsStack.err == nil {
-			hdfsStack.Stack, hdfsStack.err = services.Start(context.Background(), hdfsStack.dir, services.Options{HDFS: true})
-		}
-	})
-	if hdfsStack.err != nil {
-		t.Fatal("starting HDFS: ", hdfsStack.err)
-	}
-	return strings.TrimPrefix(hdfsStack.HDFS, "hdfs://")
-}
-
-func stopHDFS() error {
-	if hdfsStack.Stack == nil {
-		return nil
-	}
-	return errors.Join(hdfsStack.Stop(), os.RemoveAll(hdfsStack.dir))
+	t.Helper()
+	return strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).HDFS, "hdfs://")
 }
 
 // A driver is one kind of file system.
