@@ -77,6 +77,7 @@ func TestCommandStopped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,11 @@ func TestCommandStopped(t *testing.T) {
 			if len(children) < 2 {
 				t.Errorf("child processes %v, want the expansion service and the Java harness", children)
 			}
-			if err := cmd.Process.Signal(tc.signal); err != nil {
+			to := cmd.Process.Pid
+			if tc.signal == syscall.SIGINT {
+				to = -to // a terminal sends it to the whole group
+			}
+			if err := syscall.Kill(to, tc.signal); err != nil {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait() // its status is looked at below

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"os/user"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -212,6 +214,14 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if o.Frame, err = parseSize(v.frameSize); err != nil {
 		return o, err
+	}
+	if o.Summary != "" {
+		if dir, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !dir.IsDir() {
+			return o, fmt.Errorf("--summary=%s: %s is not a folder; make it first", o.Summary, filepath.Dir(o.Summary))
+		}
+		if file, err := os.Stat(o.Summary); err == nil && file.IsDir() {
+			return o, fmt.Errorf("--summary=%s: it is a folder; name a file in it", o.Summary)
+		}
 	}
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)

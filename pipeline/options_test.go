@@ -115,6 +115,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--cascade=" + write("empty.xml", ""), "empty.xml"},
 		{"--cascade=" + dir, "directory"},
 		{"--expansion_addr=8097", "HOST:PORT"},
+		{"--summary=" + dir, "is a folder"},
+		{"--summary=" + filepath.Join(dir, "no", "s.json"), "not a folder"},
 		{"--consumer_config=auto.offset.reset=latest", "none is skipped"},
 		{"--consumer_config=enable.auto.commit=true", "enable.auto.commit"},
 		{"--consumer_config=sasl.login.class=x.Y", "class"},

@@ -54,6 +54,10 @@ func Main(args []string) error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("tying the Java harness to its parent: %w", err)
 	}
+	// Ctrl-C is for the parent, which cancels the job.
+	if err := unix.Setpgid(0, 0); err != nil {
+		return fmt.Errorf("giving the Java harness a process group: %w", err)
+	}
 	flags := flag.NewFlagSet("javaharness", flag.ContinueOnError)
 	id := flags.String("id", "", "The worker's id.")
 	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")
