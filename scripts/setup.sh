@@ -16,9 +16,9 @@ cd "$(dirname "$0")/.."
 mkdir -p build
 log=$PWD/build/setup.log
 : >"$log"
-tmp=$(mktemp -d)
+tmp=
 trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 
 say() {
 	printf 'setup: %s\n' "$*"
@@ -111,6 +111,7 @@ golang() {
 	[ "$(id -u)" = 0 ] || fail "go is $(go_version), go.mod asks for $want_go: install that, or run this as root"
 	say "Go $want_go: installing in /usr/local"
 	release=v0.0.1-go$want_go.linux-$(GOTOOLCHAIN=local go env GOARCH)
+	tmp=$(mktemp -d)
 	mkdir "$tmp/empty"
 	cd "$tmp/empty" # away from go.mod, which an old Go cannot read
 	attempt "downloading Go $want_go" env GOPATH="$tmp/go" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
@@ -141,12 +142,12 @@ unpack_go() {
 java_parts() {
 	dir=$PWD/build/java/$1
 	if [ "$(cat "$dir/pom.sha256" 2>/dev/null)" = "$pom" ]; then
-		say "Java parts, $1: already there"
+		say "Java parts ($1): already there"
 		return
 	fi
-	say "Java parts, $1: downloading"
+	say "Java parts ($1): downloading"
 	rm -rf "$dir.new"
-	attempt "downloading the Java parts, $1," mvn -B -q -ntp -f scripts/java/pom.xml -P "$1" \
+	attempt "downloading the Java parts ($1)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$1" \
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.new"
 	printf '%s\n' "$pom" >"$dir.new/pom.sha256"
 	rm -rf "$dir"
