@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 type Expansion struct {
 	Addr string // host:port
 
+	tmp   string // what the JVMs of this run unpack
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
@@ -33,7 +35,8 @@ type Expansion struct {
 // StartExpansion starts the expansion service from the Java parts that
 // scripts/setup.sh installed, and waits until it answers. The transforms it
 // expands run in a Java harness that the runner starts through this program
-// (see package javaharness). Its logs, and the harnesses', go to build/log.
+// (see package javaharness). Its logs, and the harnesses', go to build/log, and
+// what they unpack to a folder of this run below build/tmp.
 func StartExpansion(ctx context.Context) (*Expansion, error) {
 	java, err := parts.Java()
 	if err != nil {
@@ -55,13 +58,22 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return nil, err
 	}
-	environment, err := javaharness.Environment(self, java, classPath, filepath.Join(logs, "java-harness.log"))
+	tmp, err := scratchDir(filepath.Join(build, "tmp"))
+	if err != nil {
+		return nil, err
+	}
+	// Every window adds to it; what is kept is the last run's.
+	harnessLog := filepath.Join(logs, "java-harness.log")
+	if err := os.Remove(harnessLog); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	environment, err := javaharness.Environment(self, java, classPath, harnessLog, tmp)
 	if err != nil {
 		return nil, err
 	}
 	// Staging one empty file keeps the service from staging its whole class
 	// path with every job.
-	empty := filepath.Join(logs, "empty.jar")
+	empty := filepath.Join(tmp, "empty.jar")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		return nil, err
 	}
@@ -76,12 +88,12 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	}
 	defer logFile.Close()
 	cmd := exec.Command(java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-		"-cp", classPath, expansionClass, port,
+		"-Djava.io.tmpdir="+tmp, "-cp", classPath, expansionClass, port,
 		"--defaultEnvironmentType=PROCESS",
 		"--defaultEnvironmentConfig="+environment,
 		"--filesToStage="+empty)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	e := &Expansion{Addr: addr, cmd: cmd, ended: make(chan struct{})}
+	e := &Expansion{Addr: addr, tmp: tmp, cmd: cmd, ended: make(chan struct{})}
 	if err := startWithParent(cmd, e.ended); err != nil {
 		return nil, fmt.Errorf("starting the expansion service: %w", err)
 	}
@@ -96,6 +108,28 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 func (e *Expansion) Close() {
 	_ = e.cmd.Process.Kill() // it keeps no state
 	<-e.ended
+	_ = os.RemoveAll(e.tmp) // if not now, the next run does it
+}
+
+// scratchDir makes a folder below dir that is named by this process, and
+// removes those of processes that were killed.
+func scratchDir(dir string) (string, error) {
+	old, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range old {
+		pid, _, _ := strings.Cut(filepath.Base(path), "-")
+		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, os.ErrNotExist) {
+			if err := os.RemoveAll(path); err != nil {
+				return "", err
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(dir, fmt.Sprint(os.Getpid(), "-"))
 }
 
 // wait returns when the service accepts connections.

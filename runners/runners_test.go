@@ -3,11 +3,13 @@ package runners_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/runners"
+	"facestream/runners/parts"
 )
 
 func init() {
@@ -100,14 +103,37 @@ func TestOpenRefusesUnknownRunners(t *testing.T) {
 	}
 }
 
-// The expansion service answers until it is closed, and then is gone.
+// The expansion service answers until it is closed, and then is gone with its
+// files.
 func TestExpansion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the Java parts")
 	}
+	build, err := parts.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scratch := func() []string {
+		found, err := filepath.Glob(filepath.Join(build, "tmp", fmt.Sprint(os.Getpid())+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	// What a killed run left: no process has this id.
+	left := filepath.Join(build, "tmp", "4194305-x")
+	if err := os.MkdirAll(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	e, err := runners.StartExpansion(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(scratch()) != 1 {
+		t.Errorf("folders %v while it runs, want one", scratch())
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s of a run that was killed is still there (%v)", left, err)
 	}
 	conn, err := net.DialTimeout("tcp", e.Addr, time.Second)
 	if err != nil {
@@ -119,5 +145,8 @@ func TestExpansion(t *testing.T) {
 	if conn, err := net.DialTimeout("tcp", e.Addr, time.Second); err == nil {
 		t.Error("it still answers after Close")
 		_ = conn.Close()
+	}
+	if len(scratch()) != 0 {
+		t.Errorf("%v is left after Close", scratch())
 	}
 }

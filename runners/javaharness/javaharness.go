@@ -25,6 +25,7 @@ const (
 	javaEnv      = "FACESTREAM_HARNESS_JAVA"
 	classPathEnv = "FACESTREAM_HARNESS_CLASSPATH"
 	logEnv       = "FACESTREAM_HARNESS_LOG"
+	tmpEnv       = "FACESTREAM_HARNESS_TMP"
 
 	mainClass = "org.apache.beam.fn.harness.FnHarness"
 )
@@ -35,12 +36,13 @@ var jvmFlags = []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 
 // Environment is the configuration of a PROCESS environment that runs this
 // launcher: JSON for --defaultEnvironmentConfig. command is a program that
-// calls Main when Wanted; java and classPath say what it runs, and logFile
-// takes what the JVM prints.
-func Environment(command, java, classPath, logFile string) (string, error) {
+// calls Main when Wanted; java and classPath say what it runs, logFile takes
+// what the JVM prints, and tmp is for what it unpacks: it is killed at a
+// window's end and cleans nothing up.
+func Environment(command, java, classPath, logFile, tmp string) (string, error) {
 	config, err := json.Marshal(map[string]any{
 		"command": command,
-		"env":     map[string]string{javaEnv: java, classPathEnv: classPath, logEnv: logFile},
+		"env":     map[string]string{javaEnv: java, classPathEnv: classPath, logEnv: logFile, tmpEnv: tmp},
 	})
 	return string(config), err
 }
@@ -97,7 +99,7 @@ func Main(args []string) error {
 		"CONTROL_API_SERVICE_DESCRIPTOR="+descriptor(info.GetControlEndpoint(), *control, *provision),
 	)
 	argv := append([]string{java}, jvmFlags...)
-	argv = append(argv, "-cp", os.Getenv(classPathEnv), mainClass)
+	argv = append(argv, "-Djava.io.tmpdir="+os.Getenv(tmpEnv), "-cp", os.Getenv(classPathEnv), mainClass)
 	return fmt.Errorf("starting %s: %w", java, syscall.Exec(java, argv, env))
 }
 
