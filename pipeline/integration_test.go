@@ -136,7 +136,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 		t.Errorf("summary %+v", first)
 	}
 
-	// A JPEG is stored as it came, a raw frame as JPEG of quality 95.
+	// A JPEG is stored as it came.
 	for name, value := range values(t, addrs.Kafka, "demo-jpeg", len(jpegs)) {
 		if data, ok := got[name]; ok && !bytes.Equal(data, value) {
 			t.Errorf("%s: the stored bytes are not those of the record", name)
@@ -312,8 +312,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 	}
 }
 
-// A wrong cascade (case 11) is refused when the settings are read: see
-// TestParseOptionsRefuses. Here: what the run uses are OpenCV's defaults.
+// Without flags, a run looks for faces as OpenCV does by default.
 func TestDefaultsAreOpenCVs(t *testing.T) {
 	o := optionsFor(t, "--kafka=localhost:1", "--output="+t.TempDir())
 	file, err := face.DefaultCascade()

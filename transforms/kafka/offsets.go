@@ -111,10 +111,23 @@ type partition struct {
 }
 
 // positions starts at the committed offset, or at the first record of a
-// partition that has none, as the consumer in the pipeline does.
+// partition that has none, as the consumer in the pipeline does. A committed
+// offset beyond the end is an error: from there KafkaIO would read nothing for
+// ever.
 func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
+	// Before the ends: another run of the group may be committing.
+	var committed kadm.OffsetResponses
+	err := o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
+		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
+			err = committed.Error()
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, err
+	}
 	var starts, ends kadm.ListedOffsets
-	err := o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
+	err = o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
 		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
 			err = starts.Error()
 		}
@@ -129,16 +142,6 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 	if err != nil {
 		return nil, err
 	}
-	var committed kadm.OffsetResponses
-	err = o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
-		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
-			err = committed.Error()
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, err
-	}
 	out := map[partition]position{}
 	ends.Each(func(e kadm.ListedOffset) {
 		start := int64(0)
@@ -148,9 +151,13 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 		if c, ok := committed.Lookup(e.Topic, e.Partition); ok && c.At > start {
 			start = c.At
 		}
-		out[partition{e.Topic, e.Partition}] = position{start, max(start, e.Offset)}
+		if start > e.Offset {
+			err = fmt.Errorf("group %s stands at offset %d of partition %d of topic %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
+				o.group, start, e.Partition, e.Topic, e.Offset)
+		}
+		out[partition{e.Topic, e.Partition}] = position{start, e.Offset}
 	})
-	return out, nil
+	return out, err
 }
 
 // Lag returns how many records the group has still to read, by offsets.

@@ -88,7 +88,8 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 
 // ReadNative gives the same records as Read through a Go client, on one
 // goroutine and without Java: for the direct runner, which knows no
-// cross-language transforms.
+// cross-language transforms. It ends with the records that are there when it
+// begins, so MaxSeconds means nothing to it.
 func ReadNative(s beam.Scope, w Window) beam.PCollection {
 	s = s.Scope("kafka.ReadNative")
 	return beam.ParDo(s, &readFn{Window: w}, beam.Impulse(s))

@@ -233,6 +233,27 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
+// An offset beyond the end, of a topic that was made anew, is an error that
+// names what stands where: KafkaIO would wait there in silence.
+func TestOffsetBeyondTheEnd(t *testing.T) {
+	broker := realBroker(t)
+	topic := "anew"
+	c := client(t, broker, topic, 1)
+	produce(t, c, &kgo.Record{Topic: topic, Value: []byte("x")})
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Last: 99}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = offsets.Plan(t.Context(), 1<<20)
+	if err == nil || !strings.Contains(err.Error(), "group anew stands at offset 100 of partition 0 of topic anew, which ends at 1") {
+		t.Errorf("error %v, want one that says where the group stands", err)
+	}
+}
+
 // A transaction ends with a control record, which is no frame.
 func TestPlanPassesOverControlRecords(t *testing.T) {
 	broker := realBroker(t)
