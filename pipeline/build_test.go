@@ -53,7 +53,7 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			if err := Build(s, src, sampleConfig(t, root), "w"); err != nil {
 				t.Fatal(err)
 			}
-			r, err := runners.Open(t.Context(), name)
+			r, err := runners.Open(t.Context(), runners.Config{Name: name})
 			if err != nil {
 				t.Fatal(err)
 			}

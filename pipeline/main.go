@@ -17,6 +17,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/runners/goharness"
 	"facestream/runners/javaharness"
 	"facestream/runners/parts"
 	"facestream/scripts/stack/state"
@@ -35,6 +36,10 @@ func main() {
 		os.Exit(exitFailed)
 	}
 	beam.Init()
+	if goharness.Wanted() {
+		fmt.Fprintln(os.Stderr, goharness.Main(os.Args[1:]))
+		os.Exit(exitFailed)
+	}
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -26,14 +26,13 @@ import (
 
 // Options are the settings of a run, checked.
 type Options struct {
-	Runner        string
+	Runner        runners.Config
 	Kafka         string // host:port, comma-separated
 	Topics        []string
 	User          string // Hadoop user
 	Output        string // hdfs://user@host:port/path, or a folder of this machine
 	Duration      time.Duration
 	Window        time.Duration // the most a window may take
-	WindowBytes   int64         // the most a window may hold
 	Group         string
 	Frame         frame.Config
 	Consumer      map[string]string
@@ -61,13 +60,6 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong setting, 130 interrupted.
 `
 
-// windowBytes is each runner's default of --window_bytes. Prism holds a window
-// about ten times over in this process.
-var windowBytes = map[string]int64{
-	runners.Prism:  64 << 20,
-	runners.Direct: 256 << 20,
-}
-
 var (
 	topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 	userName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
@@ -77,12 +69,16 @@ var (
 type settings struct {
 	runner, kafka, topics, user, output, duration, group, frameSize string
 	cascade, expansionAddr, summary                                 string
+	endpoint, master, worker                                        string
+	parallelism                                                     int
 	window                                                          time.Duration
 	windowBytes                                                     int64
 	scaleFactor                                                     float64
 	minNeighbors, minFace                                           int
-	consumer                                                        keyValues
+	consumer, runnerOptions                                         keyValues
 }
+
+func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
 
 // keyValues is a flag that may be given several times, KEY=VALUE each.
 type keyValues map[string]string
@@ -100,14 +96,19 @@ func (kv keyValues) Set(s string) error {
 
 func newFlags(v *settings) *flag.FlagSet {
 	f := flag.NewFlagSet("pipeline", flag.ContinueOnError)
-	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process) or direct (inside this process, without Java).")
+	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process), flink, spark, or direct (inside this process, without Java).")
+	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
+	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
+	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
+	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all of a Spark cluster; a Flink cluster needs the number.")
+	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
 	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` to read, comma-separated. They must exist.")
 	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
 	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. Default: /user/USER/faces on the HDFS of the local stack.")
 	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
-	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 on direct.")
+	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
 	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
@@ -122,7 +123,7 @@ func newFlags(v *settings) *flag.FlagSet {
 
 // PrintHelp writes what --help shows.
 func PrintHelp(out io.Writer) {
-	f := newFlags(&settings{consumer: keyValues{}})
+	f := newFlags(newSettings())
 	f.SetOutput(out)
 	fmt.Fprint(out, usage)
 	f.PrintDefaults()
@@ -133,8 +134,8 @@ func PrintHelp(out io.Writer) {
 // stack for what is not set. Its errors say what is wrong and what would be
 // right; flag.ErrHelp means that help was asked for (see PrintHelp).
 func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, error) {
-	v := settings{consumer: keyValues{}}
-	f := newFlags(&v)
+	v := newSettings()
+	f := newFlags(v)
 	f.SetOutput(io.Discard) // the caller prints the error
 	if err := f.Parse(args); err != nil {
 		return Options{}, err
@@ -147,15 +148,12 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
-		Runner: v.runner, Kafka: v.kafka, User: v.user, Window: v.window, WindowBytes: v.windowBytes,
-		Group: v.group, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary,
+		Kafka: v.kafka, User: v.user, Window: v.window, Group: v.group, Consumer: v.consumer,
+		ExpansionAddr: v.expansionAddr, Summary: v.summary,
 	}
-	switch v.runner {
-	case runners.Prism, runners.Direct:
-	case "flink", "spark":
-		return o, fmt.Errorf("--runner=%s: not built yet; prism and direct are", v.runner)
-	default:
-		return o, fmt.Errorf("--runner=%s: it must be prism or direct", v.runner)
+	var err error
+	if o.Runner, err = v.runnerConfig(); err != nil {
+		return o, err
 	}
 	if o.Kafka == "" {
 		addrs, ok := local()
@@ -186,7 +184,6 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	if o.Group == "" {
 		return o, errors.New("--group is empty: give the consumer group a name, such as facestream")
 	}
-	var err error
 	if o.User == "" {
 		me, err := user.Current()
 		if err != nil {
@@ -205,12 +202,6 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if o.Window < time.Second {
 		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
-	}
-	if o.WindowBytes == 0 {
-		o.WindowBytes = windowBytes[o.Runner]
-	}
-	if o.WindowBytes < 1<<20 {
-		return o, fmt.Errorf("--window_bytes=%d: it must be at least 1048576", o.WindowBytes)
 	}
 	if o.Frame, err = parseSize(v.frameSize); err != nil {
 		return o, err
@@ -244,6 +235,9 @@ func (v *settings) face() (face.Params, error) {
 	params, err := face.NewParams(file)
 	if err != nil {
 		return face.Params{}, fmt.Errorf("--cascade: %w", err)
+	}
+	if v.runner == runners.Flink || v.runner == runners.Spark {
+		params.Threads = 1 // each slot is one
 	}
 	params.ScaleFactor, params.MinNeighbors, params.MinFace = v.scaleFactor, v.minNeighbors, v.minFace
 	return params, params.Validate()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -29,9 +30,9 @@ func TestParseOptionsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Runner != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
+	if o.Runner.Name != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
 		o.Output != "hdfs://"+me.Username+"@127.0.0.1:18020/user/"+me.Username+"/faces" ||
-		o.Duration != 5*time.Minute || o.Window != time.Minute || o.WindowBytes != 64<<20 || o.Group != "facestream" ||
+		o.Duration != 5*time.Minute || o.Window != time.Minute || o.Runner.MaxBytes != 64<<20 || o.Group != "facestream" ||
 		o.Frame.Width != 640 || o.Frame.Height != 480 || o.ExpansionAddr != "" || o.Summary != "" || len(o.Consumer) != 0 {
 		t.Errorf("defaults: %+v", o)
 	}
@@ -49,12 +50,21 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--kafka=h1:1,h2:2", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
-		{"--runner=direct", func(o Options) bool { return o.WindowBytes == 256<<20 }},
+		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
+		{"--runner=flink", func(o Options) bool {
+			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1
+		}},
+		{"--runner=spark --master=spark://h:7077", func(o Options) bool {
+			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker) && o.Face.Threads == 1
+		}},
+		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
+			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
+		}},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
-		o, err := ParseOptions([]string{tc.flag}, localStack)
+		o, err := ParseOptions(splitFlags(tc.flag), localStack)
 		if err != nil || !tc.right(o) {
 			t.Errorf("%s: %v, %+v", tc.flag, err, o)
 		}
@@ -63,6 +73,11 @@ func TestParseOptionsAccepts(t *testing.T) {
 	if err != nil || o.Output != "hdfs://alice@nn:8020/x" {
 		t.Errorf("user in flag and URL: %v, %s", err, o.Output)
 	}
+}
+
+// splitFlags splits at the spaces that begin another flag.
+func splitFlags(line string) []string {
+	return strings.Split(strings.ReplaceAll(line, " --", "\n--"), "\n")
 }
 
 // Each wrong setting is refused with a word on what is wrong.
@@ -76,8 +91,20 @@ func TestParseOptionsRefuses(t *testing.T) {
 		return file
 	}
 	for _, tc := range []struct{ flag, want string }{
-		{"--runner=storm", "prism or direct"},
-		{"--runner=flink", "not built yet"},
+		{"--runner=storm", "prism, flink, spark, direct"},
+		{"--parallelism=2", "--runner=flink"},
+		{"--endpoint=h:1", "--runner=flink"},
+		{"--runner=flink --parallelism=-1", "number of slots"},
+		{"--runner=flink --endpoint=h", "HOST:PORT"},
+		{"--runner=flink --endpoint=h:1", "--parallelism=2"},
+		{"--runner=flink --endpoint=h:1 --master=h:2", "both set"},
+		{"--runner=flink --master=spark://h:7077", "Flink's REST API"},
+		{"--runner=spark --master=h:7077", "spark://HOST:PORT"},
+		{"--runner=spark --endpoint=h:1 --parallelism=2", "spark.cores.max"},
+		{"--runner=spark --worker=/opt/pipeline", "without a cluster"},
+		{"--runner=spark --endpoint=h:1 --worker=bin/pipeline", "absolute"},
+		{"--runner=flink --runner_option=maxBundleSize=1", "lower case"},
+		{"--runner=flink --runner_option=experiments=x", "sets that itself"},
 		{"--kafka=broker", "HOST:PORT"},
 		{"--kafka=broker:0", "HOST:PORT"},
 		{"--kafka=a:1,,b:2", "HOST:PORT"},
@@ -125,7 +152,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--nonsense", "nonsense"},
 		{"frames", "only flags"},
 	} {
-		_, err := ParseOptions([]string{tc.flag}, localStack)
+		_, err := ParseOptions(splitFlags(tc.flag), localStack)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want one with %q", tc.flag, err, tc.want)
 		}
@@ -149,7 +176,7 @@ func TestReadmeNamesEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newFlags(&settings{consumer: keyValues{}}).VisitAll(func(f *flag.Flag) {
+	newFlags(newSettings()).VisitAll(func(f *flag.Flag) {
 		if !strings.Contains(string(readme), "| `--"+f.Name+"` |") {
 			t.Errorf("the README's table has no --%s", f.Name)
 		}

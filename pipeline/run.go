@@ -28,7 +28,7 @@ const (
 
 // Run reads windows until the duration is over. The summary is never nil.
 func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
-	summary := newSummary(o.Runner, time.Now())
+	summary := newSummary(o.Runner.Name, time.Now())
 	err := runWindows(ctx, o, out, summary)
 	switch {
 	case err == nil:
@@ -62,7 +62,7 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		return err
 	}
 	defer runner.Close()
-	if o.Runner == runners.Prism && o.ExpansionAddr == "" {
+	if o.Runner.Name != runners.Direct && o.ExpansionAddr == "" {
 		expansion, err := runners.StartExpansion(ctx)
 		if err != nil {
 			return err
@@ -73,13 +73,13 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
 	fmt.Fprintf(out, "reading %s at %s as group %s on %s, until %s\n",
-		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner, deadline.Format(time.TimeOnly))
+		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
 
 	rate := float64(firstRate)
 	for time.Until(deadline) > 0 {
 		began := time.Now()
 		limit := min(o.Window, time.Until(deadline))
-		plan, err := waitForRecords(ctx, offsets, o.WindowBytes, limit)
+		plan, err := waitForRecords(ctx, offsets, o.Runner.MaxBytes, limit)
 		if err != nil {
 			return err
 		}
@@ -146,10 +146,14 @@ func runWindow(ctx context.Context, o Options, runner runners.Runner, records in
 		MaxRecords: records, MaxSeconds: max(1, int64(limit.Seconds())),
 	}
 	source := func(s beam.Scope) (beam.PCollection, error) {
-		if o.Runner == runners.Direct {
+		if o.Runner.Name == runners.Direct {
 			return kafka.ReadNative(s, window), nil
 		}
-		return kafka.Read(s, window, o.ExpansionAddr)
+		records, err := kafka.Read(s, window, o.ExpansionAddr)
+		if err != nil || o.Runner.Parallelism == 0 {
+			return records, err
+		}
+		return kafka.Spread(s, records), nil
 	}
 	cfg := Config{
 		Frame: o.Frame,

@@ -49,7 +49,7 @@ func hang(ctx context.Context, url string) error {
 
 func open(t *testing.T, name string) runners.Runner {
 	t.Helper()
-	r, err := runners.Open(t.Context(), name)
+	r, err := runners.Open(t.Context(), runners.Config{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestRunIsCancelled(t *testing.T) {
 }
 
 func TestOpenRefusesUnknownRunners(t *testing.T) {
-	if _, err := runners.Open(t.Context(), "storm"); err == nil || !strings.Contains(err.Error(), "storm") {
+	if _, err := runners.Open(t.Context(), runners.Config{Name: "storm"}); err == nil || !strings.Contains(err.Error(), "storm") {
 		t.Errorf("error %v, want one that names the runner", err)
 	}
 }

@@ -8,7 +8,10 @@
 # nothing, needs neither root nor the network, and takes about a second.
 set -eu
 
-profiles="beam kafka hadoop" # of scripts/java/pom.xml; each becomes build/java/<profile>
+# The profiles of scripts/java/pom.xml; each becomes a folder below build/java. A
+# job server for Flink or Spark uploads its class path with every job, but for
+# what lies in a folder of the name gradle/wrapper.
+profiles="beam kafka hadoop gradle/wrapper/flink gradle/wrapper/spark"
 min_java=11                  # what the Java parts run on
 cascade=haarcascades/haarcascade_frontalface_alt.xml
 
@@ -137,17 +140,18 @@ unpack_go() {
 		mv "$2/src/cmd/_go.mod" "$2/src/cmd/go.mod"
 }
 
-# java_parts PROFILE puts a class path into build/java. A folder that is there
-# is complete; its stamp is the pom it was made from.
+# java_parts FOLDER puts a class path into build/java. A folder that is there is
+# complete; its stamp is the pom it was made from.
 java_parts() {
 	dir=$PWD/build/java/$1
+	profile=${1##*/}
 	if [ "$(cat "$dir/pom.sha256" 2>/dev/null)" = "$pom" ]; then
-		say "Java parts ($1): already there"
+		say "Java parts ($profile): already there"
 		return
 	fi
-	say "Java parts ($1): downloading"
+	say "Java parts ($profile): downloading"
 	rm -rf "$dir.new"
-	attempt "downloading the Java parts ($1)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$1" \
+	attempt "downloading the Java parts ($profile)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$profile" \
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.new"
 	printf '%s\n' "$pom" >"$dir.new/pom.sha256"
 	rm -rf "$dir"
@@ -157,6 +161,6 @@ java_parts() {
 packages
 golang
 pom=$(sha256sum scripts/java/pom.xml | cut -d ' ' -f 1)
-for profile in $profiles; do
-	java_parts "$profile"
+for folder in $profiles; do
+	java_parts "$folder"
 done

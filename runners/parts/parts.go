@@ -3,6 +3,7 @@
 package parts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -42,14 +43,21 @@ func Build() (string, error) {
 	return filepath.Join(root, "build"), nil
 }
 
+// folders are those of profiles that do not lie in build/java/<profile>;
+// scripts/setup.sh says why.
+var folders = map[string]string{
+	"flink": filepath.Join("gradle", "wrapper", "flink"),
+	"spark": filepath.Join("gradle", "wrapper", "spark"),
+}
+
 // ClassPath returns the Java class path of one profile of scripts/java/pom.xml
-// ("beam", "kafka", "hadoop").
+// ("beam", "kafka", "hadoop", "flink", "spark").
 func ClassPath(profile string) (string, error) {
 	build, err := Build()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(build, "java", profile)
+	dir := filepath.Join(build, "java", cmp.Or(folders[profile], profile))
 	jars, err := filepath.Glob(filepath.Join(dir, "*.jar"))
 	if err != nil {
 		return "", err

@@ -46,7 +46,7 @@ func readWith(t *testing.T, runner string, w kafka.Window) map[string]kafka.Reco
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	r, err := runners.Open(ctx, runner)
+	r, err := runners.Open(ctx, runners.Config{Name: runner})
 	if err != nil {
 		t.Fatal(err)
 	}

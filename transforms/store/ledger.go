@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ func init() {
 	register.Function1x1(ledgerOfReject)
 	register.Function2x1(mergeLedgers)
 	register.DoFn2x1[context.Context, Ledger, error](&ledgerFn{})
+	// Without it, a Ledger is a row to Beam, and Flink, which takes rows apart,
+	// does not read this one as the SDK writes it.
+	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }
 
 // ledgerFolder holds a window's ledger each, below the root.
@@ -130,6 +134,14 @@ func ledgerOfReject(r frame.Reject) Ledger {
 		p.Rejected = map[string]int64{r.Reason: 1}
 	}
 	return Ledger{Partitions: []Partition{p}}
+}
+
+func encodeLedger(l Ledger) ([]byte, error) { return json.Marshal(l) }
+
+func decodeLedger(data []byte) (Ledger, error) {
+	var l Ledger
+	err := json.Unmarshal(data, &l)
+	return l, err
 }
 
 // mergeLedgers adds two ledgers. It changes neither: a runner may use an

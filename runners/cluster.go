@@ -1,0 +1,116 @@
+package runners
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"facestream/runners/jobserver"
+	"facestream/runners/parts"
+)
+
+const (
+	// jobServerTimeout is how long a job server may take to start.
+	jobServerTimeout = 60 * time.Second
+	// maxMessageBytes is the most that a job service may answer; a pipeline
+	// comes back with each state.
+	maxMessageBytes = 64 << 20
+)
+
+// openCluster connects to a job server, or starts one.
+func openCluster(ctx context.Context, c Config) (Runner, error) {
+	endpoint, closeServer := c.Endpoint, func() {}
+	if endpoint == "" {
+		server, err := startJobServer(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		endpoint, closeServer = server.addr, server.close
+	}
+	conn, err := grpc.NewClient("passthrough:///"+endpoint,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
+	if err != nil {
+		closeServer()
+		return nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
+	}
+	closeAll := func() {
+		_ = conn.Close()
+		closeServer()
+	}
+	client := jobpb.NewJobServiceClient(conn)
+	if err := answers(ctx, client); err != nil {
+		closeAll()
+		return nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
+	}
+	r, err := openPortable(c, client, closeAll)
+	if err != nil {
+		closeAll()
+		return nil, err
+	}
+	return r, nil
+}
+
+// answers says whether it is a job service that was connected to.
+func answers(ctx context.Context, client jobpb.JobServiceClient) error {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	_, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
+	return err
+}
+
+// startJobServer starts a job server as a child of this process. It ends with
+// it, however that ends. Its log goes to build/log, and what it unpacks and
+// stages to a folder below build/tmp.
+func startJobServer(ctx context.Context, c Config) (*service, error) {
+	java, err := parts.Java()
+	if err != nil {
+		return nil, err
+	}
+	build, err := parts.Build()
+	if err != nil {
+		return nil, err
+	}
+	tmp, err := scratchDir(filepath.Join(build, "tmp"))
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	master := c.Master
+	if master == "" {
+		master = jobserver.LocalMaster(c.Name, c.Parallelism)
+	}
+	program, err := jobserver.New(jobserver.Config{
+		Engine: c.Name, Master: master, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
+	})
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{
+		"-Xmx" + jobServerHeap(c), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.io.tmpdir=" + tmp,
+	}, program.JVM...)
+	args = append(args, "-cp", program.ClassPath, program.Class)
+	cmd := exec.Command(java, append(args, program.Args...)...)
+	cmd.Env = append(os.Environ(), program.Env...)
+	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(build, "log", "jobserver.log"), loopback(ports[0]), tmp, jobServerTimeout)
+}
+
+// jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server
+// holds windows: read, shuffled and handed to the DoFns.
+func jobServerHeap(c Config) string {
+	const base, copies = 512, 6
+	if c.Cluster() {
+		return fmt.Sprintf("%dm", base)
+	}
+	return fmt.Sprintf("%dm", base+copies*c.MaxBytes>>20)
+}

@@ -1,0 +1,74 @@
+// Package goharness runs Beam's Go harness as a process environment: what a
+// container's boot program does, without the container. The program that
+// submits the pipeline is its own worker: a cluster starts it on its nodes with
+// the variables of Environment set, so that nothing is staged with a job.
+package goharness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/container/tools"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"golang.org/x/sys/unix"
+)
+
+const wantedEnv = "FACESTREAM_WORKER"
+
+// Environment is the configuration of a PROCESS environment that runs command,
+// a program that calls Main when Wanted, as JSON.
+func Environment(command string) (string, error) {
+	config, err := json.Marshal(map[string]any{
+		"command": command,
+		"env":     map[string]string{wantedEnv: "1"},
+	})
+	return string(config), err
+}
+
+// Wanted says whether a cluster started this process as a worker.
+func Wanted() bool { return os.Getenv(wantedEnv) != "" }
+
+// Main runs the harness until the runner ends it; beam.Init must have been
+// called. It returns an error when the connection to the runner breaks.
+func Main(args []string) error {
+	// A cluster that runs in the foreground hands the terminal's Ctrl-C on; the
+	// harness ends with its job.
+	if err := unix.Setpgid(0, 0); err != nil {
+		return fmt.Errorf("giving the worker a process group: %w", err)
+	}
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	id := flags.String("id", "", "The worker's id.")
+	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")
+	logging := flags.String("logging_endpoint", "", "The logging service, if the provision service does not name it.")
+	control := flags.String("control_endpoint", "", "The control service, likewise.")
+	flags.String("artifact_endpoint", "", "Not used: nothing is staged.")
+	flags.String("semi_persist_dir", "", "Not used: nothing is kept.")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	worker := strings.Trim(*id, "'") // Prism quotes it
+	if worker == "" || *provision == "" {
+		return errors.New("starting the worker: --id and --provision_endpoint are required; Flink and Spark set them")
+	}
+	ctx := grpcx.WriteWorkerID(context.Background(), worker)
+	info, err := tools.ProvisionInfo(ctx, *provision)
+	if err != nil {
+		return fmt.Errorf("asking %s for the worker's provision: %w", *provision, err)
+	}
+	if url := info.GetLoggingEndpoint().GetUrl(); url != "" {
+		*logging = url
+	}
+	if url := info.GetControlEndpoint().GetUrl(); url != "" {
+		*control = url
+	}
+	return harness.MainWithOptions(ctx, *logging, *control, harness.Options{
+		StatusEndpoint:     info.GetStatusEndpoint().GetUrl(),
+		RunnerCapabilities: info.GetRunnerCapabilities(),
+	})
+}

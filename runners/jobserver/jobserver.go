@@ -1,0 +1,106 @@
+// Package jobserver knows how Beam's job servers for Flink and Spark are
+// started from the Java parts that scripts/setup.sh installed. A job server
+// takes pipelines over Beam's job API and runs them on its cluster, or on one
+// inside of itself.
+package jobserver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"facestream/runners/parts"
+)
+
+// The engines.
+const (
+	Flink = "flink"
+	Spark = "spark"
+)
+
+// Config says which job server is wanted.
+type Config struct {
+	Engine string // Flink or Spark
+	// Master is the cluster: host:port of Flink's REST API, or
+	// spark://host:port. LocalMaster names one inside of the job server.
+	Master       string
+	Port         int // of the job service, on the loopback address
+	ArtifactPort int // of the artifact service, likewise
+	// Dir is the job server's own folder; it must exist. It holds its settings
+	// and what it unpacks and stages, so it can go when the server has ended.
+	Dir string
+}
+
+// Program is a Java program: what stands on its command line, and the
+// environment variables that it needs beside this process's.
+type Program struct {
+	ClassPath string
+	Class     string
+	JVM       []string // flags
+	Args      []string
+	Env       []string // NAME=value
+}
+
+// attempts is how often a job's failed work is done again where the cluster is
+// inside of the job server; a real cluster has its own settings for that.
+const attempts = 4
+
+// LocalMaster is the Master of a cluster of so many slots inside of the job
+// server.
+func LocalMaster(engine string, slots int) string {
+	if engine == Spark {
+		return fmt.Sprintf("local[%d,%d]", slots, attempts)
+	}
+	return "[local]" // Flink takes the slots from each job's parallelism
+}
+
+// New returns the job server's program, after writing its settings to Dir.
+func New(c Config) (Program, error) {
+	classPath, err := parts.ClassPath(c.Engine)
+	if err != nil {
+		return Program{}, err
+	}
+	p := Program{
+		ClassPath: classPath,
+		JVM:       AddOpens(),
+		Args: []string{
+			"--job-host=127.0.0.1", "--job-port=" + strconv.Itoa(c.Port),
+			"--artifact-port=" + strconv.Itoa(c.ArtifactPort), "--artifacts-dir=" + filepath.Join(c.Dir, "artifacts"),
+			"--expansion-port=-1",
+		},
+	}
+	switch c.Engine {
+	case Flink:
+		p.Class = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+		p.Args = append(p.Args, "--flink-master="+c.Master, "--flink-conf-dir="+c.Dir)
+		p.JVM = append(p.JVM, "-Dlog4j.configuration=file:"+filepath.Join(c.Dir, "log4j.properties"))
+		return p, write(c.Dir, map[string]string{"config.yaml": flinkSettings, "log4j.properties": log4j})
+	case Spark:
+		p.JVM = append(p.JVM, "-Dlog4j2.configurationFile="+filepath.Join(c.Dir, "log4j2.properties"))
+		if err := write(c.Dir, map[string]string{"log4j2.properties": log4j2}); err != nil {
+			return Program{}, err
+		}
+		p.Class = "org.apache.beam.runners.spark.SparkJobServerDriver"
+		p.Args = append(p.Args, "--spark-master-url="+c.Master)
+		p.JVM = append(p.JVM,
+			"-Dspark.driver.host=127.0.0.1",
+			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
+			"-Dspark.ui.enabled=false",
+			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
+		)
+		_, p.Env, err = SparkHome(c.Dir)
+		return p, err
+	}
+	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
+}
+
+func write(dir string, files map[string]string) error {
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

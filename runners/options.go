@@ -1,0 +1,45 @@
+package runners
+
+import (
+	"fmt"
+	"maps"
+
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+const (
+	// A bundle's output waits in a queue of 100 messages that is emptied only
+	// when the bundle has ended, so a bundle of more messages never ends. A
+	// window of one reader is one bundle. maxMessages leaves room.
+	maxMessages = 64
+	// minMessageBytes is Beam's own size of a message.
+	minMessageBytes = 1 << 20
+)
+
+// options are a runner's pipeline options by name.
+type options map[string]any
+
+func newOptions(c Config) options {
+	o := options{"experiments": []any{
+		"beam_fn_api",
+		fmt.Sprintf("data_buffer_size_limit=%d", max(minMessageBytes, c.MaxBytes/maxMessages)),
+	}}
+	if c.Parallelism > 0 {
+		o["parallelism"] = c.Parallelism
+	}
+	for name, value := range c.Options {
+		o[name] = value
+	}
+	return o
+}
+
+// proto gives the options the form of the job API.
+func (o options) proto(job string) (*structpb.Struct, error) {
+	all := map[string]any{"job_name": job, "app_name": job}
+	maps.Copy(all, o)
+	fields := make(map[string]any, len(all))
+	for name, value := range all {
+		fields["beam:option:"+name+":v1"] = value
+	}
+	return structpb.NewStruct(fields)
+}

@@ -1,0 +1,196 @@
+package runners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
+
+	"facestream/runners/goharness"
+
+	// The harness runs inside this process.
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness/init"
+)
+
+const (
+	// cancelTimeout is how long a cancelled job may take to end.
+	cancelTimeout = 20 * time.Second
+	// pollInterval is how often a job service is asked for a job's state: a job
+	// server that hangs keeps the stream of messages open.
+	pollInterval = 5 * time.Second
+	// answerTimeout is how long a job service may take to answer a question.
+	answerTimeout = 20 * time.Second
+
+	// embeddedURN is the environment inside of the JVM of a Flink or Spark
+	// worker, which has the Java parts in its class path.
+	embeddedURN = "EMBEDDED"
+)
+
+// portable submits to a job service.
+type portable struct {
+	config  Config
+	client  jobpb.JobServiceClient
+	worker  *extworker.Loopback // nil if the cluster starts the workers
+	options options
+	close   func() // ends what belongs to the client
+}
+
+func openPortable(c Config, client jobpb.JobServiceClient, close func()) (*portable, error) {
+	r := &portable{config: c, client: client, close: close, options: newOptions(c)}
+	if c.Cluster() {
+		return r, nil
+	}
+	// Not the caller's context: a worker must live on while its job is
+	// cancelled.
+	worker, err := extworker.StartLoopback(context.Background(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("starting the worker: %w", err)
+	}
+	r.worker = worker
+	return r, nil
+}
+
+func (r *portable) Close() {
+	if r.worker != nil {
+		_ = r.worker.Stop(context.Background())
+	}
+	r.close()
+}
+
+func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error {
+	id, err := r.submit(ctx, name, p)
+	if err != nil {
+		return fmt.Errorf("submitting the job: %w", err)
+	}
+	cause, err := r.follow(ctx, id)
+	if ctx.Err() != nil {
+		r.cancel(context.WithoutCancel(ctx), id)
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("following job %s: %w", id, err)
+	}
+	state, err := r.state(ctx, id)
+	if err != nil {
+		return fmt.Errorf("asking for the state of job %s: %w", id, err)
+	}
+	if state != jobpb.JobState_DONE {
+		return fmt.Errorf("job %s: %s: %s", id, state, essence(cause))
+	}
+	return nil
+}
+
+func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (string, error) {
+	edges, _, err := p.Build()
+	if err != nil {
+		return "", err
+	}
+	environment, err := r.environment(ctx)
+	if err != nil {
+		return "", err
+	}
+	pipeline, err := graphx.Marshal(edges, &graphx.Options{Environment: environment})
+	if err != nil {
+		return "", err
+	}
+	for _, e := range pipeline.GetComponents().GetEnvironments() {
+		// Nothing is staged: the program is where it runs, and so are the Java
+		// parts.
+		e.Dependencies = nil
+		// Only Prism has no JVM of its own for them.
+		if r.config.Name != Prism && e.GetUrn() != environment.GetUrn() {
+			e.Urn, e.Payload = embeddedURN, nil
+		}
+	}
+	options, err := r.options.proto(name)
+	if err != nil {
+		return "", err
+	}
+	prepared, err := r.client.Prepare(ctx, &jobpb.PrepareJobRequest{
+		JobName: name, Pipeline: pipeline, PipelineOptions: options,
+	})
+	if err != nil {
+		return "", err
+	}
+	run, err := r.client.Run(ctx, &jobpb.RunJobRequest{
+		PreparationId: prepared.GetPreparationId(), RetrievalToken: prepared.GetStagingSessionToken(),
+	})
+	return run.GetJobId(), err
+}
+
+// environment says where the DoFns run.
+func (r *portable) environment(ctx context.Context) (*pipepb.Environment, error) {
+	if r.worker != nil {
+		return graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, r.worker.EnvironmentConfig)
+	}
+	config, err := goharness.Environment(r.config.Worker)
+	if err != nil {
+		return nil, err
+	}
+	return graphx.CreateEnvironment(ctx, graphx.URNEnvProcess, func(context.Context) string { return config })
+}
+
+// follow reads the job's messages until the job service closes the stream, and
+// returns the first error among them, which is the cause of what follows. It
+// gives up on a service that does not answer any more.
+func (r *portable) follow(ctx context.Context, id string) (cause string, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	stream, err := r.client.GetMessageStream(ctx, &jobpb.JobMessagesRequest{JobId: id})
+	if err != nil {
+		return "", err
+	}
+	go func() {
+		tick := time.NewTicker(pollInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if _, err := r.state(ctx, id); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("asking for its state: %w", err))
+			}
+		}
+	}()
+	for {
+		msg, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return cause, nil
+		case err != nil && ctx.Err() != nil:
+			return cause, context.Cause(ctx)
+		case err != nil:
+			return cause, err
+		}
+		if m := msg.GetMessageResponse(); m.GetImportance() >= jobpb.JobMessage_JOB_MESSAGE_ERROR && cause == "" {
+			cause = m.GetMessageText()
+		}
+	}
+}
+
+func (r *portable) state(ctx context.Context, id string) (jobpb.JobState_Enum, error) {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	state, err := r.client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: id})
+	return state.GetState(), err
+}
+
+// cancel ends the job and waits until it has ended, so that nothing of it runs
+// on when the program leaves.
+func (r *portable) cancel(ctx context.Context, id string) {
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	defer stop()
+	if _, err := r.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err != nil {
+		return
+	}
+	_, _ = r.follow(ctx, id)
+}
