@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,10 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 		// Nothing is staged: the program is where it runs, and so are the Java
 		// parts.
 		e.Dependencies = nil
-		// Only Prism has no JVM of its own for them.
-		if r.config.Name != Prism && e.GetUrn() != environment.GetUrn() {
+		// The other environments are Java's. Only Prism has no JVM of its own for
+		// them.
+		own := e.GetUrn() == environment.GetUrn() && bytes.Equal(e.GetPayload(), environment.GetPayload())
+		if r.config.Name != Prism && !own {
 			e.Urn, e.Payload = embeddedURN, nil
 		}
 	}

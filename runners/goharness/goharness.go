@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -42,6 +43,9 @@ func Main(args []string) error {
 	if err := unix.Setpgid(0, 0); err != nil {
 		return fmt.Errorf("giving the worker a process group: %w", err)
 	}
+	if err := printToParent(); err != nil {
+		return err
+	}
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
 	id := flags.String("id", "", "The worker's id.")
 	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")
@@ -71,4 +75,23 @@ func Main(args []string) error {
 		StatusEndpoint:     info.GetStatusEndpoint().GetUrl(),
 		RunnerCapabilities: info.GetRunnerCapabilities(),
 	})
+}
+
+// printToParent sends what this process prints, such as a crash, to where its
+// parent prints, which is a worker's log. Beam sends it to /dev/null.
+func printToParent() error {
+	parent, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/2", os.Getppid()), os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENXIO) {
+		return nil // another user's, or a socket
+	}
+	if err != nil {
+		return fmt.Errorf("opening the parent's standard error: %w", err)
+	}
+	defer parent.Close()
+	for _, fd := range []int{1, 2} {
+		if err := unix.Dup2(int(parent.Fd()), fd); err != nil {
+			return fmt.Errorf("redirecting to the parent's standard error: %w", err)
+		}
+	}
+	return nil
 }
