@@ -17,6 +17,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/runners"
 	"facestream/runners/goharness"
 	"facestream/runners/javaharness"
 	"facestream/runners/parts"
@@ -73,6 +74,9 @@ func run(args []string) int {
 		return 0
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "pipeline: interrupted; the window under way is not committed and will be read again")
+		if errors.Is(err, runners.ErrNotCancelled) {
+			fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+		}
 		return exitInterrupted
 	}
 	fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)

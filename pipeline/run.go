@@ -150,7 +150,7 @@ func runWindow(ctx context.Context, o Options, runner runners.Runner, records in
 			return kafka.ReadNative(s, window), nil
 		}
 		records, err := kafka.Read(s, window, o.ExpansionAddr)
-		if err != nil || o.Runner.Parallelism == 0 {
+		if err != nil || o.Runner.Name == runners.Prism { // which has no slots
 			return records, err
 		}
 		return kafka.Spread(s, records), nil

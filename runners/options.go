@@ -27,6 +27,11 @@ func newOptions(c Config) options {
 	if c.Parallelism > 0 {
 		o["parallelism"] = c.Parallelism
 	}
+	if c.Name == Flink && c.Cluster() {
+		// A job that exchanges records in one go needs all of its slots again
+		// when one is lost, and waits for them in vain.
+		o["execution_mode_for_batch"] = "BATCH_FORCED"
+	}
 	for name, value := range c.Options {
 		o[name] = value
 	}

@@ -72,7 +72,9 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 	}
 	cause, err := r.follow(ctx, id)
 	if ctx.Err() != nil {
-		r.cancel(context.WithoutCancel(ctx), id)
+		if err := r.cancel(context.WithoutCancel(ctx), id, name); err != nil {
+			return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)
+		}
 		return context.Cause(ctx)
 	}
 	if err != nil {
@@ -189,11 +191,22 @@ func (r *portable) state(ctx context.Context, id string) (jobpb.JobState_Enum, e
 
 // cancel ends the job and waits until it has ended, so that nothing of it runs
 // on when the program leaves.
-func (r *portable) cancel(ctx context.Context, id string) {
+func (r *portable) cancel(ctx context.Context, id, name string) error {
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
-	if _, err := r.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err != nil {
-		return
+	master := ""
+	if r.config.Name == Flink && r.config.Cluster() {
+		var err error
+		if master, err = r.flinkMaster(ctx, id); err != nil {
+			return err
+		}
 	}
-	_, _ = r.follow(ctx, id)
+	if _, err := r.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err != nil {
+		return err
+	}
+	if master != "" {
+		return cancelFlink(ctx, master, name)
+	}
+	_, err := r.follow(ctx, id)
+	return err
 }

@@ -6,6 +6,7 @@ package runners
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -52,10 +53,15 @@ type Config struct {
 // Cluster says whether the DoFns run in processes that a cluster starts.
 func (c Config) Cluster() bool { return c.Endpoint != "" || c.Master != "" }
 
+// ErrNotCancelled is wrapped by Run's error when a job may run on although its
+// context has ended.
+var ErrNotCancelled = errors.New("the job may run on, its cancellation failed")
+
 // Runner runs pipelines one after the other.
 type Runner interface {
 	// Run runs p to its end. It returns nil only if the runner says that the
-	// job is done. When ctx ends, the job is cancelled and the error is ctx's.
+	// job is done. When ctx ends, the job is cancelled and the error is ctx's
+	// cause.
 	Run(ctx context.Context, name string, p *beam.Pipeline) error
 	Close()
 }

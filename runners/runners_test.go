@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +24,12 @@ import (
 
 func init() {
 	register.Function1x1(fail)
+	register.Function1x1(succeed)
 	register.Function2x1(hang)
 }
+
+// maxLines is how long an error may be: it is for a person.
+const maxLines = 12
 
 func TestMain(m *testing.M) {
 	beam.Init()
@@ -32,6 +37,8 @@ func TestMain(m *testing.M) {
 }
 
 func fail([]byte) error { return errors.New("the disk is made of cheese") }
+
+func succeed([]byte) error { return nil }
 
 // hang calls the address it is given and waits for an answer that never comes.
 func hang(ctx context.Context, url string) error {
@@ -47,9 +54,9 @@ func hang(ctx context.Context, url string) error {
 	return errors.Join(err, resp.Body.Close())
 }
 
-func open(t *testing.T, name string) runners.Runner {
+func open(t *testing.T, c runners.Config) runners.Runner {
 	t.Helper()
-	r, err := runners.Open(t.Context(), runners.Config{Name: name})
+	r, err := runners.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,30 +68,42 @@ func open(t *testing.T, name string) runners.Runner {
 // job all the same.
 func TestRunFails(t *testing.T) {
 	for _, name := range []string{runners.Prism, runners.Direct} {
-		r := open(t, name)
-		p, s := beam.NewPipelineWithRoot()
-		beam.ParDo0(s, fail, beam.Impulse(s))
-		if err := r.Run(t.Context(), "fails", p); err == nil || !strings.Contains(err.Error(), "made of cheese") {
-			t.Errorf("%s: error %v, want the DoFn's", name, err)
-		}
-		p, s = beam.NewPipelineWithRoot()
-		beam.Impulse(s)
-		if err := r.Run(t.Context(), "works", p); err != nil {
-			t.Errorf("%s: the next job: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) { testRunFails(t, open(t, runners.Config{Name: name})) })
+	}
+}
+
+func testRunFails(t *testing.T, r runners.Runner) {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, fail, beam.Impulse(s))
+	err := r.Run(t.Context(), "fails", p)
+	if err == nil || !strings.Contains(err.Error(), "made of cheese") {
+		t.Errorf("error %v, want the DoFn's", err)
+	} else if lines := strings.Count(err.Error(), "\n"); lines > maxLines {
+		t.Errorf("the error has %d lines, want at most %d:\n%v", lines, maxLines, err)
+	}
+	p, s = beam.NewPipelineWithRoot()
+	beam.ParDo0(s, succeed, beam.Impulse(s))
+	if err := r.Run(t.Context(), "works", p); err != nil {
+		t.Errorf("the next job: %v", err)
 	}
 }
 
 // A job under way is cancelled with its context.
 func TestRunIsCancelled(t *testing.T) {
+	testRunIsCancelled(t, open(t, runners.Config{Name: runners.Prism}))
+}
+
+func testRunIsCancelled(t *testing.T, r runners.Runner) {
+	t.Helper()
 	called, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		close(called)
+		once.Do(func() { close(called) })
 		<-release
 	}))
 	defer server.Close()
 	defer close(release)
-	r := open(t, runners.Prism)
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, hang, beam.Create(s, server.URL))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -92,7 +111,7 @@ func TestRunIsCancelled(t *testing.T) {
 		<-called
 		cancel()
 	}()
-	if err := r.Run(ctx, "hangs", p); !errors.Is(err, context.Canceled) {
+	if err := r.Run(ctx, "hangs", p); !errors.Is(err, context.Canceled) || errors.Is(err, runners.ErrNotCancelled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }

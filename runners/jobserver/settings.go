@@ -9,11 +9,14 @@ import (
 	"facestream/runners/parts"
 )
 
-// flinkSettings are what the job server gives to its jobs. A failed job is
-// tried again as a whole, as the cluster of a TaskManager that died should do.
+// flinkSettings are what the job server gives to its jobs: they are tried again
+// when something of theirs dies, and end when the job server dies.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 1 s
+execution.shutdown-on-attached-exit: true
+client.heartbeat.interval: 2000
+client.heartbeat.timeout: 20000
 `
 
 // log4j and log4j2 are the settings of the logging libraries: warnings, on the

@@ -39,7 +39,7 @@ func up(ctx context.Context, dir string, w wanted, out io.Writer) error {
 	for _, name := range w.services {
 		s := stack[name]
 		if s.Running() {
-			if err := sameAddrs(name, s, w); err != nil {
+			if err := w.sameAddrs(name, s); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "%s was started before\n", name)
@@ -51,28 +51,33 @@ func up(ctx context.Context, dir string, w wanted, out io.Writer) error {
 		s.Ready, s.Processes = false, nil
 		stack[name] = s
 		missing = append(missing, name)
+		addr, webAddr := cmp.Or(w.addrs[name], ifFree(s.Addr)), cmp.Or(w.webAddrs[name], ifFree(s.WebAddr))
 		switch name {
 		case state.Kafka:
-			o.Kafka, o.KafkaAddr = true, cmp.Or(w.kafkaAddr, ifFree(s.Addr))
+			o.Kafka, o.KafkaAddr = true, addr
 		case state.HDFS:
-			o.HDFS, o.HDFSAddr, o.WebAddr = true, cmp.Or(w.hdfsAddr, ifFree(s.Addr)), cmp.Or(w.webAddr, ifFree(s.WebAddr))
+			o.HDFS, o.HDFSAddr, o.WebAddr = true, addr, webAddr
+		case state.Flink:
+			o.Flink, o.FlinkAddr, o.FlinkWeb = true, addr, webAddr
+		case state.Spark:
+			o.Spark, o.SparkAddr, o.SparkWeb = true, addr, webAddr
 		}
 	}
 	if len(missing) == 0 {
 		return status(dir, out)
 	}
 	begin := time.Now()
-	fmt.Fprintf(out, "starting %s\n", strings.Join(missing, " and "))
-	if err := start(ctx, dir, stack, o); err != nil {
+	fmt.Fprintf(out, "starting %s\n", list(missing))
+	if err := start(ctx, dir, stack, missing, o); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "ready after %.1f s\n", time.Since(begin).Seconds())
 	return status(dir, out)
 }
 
-// start starts services and keeps the state up to date: from the moment a
-// process runs, down can end it.
-func start(ctx context.Context, dir string, stack state.Stack, o services.Options) error {
+// start starts the named services and keeps the state up to date: from the
+// moment a process runs, down can end it.
+func start(ctx context.Context, dir string, stack state.Stack, names []string, o services.Options) error {
 	var mu sync.Mutex
 	o.Started = func(name string, p state.Process) error {
 		mu.Lock()
@@ -86,17 +91,20 @@ func start(ctx context.Context, dir string, stack state.Stack, o services.Option
 	if err != nil {
 		return err
 	}
-	if o.Kafka {
-		s := stack[state.Kafka]
-		s.Ready, s.Addr = true, running.Kafka
-		stack[state.Kafka] = s
-	}
-	if o.HDFS {
-		s := stack[state.HDFS]
+	for _, name := range names {
+		s := stack[name]
 		s.Ready = true
-		s.Addr = strings.TrimPrefix(running.HDFS, "hdfs://")
-		s.WebAddr = strings.TrimPrefix(running.Web, "http://")
-		stack[state.HDFS] = s
+		switch name {
+		case state.Kafka:
+			s.Addr = running.Kafka
+		case state.HDFS:
+			s.Addr, s.WebAddr = strings.TrimPrefix(running.HDFS, "hdfs://"), hostPort(running.Web)
+		case state.Flink:
+			s.Addr, s.WebAddr = running.Flink, hostPort(running.FlinkWeb)
+		case state.Spark:
+			s.Addr, s.WebAddr = running.Spark, hostPort(running.SparkWeb)
+		}
+		stack[name] = s
 	}
 	if err := stack.Save(dir); err != nil {
 		return errors.Join(err, running.Stop())
@@ -104,13 +112,12 @@ func start(ctx context.Context, dir string, stack state.Stack, o services.Option
 	return nil
 }
 
+// hostPort returns host:port of a service's web pages.
+func hostPort(url string) string { return strings.TrimPrefix(url, "http://") }
+
 // sameAddrs looks whether a running service is where it is wanted.
-func sameAddrs(name string, s state.Service, w wanted) error {
-	pairs := [][2]string{{w.kafkaAddr, s.Addr}}
-	if name == state.HDFS {
-		pairs = [][2]string{{w.hdfsAddr, s.Addr}, {w.webAddr, s.WebAddr}}
-	}
-	for _, p := range pairs {
+func (w wanted) sameAddrs(name string, s state.Service) error {
+	for _, p := range [][2]string{{w.addrs[name], s.Addr}, {w.webAddrs[name], s.WebAddr}} {
 		if p[0] != "" && p[0] != p[1] {
 			return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, p[0], p[1])
 		}
@@ -159,14 +166,17 @@ func status(dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{state.Kafka, state.HDFS} {
+	for _, name := range state.Services {
 		s := stack[name]
 		if !s.Running() {
 			fmt.Fprintf(out, "%s is not running\n", name)
 		} else {
 			fmt.Fprintf(out, "%s is running at %s\n", name, s.Addr)
-			if s.WebAddr != "" {
+			switch name {
+			case state.HDFS:
 				fmt.Fprintf(out, "  file browser http://%s/explorer.html\n", s.WebAddr)
+			case state.Flink, state.Spark:
+				fmt.Fprintf(out, "  web pages http://%s\n", s.WebAddr)
 			}
 		}
 		for _, p := range s.Processes {
@@ -187,7 +197,12 @@ func env(dir string, out io.Writer) error {
 		return err
 	}
 	addrs := stack.Addrs()
-	for _, line := range [][2]string{{"KAFKA", addrs.Kafka}, {"HDFS", addrs.HDFS}, {"HDFS_WEB", addrs.Web}} {
+	for _, line := range [][2]string{
+		{"KAFKA", addrs.Kafka},
+		{"HDFS", addrs.HDFS}, {"HDFS_WEB", addrs.Web},
+		{"FLINK_ENDPOINT", addrs.Flink}, {"FLINK_WEB", addrs.FlinkWeb},
+		{"SPARK_ENDPOINT", addrs.Spark}, {"SPARK_WEB", addrs.SparkWeb},
+	} {
 		if line[1] != "" {
 			fmt.Fprintf(out, "%s=%s\n", line[0], line[1])
 		}

@@ -1,4 +1,5 @@
-// Stack runs a real Kafka and a real HDFS on this machine for development:
+// Stack runs a real Kafka, HDFS, Flink and Spark on this machine for
+// development:
 //
 //	go run ./scripts/stack up
 package main
@@ -24,20 +25,30 @@ const (
 	exitUsage   = 2
 )
 
-const help = `Stack runs real services on this machine, for development: a Kafka broker, and
-an HDFS NameNode and DataNode with the web file browser.
+const help = `Stack runs real services on this machine, for development:
+
+  kafka  a broker
+  hdfs   a NameNode and a DataNode with the web file browser
+  flink  a JobManager, two TaskManagers of one slot each, and Beam's job server
+  spark  a Master, two Workers of one core each, and Beam's job server
 
 Usage:
 
-  go run ./scripts/stack up [flags] [kafka] [hdfs]
-      Start the named services, or both, and wait until they work: the broker
-      has passed a record on, HDFS has stored and given back a file. What runs
-      already is left alone; what has died is started again with its data and,
-      if they are free, its ports. The services go on running afterwards.
+  go run ./scripts/stack up [flags] [kafka] [hdfs] [flink] [spark]
+      Start the named services, or kafka and hdfs, and wait until they work: the
+      broker has passed a record on, HDFS has stored and given back a file, all
+      slots are free and the job server answers. A service that runs already is
+      left alone; one with a process that has died is started again with its
+      data and, if they are free, its ports. The services go on running
+      afterwards.
 
-      --kafka_port=N  Port of the broker (0: a free one).
-      --hdfs_port=N   Port of the NameNode (0: a free one).
-      --web_port=N    Port of the NameNode's web pages and of WebHDFS (0: a free one).
+      --kafka_port=N      Port of the broker (0: a free one).
+      --hdfs_port=N       Port of the NameNode (0: a free one).
+      --web_port=N        Port of the NameNode's web pages and of WebHDFS (0: a free one).
+      --flink_port=N      Port of the job server for Flink (0: a free one).
+      --flink_web_port=N  Port of Flink's web pages and REST API (0: a free one).
+      --spark_port=N      Port of the job server for Spark (0: a free one).
+      --spark_web_port=N  Port of the web pages of Spark's Master (0: a free one).
 
   go run ./scripts/stack status
       Say what runs, where, as which processes, and where the logs are.
@@ -47,14 +58,21 @@ Usage:
         KAFKA=127.0.0.1:20001
         HDFS=hdfs://127.0.0.1:20002
         HDFS_WEB=http://127.0.0.1:20003
+        FLINK_ENDPOINT=127.0.0.1:20004
+        FLINK_WEB=http://127.0.0.1:20005
+        SPARK_ENDPOINT=127.0.0.1:20006
+        SPARK_WEB=http://127.0.0.1:20007
 
   go run ./scripts/stack down
       End the services and remove everything they stored.
 
-Everything listens on 127.0.0.1 only, and is kept below build/stack. Topics are
-not created by using them. HDFS checks permissions, but knows nobody: any user
-name does, "/", "/user" and "/tmp" are open to all, and "hdfs" may do anything.
-In the file browser (HDFS_WEB, Utilities, Browse) a click on a picture shows it.
+Everything listens on 127.0.0.1 only, but for Beam's own servers, which take the
+port and not the address: the job servers, and those that a job's harnesses call,
+are open to the network. Everything is kept below build/stack; what flink and
+spark know of ended jobs is gone when they are started again. Topics are not
+created by using them. HDFS checks permissions, but knows nobody: any user name
+does, "/", "/user" and "/tmp" are open to all, and "hdfs" may do anything. In the
+file browser (HDFS_WEB, Utilities, Browse) a click on a picture shows it.
 
 The exit status is 0, or 1 if a service failed, or 2 for a wrong command line.
 `
@@ -121,26 +139,32 @@ func isHelp(arg string) bool {
 	return slices.Contains([]string{"help", "-h", "-help", "--help"}, arg)
 }
 
-// wanted is what the command line of up asks for. An empty address is open.
+// wanted is what the command line of up asks for. A service without an address
+// may take any.
 type wanted struct {
-	services                     []string
-	kafkaAddr, hdfsAddr, webAddr string
+	services []string
+	addrs    map[string]string // by service
+	webAddrs map[string]string // of its web pages
 }
 
 // parseUp reads up's flags and services, in any order.
 func parseUp(args []string) (wanted, error) {
-	var w wanted
+	w := wanted{addrs: map[string]string{}, webAddrs: map[string]string{}}
 	f := flag.NewFlagSet("up", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // the error says it
 	ports := []struct {
 		name    string
 		service string
-		addr    *string
+		addrs   map[string]string
 		port    int
 	}{
-		{name: "kafka_port", service: state.Kafka, addr: &w.kafkaAddr},
-		{name: "hdfs_port", service: state.HDFS, addr: &w.hdfsAddr},
-		{name: "web_port", service: state.HDFS, addr: &w.webAddr},
+		{name: "kafka_port", service: state.Kafka, addrs: w.addrs},
+		{name: "hdfs_port", service: state.HDFS, addrs: w.addrs},
+		{name: "web_port", service: state.HDFS, addrs: w.webAddrs},
+		{name: "flink_port", service: state.Flink, addrs: w.addrs},
+		{name: "flink_web_port", service: state.Flink, addrs: w.webAddrs},
+		{name: "spark_port", service: state.Spark, addrs: w.addrs},
+		{name: "spark_web_port", service: state.Spark, addrs: w.webAddrs},
 	}
 	for i := range ports {
 		f.IntVar(&ports[i].port, ports[i].name, 0, "")
@@ -153,8 +177,8 @@ func parseUp(args []string) (wanted, error) {
 			break
 		}
 		name := f.Arg(0)
-		if name != state.Kafka && name != state.HDFS {
-			return w, fmt.Errorf("%w: there is no service %q, but %s and %s", errUsage, name, state.Kafka, state.HDFS)
+		if !slices.Contains(state.Services, name) {
+			return w, fmt.Errorf("%w: there is no service %q, but %s", errUsage, name, list(state.Services))
 		}
 		if !slices.Contains(w.services, name) {
 			w.services = append(w.services, name)
@@ -171,10 +195,19 @@ func parseUp(args []string) (wanted, error) {
 		case p.port < 0 || p.port > highest:
 			return w, fmt.Errorf("%w: --%s=%d: a port is between 1 and %d, or 0 for a free one", errUsage, p.name, p.port, highest)
 		case !slices.Contains(w.services, p.service):
-			return w, fmt.Errorf("%w: --%s is set, but only %s is to be started", errUsage, p.name, strings.Join(w.services, " and "))
+			return w, fmt.Errorf("%w: --%s is set, but only %s is to be started", errUsage, p.name, list(w.services))
 		default:
-			*p.addr = services.Loopback(p.port)
+			p.addrs[p.service] = services.Loopback(p.port)
 		}
 	}
 	return w, nil
+}
+
+// list joins names as a sentence does.
+func list(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }

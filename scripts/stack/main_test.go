@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,22 +22,30 @@ import (
 )
 
 func TestParseUp(t *testing.T) {
-	both := []string{"kafka", "hdfs"}
+	// What the ports' flags become.
+	type addrs = map[string]string
 	for line, want := range map[string]wanted{
-		"":                                {services: both},
-		"kafka":                           {services: both[:1]},
+		"":                                {services: []string{"kafka", "hdfs"}},
+		"kafka":                           {services: []string{"kafka"}},
 		"hdfs kafka hdfs":                 {services: []string{"hdfs", "kafka"}},
-		"kafka --kafka_port=9092":         {services: both[:1], kafkaAddr: "127.0.0.1:9092"},
-		"--hdfs_port=1 hdfs --web_port 2": {services: both[1:], hdfsAddr: "127.0.0.1:1", webAddr: "127.0.0.1:2"},
-		"--kafka_port=0 --web_port=65535": {services: both, webAddr: "127.0.0.1:65535"},
+		"flink spark":                     {services: []string{"flink", "spark"}},
+		"kafka --kafka_port=9092":         {services: []string{"kafka"}, addrs: addrs{"kafka": "127.0.0.1:9092"}},
+		"--kafka_port=0 --web_port=65535": {services: []string{"kafka", "hdfs"}, webAddrs: addrs{"hdfs": "127.0.0.1:65535"}},
+		"--hdfs_port=1 hdfs --web_port 2": {
+			services: []string{"hdfs"}, addrs: addrs{"hdfs": "127.0.0.1:1"}, webAddrs: addrs{"hdfs": "127.0.0.1:2"},
+		},
+		"spark --spark_port=1 --spark_web_port=2 flink --flink_port=3 --flink_web_port=4": {
+			services: []string{"spark", "flink"},
+			addrs:    addrs{"spark": "127.0.0.1:1", "flink": "127.0.0.1:3"},
+			webAddrs: addrs{"spark": "127.0.0.1:2", "flink": "127.0.0.1:4"},
+		},
 	} {
 		got, err := parseUp(strings.Fields(line))
 		if err != nil {
 			t.Errorf("up %s: %v", line, err)
 			continue
 		}
-		if strings.Join(got.services, " ") != strings.Join(want.services, " ") ||
-			got.kafkaAddr != want.kafkaAddr || got.hdfsAddr != want.hdfsAddr || got.webAddr != want.webAddr {
+		if !slices.Equal(got.services, want.services) || !maps.Equal(got.addrs, want.addrs) || !maps.Equal(got.webAddrs, want.webAddrs) {
 			t.Errorf("up %s: got %+v, want %+v", line, got, want)
 		}
 	}
@@ -46,7 +56,8 @@ func TestWrongUse(t *testing.T) {
 		"":                          "up, down, status or env",
 		"start":                     `"start"`,
 		"down kafka":                `"kafka"`,
-		"up spark":                  `"spark"`,
+		"up storm":                  `"storm", but kafka, hdfs, flink and spark`,
+		"up flink --spark_port=1":   "--spark_port is set, but only flink",
 		"up --port=1":               "-port",
 		"up --kafka_port=65536":     "65535",
 		"up --kafka_port=-1":        "65535",
@@ -80,7 +91,7 @@ type command struct {
 func newCommand(t *testing.T) command {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("starts Kafka and HDFS")
+		t.Skip("starts real services")
 	}
 	build, err := parts.Build()
 	if err != nil {
@@ -123,7 +134,11 @@ func (c command) processes(t *testing.T) []state.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(stack[state.Kafka].Processes, stack[state.HDFS].Processes...)
+	var procs []state.Process
+	for _, name := range state.Services {
+		procs = append(procs, stack[name].Processes...)
+	}
+	return procs
 }
 
 func TestUpAndDown(t *testing.T) {
@@ -210,6 +225,48 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("left in the build folder: %v, %v, want only the Java parts", left, err)
 	}
 	c.run(t, "down")
+}
+
+// A cluster is one service: without one of its processes it does not run, and
+// comes back whole, at its place.
+func TestUpAndDownFlink(t *testing.T) {
+	c := newCommand(t)
+	c.run(t, "up", "flink")
+	procs := c.processes(t)
+	if len(procs) != 4 {
+		t.Fatalf("the processes are %+v, want a JobManager, two TaskManagers and a job server", procs)
+	}
+	addrs, _ := state.Running()
+	if got, want := c.run(t, "env"), "FLINK_ENDPOINT="+addrs.Flink+"\nFLINK_WEB="+addrs.FlinkWeb+"\n"; got != want {
+		t.Errorf("env: got %q, want %q", got, want)
+	}
+	for _, want := range []string{"flink is running at " + addrs.Flink, "web pages " + addrs.FlinkWeb, "taskmanager-2", "spark is not running"} {
+		if got := c.run(t, "status"); !strings.Contains(got, want) {
+			t.Errorf("status does not hold %q: %s", want, got)
+		}
+	}
+
+	if err := procs[1].End(0); err != nil {
+		t.Fatal(err)
+	}
+	if left, ok := state.Running(); ok {
+		t.Errorf("without a TaskManager, what runs is %+v", left)
+	}
+	c.run(t, "up", "flink")
+	if again, _ := state.Running(); again != addrs {
+		t.Errorf("after the second up it is at %+v, want %+v", again, addrs)
+	}
+	after := c.processes(t)
+	if len(after) != len(procs) {
+		t.Errorf("the processes were %+v and are %+v", procs, after)
+	}
+
+	c.run(t, "down")
+	for _, p := range append(procs, after...) {
+		if p.Alive() {
+			t.Errorf("%s still runs", p.Name)
+		}
+	}
 }
 
 func dialHDFS(t *testing.T, addr string) *hdfs.Client {

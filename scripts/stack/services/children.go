@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,13 +30,24 @@ var jvmFlags = []string{
 	"-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true",
 }
 
-// log4j and jul are the settings of the two logging libraries in use: only what
-// is worth reading, to the console, which is the log file.
+// log4j, log4j2 and jul are the settings of the logging libraries in use: only
+// what is worth reading, to the console, which is the log file. To Beam's data
+// plane, every harness that ends with its job is an error.
 const (
 	log4j = `log4j.rootLogger=WARN, stdout
 log4j.appender.stdout=org.apache.log4j.ConsoleAppender
 log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
 log4j.appender.stdout.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
+log4j.logger.org.apache.beam.sdk.fn.data.BeamFnDataGrpcMultiplexer=OFF
+`
+	log4j2 = `rootLogger.level=warn
+rootLogger.appenderRef.stdout.ref=stdout
+appender.stdout.type=Console
+appender.stdout.name=stdout
+appender.stdout.layout.type=PatternLayout
+appender.stdout.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
+logger.data.name=org.apache.beam.sdk.fn.data.BeamFnDataGrpcMultiplexer
+logger.data.level=off
 `
 	jul = `handlers=java.util.logging.ConsoleHandler
 .level=SEVERE
@@ -64,9 +76,10 @@ type child struct {
 type javaProgram struct {
 	service   string // whose it is
 	name      string // of the process and of its log
-	conf      string // folder of its settings, first in the class path
+	conf      string // folder of its settings, and of what it unpacks
 	classPath string
 	heap      string // as in -Xmx
+	jvm       []string
 	class     string
 	args      []string
 	env       []string
@@ -136,23 +149,19 @@ func (c *children) launch(p javaProgram, bound bool) (*child, error) {
 	if err := os.MkdirAll(tmp, dirMode); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(p.conf, "log4j.properties"), []byte(log4j), fileMode); err != nil {
+	logging, err := writeLogSettings(p.conf)
+	if err != nil {
 		return nil, err
 	}
-	julFile := filepath.Join(p.conf, "logging.properties")
-	if err := os.WriteFile(julFile, []byte(jul), fileMode); err != nil {
-		return nil, err
-	}
-	logPath := filepath.Join(c.logs, p.name+".log")
+	logPath := c.logPath(p.name)
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
 	if err != nil {
 		return nil, err
 	}
 	defer logFile.Close()
-	args := append([]string{}, jvmFlags...)
-	args = append(args, "-Xmx"+p.heap, "-Djava.io.tmpdir="+tmp, "-Djava.util.logging.config.file="+julFile,
-		"-cp", p.conf+string(filepath.ListSeparator)+p.classPath, p.class)
-	cmd := exec.Command(c.java, append(args, p.args...)...)
+	args := slices.Concat(jvmFlags, p.jvm, logging,
+		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", p.classPath, p.class}, p.args)
+	cmd := exec.Command(c.java, args...)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	if bound {
@@ -184,6 +193,28 @@ func (c *children) launch(p javaProgram, bound bool) (*child, error) {
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	return child, nil
+}
+
+// logPath is where a program's output goes.
+func (c *children) logPath(name string) string {
+	return filepath.Join(c.logs, name+".log")
+}
+
+// writeLogSettings writes the settings of every logging library to a folder and
+// returns the JVM's flags that name them.
+func writeLogSettings(conf string) (flags []string, err error) {
+	for _, library := range []struct{ file, settings, flag string }{
+		{"log4j.properties", log4j, "-Dlog4j.configuration=file:"},
+		{"log4j2.properties", log4j2, "-Dlog4j2.configurationFile=file:"},
+		{"logging.properties", jul, "-Djava.util.logging.config.file="},
+	} {
+		path := filepath.Join(conf, library.file)
+		if err := os.WriteFile(path, []byte(library.settings), fileMode); err != nil {
+			return nil, err
+		}
+		flags = append(flags, library.flag+path)
+	}
+	return flags, nil
 }
 
 // failed says how a process ended that should not have, with the end of its

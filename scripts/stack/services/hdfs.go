@@ -95,8 +95,9 @@ func startHDFS(ctx context.Context, c *children, dir, addr, web string) error {
 		}
 	}
 	program := javaProgram{
-		service: state.HDFS, conf: conf, classPath: classPath, heap: hdfsHeap,
-		env: []string{"HADOOP_USER_NAME=" + superuser},
+		service: state.HDFS, conf: conf, heap: hdfsHeap,
+		classPath: conf + string(filepath.ListSeparator) + classPath,
+		env:       []string{"HADOOP_USER_NAME=" + superuser},
 	}
 	name, data := program, program
 	name.name, name.class = "namenode", "org.apache.hadoop.hdfs.server.namenode.NameNode"

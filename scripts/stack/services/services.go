@@ -1,8 +1,10 @@
-// Package services starts real services on this machine: a Kafka broker, and
-// an HDFS NameNode and DataNode with the web file browser. They run from the
+// Package services starts real services on this machine: a Kafka broker, an
+// HDFS NameNode and DataNode with the web file browser, and clusters of Flink
+// and of Spark, each with Beam's job server in front of it. They run from the
 // Java parts that scripts/setup.sh installed, listen on the loopback address
-// only, and count as started when a real operation has gone through them.
-// scripts/stack uses it for the developer's stack, tests for their own.
+// only (Beam's servers do not, whatever they are told), and count as started
+// when a real operation has gone through them. scripts/stack uses it for the
+// developer's stack, tests for their own.
 package services
 
 import (
@@ -36,12 +38,19 @@ const (
 type Options struct {
 	Kafka bool
 	HDFS  bool
+	Flink bool
+	Spark bool
 
-	// Optional. host:port for the broker, the NameNode and its web pages; a
-	// free port of the loopback address if empty.
+	// Optional. host:port for the broker, the NameNode and its web pages, the
+	// job service and the web pages of Flink, and those of Spark; a free port
+	// of the loopback address if empty.
 	KafkaAddr string
 	HDFSAddr  string
 	WebAddr   string
+	FlinkAddr string
+	FlinkWeb  string
+	SparkAddr string
+	SparkWeb  string
 
 	// Optional. If set, the processes outlive this one, and Started is called
 	// with each as soon as it runs, so that it can be ended whatever happens.
@@ -58,10 +67,11 @@ type Stack struct {
 
 // Start starts services that keep their data, settings and logs in dir, and
 // waits until each has done what it is for: the broker has passed a record on;
-// HDFS has stored, given back (also through WebHDFS) and removed a file. A
-// folder that was used before is used again with its data. In HDFS, "/",
-// "/user" and "/tmp" are writable for everybody, as mode 1777; the superuser is
-// called "hdfs".
+// HDFS has stored, given back (also through WebHDFS) and removed a file; Flink's
+// JobManager and Spark's Master have two workers of one slot each, all free, and
+// the job servers answer over Beam's job API. In a folder that was used before,
+// the broker and HDFS find their data again. In HDFS, "/", "/user" and "/tmp" are writable for
+// everybody, as mode 1777; the superuser is called "hdfs".
 //
 // When a service does not start, the error ends with the last lines of its
 // log, and nothing is left running.
@@ -78,7 +88,9 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err := os.MkdirAll(logs, dirMode); err != nil {
 		return nil, err
 	}
-	addrs, err := chooseAddrs(o.KafkaAddr, "", o.HDFSAddr, o.WebAddr)
+	var controller, jobManager, master string
+	err = chooseAddrs(&o.KafkaAddr, &controller, &o.HDFSAddr, &o.WebAddr,
+		&o.FlinkAddr, &o.FlinkWeb, &jobManager, &o.SparkAddr, &o.SparkWeb, &master)
 	if err != nil {
 		return nil, err
 	}
@@ -87,15 +99,27 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	defer cancel()
 	g, startCtx := errgroup.WithContext(startCtx)
 	if o.Kafka {
-		s.Kafka = addrs[0]
+		s.Kafka = o.KafkaAddr
 		g.Go(func() error {
-			return startKafka(startCtx, s.children, filepath.Join(dir, state.Kafka), addrs[0], addrs[1])
+			return startKafka(startCtx, s.children, filepath.Join(dir, state.Kafka), o.KafkaAddr, controller)
 		})
 	}
 	if o.HDFS {
-		s.HDFS, s.Web = "hdfs://"+addrs[2], "http://"+addrs[3]
+		s.HDFS, s.Web = "hdfs://"+o.HDFSAddr, "http://"+o.WebAddr
 		g.Go(func() error {
-			return startHDFS(startCtx, s.children, filepath.Join(dir, state.HDFS), addrs[2], addrs[3])
+			return startHDFS(startCtx, s.children, filepath.Join(dir, state.HDFS), o.HDFSAddr, o.WebAddr)
+		})
+	}
+	if o.Flink {
+		s.Flink, s.FlinkWeb = o.FlinkAddr, "http://"+o.FlinkWeb
+		g.Go(func() error {
+			return startFlink(startCtx, s.children, filepath.Join(dir, state.Flink), o.FlinkAddr, o.FlinkWeb, jobManager)
+		})
+	}
+	if o.Spark {
+		s.Spark, s.SparkWeb = o.SparkAddr, "http://"+o.SparkWeb
+		g.Go(func() error {
+			return startSpark(startCtx, s.children, filepath.Join(dir, state.Spark), o.SparkAddr, o.SparkWeb, master)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -109,19 +133,18 @@ func (s *Stack) Stop() error {
 	return s.children.end()
 }
 
-// chooseAddrs returns the wanted addresses after looking that they are free,
-// and a free one for each that is empty.
-func chooseAddrs(wanted ...string) ([]string, error) {
-	addrs := make([]string, len(wanted))
-	for i, addr := range wanted {
-		l, err := listen(addr)
+// chooseAddrs looks whether addresses are free, and sets those that are empty
+// to free ones.
+func chooseAddrs(addrs ...*string) error {
+	for _, addr := range addrs {
+		l, err := listen(*addr)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer l.Close() // held until all are chosen: none is given twice
-		addrs[i] = l.Addr().String()
+		*addr = l.Addr().String()
 	}
-	return addrs, nil
+	return nil
 }
 
 // listen opens an address, or a free one if it is empty. It looks for that

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"io"
@@ -23,9 +24,9 @@ import (
 
 func TestStack(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts Kafka and HDFS")
+		t.Skip("starts Kafka, HDFS, Flink and Spark")
 	}
-	s, err := Start(t.Context(), t.TempDir(), Options{Kafka: true, HDFS: true})
+	s, err := Start(t.Context(), t.TempDir(), Options{Kafka: true, HDFS: true, Flink: true, Spark: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +39,9 @@ func TestStack(t *testing.T) {
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
 	t.Run("hdfs", func(t *testing.T) { testHDFS(t, strings.TrimPrefix(s.HDFS, "hdfs://"), s.Web) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
+	t.Run("flink", func(t *testing.T) { testFlink(t, s.Flink, s.FlinkWeb) })
+	t.Run("spark", func(t *testing.T) { testSpark(t, s.Spark, s.SparkWeb) })
+	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.children.all) })
 
 	stopped = true
 	if err := s.Stop(); err != nil {
@@ -48,7 +52,10 @@ func TestStack(t *testing.T) {
 			t.Errorf("%s still runs", child.Name)
 		}
 	}
-	for _, addr := range []string{s.Kafka, strings.TrimPrefix(s.HDFS, "hdfs://"), strings.TrimPrefix(s.Web, "http://")} {
+	for _, addr := range []string{
+		s.Kafka, strings.TrimPrefix(s.HDFS, "hdfs://"), strings.TrimPrefix(s.Web, "http://"),
+		s.Flink, strings.TrimPrefix(s.FlinkWeb, "http://"), s.Spark, strings.TrimPrefix(s.SparkWeb, "http://"),
+	} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Errorf("the port is still taken: %v", err)
@@ -185,6 +192,117 @@ func testPages(t *testing.T, web string) {
 	}
 }
 
+// Two TaskManagers of one slot each are free, a failed job is tried again, and
+// the job server answers.
+func testFlink(t *testing.T, addr, web string) {
+	var all struct {
+		TaskManagers []struct {
+			Slots int `json:"slotsNumber"`
+			Free  int `json:"freeSlots"`
+		} `json:"taskmanagers"`
+	}
+	if err := getJSON(t.Context(), web+"/taskmanagers", &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.TaskManagers) != 2 {
+		t.Errorf("there are %d TaskManagers, want 2", len(all.TaskManagers))
+	}
+	for _, m := range all.TaskManagers {
+		if m.Slots != 1 || m.Free != 1 {
+			t.Errorf("a TaskManager has %d slots, %d free, want one free slot", m.Slots, m.Free)
+		}
+	}
+	var config []struct{ Key, Value string }
+	if err := getJSON(t.Context(), web+"/jobmanager/config", &config); err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	for _, s := range config {
+		settings[s.Key] = s.Value
+	}
+	if got := settings["restart-strategy.type"]; got != "fixed-delay" {
+		t.Errorf("the restart strategy is %q", got)
+	}
+	if err := tryJobServer(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two Workers of one core each offer the memory of an executor, and the job
+// server answers.
+func testSpark(t *testing.T, addr, web string) {
+	var all struct {
+		Workers []struct {
+			State  string
+			Cores  int
+			Memory int // in MB
+		}
+	}
+	if err := getJSON(t.Context(), web+"/json/", &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Workers) != 2 {
+		t.Errorf("there are %d Workers, want 2", len(all.Workers))
+	}
+	for _, w := range all.Workers {
+		if w.State != "ALIVE" || w.Cores != 1 || fmt.Sprintf("%dm", w.Memory) != executorHeap {
+			t.Errorf("a Worker is %s with %d cores and %d MB, want one core and %s", w.State, w.Cores, w.Memory, executorHeap)
+		}
+	}
+	if err := tryJobServer(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nothing listens on another address than the loopback's.
+func testLoopback(t *testing.T, children []*child) {
+	for _, c := range children {
+		if strings.HasSuffix(c.Name, "-jobserver") {
+			continue // Beam listens everywhere
+		}
+		addrs := listeners(t, c.PID)
+		if len(addrs) == 0 {
+			t.Errorf("%s listens nowhere", c.Name)
+		}
+		for _, addr := range addrs {
+			if !strings.HasPrefix(addr, "0100007F:") {
+				t.Errorf("%s listens on %s, in hexadecimal", c.Name, addr)
+			}
+		}
+	}
+}
+
+// listeners returns where a process listens, as /proc writes it (proc(5)).
+func listeners(t *testing.T, pid int) []string {
+	t.Helper()
+	proc := filepath.Join("/proc", fmt.Sprint(pid))
+	files, err := filepath.Glob(filepath.Join(proc, "fd", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := map[string]bool{}
+	for _, file := range files {
+		if target, err := os.Readlink(file); err == nil { // it may have been closed
+			sockets[target] = true
+		}
+	}
+	var addrs []string
+	for _, table := range []string{"tcp", "tcp6"} {
+		lines, err := os.ReadFile(filepath.Join(proc, "net", table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(lines)) {
+			const local, state, inode, listening = 1, 3, 9, "0A"
+			fields := strings.Fields(line)
+			if fields[state] == listening && sockets["socket:["+fields[inode]+"]"] {
+				addrs = append(addrs, fields[local])
+			}
+		}
+	}
+	return addrs
+}
+
 func TestStartSaysWhyItFailed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a NameNode")
@@ -215,15 +333,16 @@ func TestStartRefusesTakenPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = chooseAddrs("", l.Addr().String())
+	free, taken := "", l.Addr().String()
+	err = chooseAddrs(&free, &taken)
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got error %v, want one that names %s", err, l.Addr())
 	}
 }
 
 func TestChooseAddrs(t *testing.T) {
-	addrs, err := chooseAddrs("", "", "", "")
-	if err != nil {
+	addrs := make([]string, 4)
+	if err := chooseAddrs(&addrs[0], &addrs[1], &addrs[2], &addrs[3]); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

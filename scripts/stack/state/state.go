@@ -18,7 +18,12 @@ import (
 const (
 	Kafka = "kafka"
 	HDFS  = "hdfs"
+	Flink = "flink"
+	Spark = "spark"
 )
+
+// Services are all names, in the order in which people are told of them.
+var Services = []string{Kafka, HDFS, Flink, Spark}
 
 const (
 	dirMode  = 0o755
@@ -31,6 +36,11 @@ type Addrs struct {
 	Kafka string // host:port of the broker
 	HDFS  string // hdfs://host:port of the NameNode
 	Web   string // http://host:port of the NameNode's web pages and of WebHDFS
+
+	Flink    string // host:port of the job service for Flink
+	FlinkWeb string // http://host:port of the JobManager's web pages and REST API
+	Spark    string // host:port of the job service for Spark
+	SparkWeb string // http://host:port of the Master's web pages
 }
 
 // Stack holds the services that were started in a folder, by name.
@@ -39,7 +49,7 @@ type Stack map[string]Service
 // Service is one started service.
 type Service struct {
 	Addr      string    // host:port for its clients
-	WebAddr   string    `json:",omitempty"` // host:port of the NameNode's web pages
+	WebAddr   string    `json:",omitempty"` // host:port of its web pages
 	Ready     bool      // it has answered since Processes were started
 	Processes []Process // in the order of their start
 }
@@ -78,6 +88,14 @@ func (s Stack) Addrs() Addrs {
 	if h := s[HDFS]; h.Running() {
 		addrs.HDFS = "hdfs://" + h.Addr
 		addrs.Web = "http://" + h.WebAddr
+	}
+	if f := s[Flink]; f.Running() {
+		addrs.Flink = f.Addr
+		addrs.FlinkWeb = "http://" + f.WebAddr
+	}
+	if sp := s[Spark]; sp.Running() {
+		addrs.Spark = sp.Addr
+		addrs.SparkWeb = "http://" + sp.WebAddr
 	}
 	return addrs
 }

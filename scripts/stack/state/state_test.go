@@ -23,6 +23,8 @@ func TestRunning(t *testing.T) {
 	dead.Born = "another boot+1"
 	kafka := Service{Addr: "127.0.0.1:1", Ready: true, Processes: []Process{alive}}
 	hdfs := Service{Addr: "127.0.0.1:2", WebAddr: "127.0.0.1:3", Ready: true, Processes: []Process{alive, alive}}
+	flink := Service{Addr: "127.0.0.1:4", WebAddr: "127.0.0.1:5", Ready: true, Processes: []Process{alive, alive}}
+	spark := Service{Addr: "127.0.0.1:6", WebAddr: "127.0.0.1:7", Ready: true, Processes: []Process{alive}}
 	halfDead, notReady := hdfs, kafka
 	halfDead.Processes = []Process{alive, dead}
 	notReady.Ready = false
@@ -36,6 +38,8 @@ func TestRunning(t *testing.T) {
 		"not ready":      {Stack{Kafka: notReady}, Addrs{}},
 		"half of it":     {Stack{Kafka: kafka, HDFS: halfDead}, Addrs{Kafka: "127.0.0.1:1"}},
 		"never started":  {Stack{Kafka: {}, HDFS: {}}, Addrs{}},
+		"Flink":          {Stack{Flink: flink}, Addrs{Flink: "127.0.0.1:4", FlinkWeb: "http://127.0.0.1:5"}},
+		"Spark":          {Stack{Spark: spark, Flink: notReady}, Addrs{Spark: "127.0.0.1:6", SparkWeb: "http://127.0.0.1:7"}},
 		"only HDFS runs": {Stack{Kafka: notReady, HDFS: hdfs}, Addrs{HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3"}},
 	} {
 		t.Run(name, func(t *testing.T) {

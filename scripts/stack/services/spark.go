@@ -1,0 +1,117 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"facestream/runners/jobserver"
+	"facestream/runners/parts"
+	"facestream/scripts/stack/state"
+)
+
+const (
+	sparkHeap = "256m" // of the Master and of each Worker
+	// executorHeap holds a window of 256 MB of frames, as read and as shuffled.
+	// A Worker offers it to one executor at a time.
+	executorHeap = "1536m"
+)
+
+// startSpark starts a Master, two Workers and Beam's job server in dir and
+// waits until they work together. The Workers start an executor each for every
+// job. What dir holds is removed: a new cluster knows nothing of an earlier
+// one's jobs.
+func startSpark(ctx context.Context, c *children, dir, addr, web, master string) error {
+	classPath, err := parts.ClassPath(state.Spark)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	home, env, err := jobserver.SparkHome(dir)
+	if err != nil {
+		return err
+	}
+	masterPort, err := portOf(master)
+	if err != nil {
+		return err
+	}
+	webPort, err := portOf(web)
+	if err != nil {
+		return err
+	}
+	const host = "127.0.0.1"
+	program := javaProgram{
+		// Executors find their settings there, too.
+		service: state.Spark, conf: filepath.Join(home, "conf"), classPath: classPath, heap: sparkHeap, env: env,
+		jvm: append([]string{
+			// What the web pages show of ended jobs.
+			"-Dspark.deploy.retainedApplications=100",
+			"-Dspark.worker.ui.retainedExecutors=100",
+			// The folders of ended jobs hold their executors' logs.
+			"-Dspark.worker.cleanup.enabled=true",
+			"-Dspark.worker.cleanup.interval=60",
+			"-Dspark.worker.cleanup.appDataTtl=600",
+			"-Dspark.local.dir=" + filepath.Join(dir, "local"),
+		}, jobserver.AddOpens()...),
+	}
+	first := program
+	first.name, first.class = "spark-master", "org.apache.spark.deploy.master.Master"
+	first.args = []string{"--host", host, "--port", fmt.Sprint(masterPort), "--webui-port", fmt.Sprint(webPort)}
+	masterProc, err := c.start(first)
+	if err != nil {
+		return err
+	}
+	server, err := startJobServer(c, state.Spark, dir, addr, "spark://"+master,
+		"-Dspark.executor.memory="+executorHeap,
+		"-Dspark.executor.defaultJavaOptions="+strings.Join(jvmFlags, " ")+" -Djava.io.tmpdir="+filepath.Join(program.conf, "tmp"))
+	if err != nil {
+		return err
+	}
+	procs := []*child{masterProc, server}
+	// A Worker that finds no Master asks again after many seconds.
+	err = until(ctx, "Spark's Master at "+web, func(ctx context.Context) error {
+		_, err := sparkWorkers(ctx, web)
+		return err
+	}, procs...)
+	if err != nil {
+		return err
+	}
+	for i := range workers {
+		worker := program
+		worker.name = fmt.Sprintf("spark-worker-%d", i+1)
+		worker.class = "org.apache.spark.deploy.worker.Worker"
+		worker.args = []string{
+			"--host", host, "--port", "0", "--webui-port", "0", "--cores", "1", "--memory", executorHeap,
+			"--work-dir", filepath.Join(dir, fmt.Sprintf("work-%d", i+1)), "spark://" + master,
+		}
+		proc, err := c.start(worker)
+		if err != nil {
+			return err
+		}
+		procs = append(procs, proc)
+	}
+	return until(ctx, "Spark at "+web+" and its job server at "+addr, func(ctx context.Context) error {
+		alive, err := sparkWorkers(ctx, web)
+		if err != nil {
+			return err
+		}
+		if alive != workers {
+			return errors.New("the Workers have not all registered yet")
+		}
+		return tryJobServer(ctx, addr)
+	}, procs...)
+}
+
+// sparkWorkers asks the Master how many Workers it has.
+func sparkWorkers(ctx context.Context, web string) (int, error) {
+	var cluster struct {
+		Alive int `json:"aliveworkers"`
+	}
+	err := getJSON(ctx, "http://"+web+"/json/", &cluster)
+	return cluster.Alive, err
+}
