@@ -32,6 +32,7 @@ type Options struct {
 	User          string // Hadoop user
 	Output        string // hdfs://user@host:port/path, or a folder of this machine
 	Duration      time.Duration
+	Drain         bool          // end when no record is waiting
 	Window        time.Duration // the most a window may take
 	Group         string
 	Frame         frame.Config
@@ -76,6 +77,7 @@ type settings struct {
 	scaleFactor                                                     float64
 	minNeighbors, minFace                                           int
 	consumer, runnerOptions                                         keyValues
+	drain                                                           bool
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -107,6 +109,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
 	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. Default: /user/USER/faces on the HDFS of the local stack.")
 	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
+	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
@@ -149,7 +152,7 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
 		Kafka: v.kafka, User: v.user, Window: v.window, Group: v.group, Consumer: v.consumer,
-		ExpansionAddr: v.expansionAddr, Summary: v.summary,
+		ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {

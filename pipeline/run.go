@@ -24,6 +24,9 @@ const (
 	// firstRate is the records per second assumed for the first window, before
 	// any was measured: what one core does with the default parameters.
 	firstRate = 10
+	// maxRepeats is how often in a row a window is read again because records
+	// were passed over.
+	maxRepeats = 3
 )
 
 // Run reads windows until the duration is over. The summary is never nil.
@@ -75,13 +78,19 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 	fmt.Fprintf(out, "reading %s at %s as group %s on %s, until %s\n",
 		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
 
-	rate := float64(firstRate)
+	rate, repeats := float64(firstRate), 0
 	for time.Until(deadline) > 0 {
 		began := time.Now()
 		limit := min(o.Window, time.Until(deadline))
+		if o.Drain {
+			limit = 0
+		}
 		plan, err := waitForRecords(ctx, offsets, o.Runner.MaxBytes, limit)
 		if err != nil {
 			return err
+		}
+		if plan.Records == 0 && o.Drain {
+			return nil
 		}
 		summary.Windows++
 		if plan.Records == 0 {
@@ -91,13 +100,17 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
-		ledger, err := runWindow(ctx, o, runner, records, limit)
+		ledger, err := runWindow(ctx, o, runner, records, limit, offsets)
+		var gap *kafka.GapError
+		if errors.As(err, &gap) && repeats < maxRepeats {
+			fmt.Fprintf(out, "window %d: %v while the runner recovered; reading the window again\n", summary.Windows, gap)
+			repeats++
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("window %d: %w", summary.Windows, err)
 		}
-		if err := offsets.Commit(ctx, done(ledger)); err != nil {
-			return fmt.Errorf("window %d: %w", summary.Windows, err)
-		}
+		repeats = 0
 		summary.add(ledger)
 		lag, err := offsets.Lag(ctx)
 		if err != nil {
@@ -138,8 +151,13 @@ func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64,
 	}
 }
 
-// runWindow runs one window as a Beam job and returns its ledger.
-func runWindow(ctx context.Context, o Options, runner runners.Runner, records int64, limit time.Duration) (store.Ledger, error) {
+// runWindow runs one window as a Beam job, commits it, and returns its ledger.
+//
+// A runner that has lost a part of the records read may read again, and what it
+// reads then may be another mix of the partitions than what is done already. So
+// records may have been passed over: then nothing is committed and the ledger
+// is removed, and the error is a *kafka.GapError.
+func runWindow(ctx context.Context, o Options, runner runners.Runner, records int64, limit time.Duration, offsets *kafka.Offsets) (store.Ledger, error) {
 	name := windowName(time.Now())
 	window := kafka.Window{
 		Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer,
@@ -171,7 +189,12 @@ func runWindow(ctx context.Context, o Options, runner runners.Runner, records in
 	if err != nil {
 		return store.Ledger{}, errors.Join(errors.New("the runner says DONE, but the window left no ledger"), err)
 	}
-	return ledger, nil
+	err = offsets.Commit(ctx, done(ledger))
+	var gap *kafka.GapError
+	if errors.As(err, &gap) {
+		err = errors.Join(err, store.RemoveLedger(ctx, cfg.Store, name))
+	}
+	return ledger, err
 }
 
 // windowName is unique and sorts by time.
@@ -184,7 +207,11 @@ func windowName(t time.Time) string {
 func done(l store.Ledger) []kafka.Done {
 	var out []kafka.Done
 	for _, p := range l.Partitions {
-		out = append(out, kafka.Done{Topic: p.Topic, Partition: p.Partition, Last: p.LastOffset})
+		d := kafka.Done{Topic: p.Topic, Partition: p.Partition}
+		for _, r := range p.Offsets {
+			d.Offsets = append(d.Offsets, kafka.Range(r))
+		}
+		out = append(out, d)
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,25 +174,92 @@ func (o *Offsets) Lag(ctx context.Context) (int64, error) {
 	return lag, nil
 }
 
-// Done says that everything of a partition up to and including Last is done.
+// Done says which records of a partition are done.
 type Done struct {
 	Topic     string
 	Partition int32
-	Last      int64
+	Offsets   []Range // in order
 }
 
-// Commit stores for the group what is done.
+// Range is consecutive offsets, the last one included.
+type Range struct{ First, Last int64 }
+
+// GapError says that a record is not among those that are done, although later
+// ones of its partition are.
+type GapError struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("offset %d of partition %d of topic %s was passed over", e.Offset, e.Partition, e.Topic)
+}
+
+// Commit stores for the group that all records up to the last of done are done.
+// If one before it is not, between the group's offset and there, the error is a
+// *GapError and nothing is stored. Offsets without a record, such as those of
+// transactions or of what was compacted away, are no gap.
 func (o *Offsets) Commit(ctx context.Context, done []Done) error {
 	if len(done) == 0 {
 		return nil
 	}
+	positions, err := o.positions(ctx)
+	if err != nil {
+		return err
+	}
 	offsets := kadm.Offsets{}
+	gaps := map[partition]position{}
 	for _, d := range done {
-		offsets.AddOffset(d.Topic, d.Partition, d.Last+1, -1)
+		p := partition{d.Topic, d.Partition}
+		next := positions[p].start
+		for _, r := range d.Offsets {
+			if r.First > next {
+				// One question for each partition: a gap is rare, two are rarer.
+				gap, open := gaps[p]
+				if !open {
+					gap.start = next
+				}
+				gap.end = r.First
+				gaps[p] = gap
+			}
+			next = max(next, r.Last+1)
+		}
+		offsets.AddOffset(d.Topic, d.Partition, next, -1)
+	}
+	if err := o.findGap(ctx, gaps, done); err != nil {
+		return err
 	}
 	return o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
 		return o.admin.CommitAllOffsets(ctx, o.group, offsets)
 	})
+}
+
+// findGap looks into the log for records in gaps that are not done.
+func (o *Offsets) findGap(ctx context.Context, gaps map[partition]position, done []Done) error {
+	var gap *GapError
+	err := o.scan(ctx, gaps, func(r *kgo.Record) bool {
+		if !r.Attrs.IsControl() && !contains(done, r) {
+			gap = &GapError{r.Topic, r.Partition, r.Offset}
+		}
+		return gap == nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for records that were passed over: %w", err)
+	}
+	if gap != nil {
+		return gap
+	}
+	return nil
+}
+
+func contains(done []Done, r *kgo.Record) bool {
+	for _, d := range done {
+		if d.Topic == r.Topic && d.Partition == r.Partition {
+			return slices.ContainsFunc(d.Offsets, func(o Range) bool { return o.First <= r.Offset && r.Offset <= o.Last })
+		}
+	}
+	return false
 }
 
 // scan gives every record of the positions to visit, each partition in order of

@@ -213,7 +213,7 @@ func TestOffsets(t *testing.T) {
 	}
 	plan(1<<20, kafka.Plan{Records: 10, Lag: 10})
 	plan(3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Last: 3}}); err != nil {
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Offsets: upTo(3)}}); err != nil {
 		t.Fatal(err)
 	}
 	plan(1<<20, kafka.Plan{Records: 6, Lag: 6})
@@ -224,7 +224,7 @@ func TestOffsets(t *testing.T) {
 			t.Errorf("%s read %v, want %v", runner, names, want)
 		}
 	}
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Last: 4}, {Topic: topic, Partition: 1, Last: 4}}); err != nil {
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Offsets: upTo(4)}, {Topic: topic, Partition: 1, Offsets: upTo(4)}}); err != nil {
 		t.Fatal(err)
 	}
 	plan(1<<20, kafka.Plan{})
@@ -232,6 +232,71 @@ func TestOffsets(t *testing.T) {
 		t.Errorf("lag %d (%v), want 0", lag, err)
 	}
 }
+
+// A record that was passed over is named, and nothing is committed; an offset
+// that holds no record is none.
+func TestCommitFindsGaps(t *testing.T) {
+	broker := realBroker(t)
+	topic := "gaps"
+	c := client(t, broker, topic, 2)
+	for range 6 {
+		produce(t, c, &kgo.Record{Topic: topic, Partition: 1, Value: []byte("x")})
+	}
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	for _, tc := range []struct {
+		offsets []kafka.Range
+		want    int64
+	}{
+		{[]kafka.Range{{First: 2, Last: 5}}, 0},
+		{[]kafka.Range{{First: 0, Last: 1}, {First: 3, Last: 3}, {First: 5, Last: 5}}, 2},
+		{[]kafka.Range{{First: 0, Last: 3}, {First: 5, Last: 5}}, 4},
+	} {
+		err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 1, Offsets: tc.offsets}})
+		var gap *kafka.GapError
+		if !errors.As(err, &gap) || gap.Topic != topic || gap.Partition != 1 || gap.Offset != tc.want {
+			t.Errorf("%v: error %v, want a gap at %d", tc.offsets, err, tc.want)
+		}
+		if lag, err := offsets.Lag(t.Context()); err != nil || lag != 6 {
+			t.Errorf("%v: lag %d (%v), want that nothing is committed", tc.offsets, lag, err)
+		}
+	}
+}
+
+// A transaction's end takes an offset, and is no gap.
+func TestCommitPassesOverControlRecords(t *testing.T) {
+	broker := realBroker(t)
+	topic := "transactions"
+	client(t, broker, topic, 1)
+	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 { // offsets 0 and 2; 1 and 3 are the ends
+		if err := c.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, c, &kgo.Record{Topic: topic, Value: []byte("x")})
+		if err := c.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	done := []kafka.Done{{Topic: topic, Offsets: []kafka.Range{{First: 0, Last: 0}, {First: 2, Last: 2}}}}
+	if err := offsets.Commit(t.Context(), done); err != nil {
+		t.Error(err)
+	}
+}
+
+func upTo(last int64) []kafka.Range { return []kafka.Range{{First: 0, Last: last}} }
 
 // An offset beyond the end, of a topic that was made anew, is an error that
 // names what stands where: KafkaIO would wait there in silence.
@@ -245,7 +310,7 @@ func TestOffsetBeyondTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Last: 99}}); err != nil {
+	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Offsets: upTo(99)}}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = offsets.Plan(t.Context(), 1<<20)

@@ -45,6 +45,7 @@ type Partition struct {
 	Partition       int32            `json:"partition"`
 	FirstOffset     int64            `json:"first_offset"`
 	LastOffset      int64            `json:"last_offset"`
+	Offsets         []Range          `json:"offsets"` // of the records read, in order; more than one if offsets between them are missing
 	Read            int64            `json:"records_read"`
 	Decoded         int64            `json:"frames_decoded"`
 	Skipped         int64            `json:"skipped"`
@@ -53,6 +54,12 @@ type Partition struct {
 	Faces           int64            `json:"faces"`
 	Files           int64            `json:"files_written"`
 	Bytes           int64            `json:"bytes_written"`
+}
+
+// Range is consecutive offsets, the last one included.
+type Range struct {
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
 }
 
 // WriteLedger counts a window's PCollection<Written> and
@@ -87,6 +94,16 @@ func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) 
 	return l, nil
 }
 
+// RemoveLedger removes what WriteLedger wrote.
+func RemoveLedger(ctx context.Context, cfg Config, window string) error {
+	fs, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fs.Close()
+	return remove(ctx, fs, join(cfg.Root, ledgerName(window)))
+}
+
 func ledgerName(window string) string { return ledgerFolder + "/" + window + ".json" }
 
 type ledgerFn struct {
@@ -114,7 +131,7 @@ func emptyLedger([]byte) Ledger { return Ledger{} }
 
 func ledgerOfWritten(w Written) Ledger {
 	p := Partition{
-		Topic: w.Topic, Partition: w.Partition, FirstOffset: w.Offset, LastOffset: w.Offset,
+		Topic: w.Topic, Partition: w.Partition, FirstOffset: w.Offset, LastOffset: w.Offset, Offsets: []Range{{w.Offset, w.Offset}},
 		Read: 1, Decoded: 1, Faces: int64(w.Faces), Files: int64(w.Files), Bytes: w.Bytes,
 	}
 	if w.Faces > 0 {
@@ -125,7 +142,7 @@ func ledgerOfWritten(w Written) Ledger {
 
 func ledgerOfReject(r frame.Reject) Ledger {
 	p := Partition{
-		Topic: r.Topic, Partition: r.Partition, FirstOffset: r.Offset, LastOffset: r.Offset,
+		Topic: r.Topic, Partition: r.Partition, FirstOffset: r.Offset, LastOffset: r.Offset, Offsets: []Range{{r.Offset, r.Offset}},
 		Read: 1,
 	}
 	if r.Skipped() {
@@ -166,6 +183,7 @@ func mergeLedgers(a, b Ledger) Ledger {
 func (l Ledger) Sum() Partition {
 	var sum Partition
 	for _, p := range l.Partitions {
+		p.Offsets = nil
 		sum = sum.plus(p)
 	}
 	return sum
@@ -174,6 +192,7 @@ func (l Ledger) Sum() Partition {
 func (p Partition) plus(q Partition) Partition {
 	p.FirstOffset = min(p.FirstOffset, q.FirstOffset)
 	p.LastOffset = max(p.LastOffset, q.LastOffset)
+	p.Offsets = mergeRanges(p.Offsets, q.Offsets)
 	p.Read += q.Read
 	p.Decoded += q.Decoded
 	p.Skipped += q.Skipped
@@ -189,6 +208,24 @@ func (p Partition) plus(q Partition) Partition {
 		p.Rejected[reason] += n
 	}
 	return p
+}
+
+// mergeRanges returns the offsets of both, in order. It changes neither.
+func mergeRanges(a, b []Range) []Range {
+	out := make([]Range, 0, len(a)+len(b))
+	for len(a)+len(b) > 0 {
+		if len(a) == 0 || len(b) > 0 && b[0].First < a[0].First {
+			a, b = b, a
+		}
+		next := a[0]
+		a = a[1:]
+		if last := len(out) - 1; last >= 0 && next.First <= out[last].Last+1 {
+			out[last].Last = max(out[last].Last, next.Last)
+		} else {
+			out = append(out, next)
+		}
+	}
+	return out
 }
 
 func comparePartitions(a, b Partition) int {

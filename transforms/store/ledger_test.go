@@ -33,9 +33,9 @@ func TestWriteLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Ledger{FirstMillis: 4000, Partitions: []Partition{
-			{Topic: "a", Partition: 0, FirstOffset: 0, LastOffset: 0, Read: 1, Skipped: 1},
-			{Topic: "a", Partition: 1, FirstOffset: 3, LastOffset: 3, Read: 1, Decoded: 1},
-			{Topic: "b", Partition: 0, FirstOffset: 5, LastOffset: 8, Read: 4, Decoded: 2, Skipped: 1,
+			{Topic: "a", Partition: 0, FirstOffset: 0, LastOffset: 0, Offsets: []Range{{0, 0}}, Read: 1, Skipped: 1},
+			{Topic: "a", Partition: 1, FirstOffset: 3, LastOffset: 3, Offsets: []Range{{3, 3}}, Read: 1, Decoded: 1},
+			{Topic: "b", Partition: 0, FirstOffset: 5, LastOffset: 8, Offsets: []Range{{5, 8}}, Read: 4, Decoded: 2, Skipped: 1,
 				Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111},
 		}}
 		for i := range got.Partitions {
@@ -59,5 +59,20 @@ func TestWriteLedgerOfNothing(t *testing.T) {
 	got, err := ReadLedger(t.Context(), cfg, "w1")
 	if err != nil || len(got.Partitions) != 0 || got.FirstMillis != 0 {
 		t.Errorf("got %+v (%v), want an empty ledger", got, err)
+	}
+}
+
+func TestMergeRanges(t *testing.T) {
+	for _, tc := range []struct{ a, b, want []Range }{
+		{nil, nil, []Range{}},
+		{[]Range{{1, 2}}, nil, []Range{{1, 2}}},
+		{[]Range{{1, 2}}, []Range{{3, 3}}, []Range{{1, 3}}},
+		{[]Range{{3, 3}}, []Range{{1, 2}, {5, 9}}, []Range{{1, 3}, {5, 9}}},
+		{[]Range{{1, 1}, {7, 7}}, []Range{{3, 3}, {5, 5}}, []Range{{1, 1}, {3, 3}, {5, 5}, {7, 7}}},
+		{[]Range{{1, 9}}, []Range{{2, 3}, {9, 12}}, []Range{{1, 12}}},
+	} {
+		if got := mergeRanges(tc.a, tc.b); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%v and %v: got %v, want %v", tc.a, tc.b, got, tc.want)
+		}
 	}
 }
