@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/runners/goharness"
 	"facestream/runners/javaharness"
 	"facestream/scripts/camera/feed"
 	"facestream/scripts/camera/video"
@@ -22,9 +23,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A runner starts the test program as the Java harness's launcher, and the
-	// tests of the command line start it as the command.
-	if javaharness.Wanted() || os.Getenv(commandEnv) != "" {
+	// A runner starts the test program as the Java harness's launcher or as a
+	// worker, and the tests of the command line start it as the command.
+	if javaharness.Wanted() || goharness.Wanted() || os.Getenv(commandEnv) != "" {
 		main()
 	}
 	beam.Init()
@@ -101,7 +102,9 @@ func kafkaClient(t *testing.T, broker string, opts ...kgo.Opt) (*kgo.Client, *ka
 
 func createTopic(t *testing.T, admin *kadm.Client, topic string, partitions int32) {
 	t.Helper()
-	created, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic)
+	// Some tests send records of long ago, which Kafka would remove.
+	config := map[string]*string{"retention.ms": kadm.StringPtr("-1")}
+	created, err := admin.CreateTopic(t.Context(), partitions, 1, config, topic)
 	if err == nil {
 		err = created.Err
 	}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/scripts/camera/feed"
+	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/testservices"
+	"facestream/scripts/stack/state"
+	"facestream/transforms/frame"
+	"facestream/transforms/store"
+)
+
+// allServices returns the addresses of real ones of every kind.
+func allServices(t *testing.T) state.Addrs {
+	t.Helper()
+	return testservices.Start(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true})
+}
+
+// everyRunner are the ways to run a pipeline, by name. On clusters the flag
+// --worker is this test program, which is a worker where it is started as one.
+func everyRunner(addrs state.Addrs) map[string][]string {
+	return map[string][]string{
+		"prism":         {"--runner=prism"},
+		"flink-local":   {"--runner=flink", "--parallelism=2"},
+		"flink-cluster": {"--runner=flink", "--parallelism=2", "--endpoint=" + addrs.Flink},
+		"spark-local":   {"--runner=spark", "--parallelism=2"},
+		"spark-cluster": {"--runner=spark", "--endpoint=" + addrs.Spark},
+	}
+}
+
+// outcome is what must not depend on the runner.
+type outcome struct {
+	Summary Summary           // without times and windows
+	Ledger  []store.Partition // of all windows together
+	Files   map[string]string // SHA-256 by path, without the ledgers
+}
+
+// 1,000 records, JPEG and raw mixed, on four partitions, some of them bad, give
+// the same on every runner: the same files with the same bytes, and the same
+// counts.
+func TestEveryRunnerDoesTheSame(t *testing.T) {
+	addrs := allServices(t)
+	const topic, total = "same", 1000
+	sendMixed(t, addrs.Kafka, topic, total)
+	want := map[string]outcome{}
+	for name, flags := range everyRunner(addrs) {
+		t.Run(name, func(t *testing.T) {
+			dir := "/user/erin/" + name
+			summary := runOnce(t, optionsFor(t, append(flags,
+				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=same-"+name, "--user=erin", "--output="+addrs.HDFS+dir,
+				// Fast enough for CI; which faces it finds is another test's matter.
+				"--min_face=100", "--scale_factor=1.3", "--duration=10m", "--drain")...))
+			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 51 ||
+				!maps.Equal(summary.Rejected, map[string]int64{frame.CorruptJPEG: 16, frame.WrongSize: 33}) {
+				t.Errorf("summary %+v", summary)
+			}
+			got := outcome{Summary: *summary, Files: map[string]string{}}
+			got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
+			got.Summary.FirstFileSeconds, got.Summary.start = nil, time.Time{}
+			files := hdfsFiles(t, addrs.HDFS, dir)
+			pictures(t, files, "erin")
+			var all store.Ledger
+			for name, f := range files {
+				if strings.HasPrefix(name, "_windows/") {
+					var l store.Ledger
+					if err := json.Unmarshal(f.data, &l); err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					all = store.Merge(all, l)
+					continue
+				}
+				sum := sha256.Sum256(f.data)
+				got.Files[name] = hex.EncodeToString(sum[:])
+			}
+			got.Ledger = all.Partitions
+			want[name] = got
+		})
+	}
+	for name, got := range want {
+		compareOutcomes(t, name, got, want["prism"])
+	}
+}
+
+// A window of 400 raw frames, 369 MB, goes through one reader's bundle. With
+// messages of Beam's own size there would be more of them than a bundle may
+// have, and the window would never end.
+func TestWindowOfManyRawFrames(t *testing.T) {
+	addrs := allServices(t)
+	const topic, total = "large", 400
+	c, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, topic, 4)
+	raws := frames(t, addrs.Kafka, topic+"-raw", feed.Raw, 4)
+	for i := range total {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % 4), Value: raws[i%len(raws)]}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, runner := range []string{"flink", "spark"} {
+		t.Run(runner, func(t *testing.T) {
+			summary := runOnce(t, optionsFor(t, "--runner="+runner, "--parallelism=2", "--window_bytes=400000000", "--window=10m",
+				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=large-"+runner, "--output="+addrs.HDFS+"/user/erin/large-"+runner, "--user=erin",
+				"--min_face=150", "--scale_factor=1.5", "--duration=10m", "--drain"))
+			if summary.Windows != 1 || summary.RecordsRead != total || summary.FramesDecoded != total {
+				t.Errorf("%d windows of %d records, %d of them frames; want one of %d", summary.Windows, summary.RecordsRead, summary.FramesDecoded, total)
+			}
+		})
+	}
+}
+
+func compareOutcomes(t *testing.T, name string, got, want outcome) {
+	t.Helper()
+	if !reflect.DeepEqual(got.Summary, want.Summary) {
+		t.Errorf("%s: summary %+v, Prism's is %+v", name, got.Summary, want.Summary)
+	}
+	if !reflect.DeepEqual(got.Ledger, want.Ledger) {
+		t.Errorf("%s: ledger %+v, Prism's is %+v", name, got.Ledger, want.Ledger)
+	}
+	if differ := differences(got.Files, want.Files); len(differ) > 0 {
+		t.Errorf("%s: %d files that are not Prism's, or that only Prism has, such as %s", name, len(differ), differ[0])
+	}
+}
+
+// differences returns the keys at which two maps differ, in order.
+func differences(a, b map[string]string) []string {
+	var out []string
+	for key := range a {
+		if a[key] != b[key] {
+			out = append(out, key)
+		}
+	}
+	for key := range b {
+		if _, ok := a[key]; !ok {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// sendMixed makes a topic of total records on four partitions: of each ten,
+// seven are JPEG frames of the demo video, two raw ones, and one is bad.
+func sendMixed(t *testing.T, broker, topic string, total int) {
+	t.Helper()
+	jpegs := frames(t, broker, topic+"-jpeg", feed.JPEG, 60)
+	raws := frames(t, broker, topic+"-raw", feed.Raw, 12)
+	bad := [][]byte{nil, {}, make([]byte, 999), make([]byte, 5000), jpegs[0][:len(jpegs[0])/2], raws[0][:len(raws[0])-1]}
+	c, admin := kafkaClient(t, broker)
+	createTopic(t, admin, topic, 4)
+	at := time.Date(2026, 1, 31, 23, 59, 0, 0, time.UTC)
+	for i := range total {
+		r := &kgo.Record{Topic: topic, Partition: int32(i * 7 % 4), Key: []byte("door"), Timestamp: at.Add(time.Duration(i) * 100 * time.Millisecond)}
+		switch i % 10 {
+		case 9:
+			r.Value = bad[i/10%len(bad)]
+		case 3, 6:
+			r.Value = raws[i%len(raws)]
+		default:
+			r.Value = jpegs[i%len(jpegs)]
+		}
+		c.Produce(t.Context(), r, func(r *kgo.Record, err error) {
+			if err != nil {
+				t.Errorf("sending to %s: %v", path.Join(r.Topic, string(r.Key)), err)
+			}
+		})
+	}
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// frames returns the values of n frames of the demo video as the camera sends
+// them.
+func frames(t *testing.T, broker, topic, format string, n int) [][]byte {
+	t.Helper()
+	sent := sendDemo(t, broker, topic, format, 0, n)
+	byName := values(t, broker, topic, n)
+	out := make([][]byte, len(sent))
+	for i, s := range sent {
+		out[i] = byName[recordName(s.Topic, s.Partition, s.Offset)]
+	}
+	return out
+}
