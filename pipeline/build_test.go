@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"image/jpeg"
 	"path/filepath"
 	"testing"
@@ -61,8 +60,11 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			if err := r.Run(t.Context(), "test", p); err != nil {
 				t.Fatal(err)
 			}
+			got, err := store.KeepLedger(t.Context(), store.Config{Root: root}, "w")
+			if err != nil {
+				t.Fatal(err)
+			}
 			files := localFiles(t, root)
-			ledger := files[filepath.Join("_windows", "w.json")]
 			delete(files, filepath.Join("_windows", "w.json"))
 
 			// 1,700,000,000 s after 1970 is 2023-11-14 22:13:20 UTC.
@@ -75,18 +77,14 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			if len(files) != 2 {
 				t.Errorf("%d pictures, want 2", len(files))
 			}
-			var got store.Ledger
-			if err := json.Unmarshal(ledger, &got); err != nil {
-				t.Fatal(err)
-			}
 			if len(got.Partitions) != 1 || got.FirstMillis == 0 {
-				t.Fatalf("ledger %s", ledger)
+				t.Fatalf("ledger %+v", got)
 			}
 			g := got.Partitions[0]
 			if g.Topic != "injected" || g.Partition != 1 || g.FirstOffset != 7 || g.LastOffset != 11 ||
 				g.Read != 5 || g.Decoded != 3 || g.Skipped != 1 || len(g.Rejected) != 1 || g.Rejected[frame.WrongSize] != 1 ||
 				g.FramesWithFaces != 2 || g.Faces != 2 || g.Files != 2 {
-				t.Errorf("ledger %s", ledger)
+				t.Errorf("ledger %+v", got)
 			}
 		})
 	}

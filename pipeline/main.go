@@ -80,7 +80,7 @@ func run(args []string) int {
 		return exitInterrupted
 	}
 	fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-	if errors.Is(err, kafka.ErrUnknownTopic) {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, runners.ErrUnknownOption) {
 		return exitUsage
 	}
 	return exitFailed

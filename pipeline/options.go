@@ -34,6 +34,7 @@ type Options struct {
 	Duration      time.Duration
 	Drain         bool          // end when no record is waiting
 	Window        time.Duration // the most a window may take
+	StallTimeout  time.Duration // beyond Window, until a window without progress fails
 	Group         string
 	Frame         frame.Config
 	Consumer      map[string]string
@@ -72,7 +73,7 @@ type settings struct {
 	cascade, expansionAddr, summary                                 string
 	endpoint, master, worker                                        string
 	parallelism                                                     int
-	window                                                          time.Duration
+	window, stallTimeout                                            time.Duration
 	windowBytes                                                     int64
 	scaleFactor                                                     float64
 	minNeighbors, minFace                                           int
@@ -111,6 +112,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
+	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "A window fails when this `TIME`, and that of --window, has passed and nothing was stored.")
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
@@ -153,6 +155,7 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
 		Kafka: v.kafka, User: v.user, Window: v.window, Group: v.group, Consumer: v.consumer,
 		ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
+		StallTimeout: v.stallTimeout,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {
@@ -205,6 +208,9 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if o.Window < time.Second {
 		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
+	}
+	if o.StallTimeout < time.Second {
+		return o, fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
 	}
 	if o.Frame, err = parseSize(v.frameSize); err != nil {
 		return o, err

@@ -124,6 +124,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--duration=NaN", "number of minutes"},
 		{"--duration=1e300", "number of minutes"},
 		{"--window=10ms", "at least 1s"},
+		{"--stall_timeout=0", "at least 1s"},
 		{"--window_bytes=1000", "at least 1048576"},
 		{"--window_bytes=-1", "at least 1048576"},
 		{"--frame_size=640", "WIDTHxHEIGHT"},

@@ -182,10 +182,15 @@ func runWindow(ctx context.Context, o Options, runner runners.Runner, records in
 	if err := Build(s, source, cfg, name); err != nil {
 		return store.Ledger{}, err
 	}
-	if err := runner.Run(ctx, "facestream-"+name, p); err != nil {
+	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
+		return store.LastWrite(ctx, o.Output)
+	})
+	err := runner.Run(watched, "facestream-"+name, p)
+	stop()
+	if err != nil {
 		return store.Ledger{}, err
 	}
-	ledger, err := store.ReadLedger(ctx, cfg.Store, name)
+	ledger, err := store.KeepLedger(ctx, cfg.Store, name)
 	if err != nil {
 		return store.Ledger{}, errors.Join(errors.New("the runner says DONE, but the window left no ledger"), err)
 	}

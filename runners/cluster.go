@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
@@ -50,12 +52,40 @@ func openCluster(ctx context.Context, c Config) (Runner, error) {
 		closeAll()
 		return nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
 	}
+	if err := checkOptions(ctx, client, c.Options); err != nil {
+		closeAll()
+		return nil, err
+	}
 	r, err := openPortable(c, client, closeAll)
 	if err != nil {
 		closeAll()
 		return nil, err
 	}
 	return r, nil
+}
+
+// checkOptions refuses options that the job server does not know: it would
+// pass over them in silence.
+func checkOptions(ctx context.Context, client jobpb.JobServiceClient, options map[string]string) error {
+	if len(options) == 0 {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	known, err := client.DescribePipelineOptions(ctx, &jobpb.DescribePipelineOptionsRequest{})
+	if err != nil {
+		return fmt.Errorf("asking the job server for its options: %w", err)
+	}
+	var names []string
+	for _, o := range known.GetOptions() {
+		names = append(names, o.GetName())
+	}
+	for name := range options {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("%w: %s; it has %s", ErrUnknownOption, name, strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // answers says whether it is a job service that was connected to.

@@ -1,24 +1,257 @@
 package runners_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/runners"
+	"facestream/runners/parts"
+	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/testservices"
+	"facestream/scripts/stack/state"
 )
 
 // clusters are the engines that have clusters.
 var clusters = []string{runners.Flink, runners.Spark}
 
-// Without an endpoint, the runner brings a job server and a cluster of its own.
+// realClusters returns the addresses of a real Flink and a real Spark.
+func realClusters(t *testing.T) state.Addrs {
+	t.Helper()
+	return testservices.Start(t, services.Options{Flink: true, Spark: true})
+}
+
+// onCluster is the configuration for a cluster. This test program is the worker
+// on its nodes.
+func onCluster(t *testing.T, name string, addrs state.Addrs) runners.Config {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := runners.Config{Name: name, Worker: self}
+	switch name {
+	case runners.Flink:
+		c.Endpoint, c.Parallelism = addrs.Flink, 2
+	case runners.Spark:
+		c.Endpoint = addrs.Spark
+	}
+	return c
+}
+
+// Without an endpoint, the runner brings a job server and a cluster of its own,
+// and takes all of it away.
 func TestLocalCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts job servers")
 	}
+	build, err := parts.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range clusters {
 		t.Run(name, func(t *testing.T) {
-			r := open(t, runners.Config{Name: name, Parallelism: 2})
+			r, err := runners.Open(t.Context(), runners.Config{Name: name, Parallelism: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
 			testRunFails(t, r)
 			testRunIsCancelled(t, r)
+			r.Close()
+			left, err := filepath.Glob(filepath.Join(build, "tmp", fmt.Sprint(os.Getpid())+"-*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("%v is left (%v)", left, err)
+			}
+			for _, child := range children(t, os.Getpid()) {
+				if strings.Contains(child, "JobServerDriver") {
+					t.Errorf("process %s is left", child)
+				}
+			}
 		})
+	}
+}
+
+// On a cluster of several processes, a job's failure says why, and a cancelled
+// job does not run on.
+func TestCluster(t *testing.T) {
+	addrs := realClusters(t)
+	for _, name := range clusters {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, onCluster(t, name, addrs))
+			testRunFails(t, r)
+			testRunIsCancelled(t, r)
+			// Nothing of it may be left, neither there nor on the nodes.
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the end of the jobs and of their workers", func() string {
+				return strings.Join(append(active(t, name, addrs), workers(t, self)...), ", ")
+			})
+		})
+	}
+}
+
+// A job server that does not answer, or is none, is an error that names it.
+func TestOpenRefusesWhatIsNoJobServer(t *testing.T) {
+	for _, endpoint := range []string{"127.0.0.1:1"} {
+		_, err := runners.Open(t.Context(), runners.Config{Name: runners.Flink, Endpoint: endpoint})
+		if err == nil || !strings.Contains(err.Error(), endpoint) {
+			t.Errorf("error %v, want one that names %s", err, endpoint)
+		}
+	}
+}
+
+// The options reach Flink: those that the Go SDK knows nothing of, too.
+func TestFlinkOptions(t *testing.T) {
+	addrs := realClusters(t)
+	c := onCluster(t, runners.Flink, addrs)
+	// Flink takes checkpoints of streaming jobs only.
+	c.Options = map[string]string{"checkpointing_interval": "123456", "max_bundle_size": "77", "streaming": "true", "shutdown_sources_after_idle_ms": "100"}
+	c.MaxBytes = 640 << 20
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, succeed, beam.Impulse(s))
+	name := "options-" + fmt.Sprint(time.Now().UnixNano())
+	if err := open(t, c).Run(t.Context(), name, p); err != nil {
+		t.Fatal(err)
+	}
+	var jobs struct {
+		Jobs []struct{ JID, Name string }
+	}
+	get(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
+	for _, job := range jobs.Jobs {
+		if job.Name != name {
+			continue
+		}
+		var config struct {
+			Execution struct {
+				Parallelism int               `json:"job-parallelism"`
+				User        map[string]string `json:"user-config"`
+			} `json:"execution-config"`
+		}
+		get(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
+		if e := config.Execution; e.Parallelism != 2 || e.User["maxBundleSize"] != "77" {
+			t.Errorf("job configuration %+v, want parallelism 2 and bundles of 77", config)
+		}
+		var checkpoints struct{ Interval int }
+		get(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/checkpoints/config", &checkpoints)
+		if checkpoints.Interval != 123456 {
+			t.Errorf("checkpoints every %d ms, want 123456", checkpoints.Interval)
+		}
+		return
+	}
+	t.Errorf("Flink knows no job %s, but %+v", name, jobs)
+}
+
+// An option that the job server does not know is refused by name.
+func TestUnknownOption(t *testing.T) {
+	addrs := realClusters(t)
+	for _, name := range clusters {
+		c := onCluster(t, name, addrs)
+		c.Options = map[string]string{"max_bundle_sizes": "1"}
+		_, err := runners.Open(t.Context(), c)
+		if !errors.Is(err, runners.ErrUnknownOption) || !strings.Contains(err.Error(), "max_bundle_sizes") {
+			t.Errorf("%s: error %.200v, want one that names the option", name, err)
+		}
+	}
+}
+
+// active returns the cluster's jobs that have not ended.
+func active(t *testing.T, name string, addrs state.Addrs) []string {
+	t.Helper()
+	var out []string
+	if name == runners.Flink {
+		var jobs struct {
+			Jobs []struct{ Name, State string }
+		}
+		get(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
+		for _, job := range jobs.Jobs {
+			if job.State != "FINISHED" && job.State != "FAILED" && job.State != "CANCELED" {
+				out = append(out, job.Name+" "+job.State)
+			}
+		}
+		return out
+	}
+	var master struct {
+		Active []struct{ Name, State string } `json:"activeapps"`
+	}
+	get(t, addrs.SparkWeb+"/json/", &master)
+	for _, app := range master.Active {
+		out = append(out, app.Name+" "+app.State)
+	}
+	return out
+}
+
+// workers returns the processes of a program that a cluster has started.
+func workers(t *testing.T, program string) []string {
+	t.Helper()
+	return processes(t, func(_, commandLine string) bool {
+		return strings.HasPrefix(commandLine, program+" --id=")
+	})
+}
+
+// children returns a process's children.
+func children(t *testing.T, pid int) []string {
+	t.Helper()
+	return processes(t, func(stat, _ string) bool {
+		fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+		return len(fields) > 1 && fields[1] == fmt.Sprint(pid)
+	})
+}
+
+// processes returns the id and the command line of those that fit.
+func processes(t *testing.T, fits func(stat, commandLine string) bool) []string {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, dir := range dirs {
+		stat, err1 := os.ReadFile(filepath.Join(dir, "stat"))
+		line, err2 := os.ReadFile(filepath.Join(dir, "cmdline"))
+		commandLine := strings.ReplaceAll(string(line), "\x00", " ")
+		if err1 == nil && err2 == nil && fits(string(stat), commandLine) {
+			out = append(out, filepath.Base(dir)+" "+commandLine)
+		}
+	}
+	return out
+}
+
+// await returns when what returns "", and fails the test if it goes on to say
+// what is wrong.
+func await(t *testing.T, what string, wrong func() string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		text := wrong()
+		if text == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("waiting for %s: %s", what, text)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func get(t *testing.T, url string, to any) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(to); err != nil {
+		t.Fatalf("%s: %v", url, err)
 	}
 }

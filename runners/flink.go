@@ -18,6 +18,8 @@ const flinkPoll = 200 * time.Millisecond
 // flinkMaster returns host:port of the REST API of the cluster that runs the
 // job, which the job server keeps among the job's options.
 func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
 	jobs, err := r.client.GetJobs(ctx, &jobpb.GetJobsRequest{})
 	if err != nil {
 		return "", err

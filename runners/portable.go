@@ -66,19 +66,35 @@ func (r *portable) Close() {
 }
 
 func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error {
+	if r.config.Name == Spark && r.config.Endpoint != "" {
+		if err := r.awaitTurn(ctx); err != nil {
+			return err
+		}
+	}
 	id, err := r.submit(ctx, name, p)
 	if err != nil {
 		return fmt.Errorf("submitting the job: %w", err)
 	}
+	master := ""
+	if r.config.Name == Flink && r.config.Cluster() {
+		// Also when ctx has just ended: it is needed to cancel the job.
+		if master, err = r.flinkMaster(context.WithoutCancel(ctx), id); err != nil {
+			return fmt.Errorf("asking for the cluster of job %s: %w", id, err)
+		}
+	}
 	cause, err := r.follow(ctx, id)
 	if ctx.Err() != nil {
-		if err := r.cancel(context.WithoutCancel(ctx), id, name); err != nil {
+		if err := r.cancel(context.WithoutCancel(ctx), id, name, master); err != nil {
 			return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)
 		}
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("following job %s: %w", id, err)
+		err = fmt.Errorf("following job %s: the job server does not answer any more: %w", id, err)
+		if master == "" { // the job ends with the job server
+			return err
+		}
+		return errors.Join(err, r.abandon(ctx, id, name, master))
 	}
 	state, err := r.state(ctx, id)
 	if err != nil {
@@ -190,17 +206,10 @@ func (r *portable) state(ctx context.Context, id string) (jobpb.JobState_Enum, e
 }
 
 // cancel ends the job and waits until it has ended, so that nothing of it runs
-// on when the program leaves.
-func (r *portable) cancel(ctx context.Context, id, name string) error {
+// on when the program leaves. master is the Flink cluster's, if it is one.
+func (r *portable) cancel(ctx context.Context, id, name, master string) error {
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
-	master := ""
-	if r.config.Name == Flink && r.config.Cluster() {
-		var err error
-		if master, err = r.flinkMaster(ctx, id); err != nil {
-			return err
-		}
-	}
 	if _, err := r.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err != nil {
 		return err
 	}
@@ -209,4 +218,15 @@ func (r *portable) cancel(ctx context.Context, id, name string) error {
 	}
 	_, err := r.follow(ctx, id)
 	return err
+}
+
+// abandon cancels a job of a Flink cluster whose job server is lost: the cluster
+// would see that only after a while, and its slots are wanted.
+func (r *portable) abandon(ctx context.Context, id, name, master string) error {
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	defer stop()
+	if err := cancelFlink(ctx, master, name); err != nil {
+		return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)
+	}
+	return nil
 }

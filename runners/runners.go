@@ -53,6 +53,10 @@ type Config struct {
 // Cluster says whether the DoFns run in processes that a cluster starts.
 func (c Config) Cluster() bool { return c.Endpoint != "" || c.Master != "" }
 
+// ErrUnknownOption is wrapped by Open's error when the job server does not know
+// one of Config.Options.
+var ErrUnknownOption = errors.New("the job server has no such option")
+
 // ErrNotCancelled is wrapped by Run's error when a job may run on although its
 // context has ended.
 var ErrNotCancelled = errors.New("the job may run on, its cancellation failed")
@@ -88,7 +92,7 @@ type directRunner struct{}
 func (directRunner) Run(ctx context.Context, _ string, p *beam.Pipeline) error {
 	_, err := direct.Execute(ctx, p)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -19,7 +19,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/runners"
+	"facestream/runners/goharness"
 	"facestream/runners/parts"
+	"facestream/scripts/stack/services/testservices"
 )
 
 func init() {
@@ -33,7 +35,11 @@ const maxLines = 12
 
 func TestMain(m *testing.M) {
 	beam.Init()
-	os.Exit(m.Run())
+	if goharness.Wanted() { // a cluster has started it
+		fmt.Fprintln(os.Stderr, goharness.Main(os.Args[1:]))
+		os.Exit(1)
+	}
+	os.Exit(testservices.Main(m.Run))
 }
 
 func fail([]byte) error { return errors.New("the disk is made of cheese") }

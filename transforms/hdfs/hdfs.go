@@ -270,6 +270,24 @@ func (f *fileSystem) Size(ctx context.Context, name string) (int64, error) {
 	return size, err
 }
 
+// LastModified returns when a file was written, or when something in a folder
+// was last made, renamed or removed.
+func (f *fileSystem) LastModified(ctx context.Context, name string) (time.Time, error) {
+	l, err := parse(name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var at time.Time
+	err = f.clients.do(ctx, "stat", l, func(c *client) error {
+		info, err := c.Stat(l.path)
+		if err == nil {
+			at = info.ModTime()
+		}
+		return err
+	})
+	return at, err
+}
+
 // Remove removes a file or an empty folder; a folder that is not empty gives
 // syscall.ENOTEMPTY.
 func (f *fileSystem) Remove(ctx context.Context, name string) error {
@@ -337,6 +355,7 @@ func (f *fileSystem) MkdirAll(ctx context.Context, name string) error {
 }
 
 var (
-	_ filesystem.Remover = (*fileSystem)(nil)
-	_ filesystem.Renamer = (*fileSystem)(nil)
+	_ filesystem.LastModifiedGetter = (*fileSystem)(nil)
+	_ filesystem.Remover            = (*fileSystem)(nil)
+	_ filesystem.Renamer            = (*fileSystem)(nil)
 )

@@ -20,7 +20,7 @@ func init() {
 	register.Function1x1(emptyLedger)
 	register.Function1x1(ledgerOfWritten)
 	register.Function1x1(ledgerOfReject)
-	register.Function2x1(mergeLedgers)
+	register.Function2x1(Merge)
 	register.DoFn2x1[context.Context, Ledger, error](&ledgerFn{})
 	// Without it, a Ledger is a row to Beam, and Flink, which takes rows apart,
 	// does not read this one as the SDK writes it.
@@ -63,8 +63,9 @@ type Range struct {
 }
 
 // WriteLedger counts a window's PCollection<Written> and
-// PCollection<frame.Reject>, and writes the ledger as
-// <root>/_windows/<window>.json, also for a window without records.
+// PCollection<frame.Reject>, and writes the ledger for KeepLedger, also for a
+// window without records. It does not count yet: a job that has lost its driver
+// may run on to its end, and another run reads the same records again.
 func WriteLedger(s beam.Scope, cfg Config, window string, written, rejects beam.PCollection) {
 	s = s.Scope("store.WriteLedger")
 	all := beam.Flatten(s,
@@ -72,10 +73,26 @@ func WriteLedger(s beam.Scope, cfg Config, window string, written, rejects beam.
 		beam.ParDo(s, ledgerOfWritten, written),
 		beam.ParDo(s, ledgerOfReject, rejects),
 	)
-	beam.ParDo0(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, mergeLedgers, all))
+	beam.ParDo0(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
 }
 
-// ReadLedger reads what WriteLedger wrote.
+// KeepLedger makes what WriteLedger wrote the window's ledger,
+// <root>/_windows/<window>.json, and returns it.
+func KeepLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
+	fs, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return Ledger{}, err
+	}
+	defer fs.Close()
+	written, kept := join(cfg.Root, writtenLedger(window)), join(cfg.Root, ledgerName(window))
+	err = inFolder(ctx, fs, kept, func() error { return filesystem.Rename(ctx, fs, written, kept) })
+	if err != nil {
+		return Ledger{}, fmt.Errorf("keeping the window's ledger: %w", err)
+	}
+	return ReadLedger(ctx, cfg, window)
+}
+
+// ReadLedger reads what KeepLedger kept.
 func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
 	fs, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
@@ -94,7 +111,7 @@ func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) 
 	return l, nil
 }
 
-// RemoveLedger removes what WriteLedger wrote.
+// RemoveLedger removes what KeepLedger kept.
 func RemoveLedger(ctx context.Context, cfg Config, window string) error {
 	fs, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
@@ -105,6 +122,9 @@ func RemoveLedger(ctx context.Context, cfg Config, window string) error {
 }
 
 func ledgerName(window string) string { return ledgerFolder + "/" + window + ".json" }
+
+// writtenLedger is the ledger's name before it is kept.
+func writtenLedger(window string) string { return tmpDir + "/" + window + ".json" }
 
 type ledgerFn struct {
 	Config Config
@@ -121,7 +141,7 @@ func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) error {
 		return err
 	}
 	defer fs.Close()
-	if err := put(ctx, fs, fn.Config.Root, ledgerName(fn.Window), append(data, '\n')); err != nil {
+	if err := put(ctx, fs, fn.Config.Root, writtenLedger(fn.Window), append(data, '\n')); err != nil {
 		return fmt.Errorf("writing the window's ledger: %w", err)
 	}
 	return nil
@@ -161,9 +181,9 @@ func decodeLedger(data []byte) (Ledger, error) {
 	return l, err
 }
 
-// mergeLedgers adds two ledgers. It changes neither: a runner may use an
+// Merge adds two ledgers. It changes neither: a runner may use an
 // accumulator again.
-func mergeLedgers(a, b Ledger) Ledger {
+func Merge(a, b Ledger) Ledger {
 	out := Ledger{Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis}
 	if out.FirstMillis == 0 || b.FirstMillis != 0 && b.FirstMillis < out.FirstMillis {
 		out.FirstMillis = b.FirstMillis

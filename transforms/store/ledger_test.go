@@ -28,7 +28,7 @@ func TestWriteLedger(t *testing.T) {
 		if _, err := beam.Run(t.Context(), runner, p); err != nil {
 			t.Fatal(err)
 		}
-		got, err := ReadLedger(t.Context(), cfg, "w1")
+		got, err := KeepLedger(t.Context(), cfg, "w1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +49,39 @@ func TestWriteLedger(t *testing.T) {
 	}
 }
 
+// A ledger that nobody keeps is none, and one that is removed is gone.
+func TestKeepLedger(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := Config{Root: root}
+		p, s := beam.NewPipelineWithRoot()
+		WriteLedger(s, cfg, "w1", beam.CreateList(s, []Written{{Topic: "a", Offset: 3}}), beam.CreateList(s, []frame.Reject{}))
+		ptest.RunAndValidate(t, p)
+		if l, err := ReadLedger(t.Context(), cfg, "w1"); err == nil {
+			t.Errorf("before it is kept there is a ledger: %+v", l)
+		}
+		if l, err := KeepLedger(t.Context(), cfg, "w1"); err != nil || l.Sum().Read != 1 {
+			t.Errorf("kept %+v (%v), want one record", l, err)
+		}
+		if l, err := ReadLedger(t.Context(), cfg, "w1"); err != nil || l.Sum().Read != 1 {
+			t.Errorf("read %+v (%v), want one record", l, err)
+		}
+		if err := CleanTmp(t.Context(), root); err != nil {
+			t.Error(err)
+		}
+		for name := range files(t, root) {
+			if name != ledgerFolder+"/w1.json" {
+				t.Errorf("%s is left", name)
+			}
+		}
+		if err := RemoveLedger(t.Context(), cfg, "w1"); err != nil {
+			t.Error(err)
+		}
+		if l, err := ReadLedger(t.Context(), cfg, "w1"); err == nil {
+			t.Errorf("after its removal there is a ledger: %+v", l)
+		}
+	})
+}
+
 // A window without records has a ledger too: that it is there says the window
 // is done.
 func TestWriteLedgerOfNothing(t *testing.T) {
@@ -56,7 +89,7 @@ func TestWriteLedgerOfNothing(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	WriteLedger(s, cfg, "w1", beam.CreateList(s, []Written{}), beam.CreateList(s, []frame.Reject{}))
 	ptest.RunAndValidate(t, p)
-	got, err := ReadLedger(t.Context(), cfg, "w1")
+	got, err := KeepLedger(t.Context(), cfg, "w1")
 	if err != nil || len(got.Partitions) != 0 || got.FirstMillis != 0 {
 		t.Errorf("got %+v (%v), want an empty ledger", got, err)
 	}

@@ -93,6 +93,25 @@ func (fn *writeFn) FinishBundle() error {
 	return fn.fs.Close()
 }
 
+// LastWrite returns a time that changes whenever a file is stored below root, by
+// whichever process; zero before the first.
+func LastWrite(ctx context.Context, root string) (time.Time, error) {
+	fsys, err := filesystem.New(ctx, root)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer fsys.Close()
+	getter, ok := fsys.(filesystem.LastModifiedGetter)
+	if !ok {
+		return time.Time{}, fmt.Errorf("looking at %s: this file system does not tell when it was written to", root)
+	}
+	at, err := getter.LastModified(ctx, join(root, tmpDir)) // every file passes through it
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	return at, err
+}
+
 // puts is held for reading by every put of this process, so that CleanTmp can
 // wait for those that a cancelled job has under way.
 var puts sync.RWMutex

@@ -1,0 +1,47 @@
+package runners
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+)
+
+const (
+	// turnTimeout is how long a job may wait for another one's end, and turnPoll
+	// how often it looks.
+	turnTimeout = 5 * time.Minute
+	turnPoll    = 200 * time.Millisecond
+)
+
+// awaitTurn waits until the job server has no job. Beam's for Spark runs one at
+// a time and fails those that come meanwhile. There may be another run's, or one
+// that has lost its driver.
+func (r *portable) awaitTurn(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, turnTimeout)
+	defer stop()
+	tick := time.NewTicker(turnPoll)
+	defer tick.Stop()
+	for {
+		jobs, err := r.client.GetJobs(ctx, &jobpb.GetJobsRequest{})
+		if err != nil {
+			return fmt.Errorf("asking the job server for its jobs: %w", err)
+		}
+		busy := ""
+		for _, job := range jobs.GetJobInfo() {
+			switch job.GetState() {
+			case jobpb.JobState_STARTING, jobpb.JobState_RUNNING, jobpb.JobState_CANCELLING, jobpb.JobState_UPDATING, jobpb.JobState_DRAINING:
+				busy = job.GetJobId()
+			}
+		}
+		if busy == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of the job server's job %s: %w", busy, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
