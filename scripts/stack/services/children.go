@@ -118,14 +118,17 @@ func (c *children) start(p javaProgram) (*child, error) {
 }
 
 // end ends what start has started.
-func (c *children) end() error {
+func (c *children) end() error { return End(c.processes()) }
+
+// processes returns what start has started.
+func (c *children) processes() []state.Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	procs := make([]state.Process, len(c.all))
 	for i, child := range c.all {
 		procs[i] = child.Process
 	}
-	return End(procs)
+	return procs
 }
 
 // End ends processes, all at the same time: SIGTERM, and after a grace period

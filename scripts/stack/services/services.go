@@ -128,6 +128,10 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	return s, nil
 }
 
+// Processes returns what was started, by name, in the order of their start, also
+// what has ended since.
+func (s *Stack) Processes() []state.Process { return s.children.processes() }
+
 // Stop ends the services. Their data stays.
 func (s *Stack) Stop() error {
 	return s.children.end()

@@ -1,5 +1,5 @@
-// Package testservices gives the tests of a package real services: started by
-// the first test that needs them, shared by all, and ended by Main.
+// Package testservices gives the tests of a package real services: each started
+// by the first test that needs it, shared by all, and ended by Main.
 package testservices
 
 import (
@@ -15,10 +15,11 @@ import (
 )
 
 var shared struct {
-	once  sync.Once
-	dir   string
-	stack *services.Stack
-	err   error
+	mu     sync.Mutex
+	dir    string
+	stacks []*services.Stack // of which each holds other services
+	addrs  state.Addrs       // of all of them
+	err    error
 }
 
 // Main runs a package's tests, m.Run or what stands for it, ends the services,
@@ -32,28 +33,68 @@ func Main(run func() int) (status int) {
 	return status
 }
 
-// Start returns the addresses of the services that the package's tests need,
-// the same ones in each test. It skips the test under -short.
+// Start returns the addresses of the services that the test needs, and maybe of
+// others; a service has the same one in each test. It skips the test under
+// -short.
 func Start(t testing.TB, o services.Options) state.Addrs {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs real services, which take seconds to start")
 	}
-	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "facestream-test-"); shared.err == nil {
-			shared.stack, shared.err = services.Start(context.Background(), shared.dir, o)
-		}
-	})
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.err == nil {
+		shared.err = start(o)
+	}
 	if shared.err != nil {
 		t.Fatal("starting the tests' services: ", shared.err)
 	}
-	return shared.stack.Addrs
+	return shared.addrs
+}
+
+// start starts what o names and has not been started before.
+func start(o services.Options) error {
+	a := &shared.addrs
+	missing := services.Options{
+		Kafka: o.Kafka && a.Kafka == "",
+		HDFS:  o.HDFS && a.HDFS == "",
+		Flink: o.Flink && a.Flink == "",
+		Spark: o.Spark && a.Spark == "",
+	}
+	if !missing.Kafka && !missing.HDFS && !missing.Flink && !missing.Spark {
+		return nil
+	}
+	if shared.dir == "" {
+		dir, err := os.MkdirTemp("", "facestream-test-")
+		if err != nil {
+			return err
+		}
+		shared.dir = dir
+	}
+	stack, err := services.Start(context.Background(), shared.dir, missing)
+	if err != nil {
+		return err
+	}
+	shared.stacks = append(shared.stacks, stack)
+	if missing.Kafka {
+		a.Kafka = stack.Kafka
+	}
+	if missing.HDFS {
+		a.HDFS, a.Web = stack.HDFS, stack.Web
+	}
+	if missing.Flink {
+		a.Flink, a.FlinkWeb = stack.Flink, stack.FlinkWeb
+	}
+	if missing.Spark {
+		a.Spark, a.SparkWeb = stack.Spark, stack.SparkWeb
+	}
+	return nil
 }
 
 func stop() error {
 	var err error
-	if shared.stack != nil {
-		err = shared.stack.Stop()
+	for _, stack := range shared.stacks {
+		err = errors.Join(err, stack.Stop())
 	}
 	if shared.dir != "" {
 		err = errors.Join(err, os.RemoveAll(shared.dir))
