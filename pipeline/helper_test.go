@@ -33,14 +33,14 @@ func TestMain(m *testing.M) {
 }
 
 // realServices returns the addresses of a real Kafka and a real HDFS.
-func realServices(t *testing.T) state.Addrs {
+func realServices(t testing.TB) state.Addrs {
 	t.Helper()
 	return testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 }
 
 // optionsFor gives the options that the command line would give for the flags,
 // which name Kafka and the output.
-func optionsFor(t *testing.T, flags ...string) Options {
+func optionsFor(t testing.TB, flags ...string) Options {
 	t.Helper()
 	o, err := ParseOptions(flags, noStack)
 	if err != nil {
@@ -50,7 +50,7 @@ func optionsFor(t *testing.T, flags ...string) Options {
 }
 
 // runOnce runs the pipeline and returns its summary, which must say DONE.
-func runOnce(t *testing.T, o Options) *Summary {
+func runOnce(t testing.TB, o Options) *Summary {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -67,7 +67,7 @@ func runOnce(t *testing.T, o Options) *Summary {
 }
 
 // sendDemo plays the frames [from, to) of the demo video into a topic.
-func sendDemo(t *testing.T, broker, topic, format string, from, to int) []feed.Sent {
+func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.Sent {
 	t.Helper()
 	demo, err := video.NewDemo(to)
 	if err != nil {
@@ -90,7 +90,7 @@ func sendDemo(t *testing.T, broker, topic, format string, from, to int) []feed.S
 	return sent
 }
 
-func kafkaClient(t *testing.T, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
+func kafkaClient(t testing.TB, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
 	t.Helper()
 	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
@@ -100,7 +100,7 @@ func kafkaClient(t *testing.T, broker string, opts ...kgo.Opt) (*kgo.Client, *ka
 	return c, kadm.NewClient(c)
 }
 
-func createTopic(t *testing.T, admin *kadm.Client, topic string, partitions int32) {
+func createTopic(t testing.TB, admin *kadm.Client, topic string, partitions int32) {
 	t.Helper()
 	// Some tests send records of long ago, which Kafka would remove.
 	config := map[string]*string{"retention.ms": kadm.StringPtr("-1")}
@@ -115,7 +115,7 @@ func createTopic(t *testing.T, admin *kadm.Client, topic string, partitions int3
 
 // values reads the first n records of a topic and returns their values by
 // topic+partition+offset.
-func values(t *testing.T, broker, topic string, n int) map[string][]byte {
+func values(t testing.TB, broker, topic string, n int) map[string][]byte {
 	t.Helper()
 	c, _ := kafkaClient(t, broker, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -136,7 +136,7 @@ func recordName(topic string, partition int32, offset int64) string {
 	return fmt.Sprintf("%s+%d+%020d", topic, partition, offset)
 }
 
-func localFiles(t *testing.T, root string) map[string][]byte {
+func localFiles(t testing.TB, root string) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
@@ -20,7 +21,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const wantedEnv = "FACESTREAM_WORKER"
+const (
+	wantedEnv = "FACESTREAM_WORKER"
+	// parentPoll is how often a worker looks whether its parent lives.
+	parentPoll = time.Second
+)
 
 // Environment is the configuration of a PROCESS environment that runs command,
 // a program that calls Main when Wanted, as JSON.
@@ -60,6 +65,7 @@ func Main(args []string) error {
 	if worker == "" || *provision == "" {
 		return errors.New("starting the worker: --id and --provision_endpoint are required; Flink and Spark set them")
 	}
+	go endWithParent(os.Getppid())
 	ctx := grpcx.WriteWorkerID(context.Background(), worker)
 	info, err := tools.ProvisionInfo(ctx, *provision)
 	if err != nil {
@@ -75,6 +81,19 @@ func Main(args []string) error {
 		StatusEndpoint:     info.GetStatusEndpoint().GetUrl(),
 		RunnerCapabilities: info.GetRunnerCapabilities(),
 	})
+}
+
+// endWithParent ends this process when its parent has ended. The harness itself
+// may wait for data that nobody sends any more. The kernel's own signal for this
+// comes when the thread ends that has started this process, not the parent.
+func endWithParent(parent int) {
+	tick := time.NewTicker(parentPoll)
+	defer tick.Stop()
+	for range tick.C {
+		if os.Getppid() != parent {
+			os.Exit(1)
+		}
+	}
 }
 
 // printToParent sends what this process prints, such as a crash, to where its
