@@ -23,7 +23,7 @@ import (
 )
 
 // allServices returns the addresses of real ones of every kind.
-func allServices(t *testing.T) state.Addrs {
+func allServices(t testing.TB) state.Addrs {
 	t.Helper()
 	return testservices.Start(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true})
 }

@@ -121,7 +121,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
 	})
 	if err != nil {
 		return nil, err

@@ -25,7 +25,9 @@ type Config struct {
 	Engine string // Flink or Spark
 	// Master is the cluster: host:port of Flink's REST API, or
 	// spark://host:port. LocalMaster names one inside of the job server.
-	Master       string
+	Master string
+	// Slots is the most cores of a Spark cluster that a job takes; 0 is all.
+	Slots        int
 	Port         int // of the job service, on the loopback address
 	ArtifactPort int // of the artifact service, likewise
 	// Dir is the job server's own folder; it must exist. It holds its settings
@@ -90,6 +92,9 @@ func New(c Config) (Program, error) {
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
+		if c.Slots > 0 {
+			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
+		}
 		_, p.Env, err = SparkHome(c.Dir)
 		return p, err
 	}
