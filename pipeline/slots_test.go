@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"facestream/runners"
 	"facestream/scripts/camera/feed"
@@ -80,20 +83,23 @@ func workerTimes(stop <-chan struct{}) map[string]int64 {
 }
 
 // BenchmarkSlots compares frames per second on two slots with those on one, on
-// real clusters of Flink and Spark, and with two and one OpenCV threads on
-// Prism: all in this one run, with the detector's defaults. Of each, two windows
-// of different length are taken, so that start-up is no part of the result.
+// real clusters of Flink and Spark with one OpenCV thread in each slot; and on
+// Prism, with all processors and OpenCV's own threads and with one for each
+// bundle, those with one of each. All in this one run, with the detector's
+// defaults and on two processors at most. Of each, two windows of different
+// length are taken, so that start-up is no part of the result.
 func BenchmarkSlots(b *testing.B) {
 	addrs := allServices(b)
-	lengths := []int{60, 300}
-	for _, n := range lengths {
+	short, long := 60, 600
+	for _, n := range []int{short, long} {
 		sendDemo(b, addrs.Kafka, fmt.Sprint("bench-", n), feed.JPEG, 0, n)
 	}
-	rates := func(b *testing.B, name string, flags func(slots int) []string, threads func(slots int) int) {
-		run := func(slots, n int) float64 {
-			o := optionsFor(b, append(flags(slots), "--kafka="+addrs.Kafka, fmt.Sprint("--topics=bench-", n), fmt.Sprintf("--group=%s-%d-%d", name, slots, time.Now().UnixNano()),
+	// rate returns frames per second.
+	rate := func(b *testing.B, threads int, flags ...string) float64 {
+		run := func(n int) float64 {
+			o := optionsFor(b, append(flags, "--kafka="+addrs.Kafka, fmt.Sprint("--topics=bench-", n), fmt.Sprint("--group=", time.Now().UnixNano()),
 				"--output="+addrs.HDFS+"/user/erin/bench", "--user=erin", "--window=10m", "--duration=10m", "--drain")...)
-			o.Face.Threads = threads(slots)
+			o.Face.Threads = threads
 			began := time.Now()
 			summary, err := Run(b.Context(), o, io.Discard)
 			if err != nil || summary.RecordsRead != int64(n) || summary.Windows != 1 {
@@ -101,38 +107,78 @@ func BenchmarkSlots(b *testing.B) {
 			}
 			return time.Since(began).Seconds()
 		}
-		run(2, lengths[0]) // a new cluster is slow
-		rate := map[int]float64{}
-		for _, slots := range []int{1, 2} {
-			short, long := run(slots, lengths[0]), run(slots, lengths[1])
-			b.Logf("%d slots: %.1f s and %.1f s", slots, short, long)
-			rate[slots] = float64(lengths[1]-lengths[0]) / (long - short)
-		}
-		b.ReportMetric(rate[1], "frames/s-1")
-		b.ReportMetric(rate[2], "frames/s-2")
-		b.ReportMetric(rate[2]/rate[1], "ratio")
+		s, l := run(short), run(long)
+		b.Logf("%v, %d threads: %d frames in %.1f s, %d in %.1f s", flags, threads, short, s, long, l)
+		return float64(long-short) / (l - s)
+	}
+	report := func(b *testing.B, one, two float64) {
+		b.ReportMetric(one, "frames/s-1")
+		b.ReportMetric(two, "frames/s-2")
+		b.ReportMetric(two/one, "ratio")
 		b.ReportMetric(0, "ns/op")
 	}
-	one := func(int) int { return 1 }
-	same := func(slots int) int { return slots }
-	for name, flags := range clusterFlags(b, addrs) {
-		b.Run(name, func(b *testing.B) { rates(b, name, flags, one) })
+	for name, flags := range map[string][]string{
+		runners.Flink: {"--runner=flink", "--endpoint=" + addrs.Flink},
+		runners.Spark: {"--runner=spark", "--master=" + sparkMaster(b, addrs)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			flags := append(flags, "--parallelism=2")
+			rate(b, 1, flags...) // a new cluster is slow
+			two := rate(b, 1, flags...)
+			flags[len(flags)-1] = "--parallelism=1"
+			report(b, rate(b, 1, flags...), two)
+		})
 	}
-	b.Run(runners.Prism, func(b *testing.B) {
-		rates(b, runners.Prism, func(int) []string { return []string{"--runner=prism"} }, same)
-	})
+	const prism = "--runner=prism"
+	processors := affinity(b)
+	bind(b, processors[:1])
+	rate(b, 1, prism)
+	one := rate(b, 1, prism)
+	bind(b, processors[:2])
+	for name, threads := range map[string]int{"prism/opencv-threads": 2, "prism/thread-per-bundle": 1} {
+		b.Run(name, func(b *testing.B) { report(b, one, rate(b, threads, prism)) })
+	}
+	bind(b, processors)
 }
 
-// clusterFlags run a pipeline on so many slots of each of the clusters.
-func clusterFlags(b *testing.B, addrs state.Addrs) map[string]func(slots int) []string {
-	master := sparkMaster(b, addrs)
-	return map[string]func(int) []string{
-		runners.Flink: func(slots int) []string {
-			return []string{"--runner=flink", "--endpoint=" + addrs.Flink, fmt.Sprint("--parallelism=", slots)}
-		},
-		runners.Spark: func(slots int) []string {
-			return []string{"--runner=spark", "--master=" + master, fmt.Sprint("--parallelism=", slots)}
-		},
+// affinity returns the processors that this process may use.
+func affinity(b *testing.B) []int {
+	b.Helper()
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		b.Fatal(err)
+	}
+	var out []int
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			out = append(out, cpu)
+		}
+	}
+	if len(out) < 2 {
+		b.Skip("there is one processor only")
+	}
+	return out
+}
+
+// bind has this process and those that it will start use these processors.
+func bind(b *testing.B, processors []int) {
+	b.Helper()
+	var set unix.CPUSet
+	for _, cpu := range processors {
+		set.Set(cpu)
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
+			b.Fatal(err)
+		}
 	}
 }
 
