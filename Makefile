@@ -2,8 +2,7 @@
 
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.1
 
-demo_frames   := 300
-demo_duration := 45s
+demo_frames := 300
 
 # Without a version stamp: go refuses to make one in a checkout that belongs to
 # another user.
@@ -27,12 +26,15 @@ build: setup ## Compile the programs into build/bin.
 up: build ## Start Kafka and HDFS on this machine.
 	build/bin/stack up
 
-down: ## End Kafka and HDFS, and remove what they stored.
+up-clusters: build ## Start Kafka, HDFS, and clusters of Flink and Spark on this machine.
+	build/bin/stack up kafka hdfs flink spark
+
+down: ## End whatever up has started, and remove what it stored.
 	go run ./scripts/stack down
 
 demo: up ## Play a video with faces into Kafka, find them, and store the pictures in HDFS.
 	build/bin/camera --source=demo --frames=$(demo_frames) --topic=frames
-	build/bin/pipeline --runner=prism --topics=frames --duration=$(demo_duration)
+	build/bin/pipeline --runner=prism --topics=frames --drain
 	@build/bin/stack env | sed -n "s|^HDFS_WEB=\(.*\)|to look at them: \1/explorer.html#/user/$$(id -un)/faces (make down ends the services)|p"
 
 # The SDK leaves empty files in TMPDIR when tests run pipelines through it.
@@ -51,6 +53,6 @@ lint: setup ## Look for what is badly formatted or suspicious.
 	go run $(staticcheck) ./...
 	go mod tidy -diff
 
-clean: ## End Kafka and HDFS, and remove everything made here.
+clean: ## End the services, and remove everything made here.
 	[ ! -d build/stack ] || go run ./scripts/stack down
 	rm -rf build
