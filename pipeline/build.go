@@ -22,7 +22,7 @@ type Config struct {
 }
 
 // Build assembles the pipeline of one window: it stores the pictures of the
-// source's records, and a ledger under the window's name that says what became
+// source's records, a file about each that is rejected, and a ledger under the window's name that says what became
 // of each record.
 func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	records, err := src(s)
@@ -33,6 +33,7 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	detections := face.Detect(s, cfg.Face, frames)
 	entries := face.Render(s, detections)
 	written := store.Write(s, cfg.Store, entries)
-	store.WriteLedger(s, cfg.Store, window, written, rejects)
+	rejected := store.WriteRejects(s, cfg.Store, rejects)
+	store.WriteLedger(s, cfg.Store, window, written, rejected)
 	return nil
 }

@@ -36,10 +36,12 @@ func sampleRecords(t *testing.T) []any {
 	return []any{record(7, &face.BGR), record(8, &wall.BGR), record(9, &face.BGR), record(10, nil), record(11, &short)}
 }
 
+func testStore(root string) store.Config { return store.Config{Root: root, Run: "test"} }
+
 func sampleConfig(t *testing.T, root string) Config {
 	t.Helper()
 	o := optionsFor(t, "--kafka=localhost:1", "--output="+root)
-	return Config{Frame: o.Frame, Face: o.Face, Store: store.Config{Root: root}}
+	return Config{Frame: o.Frame, Face: o.Face, Store: testStore(root)}
 }
 
 // The assembly gives the same files and the same ledger on both runners.
@@ -60,12 +62,19 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			if err := r.Run(t.Context(), "test", p); err != nil {
 				t.Fatal(err)
 			}
-			got, err := store.KeepLedger(t.Context(), store.Config{Root: root}, "w")
+			got, err := store.ReadWritten(t.Context(), testStore(root), "w")
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := store.End(t.Context(), testStore(root)); err != nil {
+				t.Fatal(err)
+			}
 			files := localFiles(t, root)
-			delete(files, filepath.Join("_windows", "w.json"))
+			const reject = "_rejects/injected+1+00000000000000000011.json"
+			if !bytes.Contains(files[reject], []byte(`"reason": "wrong_size"`)) {
+				t.Errorf("%s: %s", reject, files[reject])
+			}
+			delete(files, reject)
 
 			// 1,700,000,000 s after 1970 is 2023-11-14 22:13:20 UTC.
 			for _, name := range []string{"injected+1+00000000000000000007.jpg", "injected+1+00000000000000000009.jpg"} {

@@ -126,7 +126,7 @@ func TestCommandStopped(t *testing.T) {
 				t.Errorf("the next run read %d records, want %d", again.RecordsRead, len(sent))
 			}
 			files := hdfsFiles(t, addrs.HDFS, dir)
-			for name := range files { // of the killed attempt; nobody removes them yet
+			for name := range files { // of the killed attempt, and too young to be removed
 				if tc.signal == syscall.SIGKILL && strings.HasPrefix(name, "_tmp/") {
 					delete(files, name)
 				}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"image/jpeg"
 	"io"
 	"io/fs"
@@ -75,9 +78,9 @@ func walk(t *testing.T, addr, dir string, visit func(client *hdfs.Client, name s
 	}
 }
 
-// pictures removes the ledgers from files and returns the rest by record:
-// topic+partition+offset. Every one must be a JPEG that can be decoded, owned
-// by the user; no temporary file may be left.
+// pictures returns the pictures among files by record: topic+partition+offset.
+// Every one must be a JPEG that can be decoded, every file owned by the user; no
+// temporary file may be left.
 func pictures(t *testing.T, files map[string]hdfsFile, user string) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
@@ -86,7 +89,7 @@ func pictures(t *testing.T, files map[string]hdfsFile, user string) map[string][
 			t.Errorf("%s is owned by %s, want %s", name, f.owner, user)
 		}
 		switch {
-		case strings.HasPrefix(name, "_windows/"):
+		case strings.HasPrefix(name, "_windows/"), strings.HasPrefix(name, "_rejects/"), name == "_SUCCESS":
 			continue
 		case strings.HasPrefix(name, "_"):
 			t.Errorf("%s is left", name)
@@ -196,7 +199,8 @@ func TestBadAndOddRecords(t *testing.T) {
 	const topic = "odd"
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 2)
-	wantFiles := map[string]string{} // record → camera
+	wantFiles := map[string]string{} // record → camera, or reason
+	frames := 0
 	wantRejected := map[string]int64{}
 	var wantSkipped int64
 	at := time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)
@@ -211,25 +215,42 @@ func TestBadAndOddRecords(t *testing.T) {
 		switch r.want {
 		case "unknown", "door":
 			wantFiles[r.want+"/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".jpg"] = r.want
+			frames++
 		case frame.SkipNull, frame.SkipEmpty, frame.SkipSmall:
 			wantSkipped++
 		default:
 			wantRejected[r.want]++
+			wantFiles["_rejects/"+recordName(topic, k.Partition, k.Offset)+".json"] = r.want
+			wantFiles["_rejects/"+recordName(topic, k.Partition, k.Offset)+".bin"] = r.want
 		}
 	}
 	const user, dir = "bob", "/user/bob/odd"
-	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10s"))
+	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10m", "--drain", "--keep_rejects"))
 	files := hdfsFiles(t, addrs.HDFS, dir)
 	pictures(t, files, user)
-	maps.DeleteFunc(files, func(name string, _ hdfsFile) bool { return strings.HasPrefix(name, "_windows/") })
+	maps.DeleteFunc(files, func(name string, _ hdfsFile) bool {
+		return strings.HasPrefix(name, "_windows/") || name == "_SUCCESS"
+	})
 	if got, want := slices.Sorted(maps.Keys(files)), slices.Sorted(maps.Keys(wantFiles)); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
+	}
+	for name, reason := range wantFiles {
+		var about struct {
+			Reason, SHA256 string
+		}
+		kept, ok := files[strings.TrimSuffix(name, ".json")+".bin"]
+		if !ok || !strings.HasSuffix(name, ".json") {
+			continue
+		}
+		if err := json.Unmarshal(files[name].data, &about); err != nil || about.Reason != reason || about.SHA256 != fmt.Sprintf("%x", sha256.Sum256(kept.data)) {
+			t.Errorf("%s: %s (%v), want the reason %s and the SHA-256 of the value, which is kept", name, files[name].data, err, reason)
+		}
 	}
 	if !maps.Equal(summary.Rejected, wantRejected) || summary.Skipped != wantSkipped {
 		t.Errorf("rejected %v and skipped %d, want %v and %d", summary.Rejected, summary.Skipped, wantRejected, wantSkipped)
 	}
-	if summary.RecordsRead != int64(len(records)) || summary.FramesDecoded != int64(len(wantFiles)) {
-		t.Errorf("read %d and decoded %d, want %d and %d", summary.RecordsRead, summary.FramesDecoded, len(records), len(wantFiles))
+	if summary.RecordsRead != int64(len(records)) || summary.FramesDecoded != int64(frames) {
+		t.Errorf("read %d and decoded %d, want %d and %d", summary.RecordsRead, summary.FramesDecoded, len(records), frames)
 	}
 }
 
@@ -245,8 +266,8 @@ func TestEmptyTopic(t *testing.T) {
 		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
 			t.Errorf("%s: summary %+v", runner, summary)
 		}
-		if files := hdfsFiles(t, addrs.HDFS, dir); len(files) != 0 {
-			t.Errorf("%s: files %v, want none", runner, slices.Collect(maps.Keys(files)))
+		if files := slices.Collect(maps.Keys(hdfsFiles(t, addrs.HDFS, dir))); !slices.Equal(files, []string{"_SUCCESS"}) {
+			t.Errorf("%s: files %v, want only _SUCCESS", runner, files)
 		}
 	}
 }
@@ -293,11 +314,14 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 			continue
 		}
 		ledgers++
-		l, err := store.ReadLedger(t.Context(), store.Config{Root: addrs.HDFS + dir}, strings.TrimSuffix(path.Base(name), ".json"))
+		l, err := store.ReadLedger(t.Context(), store.Config{Root: addrs.HDFS + dir, Run: "test"}, strings.TrimSuffix(path.Base(name), ".json"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var held int64
+		if read := l.Sum().ReadBytes; read > budget {
+			t.Errorf("window %s says that it held %d bytes, more than %d", name, read, budget)
+		}
 		for _, p := range l.Partitions {
 			for offset := p.FirstOffset; offset <= p.LastOffset; offset++ {
 				held += size[recordName(p.Topic, p.Partition, offset)]

@@ -78,7 +78,7 @@ type settings struct {
 	scaleFactor                                                     float64
 	minNeighbors, minFace                                           int
 	consumer, runnerOptions                                         keyValues
-	drain                                                           bool
+	drain, keepRejects                                              bool
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -116,6 +116,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
+	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
 	f.Float64Var(&v.scaleFactor, "scale_factor", 1.1, "`FACTOR` between the sizes at which faces are looked for, more than 1.")
 	f.IntVar(&v.minNeighbors, "min_neighbors", 3, "`COUNT` of neighbouring hits that make a face.")
@@ -214,6 +215,9 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if o.Frame, err = parseSize(v.frameSize); err != nil {
 		return o, err
+	}
+	if v.keepRejects {
+		o.Frame.KeepBytes = frame.MaxKeepBytes
 	}
 	if o.Summary != "" {
 		if dir, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !dir.IsDir() {

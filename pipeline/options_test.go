@@ -62,6 +62,8 @@ func TestParseOptionsAccepts(t *testing.T) {
 		}},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
+		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},
+		{"--keep_rejects", func(o Options) bool { return o.Frame.KeepBytes == 1<<20 }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := ParseOptions(splitFlags(tc.flag), localStack)

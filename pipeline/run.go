@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/runners"
+	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -29,10 +30,22 @@ const (
 	maxRepeats = 3
 )
 
+// session is what the windows of a run share.
+type session struct {
+	options Options
+	config  Config
+	about   store.Run
+	out     io.Writer
+	summary *Summary
+	offsets *kafka.Offsets
+	runner  runners.Runner
+}
+
 // Run reads windows until the duration is over. The summary is never nil.
 func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
 	summary := newSummary(o.Runner.Name, time.Now())
-	err := runWindows(ctx, o, out, summary)
+	s := &session{options: o, out: out, summary: summary}
+	err := s.run(ctx)
 	switch {
 	case err == nil:
 		summary.end(stateDone)
@@ -49,22 +62,25 @@ func Run(ctx context.Context, o Options, out io.Writer) (*Summary, error) {
 	return summary, err
 }
 
-func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary) error {
-	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
-	if err != nil {
+func (s *session) run(ctx context.Context) error {
+	o := &s.options
+	if err := s.describe(uniqueName(s.summary.start)); err != nil {
 		return err
 	}
-	defer offsets.Close()
-	if err := store.Check(ctx, o.Output); err != nil {
+	var err error
+	if s.offsets, err = kafka.Open(ctx, o.Kafka, o.Group, o.Topics); err != nil {
 		return err
 	}
-	// Also after a cancelled run. What it cannot remove is in nobody's way.
-	defer func() { _ = store.CleanTmp(context.WithoutCancel(ctx), o.Output) }()
-	runner, err := runners.Open(ctx, o.Runner)
-	if err != nil {
+	defer s.offsets.Close()
+	if err := store.Check(ctx, s.config.Store); err != nil {
 		return err
 	}
-	defer runner.Close()
+	// Also after a cancelled run. What it cannot remove, a later run does.
+	defer func() { _ = store.End(context.WithoutCancel(ctx), s.config.Store) }()
+	if s.runner, err = runners.Open(ctx, o.Runner); err != nil {
+		return err
+	}
+	defer s.runner.Close()
 	if o.Runner.Name != runners.Direct && o.ExpansionAddr == "" {
 		expansion, err := runners.StartExpansion(ctx)
 		if err != nil {
@@ -75,9 +91,31 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 	}
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
-	fmt.Fprintf(out, "reading %s at %s as group %s on %s, until %s\n",
+	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
 		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
+	if err := s.readWindows(ctx, deadline); err != nil {
+		return err
+	}
+	s.summary.end(stateDone)
+	return store.WriteSuccess(ctx, s.config.Store, s.summary.success(s.about))
+}
 
+// describe sets what the stages of the run need to know, and what its ledgers
+// say of it.
+func (s *session) describe(run string) error {
+	o := s.options
+	s.config = Config{Frame: o.Frame, Face: o.Face, Store: store.Config{Root: o.Output, Run: run}}
+	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
+	settings, err := face.SettingsOf(o.Frame, o.Face)
+	if err == nil {
+		s.about.Settings, s.about.SettingsSHA256, err = settings.JSON()
+	}
+	return err
+}
+
+// readWindows runs one window after the other until the deadline.
+func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
+	o, summary := s.options, s.summary
 	rate, repeats := float64(firstRate), 0
 	for time.Until(deadline) > 0 {
 		began := time.Now()
@@ -85,7 +123,7 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		if o.Drain {
 			limit = 0
 		}
-		plan, err := waitForRecords(ctx, offsets, o.Runner.MaxBytes, limit)
+		plan, err := waitForRecords(ctx, s.offsets, o.Runner.MaxBytes, limit)
 		if err != nil {
 			return err
 		}
@@ -94,16 +132,16 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		}
 		summary.Windows++
 		if plan.Records == 0 {
-			fmt.Fprintf(out, "window %d: no records for %.0f s\n", summary.Windows, time.Since(began).Seconds())
+			fmt.Fprintf(s.out, "window %d: no records for %.0f s\n", summary.Windows, time.Since(began).Seconds())
 			continue
 		}
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
-		ledger, err := runWindow(ctx, o, runner, records, limit, offsets)
+		ledger, err := s.readWindow(ctx, records, limit)
 		var gap *kafka.GapError
 		if errors.As(err, &gap) && repeats < maxRepeats {
-			fmt.Fprintf(out, "window %d: %v while the runner recovered; reading the window again\n", summary.Windows, gap)
+			fmt.Fprintf(s.out, "window %d: %v while the runner recovered; reading the window again\n", summary.Windows, gap)
 			repeats++
 			continue
 		}
@@ -112,7 +150,8 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		}
 		repeats = 0
 		summary.add(ledger)
-		lag, err := offsets.Lag(ctx)
+		reportLost(s.out, ledger)
+		lag, err := s.offsets.Lag(ctx)
 		if err != nil {
 			return err
 		}
@@ -123,7 +162,7 @@ func runWindows(ctx context.Context, o Options, out io.Writer, summary *Summary)
 		if took > o.Window/4 || measured > rate {
 			rate = max(measured, 1/o.Window.Seconds())
 		}
-		fmt.Fprintf(out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
+		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
 			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum))
 	}
 	return nil
@@ -151,59 +190,61 @@ func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64,
 	}
 }
 
-// runWindow runs one window as a Beam job, commits it, and returns its ledger.
+// readWindow runs one window as a Beam job, keeps its ledger, commits it, and
+// returns the ledger.
 //
 // A runner that has lost a part of the records read may read again, and what it
 // reads then may be another mix of the partitions than what is done already. So
-// records may have been passed over: then nothing is committed and the ledger
-// is removed, and the error is a *kafka.GapError.
-func runWindow(ctx context.Context, o Options, runner runners.Runner, records int64, limit time.Duration, offsets *kafka.Offsets) (store.Ledger, error) {
-	name := windowName(time.Now())
+// records may have been passed over: then no ledger is kept and nothing is
+// committed, and the error is a *kafka.GapError.
+func (s *session) readWindow(ctx context.Context, records int64, limit time.Duration) (store.Ledger, error) {
+	o, name := s.options, uniqueName(time.Now())
 	window := kafka.Window{
 		Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer,
 		MaxRecords: records, MaxSeconds: max(1, int64(limit.Seconds())),
 	}
-	source := func(s beam.Scope) (beam.PCollection, error) {
+	source := func(scope beam.Scope) (beam.PCollection, error) {
 		if o.Runner.Name == runners.Direct {
-			return kafka.ReadNative(s, window), nil
+			return kafka.ReadNative(scope, window), nil
 		}
-		records, err := kafka.Read(s, window, o.ExpansionAddr)
+		records, err := kafka.Read(scope, window, o.ExpansionAddr)
 		if err != nil || o.Runner.Name == runners.Prism { // which has no slots
 			return records, err
 		}
-		return kafka.Spread(s, records), nil
+		return kafka.Spread(scope, records), nil
 	}
-	cfg := Config{
-		Frame: o.Frame,
-		Face:  o.Face,
-		Store: store.Config{Root: o.Output},
-	}
-	p, s := beam.NewPipelineWithRoot()
-	if err := Build(s, source, cfg, name); err != nil {
+	p, scope := beam.NewPipelineWithRoot()
+	if err := Build(scope, source, s.config, name); err != nil {
 		return store.Ledger{}, err
 	}
 	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
-		return store.LastWrite(ctx, o.Output)
+		return store.LastWrite(ctx, s.config.Store)
 	})
-	err := runner.Run(watched, "facestream-"+name, p)
+	err := s.runner.Run(watched, "facestream-"+name, p)
 	stop()
 	if err != nil {
 		return store.Ledger{}, err
 	}
-	ledger, err := store.KeepLedger(ctx, cfg.Store, name)
+	ledger, err := store.ReadWritten(ctx, s.config.Store, name)
 	if err != nil {
 		return store.Ledger{}, errors.Join(errors.New("the runner says DONE, but the window left no ledger"), err)
 	}
-	err = offsets.Commit(ctx, done(ledger))
-	var gap *kafka.GapError
-	if errors.As(err, &gap) {
-		err = errors.Join(err, store.RemoveLedger(ctx, cfg.Store, name))
+	review, err := s.offsets.Review(ctx, done(ledger))
+	if err != nil {
+		return store.Ledger{}, err
 	}
-	return ledger, err
+	ledger.Run = s.about
+	for _, l := range review.Lost {
+		ledger.AddLost(l.Topic, l.Partition, ranges[store.Range](l.Offsets))
+	}
+	if err := store.KeepLedger(ctx, s.config.Store, name, ledger); err != nil {
+		return store.Ledger{}, err
+	}
+	return ledger, s.offsets.Commit(ctx, review)
 }
 
-// windowName is unique and sorts by time.
-func windowName(t time.Time) string {
+// uniqueName is the name of a run or window. Names sort by time.
+func uniqueName(t time.Time) string {
 	id := make([]byte, 4)
 	_, _ = rand.Read(id) // it never fails
 	return t.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(id)
@@ -212,13 +253,28 @@ func windowName(t time.Time) string {
 func done(l store.Ledger) []kafka.Done {
 	var out []kafka.Done
 	for _, p := range l.Partitions {
-		d := kafka.Done{Topic: p.Topic, Partition: p.Partition}
-		for _, r := range p.Offsets {
-			d.Offsets = append(d.Offsets, kafka.Range(r))
-		}
-		out = append(out, d)
+		out = append(out, kafka.Done{Topic: p.Topic, Partition: p.Partition, Offsets: ranges[kafka.Range](p.Offsets)})
 	}
 	return out
+}
+
+// ranges turns ranges of one package into those of another.
+func ranges[To, From kafka.Range | store.Range](in []From) []To {
+	out := make([]To, len(in))
+	for i, r := range in {
+		out[i] = To(r)
+	}
+	return out
+}
+
+// reportLost says which records a window did not find any more.
+func reportLost(out io.Writer, l store.Ledger) {
+	for _, p := range l.Partitions {
+		for _, r := range p.Lost {
+			fmt.Fprintf(out, "lost: offsets %d to %d of partition %d of topic %s; Kafka removed them before they were read (see the topic's retention)\n",
+				r.First, r.Last, p.Partition, p.Topic)
+		}
+	}
 }
 
 // problems is the end of a window's line when records gave no frame.

@@ -27,6 +27,7 @@ type Summary struct {
 	State            string           `json:"state"`
 	Windows          int              `json:"windows"`
 	RecordsRead      int64            `json:"records_read"`
+	RecordsLost      int64            `json:"records_lost"` // offsets that Kafka had removed before they could be read
 	FramesDecoded    int64            `json:"frames_decoded"`
 	Rejected         map[string]int64 `json:"rejected"`
 	Skipped          int64            `json:"skipped"`
@@ -48,6 +49,7 @@ func newSummary(runner string, start time.Time) *Summary {
 func (s *Summary) add(l store.Ledger) {
 	sum := l.Sum()
 	s.RecordsRead += sum.Read
+	s.RecordsLost += l.Lost()
 	s.FramesDecoded += sum.Decoded
 	s.Skipped += sum.Skipped
 	s.FramesWithFaces += sum.FramesWithFaces
@@ -66,6 +68,14 @@ func (s *Summary) add(l store.Ledger) {
 func (s *Summary) end(state string) {
 	s.State = state
 	s.Seconds = time.Since(s.start).Seconds()
+}
+
+// success is what _SUCCESS says.
+func (s *Summary) success(about store.Run) any {
+	return struct {
+		Run store.Run `json:"run"`
+		*Summary
+	}{about, s}
 }
 
 func (s *Summary) rejected() (n int64) {
@@ -99,6 +109,7 @@ func (s *Summary) print(out io.Writer) {
 	}{
 		{int64(s.Windows), "windows"},
 		{s.RecordsRead, "records read"},
+		{s.RecordsLost, "lost before they were read"},
 		{s.Skipped, "skipped"},
 		{s.rejected(), strings.TrimSuffix("rejected: "+strings.Join(reasons, ", "), ": ")},
 		{s.FramesDecoded, "frames decoded"},

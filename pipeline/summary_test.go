@@ -18,7 +18,7 @@ func sampleSummary() *Summary {
 		{Topic: "a", Partition: 1, Read: 2, Decoded: 1, Rejected: map[string]int64{"corrupt_jpeg": 1}, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 30},
 	}})
 	s.add(store.Ledger{FirstMillis: 9000, Partitions: []store.Partition{
-		{Topic: "a", Partition: 0, Read: 1, Rejected: map[string]int64{"wrong_size": 1}},
+		{Topic: "a", Partition: 0, Read: 1, Lost: []store.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
 	}})
 	s.State, s.Seconds = "DONE", 12.5
 	return s
@@ -39,6 +39,7 @@ func TestSummarySave(t *testing.T) {
   "state": "DONE",
   "windows": 2,
   "records_read": 8,
+  "records_lost": 4,
   "frames_decoded": 4,
   "rejected": {
     "corrupt_jpeg": 1,
@@ -61,7 +62,7 @@ func TestSummarySave(t *testing.T) {
 func TestSummaryPrint(t *testing.T) {
 	var out strings.Builder
 	sampleSummary().print(&out)
-	for _, want := range []string{"8  records read\n", "3  rejected: corrupt_jpeg 1, wrong_size 2\n", "3  files written, 0.0 MB\n"} {
+	for _, want := range []string{"8  records read\n", "4  lost before they were read\n", "3  rejected: corrupt_jpeg 1, wrong_size 2\n", "3  files written, 0.0 MB\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

@@ -32,9 +32,12 @@ func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
 
 type renderFn struct{}
 
-func (renderFn) ProcessElement(d Detection) (store.Entry, error) {
+func (renderFn) ProcessElement(d Detection) (store.Entry, error) { return Files(d) }
+
+// Files gives the files of one frame, as Render does.
+func Files(d Detection) (store.Entry, error) {
 	f := d.Frame
-	e := store.Entry{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Faces: int32(len(d.Faces))}
+	e := store.Entry{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces))}
 	if len(d.Faces) == 0 {
 		return e, nil
 	}

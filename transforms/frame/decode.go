@@ -2,8 +2,11 @@ package frame
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -31,7 +34,12 @@ const (
 // Config says how records are read that do not say it themselves.
 type Config struct {
 	Width, Height int // Required. Pixels of a raw frame without a content-type header.
+	KeepBytes     int // Optional. How much of a rejected record's value is kept, from 0 to MaxKeepBytes.
 }
+
+// MaxKeepBytes is the most that Config.KeepBytes may be: more than a raw frame
+// of the lab, and less than a data message of Beam's should hold.
+const MaxKeepBytes = 1 << 20
 
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
@@ -40,6 +48,9 @@ func (c Config) Validate() error {
 	}
 	if err := checkSize(c.Width, c.Height); err != nil {
 		return fmt.Errorf("frame size: %w", err)
+	}
+	if c.KeepBytes < 0 || c.KeepBytes > MaxKeepBytes {
+		return fmt.Errorf("keeping %d bytes of a rejected record: it must be from 0 to %d", c.KeepBytes, MaxKeepBytes)
 	}
 	if size := c.Width * c.Height * bytesPerPixel; size < MinBytes {
 		return fmt.Errorf("frame size %dx%d: a raw frame has %d bytes, and values under %d bytes are skipped", c.Width, c.Height, size, MinBytes)
@@ -96,15 +107,41 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 		p, no = identify(cfg, header(r, ContentType), value)
 	}
 	if no != nil {
-		return Frame{}, &Reject{
+		reject := &Reject{
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
 			Camera: cameraOf(r), Reason: no.reason, Detail: no.detail, Size: int64(len(value)),
 		}
+		if !reject.Skipped() {
+			describe(reject, cfg, r, value)
+		}
+		return Frame{}, reject
 	}
 	return Frame{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
-		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height), Data: value,
+		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height),
+		Size: int64(len(value)), Data: value,
 	}, nil
+}
+
+// describe adds what is known of a rejected record.
+func describe(reject *Reject, cfg Config, r *kafka.Record, value []byte) {
+	sum := sha256.Sum256(value)
+	reject.SHA256 = hex.EncodeToString(sum[:])
+	reject.Head = value[:min(len(value), HeadBytes)]
+	if cfg.KeepBytes > 0 {
+		reject.Kept = value[:min(len(value), cfg.KeepBytes)]
+	}
+	if r.Headers == nil {
+		return
+	}
+	for _, h := range *r.Headers {
+		header := Header{Key: strings.ToValidUTF8(h.Key, "\uFFFD"), Size: -1}
+		if h.Value != nil {
+			header.Size = int64(len(*h.Value))
+			header.Value = (*h.Value)[:min(len(*h.Value), HeaderBytes)]
+		}
+		reject.Headers = append(reject.Headers, header)
+	}
 }
 
 // cameraOf gives the camera's name: of the header, else of the key. A name that

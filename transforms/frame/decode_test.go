@@ -3,6 +3,8 @@ package frame
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"image/jpeg"
 	"reflect"
 	"runtime"
@@ -59,7 +61,7 @@ func TestParseAccepts(t *testing.T) {
 			}
 			want := Frame{
 				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
-				Format: tt.format, Width: tt.width, Height: tt.height, Data: *tt.record.Value,
+				Format: tt.format, Width: tt.width, Height: tt.height, Size: int64(len(*tt.record.Value)), Data: *tt.record.Value,
 			}
 			if !reflect.DeepEqual(got, want) {
 				got.Data, want.Data = nil, nil
@@ -138,7 +140,14 @@ func TestParseRejects(t *testing.T) {
 				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
 				Reason: tt.reason, Detail: got.Detail, Size: size,
 			}
-			if *got != want {
+			if !got.Skipped() {
+				want.SHA256 = fmt.Sprintf("%x", sha256.Sum256(*tt.record.Value))
+				want.Head = (*tt.record.Value)[:64]
+				for _, h := range *tt.record.Headers {
+					want.Headers = append(want.Headers, Header{h.Key, (*h.Value)[:min(len(*h.Value), 1024)], int64(len(*h.Value))})
+				}
+			}
+			if !reflect.DeepEqual(*got, want) {
 				t.Errorf("got %+v, want %+v", *got, want)
 			}
 			if !strings.Contains(got.Detail, tt.detail) {
@@ -210,18 +219,21 @@ func TestCamera(t *testing.T) {
 
 func TestConfigValidate(t *testing.T) {
 	for cfg, want := range map[Config]string{
-		{640, 480}:              "",
-		{334, 1}:                "",
-		{0, 480}:                "above 0",
-		{640, -1}:               "above 0",
-		{16385, 1}:              "16384",
-		{8192, 8192}:            "67108864",
-		{333, 1}:                "999 bytes",
-		{1 << 62, 1 << 62}:      "16384",
-		{16384, 1365}:           "",
-		{16384, 1366}:           "67108864",
-		{Width: 0, Height: 0}:   "above 0",
-		{Width: -5, Height: -5}: "above 0",
+		{640, 480, 0}:         "",
+		{334, 1, 0}:           "",
+		{0, 480, 0}:           "above 0",
+		{640, -1, 0}:          "above 0",
+		{16385, 1, 0}:         "16384",
+		{8192, 8192, 0}:       "67108864",
+		{333, 1, 0}:           "999 bytes",
+		{1 << 62, 1 << 62, 0}: "16384",
+		{16384, 1365, 0}:      "",
+		{16384, 1366, 0}:      "67108864",
+		{0, 0, 0}:             "above 0",
+		{-5, -5, 0}:           "above 0",
+		{640, 480, 1 << 20}:   "",
+		{640, 480, 1<<20 + 1}: "1048576",
+		{640, 480, -1}:        "1048576",
 	} {
 		err := cfg.Validate()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -234,21 +246,31 @@ func TestDecode(t *testing.T) {
 	colour := colourJPEG(t, 64, 48)
 	null := record(nil)
 	null.Value, null.Key, null.Headers, null.Offset = nil, nil, nil, 3
-	small, short, good := record(make([]byte, 999)), record(make([]byte, 5000)), record(colour, Camera, "gate")
+	small, short, good := record(make([]byte, 999)), record(make([]byte, 5000), "note", "odd", "nothing", ""), record(colour, Camera, "gate")
+	(*short.Headers)[1].Value = nil
+	cfg := lab
+	cfg.KeepBytes = 100
 	small.Offset, short.Offset, good.Offset = 4, 5, 6
 
 	for _, runner := range []string{"prism", "direct"} {
 		t.Run(runner, func(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
-			frames, rejects := Decode(s, lab, beam.Create(s, null, small, short, good))
+			frames, rejects := Decode(s, cfg, beam.Create(s, null, small, short, good))
 			passert.Equals(s, frames, Frame{
 				Topic: "video", Partition: 2, Offset: 6, TimestampMillis: 1_700_000_000_123, Camera: "gate",
-				Format: JPEG, Width: 64, Height: 48, Data: colour,
+				Format: JPEG, Width: 64, Height: 48, Size: int64(len(colour)), Data: colour,
 			})
+			const at = 1_700_000_000_123
 			passert.Equals(s, rejects,
-				Reject{"video", 2, 3, 1_700_000_000_123, "unknown", "skipped_null", "the value is null", 0},
-				Reject{"video", 2, 4, 1_700_000_000_123, "door", "skipped_small", "the value has 999 bytes, less than 1000", 999},
-				Reject{"video", 2, 5, 1_700_000_000_123, "door", "wrong_size", "5000 bytes without a content-type header are neither a JPEG nor a raw frame of 640x480, which has 921600 bytes", 5000},
+				Reject{Topic: "video", Partition: 2, Offset: 3, TimestampMillis: at, Camera: "unknown", Reason: "skipped_null", Detail: "the value is null"},
+				Reject{Topic: "video", Partition: 2, Offset: 4, TimestampMillis: at, Camera: "door", Reason: "skipped_small",
+					Detail: "the value has 999 bytes, less than 1000", Size: 999},
+				Reject{Topic: "video", Partition: 2, Offset: 5, TimestampMillis: at, Camera: "door", Reason: "wrong_size",
+					Detail: "5000 bytes without a content-type header are neither a JPEG nor a raw frame of 640x480, which has 921600 bytes", Size: 5000,
+					SHA256:  "7ca5bd879f393d9dd05b14f38add9c0fc6b67928f7f2d261b2e47a32ee8219e3", // of 5000 zeros
+					Head:    make([]byte, 64),
+					Headers: []Header{{"note", []byte("odd"), 3}, {"nothing", nil, -1}},
+					Kept:    make([]byte, 100)},
 			)
 			result, err := beam.Run(context.Background(), runner, p)
 			if err != nil {

@@ -21,6 +21,7 @@ type Frame struct {
 	Camera          string // as the record names it: not safe as a file name
 	Format          string // JPEG or BGR
 	Width, Height   int32  // pixels
+	Size            int64  // bytes of the record's value
 	Data            []byte // the record's value, unchanged
 }
 
@@ -35,7 +36,27 @@ type Reject struct {
 	Reason          string // a constant of this package, used as a counter's name
 	Detail          string // one sentence for a person
 	Size            int64  // bytes of the value
+
+	// What the record was, for whoever looks into it. A skipped record has
+	// none of it.
+	SHA256  string   // of the value, in hexadecimal digits
+	Head    []byte   // the value's first HeadBytes
+	Headers []Header // the record's, in order
+	Kept    []byte   // the value's first Config.KeepBytes
 }
+
+// Header is one header of a rejected record.
+type Header struct {
+	Key   string
+	Value []byte // its first HeaderBytes
+	Size  int64  // bytes of the value; -1 if it is null
+}
+
+// How much of a rejected record travels on, but for Config.KeepBytes.
+const (
+	HeadBytes   = 64
+	HeaderBytes = 1024
+)
 
 // The reasons of a Reject.
 const (

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,12 +17,13 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// requestTimeout bounds one question to the brokers, retries included.
-	requestTimeout = 20 * time.Second
-	askAgain       = 100 * time.Millisecond
-	// idleTimeout is how long a scan waits for the next record that the log is
-	// known to hold.
-	idleTimeout = 30 * time.Second
+	// openTimeout bounds Open, which a person waits for.
+	openTimeout = 20 * time.Second
+	// outageTimeout bounds one question to the brokers, retries included, and
+	// how long a scan waits for the next record that the log is known to hold.
+	// An outage that is shorter does not end a run.
+	outageTimeout = 60 * time.Second
+	askAgain      = 100 * time.Millisecond
 )
 
 // ErrUnknownTopic is wrapped by the error of Open when a topic does not exist.
@@ -44,13 +47,16 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
-		kgo.RetryTimeout(requestTimeout),
+		kgo.RetryTimeout(outageTimeout),
+		kgo.RequestRetries(math.MaxInt), // the time decides
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Kafka at %s: %w", brokers, err)
 	}
 	o.client, o.admin = client, kadm.NewClient(client)
-	if err := o.check(ctx); err != nil {
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := o.check(opening); err != nil {
 		o.Close()
 		return nil, err
 	}
@@ -83,7 +89,7 @@ func (o *Offsets) check(ctx context.Context) error {
 // ask puts a question to the brokers, again while the answer is that it should
 // be asked again: a new cluster has no group coordinator at first.
 func (o *Offsets) ask(ctx context.Context, what string, question func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
@@ -104,7 +110,8 @@ func (o *Offsets) ask(ctx context.Context, what string, question func(context.Co
 }
 
 // position is what a group has still to read of one partition: [start, end).
-type position struct{ start, end int64 }
+// What was [lostFrom, start) had it still to read too, but Kafka has removed it.
+type position struct{ start, end, lostFrom int64 }
 
 type partition struct {
 	topic string
@@ -112,9 +119,9 @@ type partition struct {
 }
 
 // positions starts at the committed offset, or at the first record of a
-// partition that has none, as the consumer in the pipeline does. A committed
-// offset beyond the end is an error: from there KafkaIO would read nothing for
-// ever.
+// partition that has none or whose committed one is gone, as the consumer in the
+// pipeline does. A committed offset beyond the end is an error: from there
+// KafkaIO would read nothing for ever.
 func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
 	// Before the ends: another run of the group may be committing.
 	var committed kadm.OffsetResponses
@@ -127,7 +134,31 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, err
 	}
-	var starts, ends kadm.ListedOffsets
+	starts, ends, err := o.bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[partition]position{}
+	ends.Each(func(e kadm.ListedOffset) {
+		at := position{end: e.Offset}
+		if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
+			at.start = s.Offset
+		}
+		at.lostFrom = at.start
+		if c, ok := committed.Lookup(e.Topic, e.Partition); ok {
+			at.lostFrom, at.start = c.At, max(at.start, c.At)
+		}
+		if at.start > at.end {
+			err = fmt.Errorf("group %s stands at offset %d of partition %d of topic %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
+				o.group, at.start, e.Partition, e.Topic, e.Offset)
+		}
+		out[partition{e.Topic, e.Partition}] = at
+	})
+	return out, err
+}
+
+// bounds returns the first offset of each partition and the one behind its last.
+func (o *Offsets) bounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {
 	err = o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
 		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
 			err = starts.Error()
@@ -140,25 +171,7 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	out := map[partition]position{}
-	ends.Each(func(e kadm.ListedOffset) {
-		start := int64(0)
-		if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
-			start = s.Offset
-		}
-		if c, ok := committed.Lookup(e.Topic, e.Partition); ok && c.At > start {
-			start = c.At
-		}
-		if start > e.Offset {
-			err = fmt.Errorf("group %s stands at offset %d of partition %d of topic %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
-				o.group, start, e.Partition, e.Topic, e.Offset)
-		}
-		out[partition{e.Topic, e.Partition}] = position{start, e.Offset}
-	})
-	return out, err
+	return starts, ends, err
 }
 
 // Lag returns how many records the group has still to read, by offsets.
@@ -196,24 +209,38 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("offset %d of partition %d of topic %s was passed over", e.Offset, e.Partition, e.Topic)
 }
 
-// Commit stores for the group that all records up to the last of done are done.
-// If one before it is not, between the group's offset and there, the error is a
-// *GapError and nothing is stored. Offsets without a record, such as those of
-// transactions or of what was compacted away, are no gap.
-func (o *Offsets) Commit(ctx context.Context, done []Done) error {
-	if len(done) == 0 {
-		return nil
-	}
+// Review is what a window has come to.
+type Review struct {
+	// Lost are offsets from where the group stood on that Kafka had removed
+	// before they could be read.
+	Lost []Done
+
+	next kadm.Offsets // to commit
+}
+
+// Review looks whether everything from where the group stands up to the last of
+// done is done. If a record in between is not, the error is a *GapError.
+// Offsets without a record, such as those of transactions or of what was
+// compacted away, are no gap, and neither are those that Kafka has removed.
+func (o *Offsets) Review(ctx context.Context, done []Done) (Review, error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
-		return err
+		return Review{}, err
 	}
-	offsets := kadm.Offsets{}
-	gaps := map[partition]position{}
+	ranges := map[partition][]Range{}
 	for _, d := range done {
-		p := partition{d.Topic, d.Partition}
-		next := positions[p].start
-		for _, r := range d.Offsets {
+		ranges[partition{d.Topic, d.Partition}] = d.Offsets
+	}
+	review := Review{next: kadm.Offsets{}}
+	gaps := map[partition]position{}
+	for p, at := range positions {
+		next := at.lostFrom
+		var lost []Range
+		for _, r := range slices.Concat(ranges[p], []Range{{at.start, at.start - 1}}) {
+			if first := min(r.First, at.start); first > next {
+				lost = append(lost, Range{next, first - 1})
+				next = first
+			}
 			if r.First > next {
 				// One question for each partition: a gap is rare, two are rarer.
 				gap, open := gaps[p]
@@ -225,13 +252,26 @@ func (o *Offsets) Commit(ctx context.Context, done []Done) error {
 			}
 			next = max(next, r.Last+1)
 		}
-		offsets.AddOffset(d.Topic, d.Partition, next, -1)
+		if len(lost) > 0 {
+			review.Lost = append(review.Lost, Done{p.topic, p.id, lost})
+		}
+		if len(ranges[p]) > 0 || len(lost) > 0 {
+			review.next.AddOffset(p.topic, p.id, next, -1)
+		}
 	}
-	if err := o.findGap(ctx, gaps, done); err != nil {
-		return err
+	slices.SortFunc(review.Lost, func(a, b Done) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return review, o.findGap(ctx, gaps, done)
+}
+
+// Commit stores for the group that everything that was reviewed is done.
+func (o *Offsets) Commit(ctx context.Context, review Review) error {
+	if len(review.next) == 0 {
+		return nil
 	}
 	return o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
-		return o.admin.CommitAllOffsets(ctx, o.group, offsets)
+		return o.admin.CommitAllOffsets(ctx, o.group, review.next)
 	})
 }
 
@@ -293,14 +333,14 @@ func (o *Offsets) scan(ctx context.Context, positions map[partition]position, vi
 	}
 	defer client.Close()
 	for len(left) > 0 {
-		wait, cancel := context.WithTimeout(ctx, idleTimeout)
+		wait, cancel := context.WithTimeout(ctx, outageTimeout)
 		fetches := client.PollFetches(wait)
 		cancel()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("no record for %s, although the log is said to hold more", idleTimeout)
+			return fmt.Errorf("no record for %s, although the log is said to hold more", outageTimeout)
 		}
 		for _, e := range fetches.Errors() {
 			return fmt.Errorf("partition %d of %s: %w", e.Partition, e.Topic, e.Err)

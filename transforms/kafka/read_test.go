@@ -114,6 +114,18 @@ func produce(t *testing.T, c *kgo.Client, records ...*kgo.Record) {
 	}
 }
 
+// commit commits what is done, of which nothing may have been passed over.
+func commit(t *testing.T, offsets *kafka.Offsets, done ...kafka.Done) {
+	t.Helper()
+	review, err := offsets.Review(t.Context(), done)
+	if err == nil {
+		err = offsets.Commit(t.Context(), review)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func bytes(s string) *[]byte {
 	b := []byte(s)
 	return &b
@@ -213,9 +225,7 @@ func TestOffsets(t *testing.T) {
 	}
 	plan(1<<20, kafka.Plan{Records: 10, Lag: 10})
 	plan(3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Offsets: upTo(3)}}); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(3)})
 	plan(1<<20, kafka.Plan{Records: 6, Lag: 6})
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		got := readWith(t, runner, kafka.Window{Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: 6, MaxSeconds: 30})
@@ -224,9 +234,7 @@ func TestOffsets(t *testing.T) {
 			t.Errorf("%s read %v, want %v", runner, names, want)
 		}
 	}
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 0, Offsets: upTo(4)}, {Topic: topic, Partition: 1, Offsets: upTo(4)}}); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(4)}, kafka.Done{Topic: topic, Partition: 1, Offsets: upTo(4)})
 	plan(1<<20, kafka.Plan{})
 	if lag, err := offsets.Lag(t.Context()); err != nil || lag != 0 {
 		t.Errorf("lag %d (%v), want 0", lag, err)
@@ -235,7 +243,7 @@ func TestOffsets(t *testing.T) {
 
 // A record that was passed over is named, and nothing is committed; an offset
 // that holds no record is none.
-func TestCommitFindsGaps(t *testing.T) {
+func TestReviewFindsGaps(t *testing.T) {
 	broker := realBroker(t)
 	topic := "gaps"
 	c := client(t, broker, topic, 2)
@@ -255,7 +263,7 @@ func TestCommitFindsGaps(t *testing.T) {
 		{[]kafka.Range{{First: 0, Last: 1}, {First: 3, Last: 3}, {First: 5, Last: 5}}, 2},
 		{[]kafka.Range{{First: 0, Last: 3}, {First: 5, Last: 5}}, 4},
 	} {
-		err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Partition: 1, Offsets: tc.offsets}})
+		_, err := offsets.Review(t.Context(), []kafka.Done{{Topic: topic, Partition: 1, Offsets: tc.offsets}})
 		var gap *kafka.GapError
 		if !errors.As(err, &gap) || gap.Topic != topic || gap.Partition != 1 || gap.Offset != tc.want {
 			t.Errorf("%v: error %v, want a gap at %d", tc.offsets, err, tc.want)
@@ -267,7 +275,7 @@ func TestCommitFindsGaps(t *testing.T) {
 }
 
 // A transaction's end takes an offset, and is no gap.
-func TestCommitPassesOverControlRecords(t *testing.T) {
+func TestReviewPassesOverControlRecords(t *testing.T) {
 	broker := realBroker(t)
 	topic := "transactions"
 	client(t, broker, topic, 1)
@@ -290,9 +298,77 @@ func TestCommitPassesOverControlRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	done := []kafka.Done{{Topic: topic, Offsets: []kafka.Range{{First: 0, Last: 0}, {First: 2, Last: 2}}}}
-	if err := offsets.Commit(t.Context(), done); err != nil {
-		t.Error(err)
+	commit(t, offsets, kafka.Done{Topic: topic, Offsets: []kafka.Range{{First: 0, Last: 0}, {First: 2, Last: 2}}})
+}
+
+// What Kafka removed before the group read it is lost, not a gap: the group goes
+// on with what is there, in KafkaIO as in the Go client, and the review says
+// what was lost, also of a partition with nothing left.
+func TestReviewFindsWhatIsLost(t *testing.T) {
+	broker := realBroker(t)
+	topic := "retention"
+	c := client(t, broker, topic, 3)
+	for range 9 {
+		for p := range int32(3) {
+			produce(t, c, &kgo.Record{Topic: topic, Partition: p, Value: []byte("x")})
+		}
+	}
+	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offsets.Close()
+	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(1)}, kafka.Done{Topic: topic, Partition: 1, Offsets: upTo(1)})
+	before := kadm.Offsets{}
+	before.AddOffset(topic, 0, 5, -1)
+	before.AddOffset(topic, 1, 9, -1)
+	before.AddOffset(topic, 2, 4, -1) // which the group has never read
+	if _, err := kadm.NewClient(c).DeleteRecords(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"retention+0+5", "retention+0+6", "retention+0+7", "retention+0+8",
+		"retention+2+4", "retention+2+5", "retention+2+6", "retention+2+7", "retention+2+8"}
+	plan, err := offsets.Plan(t.Context(), 1<<20)
+	if err != nil || plan.Records != int64(len(want)) {
+		t.Errorf("plan %+v (%v), want %d records", plan, err, len(want))
+	}
+	for _, runner := range []string{runners.Prism, runners.Direct} {
+		got := readWith(t, runner, kafka.Window{Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: plan.Records, MaxSeconds: 30})
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+			t.Errorf("%s read %v, want %v", runner, names, want)
+		}
+	}
+	done := []kafka.Done{
+		{Topic: topic, Partition: 0, Offsets: []kafka.Range{{First: 5, Last: 8}}},
+		{Topic: topic, Partition: 2, Offsets: []kafka.Range{{First: 4, Last: 8}}},
+	}
+	review, err := offsets.Review(t.Context(), done)
+	lost := []kafka.Done{
+		{Topic: topic, Partition: 0, Offsets: []kafka.Range{{First: 2, Last: 4}}},
+		{Topic: topic, Partition: 1, Offsets: []kafka.Range{{First: 2, Last: 8}}},
+	}
+	if err != nil || !reflect.DeepEqual(review.Lost, lost) {
+		t.Errorf("lost %+v (%v), want %+v", review.Lost, err, lost)
+	}
+	// Partition 0 loses more, with offset 6 not read yet.
+	before = kadm.Offsets{}
+	before.AddOffset(topic, 0, 8, -1)
+	if _, err := kadm.NewClient(c).DeleteRecords(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	done[0].Offsets = []kafka.Range{{First: 5, Last: 5}, {First: 7, Last: 8}}
+	lost[0].Offsets = []kafka.Range{{First: 2, Last: 4}, {First: 6, Last: 6}}
+	if review, err = offsets.Review(t.Context(), done); err != nil || !reflect.DeepEqual(review.Lost, lost) {
+		t.Errorf("in mid window: lost %+v (%v), want %+v", review.Lost, err, lost)
+	}
+	if err := offsets.Commit(t.Context(), review); err != nil {
+		t.Fatal(err)
+	}
+	if review, err = offsets.Review(t.Context(), nil); err != nil || len(review.Lost) > 0 {
+		t.Errorf("after the commit: lost %+v (%v), want nothing", review.Lost, err)
+	}
+	if lag, err := offsets.Lag(t.Context()); err != nil || lag != 0 {
+		t.Errorf("lag %d (%v), want 0", lag, err)
 	}
 }
 
@@ -310,9 +386,7 @@ func TestOffsetBeyondTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	if err := offsets.Commit(t.Context(), []kafka.Done{{Topic: topic, Offsets: upTo(99)}}); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, offsets, kafka.Done{Topic: topic, Offsets: upTo(99)})
 	_, err = offsets.Plan(t.Context(), 1<<20)
 	if err == nil || !strings.Contains(err.Error(), "group anew stands at offset 100 of partition 0 of topic anew, which ends at 1") {
 		t.Errorf("error %v, want one that says where the group stands", err)

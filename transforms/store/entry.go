@@ -12,6 +12,7 @@ type Entry struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	Size      int64 // bytes of the record's value
 	Faces     int32
 	Files     []File
 }
@@ -22,8 +23,9 @@ type Written struct {
 	Topic       string
 	Partition   int32
 	Offset      int64
+	Size        int64 // bytes of the record's value
 	Faces       int32
 	Files       int32
-	Bytes       int64
+	Bytes       int64 // of the files
 	FirstMillis int64 // when the first file got its final name, since 1970; 0 without files
 }

@@ -49,6 +49,9 @@ func everywhere(t *testing.T, test func(t *testing.T, root string)) {
 	}
 }
 
+// testConfig is that of a run with a root.
+func testConfig(root string) Config { return Config{Root: root, Run: "this-run"} }
+
 func memoryRoot(t testing.TB) string { return "memfs://" + t.Name() }
 
 // hdfsRoot returns a folder below one that belongs to testUser.

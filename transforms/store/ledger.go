@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,14 +13,12 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
-
-	"facestream/transforms/frame"
 )
 
 func init() {
 	register.Function1x1(emptyLedger)
 	register.Function1x1(ledgerOfWritten)
-	register.Function1x1(ledgerOfReject)
+	register.Function1x1(ledgerOfRejected)
 	register.Function2x1(Merge)
 	register.DoFn2x1[context.Context, Ledger, error](&ledgerFn{})
 	// Without it, a Ledger is a row to Beam, and Flink, which takes rows apart,
@@ -27,32 +26,52 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }
 
-// ledgerFolder holds a window's ledger each, below the root.
-const ledgerFolder = "_windows"
+const (
+	// ledgerFolder holds a window's ledger each, below the root.
+	ledgerFolder    = "_windows"
+	ledgerExtension = ".json"
+)
 
 // Ledger is what became of a window's records. It is computed from what was
 // written and rejected, never from what was meant, so a file that holds it
 // proves the window. For every partition, Read = Decoded + Skipped + the sum
 // of Rejected.
 type Ledger struct {
+	Run         Run         `json:"run"`
 	Partitions  []Partition `json:"partitions"`
 	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
+}
+
+// Run says whose window it was.
+type Run struct {
+	ID     string `json:"id"`    // Config.Run
+	Group  string `json:"group"` // the consumer group whose offsets were committed
+	Runner string `json:"runner"`
+	// Settings are what the files depend on beside the records, and
+	// SettingsSHA256 tells at a glance whether two windows had the same: it is
+	// the hash of their compact JSON.
+	Settings       json.RawMessage `json:"settings,omitempty"`
+	SettingsSHA256 string          `json:"settings_sha256"`
 }
 
 // Partition is a ledger's part for one partition of one topic.
 type Partition struct {
 	Topic           string           `json:"topic"`
 	Partition       int32            `json:"partition"`
-	FirstOffset     int64            `json:"first_offset"`
+	FirstOffset     int64            `json:"first_offset"` // of the records read; means nothing without any
 	LastOffset      int64            `json:"last_offset"`
-	Offsets         []Range          `json:"offsets"` // of the records read, in order; more than one if offsets between them are missing
+	Offsets         []Range          `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
+	Pictures        []Range          `json:"pictures"` // of those, the ones whose frames are stored
+	Rejects         []Range          `json:"rejects"`  // and the ones with a file about why they were rejected
+	Lost            []Range          `json:"lost"`     // offsets that Kafka had removed before they could be read
 	Read            int64            `json:"records_read"`
+	ReadBytes       int64            `json:"bytes_read"` // of their values
 	Decoded         int64            `json:"frames_decoded"`
 	Skipped         int64            `json:"skipped"`
 	Rejected        map[string]int64 `json:"rejected"` // by reason, without the skipped ones
 	FramesWithFaces int64            `json:"frames_with_faces"`
 	Faces           int64            `json:"faces"`
-	Files           int64            `json:"files_written"`
+	Files           int64            `json:"files_written"` // without those about rejects
 	Bytes           int64            `json:"bytes_written"`
 }
 
@@ -62,69 +81,105 @@ type Range struct {
 	Last  int64 `json:"last"`
 }
 
-// WriteLedger counts a window's PCollection<Written> and
-// PCollection<frame.Reject>, and writes the ledger for KeepLedger, also for a
-// window without records. It does not count yet: a job that has lost its driver
-// may run on to its end, and another run reads the same records again.
-func WriteLedger(s beam.Scope, cfg Config, window string, written, rejects beam.PCollection) {
+// Count returns how many offsets the ranges hold.
+func Count(ranges []Range) (n int64) {
+	for _, r := range ranges {
+		n += r.Last - r.First + 1
+	}
+	return n
+}
+
+// WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
+// and writes the ledger for ReadWritten, also for a window without records. It
+// does not count yet: a job that has lost its driver may run on to its end, and
+// another run reads the same records again.
+func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam.PCollection) {
 	s = s.Scope("store.WriteLedger")
 	all := beam.Flatten(s,
 		beam.ParDo(s, emptyLedger, beam.Impulse(s)),
 		beam.ParDo(s, ledgerOfWritten, written),
-		beam.ParDo(s, ledgerOfReject, rejects),
+		beam.ParDo(s, ledgerOfRejected, rejected),
 	)
 	beam.ParDo0(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
 }
 
-// KeepLedger makes what WriteLedger wrote the window's ledger,
-// <root>/_windows/<window>.json, and returns it.
-func KeepLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
-	fs, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return Ledger{}, err
-	}
-	defer fs.Close()
-	written, kept := join(cfg.Root, writtenLedger(window)), join(cfg.Root, ledgerName(window))
-	err = inFolder(ctx, fs, kept, func() error { return filesystem.Rename(ctx, fs, written, kept) })
-	if err != nil {
-		return Ledger{}, fmt.Errorf("keeping the window's ledger: %w", err)
-	}
-	return ReadLedger(ctx, cfg, window)
+// ReadWritten reads what WriteLedger wrote.
+func ReadWritten(ctx context.Context, cfg Config, window string) (Ledger, error) {
+	return readLedger(ctx, cfg, writtenLedger(cfg, window))
 }
 
-// ReadLedger reads what KeepLedger kept.
-func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
-	fs, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return Ledger{}, err
-	}
-	defer fs.Close()
-	path := join(cfg.Root, ledgerName(window))
-	data, err := filesystem.Read(ctx, fs, path)
-	if err != nil {
-		return Ledger{}, fmt.Errorf("reading the window's ledger: %w", err)
-	}
-	var l Ledger
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", path, err)
-	}
-	return l, nil
-}
-
-// RemoveLedger removes what KeepLedger kept.
-func RemoveLedger(ctx context.Context, cfg Config, window string) error {
+// KeepLedger makes l the window's ledger, <root>/_windows/<window>.json.
+func KeepLedger(ctx context.Context, cfg Config, window string, l Ledger) error {
 	fs, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return err
 	}
 	defer fs.Close()
-	return remove(ctx, fs, join(cfg.Root, ledgerName(window)))
+	if err := putLedger(ctx, fs, cfg, ledgerFolder+"/"+window+ledgerExtension, l); err != nil {
+		return err
+	}
+	// What is left of it if this fails, End removes.
+	_ = remove(ctx, fs, join(cfg.Root, writtenLedger(cfg, window)))
+	return nil
 }
 
-func ledgerName(window string) string { return ledgerFolder + "/" + window + ".json" }
+// ReadLedger reads what KeepLedger kept.
+func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
+	return readLedger(ctx, cfg, ledgerFolder+"/"+window+ledgerExtension)
+}
+
+// Windows returns the names of the windows whose ledgers are kept, in the order
+// of their start.
+func Windows(ctx context.Context, cfg Config) ([]string, error) {
+	fs, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer fs.Close()
+	files, err := fs.List(ctx, join(cfg.Root, ledgerFolder+"/*"+ledgerExtension))
+	if err != nil {
+		return nil, fmt.Errorf("looking for ledgers: %w", err)
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ledgerExtension)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func readLedger(ctx context.Context, cfg Config, name string) (Ledger, error) {
+	fs, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return Ledger{}, err
+	}
+	defer fs.Close()
+	file := join(cfg.Root, name)
+	data, err := filesystem.Read(ctx, fs, file)
+	if err != nil {
+		return Ledger{}, fmt.Errorf("reading the window's ledger: %w", err)
+	}
+	var l Ledger
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", file, err)
+	}
+	return l, nil
+}
+
+func putLedger(ctx context.Context, fs filesystem.Interface, cfg Config, name string, l Ledger) error {
+	data, err := json.MarshalIndent(l, "", "  ")
+	if err == nil {
+		err = put(ctx, fs, cfg, name, append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the window's ledger: %w", err)
+	}
+	return nil
+}
 
 // writtenLedger is the ledger's name before it is kept.
-func writtenLedger(window string) string { return tmpDir + "/" + window + ".json" }
+func writtenLedger(cfg Config, window string) string {
+	return path.Join(tmpDir, cfg.Run, window+ledgerExtension)
+}
 
 type ledgerFn struct {
 	Config Config
@@ -132,45 +187,44 @@ type ledgerFn struct {
 }
 
 func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) error {
-	data, err := json.MarshalIndent(l, "", "  ")
-	if err != nil {
-		return err
-	}
 	fs, err := filesystem.New(ctx, fn.Config.Root)
 	if err != nil {
 		return err
 	}
 	defer fs.Close()
-	if err := put(ctx, fs, fn.Config.Root, writtenLedger(fn.Window), append(data, '\n')); err != nil {
-		return fmt.Errorf("writing the window's ledger: %w", err)
-	}
-	return nil
+	return putLedger(ctx, fs, fn.Config, writtenLedger(fn.Config, fn.Window), l)
 }
 
 func emptyLedger([]byte) Ledger { return Ledger{} }
 
 func ledgerOfWritten(w Written) Ledger {
-	p := Partition{
-		Topic: w.Topic, Partition: w.Partition, FirstOffset: w.Offset, LastOffset: w.Offset, Offsets: []Range{{w.Offset, w.Offset}},
-		Read: 1, Decoded: 1, Faces: int64(w.Faces), Files: int64(w.Files), Bytes: w.Bytes,
-	}
+	p := ledgerOfRecord(w.Topic, w.Partition, w.Offset, w.Size)
+	p.Decoded, p.Faces, p.Files, p.Bytes = 1, int64(w.Faces), int64(w.Files), w.Bytes
 	if w.Faces > 0 {
 		p.FramesWithFaces = 1
+	}
+	if w.Files > 0 {
+		p.Pictures = p.Offsets
 	}
 	return Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
 }
 
-func ledgerOfReject(r frame.Reject) Ledger {
-	p := Partition{
-		Topic: r.Topic, Partition: r.Partition, FirstOffset: r.Offset, LastOffset: r.Offset, Offsets: []Range{{r.Offset, r.Offset}},
-		Read: 1,
-	}
-	if r.Skipped() {
+func ledgerOfRejected(r Rejected) Ledger {
+	p := ledgerOfRecord(r.Topic, r.Partition, r.Offset, r.Size)
+	if r.Skipped {
 		p.Skipped = 1
 	} else {
 		p.Rejected = map[string]int64{r.Reason: 1}
+		p.Rejects = p.Offsets
 	}
 	return Ledger{Partitions: []Partition{p}}
+}
+
+func ledgerOfRecord(topic string, partition int32, offset, size int64) Partition {
+	return Partition{
+		Topic: topic, Partition: partition, FirstOffset: offset, LastOffset: offset, Offsets: []Range{{offset, offset}},
+		Read: 1, ReadBytes: size,
+	}
 }
 
 func encodeLedger(l Ledger) ([]byte, error) { return json.Marshal(l) }
@@ -181,10 +235,10 @@ func decodeLedger(data []byte) (Ledger, error) {
 	return l, err
 }
 
-// Merge adds two ledgers. It changes neither: a runner may use an
-// accumulator again.
+// Merge adds two ledgers; the run is a's. It changes neither: a runner may use
+// an accumulator again.
 func Merge(a, b Ledger) Ledger {
-	out := Ledger{Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis}
+	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis}
 	if out.FirstMillis == 0 || b.FirstMillis != 0 && b.FirstMillis < out.FirstMillis {
 		out.FirstMillis = b.FirstMillis
 	}
@@ -199,21 +253,49 @@ func Merge(a, b Ledger) Ledger {
 	return out
 }
 
+// AddLost counts offsets of a partition that were gone before they could be
+// read.
+func (l *Ledger) AddLost(topic string, partition int32, lost []Range) {
+	p := Partition{Topic: topic, Partition: partition}
+	i, found := slices.BinarySearchFunc(l.Partitions, p, comparePartitions)
+	if !found {
+		l.Partitions = slices.Insert(l.Partitions, i, p)
+	}
+	l.Partitions[i].Lost = MergeRanges(l.Partitions[i].Lost, lost)
+}
+
+// Lost returns how many offsets were gone before they could be read.
+func (l Ledger) Lost() (n int64) {
+	for _, p := range l.Partitions {
+		n += Count(p.Lost)
+	}
+	return n
+}
+
 // Sum adds the counts of all partitions; its offsets mean nothing.
 func (l Ledger) Sum() Partition {
 	var sum Partition
 	for _, p := range l.Partitions {
-		p.Offsets = nil
+		p.Offsets, p.Pictures, p.Rejects, p.Lost = nil, nil, nil, nil
 		sum = sum.plus(p)
 	}
 	return sum
 }
 
 func (p Partition) plus(q Partition) Partition {
-	p.FirstOffset = min(p.FirstOffset, q.FirstOffset)
-	p.LastOffset = max(p.LastOffset, q.LastOffset)
-	p.Offsets = mergeRanges(p.Offsets, q.Offsets)
+	switch {
+	case p.Read == 0:
+		p.FirstOffset, p.LastOffset = q.FirstOffset, q.LastOffset
+	case q.Read > 0:
+		p.FirstOffset = min(p.FirstOffset, q.FirstOffset)
+		p.LastOffset = max(p.LastOffset, q.LastOffset)
+	}
+	p.Offsets = MergeRanges(p.Offsets, q.Offsets)
+	p.Pictures = MergeRanges(p.Pictures, q.Pictures)
+	p.Rejects = MergeRanges(p.Rejects, q.Rejects)
+	p.Lost = MergeRanges(p.Lost, q.Lost)
 	p.Read += q.Read
+	p.ReadBytes += q.ReadBytes
 	p.Decoded += q.Decoded
 	p.Skipped += q.Skipped
 	p.FramesWithFaces += q.FramesWithFaces
@@ -230,8 +312,8 @@ func (p Partition) plus(q Partition) Partition {
 	return p
 }
 
-// mergeRanges returns the offsets of both, in order. It changes neither.
-func mergeRanges(a, b []Range) []Range {
+// MergeRanges returns the offsets of both, in order. It changes neither.
+func MergeRanges(a, b []Range) []Range {
 	out := make([]Range, 0, len(a)+len(b))
 	for len(a)+len(b) > 0 {
 		if len(a) == 0 || len(b) > 0 && b[0].First < a[0].First {

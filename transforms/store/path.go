@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,13 @@ const (
 	emptyPart = "unknown"
 
 	hourLayout = "2006/01/02/15"
-	extension  = ".jpg"
+
+	pictureExtension = ".jpg"
+	rejectExtension  = ".json"
+	keptExtension    = ".bin"
+
+	// rejectFolder holds what is known of rejected records, below the root.
+	rejectFolder = "_rejects"
 )
 
 // The hours that four digits hold. Kafka's "no timestamp" is -1.
@@ -56,8 +63,28 @@ func (n Name) Path() string {
 	} else if hour.After(lastHour) {
 		hour = lastHour
 	}
-	return fmt.Sprintf("%s/%s/%s+%d+%020d%s",
-		escape(n.Camera), hour.Format(hourLayout), escape(n.Topic), n.Partition, n.Offset, extension)
+	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.Topic, n.Partition, n.Offset) + pictureExtension
+}
+
+// RejectPath returns the place below the root of the file about a rejected
+// record:
+//
+//	_rejects/<topic>+<partition>+<offset, 20 digits>.json
+//
+// The topic is escaped as in Path.
+func RejectPath(topic string, partition int32, offset int64) string {
+	return rejectFolder + "/" + recordName(topic, partition, offset) + rejectExtension
+}
+
+// KeptPath is RejectPath for the kept bytes of the record's value, with the
+// extension .bin.
+func KeptPath(topic string, partition int32, offset int64) string {
+	return rejectFolder + "/" + recordName(topic, partition, offset) + keptExtension
+}
+
+// recordName is a record's identity in a file name.
+func recordName(topic string, partition int32, offset int64) string {
+	return fmt.Sprintf("%s+%d+%020d", escape(topic), partition, offset)
 }
 
 // ParsePath is the way back from Path: path is relative to the root. The time
@@ -76,30 +103,62 @@ func ParsePath(path string) (Name, error) {
 	if err != nil {
 		return wrong(err.Error())
 	}
-	base, ok := strings.CutSuffix(parts[5], extension)
-	fields := strings.Split(base, "+")
-	if !ok || len(fields) != 3 {
+	base, ok := strings.CutSuffix(parts[5], pictureExtension)
+	if !ok {
 		return wrong("the file is not named topic+partition+offset.jpg")
 	}
-	n := Name{TimestampMillis: hour.UnixMilli()}
+	n, err := parseRecordName(base)
+	if err != nil {
+		return wrong(err.Error())
+	}
 	if n.Camera, ok = unescape(parts[0]); !ok {
 		return wrong("malformed camera")
 	}
-	if n.Topic, ok = unescape(fields[0]); !ok {
-		return wrong("malformed topic")
-	}
-	partition, err := strconv.ParseUint(fields[1], 10, 31)
-	if err != nil || strconv.FormatUint(partition, 10) != fields[1] {
-		return wrong("malformed partition")
-	}
-	offset, err := strconv.ParseUint(fields[2], 10, 63)
-	if err != nil || len(fields[2]) != 20 {
-		return wrong("malformed offset")
-	}
-	n.Partition, n.Offset = int32(partition), int64(offset)
 	if hour.Before(firstHour) {
 		return wrong("the year is before 1970")
 	}
+	n.TimestampMillis = hour.UnixMilli()
+	return n, nil
+}
+
+// ParseRejectPath is the way back from RejectPath, and from KeptPath if kept is
+// set: path is relative to the root. The Name has neither camera nor time.
+func ParseRejectPath(path string) (n Name, kept bool, err error) {
+	base, ok := strings.CutPrefix(path, rejectFolder+"/")
+	if ok {
+		if base, kept = strings.CutSuffix(base, keptExtension); !kept {
+			base, ok = strings.CutSuffix(base, rejectExtension)
+		}
+	}
+	if !ok {
+		return Name{}, false, fmt.Errorf("parsing reject path %q: not of the form %s/topic+partition+offset.json", path, rejectFolder)
+	}
+	if n, err = parseRecordName(base); err != nil {
+		return Name{}, false, fmt.Errorf("parsing reject path %q: %w", path, err)
+	}
+	return n, kept, nil
+}
+
+// parseRecordName is the way back from recordName.
+func parseRecordName(base string) (Name, error) {
+	fields := strings.Split(base, "+")
+	if len(fields) != 3 {
+		return Name{}, errors.New("the file is not named topic+partition+offset")
+	}
+	var n Name
+	var ok bool
+	if n.Topic, ok = unescape(fields[0]); !ok {
+		return Name{}, errors.New("malformed topic")
+	}
+	partition, err := strconv.ParseUint(fields[1], 10, 31)
+	if err != nil || strconv.FormatUint(partition, 10) != fields[1] {
+		return Name{}, errors.New("malformed partition")
+	}
+	offset, err := strconv.ParseUint(fields[2], 10, 63)
+	if err != nil || len(fields[2]) != 20 {
+		return Name{}, errors.New("malformed offset")
+	}
+	n.Partition, n.Offset = int32(partition), int64(offset)
 	return n, nil
 }
 

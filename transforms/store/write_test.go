@@ -52,7 +52,7 @@ func TestPut(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, root string) {
 				data := picture(size)
-				if err := put(context.Background(), open(t, root), root, testName, data); err != nil {
+				if err := put(context.Background(), open(t, root), testConfig(root), testName, data); err != nil {
 					t.Fatal(err)
 				}
 				mustHold(t, root, map[string]string{testName: string(data)})
@@ -65,7 +65,7 @@ func TestPutAgainReplaces(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		fsys := open(t, root)
 		for _, data := range []string{"the first attempt", "second"} {
-			if err := put(context.Background(), fsys, root, testName, []byte(data)); err != nil {
+			if err := put(context.Background(), fsys, testConfig(root), testName, []byte(data)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestPutConcurrently(t *testing.T) {
 		var attempts sync.WaitGroup
 		for range 4 {
 			attempts.Go(func() {
-				if err := put(context.Background(), open(t, root), root, testName, data); err != nil {
+				if err := put(context.Background(), open(t, root), testConfig(root), testName, data); err != nil {
 					t.Error(err)
 				}
 			})
@@ -102,7 +102,7 @@ func TestPutMany(t *testing.T) {
 			writers.Go(func() {
 				for i := part; i < 200; i += 2 {
 					name := Name{"cam", testMillis, "t", 0, int64(i)}.Path()
-					if err := put(context.Background(), fsys, root, name, []byte(want[name])); err != nil {
+					if err := put(context.Background(), fsys, testConfig(root), name, []byte(want[name])); err != nil {
 						t.Error(err)
 					}
 				}
@@ -121,7 +121,7 @@ func TestPutHostileCameras(t *testing.T) {
 		for i, camera := range []string{"../../etc", strings.Repeat("c", 300), "a\x00b", "a\nb", "é", "a+b", "", "a:b", "*", "50%", "_tmp", ".snapshot"} {
 			name := Name{camera, testMillis, "t", 0, int64(i)}.Path()
 			want[name] = camera
-			if err := put(context.Background(), fsys, root, name, []byte(camera)); err != nil {
+			if err := put(context.Background(), fsys, testConfig(root), name, []byte(camera)); err != nil {
 				t.Errorf("camera %q: %v", camera, err)
 			}
 		}
@@ -134,7 +134,7 @@ func TestPutAfterFoldersWereRemoved(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	fsys := open(t, root)
 	for range 2 {
-		if err := put(context.Background(), fsys, root, testName, []byte("x")); err != nil {
+		if err := put(context.Background(), fsys, testConfig(root), testName, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		mustHold(t, root, map[string]string{testName: "x"})
@@ -148,7 +148,7 @@ func TestPutCancelled(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		err := put(ctx, open(t, root), root, testName, []byte("x"))
+		err := put(ctx, open(t, root), testConfig(root), testName, []byte("x"))
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("put with a cancelled context: %v, want context.Canceled", err)
 		}
@@ -163,10 +163,10 @@ func TestPutOverFolder(t *testing.T) {
 			root := d.root(t)
 			fsys := open(t, root)
 			inside := testName + "/inside"
-			if err := put(context.Background(), fsys, root, inside, []byte("x")); err != nil {
+			if err := put(context.Background(), fsys, testConfig(root), inside, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			err := put(context.Background(), fsys, root, testName, []byte("y"))
+			err := put(context.Background(), fsys, testConfig(root), testName, []byte("y"))
 			if err == nil || !strings.Contains(err.Error(), join(root, testName)) {
 				t.Errorf("storing over a folder: %v, want an error that names it", err)
 			}
@@ -177,7 +177,7 @@ func TestPutOverFolder(t *testing.T) {
 
 func TestHDFSOwner(t *testing.T) {
 	root := hdfsRoot(t)
-	if err := put(context.Background(), open(t, root), root, testName, []byte("x")); err != nil {
+	if err := put(context.Background(), open(t, root), testConfig(root), testName, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	address := hdfsAddress(t)
@@ -203,8 +203,8 @@ func TestHDFSPermission(t *testing.T) {
 	root := strings.Replace(hdfsRoot(t), testUser+"@", "mallory@", 1)
 	start := time.Now()
 	for what, err := range map[string]error{
-		"put":   put(context.Background(), open(t, root), root, testName, []byte("x")),
-		"Check": Check(context.Background(), root),
+		"put":   put(context.Background(), open(t, root), testConfig(root), testName, []byte("x")),
+		"Check": Check(context.Background(), testConfig(root)),
 	} {
 		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), root) {
 			t.Errorf("%s as another user: %v, want fs.ErrPermission and the name %s", what, err, root)
@@ -218,7 +218,7 @@ func TestHDFSPermission(t *testing.T) {
 func TestCheck(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		for range 2 {
-			if err := Check(context.Background(), root); err != nil {
+			if err := Check(context.Background(), testConfig(root)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -242,39 +242,25 @@ func TestCheckRefuses(t *testing.T) {
 		"hdfs:///faces":           "hdfs://user@host:port/path",
 		"hdfs://bob@namenode/x":   "namenode:8020",
 	} {
-		if err := Check(context.Background(), root); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), root) {
+		if err := Check(context.Background(), testConfig(root)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), root) {
 			t.Errorf("Check(%s) = %v, want an error with %q", root, err, want)
 		}
 	}
-}
-
-func TestCleanTmpKeepsFilesOfOthers(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		fsys := open(t, root)
-		other := tmpDir + "/of-another-run"
-		if err := put(context.Background(), fsys, root, other, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if err := CleanTmp(context.Background(), root); err != nil {
-			t.Fatal(err)
-		}
-		mustHold(t, root, map[string]string{other: "x"})
-	})
 }
 
 func TestWrite(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		name := func(offset int64) string { return Name{"cam", testMillis, "t", 1, offset}.Path() }
 		entries := []Entry{
-			{Topic: "t", Partition: 1, Offset: 7, Faces: 2, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
+			{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
 			{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: []File{{name(9), []byte("nine")}}},
 			{Topic: "u", Partition: 0, Offset: 3},
 		}
 		start := time.Now().UnixMilli()
 		p, s := beam.NewPipelineWithRoot()
-		written := Write(s, Config{Root: root}, beam.CreateList(s, entries))
+		written := Write(s, testConfig(root), beam.CreateList(s, entries))
 		passert.Equals(s, beam.ParDo(s, checkFirst, written, beam.SideInput{Input: beam.Create(s, start)}),
-			Written{Topic: "t", Partition: 1, Offset: 7, Faces: 2, Files: 2, Bytes: 9},
+			Written{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: 2, Bytes: 9},
 			Written{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: 1, Bytes: 4},
 			Written{Topic: "u", Partition: 0, Offset: 3})
 		// Twice: a run again over the same records.
@@ -303,11 +289,15 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 	if err := os.WriteFile(root, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	fn := &writeFn{Root: root}
-	if err := fn.StartBundle(context.Background()); err != nil {
+	fn := &writeFn{Config: testConfig(root)}
+	emit := func(w Written) { t.Errorf("emitted %+v", w) }
+	if err := fn.StartBundle(context.Background(), emit); err != nil {
 		t.Fatal(err)
 	}
-	_, err := fn.ProcessElement(context.Background(), Entry{Topic: "frames", Partition: 3, Offset: 42, Files: []File{{Name: testName}}})
+	err := fn.ProcessElement(context.Background(), Entry{Topic: "frames", Partition: 3, Offset: 42, Files: []File{{Name: testName}}}, emit)
+	if err == nil { // it may come later
+		err = fn.FinishBundle(context.Background(), emit)
+	}
 	for _, want := range []string{"topic frames", "partition 3", "offset 42", root, testName} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %q", err, want)
@@ -318,8 +308,9 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 // A field that the coder drops would be lost between two stages.
 func TestElementsPassTheirCoder(t *testing.T) {
 	for _, want := range []any{
-		Entry{Topic: "t", Partition: 1, Offset: 2, Faces: 3, Files: []File{{"n", []byte{0, 255}}}},
-		Written{Topic: "t", Partition: 1, Offset: 2, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6},
+		Rejected{Topic: "t", Partition: 1, Offset: 2, Size: 3, Reason: "r", Skipped: true},
+		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: []File{{"n", []byte{0, 255}}}},
+		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6},
 	} {
 		typ := reflect.TypeOf(want)
 		if v := reflect.ValueOf(want); func() bool {
@@ -343,25 +334,5 @@ func TestElementsPassTheirCoder(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v came back as %+v", want, got)
 		}
-	}
-}
-
-// BenchmarkPut is one writer's time for a file: create, write 60 KB, close,
-// rename.
-func BenchmarkPut(b *testing.B) {
-	for _, d := range drivers {
-		b.Run(d.name, func(b *testing.B) {
-			root := d.root(b)
-			fsys := open(b, root)
-			data := picture(60_000)
-			offset := int64(0)
-			for b.Loop() {
-				offset++
-				if err := put(context.Background(), fsys, root, Name{"cam", testMillis, "t", 0, offset}.Path(), data); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/file")
-		})
 	}
 }

@@ -1,0 +1,65 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"testing"
+)
+
+func TestParallel(t *testing.T) {
+	const n, total = 3, 20
+	p := newParallel[int](n)
+	var got []int
+	emit := func(v int) { got = append(got, v) }
+	// With n under way, beginning another waits for one of them.
+	release := make(chan struct{})
+	running := make(chan struct{}, n)
+	for i := range n {
+		if err := p.begin(func() (int, error) { running <- struct{}{}; <-release; return i, nil }, emit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n {
+		<-running // all at the same time, or this would wait for ever
+	}
+	close(release)
+	for i := n; i < total; i++ {
+		if err := p.begin(func() (int, error) { return i, nil }, emit); err != nil {
+			t.Fatal(err)
+		}
+		if p.open > n {
+			t.Fatalf("%d under way, want at most %d", p.open, n)
+		}
+	}
+	if err := p.finish(emit); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	for i, v := range got {
+		if v != i {
+			t.Fatalf("emitted %v", got)
+		}
+	}
+	if len(got) != total {
+		t.Errorf("emitted %d results, want %d", len(got), total)
+	}
+}
+
+// An error of any work comes out, at the latest at the end; what fails is not
+// emitted.
+func TestParallelError(t *testing.T) {
+	failed := errors.New("failed")
+	p := newParallel[int](2)
+	var got []int
+	emit := func(v int) { got = append(got, v) }
+	err := p.begin(func() (int, error) { return 0, failed }, emit)
+	for i := 1; i < 10 && err == nil; i++ {
+		err = p.begin(func() (int, error) { return i, nil }, emit)
+	}
+	if err == nil {
+		err = p.finish(emit)
+	}
+	if !errors.Is(err, failed) || slices.Contains(got, 0) {
+		t.Errorf("error %v, emitted %v", err, got)
+	}
+}

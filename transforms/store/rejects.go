@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"reflect"
+	"unicode/utf8"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/frame"
+)
+
+func init() {
+	register.DoFn3x1[context.Context, frame.Reject, func(Rejected), error](&rejectFn{})
+	register.Emitter1[Rejected]()
+	beam.RegisterType(reflect.TypeFor[Rejected]())
+}
+
+// Rejected says that a record that gave no frame is accounted for. There is one
+// for every frame.Reject.
+type Rejected struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Size      int64 // bytes of the record's value
+	Reason    string
+	Skipped   bool // then there is no file
+}
+
+// WriteRejects stores a file for each reject of a PCollection<frame.Reject>
+// that was not merely skipped, under RejectPath, and returns a
+// PCollection<Rejected> with one element for each, once its file has its final
+// name. Beside it, if the reject has kept bytes, is KeptPath with these. Like
+// pictures, the files of a record are the same at every attempt. An error names
+// the record and the file, and fails the bundle.
+func WriteRejects(s beam.Scope, cfg Config, rejects beam.PCollection) beam.PCollection {
+	s = s.Scope("store.WriteRejects")
+	filesystem.ValidateScheme(cfg.Root)
+	return beam.ParDo(s, &rejectFn{Config: cfg}, rejects)
+}
+
+type rejectFn struct {
+	Config Config
+
+	fs     filesystem.Interface
+	writes *parallel[Rejected]
+}
+
+func (fn *rejectFn) StartBundle(ctx context.Context, _ func(Rejected)) error {
+	var err error
+	fn.fs, err = filesystem.New(ctx, fn.Config.Root)
+	fn.writes = newParallel[Rejected](writers)
+	return err
+}
+
+func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit func(Rejected)) error {
+	return fn.writes.begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
+}
+
+func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
+	done := Rejected{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Size: r.Size, Reason: r.Reason, Skipped: r.Skipped()}
+	files, err := RejectFiles(r)
+	for _, f := range files {
+		if err == nil {
+			err = put(ctx, fn.fs, fn.Config, f.Name, f.Data)
+		}
+	}
+	if err != nil {
+		return Rejected{}, recordError(r.Topic, r.Partition, r.Offset, err)
+	}
+	return done, nil
+}
+
+func (fn *rejectFn) FinishBundle(_ context.Context, emit func(Rejected)) error {
+	if err := fn.writes.finish(emit); err != nil {
+		return err
+	}
+	return fn.fs.Close()
+}
+
+// rejectFile is what a reject's file says.
+type rejectFile struct {
+	Topic           string         `json:"topic"`
+	Partition       int32          `json:"partition"`
+	Offset          int64          `json:"offset"`
+	TimestampMillis int64          `json:"timestamp_ms"`
+	Camera          string         `json:"camera"`
+	Reason          string         `json:"reason"`
+	Detail          string         `json:"detail"`
+	Size            int64          `json:"size"`
+	SHA256          string         `json:"sha256"`
+	FirstBytes      string         `json:"first_bytes"` // in hexadecimal digits
+	KeptBytes       int            `json:"kept_bytes"`  // in the file beside this one; 0 if there is none
+	Headers         []rejectHeader `json:"headers"`
+}
+
+// rejectHeader has the value as text if it is text.
+type rejectHeader struct {
+	Key      string  `json:"key"`
+	Size     int64   `json:"size"` // -1 if the value is null; the value here may be cut
+	Value    *string `json:"value,omitempty"`
+	ValueHex string  `json:"value_hex,omitempty"`
+}
+
+// RejectFiles returns the files that WriteRejects stores for r: none if the
+// record was skipped.
+func RejectFiles(r frame.Reject) ([]File, error) {
+	if r.Skipped() {
+		return nil, nil
+	}
+	about := rejectFile{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.TimestampMillis, Camera: r.Camera,
+		Reason: r.Reason, Detail: r.Detail, Size: r.Size, SHA256: r.SHA256,
+		FirstBytes: hex.EncodeToString(r.Head), KeptBytes: len(r.Kept), Headers: []rejectHeader{},
+	}
+	for _, h := range r.Headers {
+		header := rejectHeader{Key: h.Key, Size: h.Size}
+		if text := string(h.Value); h.Size >= 0 && utf8.ValidString(text) {
+			header.Value = &text
+		} else {
+			header.ValueHex = hex.EncodeToString(h.Value)
+		}
+		about.Headers = append(about.Headers, header)
+	}
+	data, err := json.MarshalIndent(about, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	if len(r.Kept) > 0 { // first, so that the file which names it finds it there
+		files = append(files, File{Name: KeptPath(r.Topic, r.Partition, r.Offset), Data: r.Kept})
+	}
+	return append(files, File{Name: RejectPath(r.Topic, r.Partition, r.Offset), Data: append(data, '\n')}), nil
+}

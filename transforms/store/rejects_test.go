@@ -1,0 +1,82 @@
+package store
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+
+	"facestream/transforms/frame"
+)
+
+func TestWriteRejects(t *testing.T) {
+	bad := frame.Reject{
+		Topic: "door/../x", Partition: 3, Offset: 42, TimestampMillis: 1_700_000_000_123, Camera: "gate",
+		Reason: frame.WrongSize, Detail: "too short", Size: 5000, SHA256: "abc", Head: []byte{0, 255},
+		Headers: []frame.Header{{Key: "content-type", Value: []byte("image/png"), Size: 9}, {Key: "raw", Value: []byte{0xff}, Size: 2000}, {Key: "null", Size: -1}},
+	}
+	kept := frame.Reject{Topic: "t", Offset: 1, Reason: frame.CorruptJPEG, Size: 3000, Kept: []byte("the value")}
+	skipped := frame.Reject{Topic: "t", Offset: 2, Reason: frame.SkipSmall, Size: 999}
+	everywhere(t, func(t *testing.T, root string) {
+		p, s := beam.NewPipelineWithRoot()
+		rejected := WriteRejects(s, testConfig(root), beam.Create(s, bad, kept, skipped))
+		passert.Equals(s, rejected,
+			Rejected{Topic: "door/../x", Partition: 3, Offset: 42, Size: 5000, Reason: frame.WrongSize},
+			Rejected{Topic: "t", Offset: 1, Size: 3000, Reason: frame.CorruptJPEG},
+			Rejected{Topic: "t", Offset: 2, Size: 999, Reason: frame.SkipSmall, Skipped: true})
+		var first map[string]string
+		for range 2 { // a run again over the same records
+			ptest.RunAndValidate(t, p)
+			got := files(t, root)
+			if len(got) != 3 || got["_rejects/t+0+00000000000000000001.bin"] != "the value" {
+				t.Errorf("the root holds %v", got)
+			}
+			var about map[string]any
+			if err := json.Unmarshal([]byte(got["_rejects/door%2F..%2Fx+3+00000000000000000042.json"]), &about); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{
+				"topic": "door/../x", "partition": 3.0, "offset": 42.0, "timestamp_ms": 1_700_000_000_123.0, "camera": "gate",
+				"reason": "wrong_size", "detail": "too short", "size": 5000.0, "sha256": "abc", "first_bytes": "00ff", "kept_bytes": 0.0,
+				"headers": []any{
+					map[string]any{"key": "content-type", "size": 9.0, "value": "image/png"},
+					map[string]any{"key": "raw", "size": 2000.0, "value_hex": "ff"},
+					map[string]any{"key": "null", "size": -1.0},
+				},
+			}
+			if !reflect.DeepEqual(about, want) {
+				t.Errorf("the file says %v, want %v", about, want)
+			}
+			if first != nil && !reflect.DeepEqual(got, first) {
+				t.Errorf("the second time gave %v, the first %v", got, first)
+			}
+			first = got
+		}
+	})
+}
+
+// A long topic must not make a name that HDFS refuses.
+func TestRejectPaths(t *testing.T) {
+	for _, topic := range []string{"t", "a+b", strings.Repeat("t", 249), "../x", "_tmp", ""} {
+		for kept, path := range map[bool]string{false: RejectPath(topic, 7, 8), true: KeptPath(topic, 7, 8)} {
+			if len(path) > 255 || strings.Count(path, "/") != 1 {
+				t.Errorf("topic %q: %s", topic, path)
+			}
+			n, gotKept, err := ParseRejectPath(path)
+			if err != nil || n.Partition != 7 || n.Offset != 8 || gotKept != kept ||
+				n.Topic != topic && topic != "" && len(topic) < 200 {
+				t.Errorf("%s became %+v, %v (%v)", path, n, gotKept, err)
+			}
+		}
+	}
+	for _, path := range []string{"", "_rejects/", "_rejects/t+1+2.json", "t+1+00000000000000000002.json", "_rejects/x/t+1+00000000000000000002.json",
+		"_rejects/t+1+00000000000000000002.jpg", "_rejects/t+01+00000000000000000002.json", "_rejects/a b+1+00000000000000000002.json"} {
+		if n, _, err := ParseRejectPath(path); err == nil {
+			t.Errorf("%q became %+v, want an error", path, n)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+// Package store keeps files under one root folder, in HDFS, on a local disk or
+// in memory, through Beam's file systems. A file appears under its final name
+// in one step and whole, and the same record gives the same name and the same
+// bytes: whatever is tried again, each picture is there exactly once.
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem/local" // paths without a scheme
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem/memfs" // memfs://
+
+	_ "facestream/transforms/hdfs" // hdfs://
+)
+
+const (
+	// successFile says that a run has ended as it should.
+	successFile = "_SUCCESS"
+
+	dirMode = 0o755
+
+	// checkTimeout is for Check, which a person waits for.
+	checkTimeout = 10 * time.Second
+)
+
+// Config says where files are kept.
+type Config struct {
+	// Root is the folder, as a name for Beam's file systems:
+	// hdfs://user@host:port/path, memfs://path, or a path of the local disk.
+	// Required.
+	Root string
+	// Run is the name of the run, one path component that no other run has. Its
+	// temporary files are in a folder of this name. Required.
+	Run string
+}
+
+// puts is held for reading by every put of this process, so that End can wait
+// for those that a cancelled job has under way.
+var puts sync.RWMutex
+
+// put stores one file below root: it writes a temporary file of a name that no
+// other attempt has, and renames it. After an error no temporary file is left,
+// as far as the file system lets us remove it.
+func put(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, data []byte) error {
+	puts.RLock()
+	defer puts.RUnlock()
+	final := join(cfg.Root, name)
+	tmp := join(cfg.tmp(), rand.Text())
+	err := ctx.Err() // not every file system looks
+	if err == nil {
+		err = inFolder(ctx, fsys, tmp, func() error { return filesystem.Write(ctx, fsys, tmp, data) })
+	}
+	if err == nil {
+		err = inFolder(ctx, fsys, final, func() error { return filesystem.Rename(ctx, fsys, tmp, final) })
+	}
+	if err != nil {
+		// Also after the context has ended.
+		_ = remove(context.WithoutCancel(ctx), fsys, tmp)
+		return fmt.Errorf("storing %s: %w", final, err)
+	}
+	return nil
+}
+
+// inFolder does something to a file, and once more with the file's folder made
+// if that is what was missing: folders cost no call for each file, and may go
+// at any time.
+func inFolder(ctx context.Context, fsys filesystem.Interface, file string, do func() error) error {
+	err := do()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := mkdirAll(ctx, fsys, file[:strings.LastIndex(file, "/")]); err != nil {
+		return err
+	}
+	return do()
+}
+
+// mkdirAll makes a folder and those above it, where the file system has
+// folders.
+func mkdirAll(ctx context.Context, fsys filesystem.Interface, dir string) error {
+	if m, ok := fsys.(interface {
+		MkdirAll(ctx context.Context, dir string) error
+	}); ok {
+		return m.MkdirAll(ctx, dir)
+	}
+	// Beam's local file system makes folders only for files that it opens.
+	if !strings.Contains(dir, "://") {
+		return os.MkdirAll(dir, dirMode)
+	}
+	return nil
+}
+
+func remove(ctx context.Context, fsys filesystem.Interface, name string) error {
+	r, ok := fsys.(filesystem.Remover)
+	if !ok {
+		return fmt.Errorf("removing %s: this file system cannot remove files", name)
+	}
+	return r.Remove(ctx, name)
+}
+
+// lastModified returns when a file, or something in a folder, was last written.
+func lastModified(ctx context.Context, fsys filesystem.Interface, name string) (time.Time, error) {
+	getter, ok := fsys.(filesystem.LastModifiedGetter)
+	if !ok {
+		return time.Time{}, fmt.Errorf("looking at %s: this file system does not tell when it was written to", name)
+	}
+	return getter.LastModified(ctx, name)
+}
+
+// join puts a name below root.
+func join(root, name string) string {
+	if strings.HasSuffix(root, "/") {
+		return root + name
+	}
+	return root + "/" + name
+}
+
+// Check makes the root folder if it is missing, writes, reads and removes a
+// small file there, and removes what earlier runs have left. Call it before a
+// run: its error names the folder and the user and says what would be right.
+func Check(ctx context.Context, cfg Config) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := check(ctx, cfg); err != nil {
+		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
+	}
+	return Clean(ctx, cfg)
+}
+
+func check(ctx context.Context, cfg Config) error {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	if err := mkdirAll(ctx, fsys, cfg.Root); err != nil {
+		return err
+	}
+	name := path.Join(tmpDir, cfg.Run, "check-"+rand.Text())
+	want := []byte(name)
+	if err := put(ctx, fsys, cfg, name, want); err != nil {
+		return err
+	}
+	got, err := filesystem.Read(ctx, fsys, join(cfg.Root, name))
+	if err == nil && !bytes.Equal(got, want) {
+		err = fmt.Errorf("%s holds %q, written was %q", join(cfg.Root, name), got, want)
+	}
+	return errors.Join(err, remove(ctx, fsys, join(cfg.Root, name)))
+}
+
+// advice says what to do about an error of Check.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return " (choose a folder this user may write to, or have the folder's owner make one and give it to this user)"
+	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.ENOTDIR):
+		return " (choose a folder, this is a file or is below one)"
+	case errors.Is(err, context.DeadlineExceeded):
+		return " (is the file system running, and is this its address?)"
+	}
+	return ""
+}
+
+// WriteSuccess stores what is to be said of a run that has ended as it should,
+// as JSON in <root>/_SUCCESS, in place of an earlier run's.
+func WriteSuccess(ctx context.Context, cfg Config, about any) error {
+	data, err := json.MarshalIndent(about, "", "  ")
+	if err != nil {
+		return err
+	}
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	return put(ctx, fsys, cfg, successFile, append(data, '\n'))
+}

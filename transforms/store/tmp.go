@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"path"
+	"syscall"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+)
+
+// tmpDir holds files that are not complete, below the root: a folder for each
+// run.
+const tmpDir = "_tmp"
+
+// TmpAge is how old a temporary file must be to be nobody's. A file is in use
+// from its creation to its renaming, and each of the few calls in between ends
+// within the file system's budget of one and a half minutes and a little more.
+const TmpAge = 15 * time.Minute
+
+// tmp is the folder of the run's temporary files.
+func (c Config) tmp() string { return join(c.Root, path.Join(tmpDir, c.Run)) }
+
+// LastWrite returns a time that changes whenever the run stores a file, from
+// whichever process; zero before the first.
+func LastWrite(ctx context.Context, cfg Config) (time.Time, error) {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer fsys.Close()
+	at, err := lastModified(ctx, fsys, cfg.tmp()) // every file passes through it
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	return at, err
+}
+
+// Clean removes temporary files of any run that are older than TmpAge, by the
+// file system's own clock, and the folders that are empty then.
+func Clean(ctx context.Context, cfg Config) error { return clean(ctx, cfg, TmpAge) }
+
+func clean(ctx context.Context, cfg Config, age time.Duration) error {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	now, err := clock(ctx, fsys, cfg)
+	if err != nil {
+		return err
+	}
+	files, err := fsys.List(ctx, join(cfg.Root, path.Join(tmpDir, "*", "*")))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		at, err := lastModified(ctx, fsys, name)
+		if err == nil && now.Sub(at) >= age {
+			err = remove(ctx, fsys, name)
+		}
+		if err := ignoreGone(err); err != nil {
+			return err
+		}
+	}
+	return removeEmpty(ctx, fsys, cfg)
+}
+
+// End removes all temporary files of the run, and those of others that Clean
+// would. It first waits for the files that this process is writing. Call it when
+// the run's last job has ended.
+func End(ctx context.Context, cfg Config) error {
+	puts.Lock()
+	defer puts.Unlock()
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	files, err := fsys.List(ctx, join(cfg.tmp(), "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err := ignoreGone(remove(ctx, fsys, name)); err != nil {
+			return err
+		}
+	}
+	if err := removeEmpty(ctx, fsys, cfg); err != nil {
+		return err
+	}
+	return Clean(ctx, cfg)
+}
+
+// clock returns the time of the file system, which may differ from this
+// machine's: that at which a file was written.
+func clock(ctx context.Context, fsys filesystem.Interface, cfg Config) (time.Time, error) {
+	name := join(cfg.tmp(), "clock-"+rand.Text())
+	err := inFolder(ctx, fsys, name, func() error { return filesystem.Write(ctx, fsys, name, nil) })
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, err := lastModified(ctx, fsys, name)
+	return now, errors.Join(err, remove(ctx, fsys, name))
+}
+
+// removeEmpty removes the empty ones of the folders for temporary files. Who
+// wants one again makes it again.
+func removeEmpty(ctx context.Context, fsys filesystem.Interface, cfg Config) error {
+	folders, err := fsys.List(ctx, join(cfg.Root, path.Join(tmpDir, "*")))
+	if err != nil {
+		return err
+	}
+	for _, name := range append(folders, join(cfg.Root, tmpDir)) {
+		if err := ignoreGone(remove(ctx, fsys, name)); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignoreGone passes on every error but that something is not there.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
