@@ -3,14 +3,19 @@
 // github.com/colinmarc/hdfs. Import it for its registration.
 //
 // The user in a name is the Hadoop user the file is touched as. Without one it
-// is $HADOOP_USER_NAME, else the user of the process. A host without a port is
-// a nameservice of the configuration in $HADOOP_CONF_DIR.
+// is $HADOOP_USER_NAME, else the user of the process. Several NameNodes of one
+// cluster are separated by commas: hdfs://alice@nn1:8020,nn2:8020/faces. A host
+// without a port is a nameservice of the configuration in $HADOOP_CONF_DIR;
+// Resolve makes of it a name for machines without that configuration.
 //
 // Everything that touches one cluster as one user shares one client, which
 // lives as long as the process. The library has no deadlines and does not
-// recover from a lost connection, so this package gives every call a deadline,
-// replaces a broken client, and tries again for retryBudget. What the NameNode
-// refuses (permission, quota, missing parent) is an error at once.
+// recover from a lost connection or DataNode, so this package gives every call
+// a deadline, replaces a broken client, and tries again for a minute and a half:
+// after a lost connection or answer, a NameNode that is not active or in safe
+// mode, and a block that no DataNode takes, which means a new file. What the
+// NameNode refuses (permission, quota, limits, encryption zone, missing parent)
+// and a folder with erasure coding are errors at once.
 //
 // Errors are *fs.PathError or *os.LinkError over fs.ErrNotExist,
 // fs.ErrPermission and fs.ErrExist where these fit. Their paths are full names,
@@ -19,10 +24,9 @@
 package hdfs
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -30,7 +34,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-	"github.com/colinmarc/hdfs/v2"
 )
 
 func init() {
@@ -42,12 +45,6 @@ const (
 
 	dirMode  = 0o755
 	fileMode = 0o644
-
-	// A file is closed once the NameNode knows of its blocks, which DataNodes
-	// report some milliseconds after the last byte.
-	closeFirstWait = 5 * time.Millisecond
-	closeMaxWait   = 400 * time.Millisecond
-	closeBudget    = 30 * time.Second
 )
 
 type fileSystem struct {
@@ -107,14 +104,7 @@ func match(c *client, dir, pattern string) ([]string, error) {
 		}
 		return []string{p}, nil
 	}
-	info, err := c.Stat(dir)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return nil, nil
-	}
-	entries, err := c.ReadDir(dir)
+	entries, err := readDir(c, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +112,7 @@ func match(c *client, dir, pattern string) ([]string, error) {
 	for _, e := range entries {
 		ok, err := path.Match(pattern, e.Name())
 		if err != nil {
-			return nil, errors.Join(fs.ErrInvalid, err)
+			return nil, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
 		}
 		if ok {
 			found = append(found, path.Join(dir, e.Name()))
@@ -131,143 +121,17 @@ func match(c *client, dir, pattern string) ([]string, error) {
 	return found, nil
 }
 
-// OpenRead opens a file for reading.
-func (f *fileSystem) OpenRead(ctx context.Context, name string) (io.ReadCloser, error) {
-	l, err := parse(name)
-	if err != nil {
-		return nil, err
-	}
-	var r *hdfs.FileReader
-	err = f.clients.do(ctx, "open", l, func(c *client) error {
-		r, err = c.Open(l.path)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// OpenWrite gives a writer whose Close makes the file, with everything that
-// was written to it, in place of one that is there. The folder must exist. The
-// bytes are kept in memory until then: the library cannot go on with a block
-// after a DataNode failed, so that trying again means writing the whole file.
-// After an error the file is removed as far as the cluster lets us.
-func (f *fileSystem) OpenWrite(ctx context.Context, name string) (io.WriteCloser, error) {
-	l, err := parse(name)
-	if err != nil {
-		return nil, err
-	}
-	return &writer{ctx: ctx, clients: f.clients, to: l}, nil
-}
-
-type writer struct {
-	ctx     context.Context
-	clients *clients
-	to      location
-	data    bytes.Buffer
-	closed  bool
-}
-
-func (w *writer) Write(p []byte) (int, error) { return w.data.Write(p) }
-
-func (w *writer) Close() error {
-	if w.closed {
-		return &fs.PathError{Op: "close", Path: w.to.String(), Err: fs.ErrClosed}
-	}
-	w.closed = true
-	return w.clients.do(w.ctx, "create", w.to, func(c *client) error {
-		return write(w.ctx, c, w.to.path, w.data.Bytes())
-	})
-}
-
-// write makes one file.
-func write(ctx context.Context, c *client, name string, data []byte) error {
-	out, err := create(c, name)
-	if err != nil {
-		return err
-	}
-	if err := fill(ctx, out, data); err != nil {
-		// Close frees the library's connection and goroutines; with a deadline
-		// that has passed it cannot complete the file. The file's lease would
-		// live as long as the client: remove the file.
-		_ = out.SetDeadline(time.Unix(1, 0))
-		_ = out.Close()
-		_ = c.Remove(name)
-		return err
-	}
-	return nil
-}
-
-// create opens a new file. One that is there is what an earlier attempt left
-// behind, or is to be overwritten.
-func create(c *client, name string) (*hdfs.FileWriter, error) {
-	open := func() (*hdfs.FileWriter, error) {
-		return c.CreateFile(name, c.defaults.Replication, c.defaults.BlockSize, fileMode)
-	}
-	out, err := open()
-	if !errors.Is(err, fs.ErrExist) {
-		return out, err
-	}
-	info, err := c.Stat(name)
-	if err == nil && info.IsDir() {
-		return nil, errors.Join(fs.ErrExist, errors.New("it is a folder"))
-	}
-	if err == nil {
-		err = c.Remove(name)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return open()
-}
-
-// fill writes data and closes the file.
-func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := out.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	// Even an empty Write allocates a block, which no DataNode would report.
-	if len(data) > 0 {
-		if _, err := out.Write(data); err != nil {
-			return err
-		}
-	}
-	return closeFile(ctx, out.Close)
-}
-
-// closeFile calls close until it no longer answers that the NameNode has not
-// heard of the last block yet.
-func closeFile(ctx context.Context, close func() error) error {
-	end := time.Now().Add(closeBudget)
-	for wait := closeFirstWait; ; wait = min(2*wait, closeMaxWait) {
-		err := close()
-		if !hdfs.IsErrReplicating(err) || time.Now().After(end) {
-			return err
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
-
 // Size returns the bytes of a file.
 func (f *fileSystem) Size(ctx context.Context, name string) (int64, error) {
 	l, err := parse(name)
 	if err != nil {
 		return -1, err
 	}
-	size := int64(-1)
-	err = f.clients.do(ctx, "stat", l, func(c *client) error {
-		info, err := c.Stat(l.path)
-		if err == nil {
-			size = info.Size()
-		}
-		return err
-	})
-	return size, err
+	info, err := f.stat(ctx, l)
+	if err != nil {
+		return -1, err
+	}
+	return info.Size(), nil
 }
 
 // LastModified returns when a file was written, or when something in a folder
@@ -277,15 +141,19 @@ func (f *fileSystem) LastModified(ctx context.Context, name string) (time.Time, 
 	if err != nil {
 		return time.Time{}, err
 	}
-	var at time.Time
+	info, err := f.stat(ctx, l)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
+func (f *fileSystem) stat(ctx context.Context, l location) (info fs.FileInfo, err error) {
 	err = f.clients.do(ctx, "stat", l, func(c *client) error {
-		info, err := c.Stat(l.path)
-		if err == nil {
-			at = info.ModTime()
-		}
+		info, err = c.Stat(l.path)
 		return err
 	})
-	return at, err
+	return info, err
 }
 
 // Remove removes a file or an empty folder; a folder that is not empty gives
@@ -295,14 +163,29 @@ func (f *fileSystem) Remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	tries := 0
+	lost := false // the answer to an earlier try that may have done it
 	return f.clients.do(ctx, "remove", l, func(c *client) error {
-		tries++
 		err := c.Remove(l.path)
-		if tries > 1 && errors.Is(err, fs.ErrNotExist) {
-			return nil // an earlier try did it, and its answer was lost
+		if lost && errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
+		lost = lost || unanswered(err)
 		return err
+	})
+}
+
+// RemoveAll removes a file, or a folder with everything in it. One that is not
+// there is no error.
+func (f *fileSystem) RemoveAll(ctx context.Context, name string) error {
+	l, err := parse(name)
+	if err != nil {
+		return err
+	}
+	if l.path == "/" { // the NameNode would do nothing and not say so
+		return &fs.PathError{Op: "remove", Path: l.String(), Err: fs.ErrInvalid}
+	}
+	return f.clients.do(ctx, "remove", l, func(c *client) error {
+		return c.RemoveAll(l.path)
 	})
 }
 
@@ -320,13 +203,13 @@ func (f *fileSystem) Rename(ctx context.Context, oldname, newname string) error 
 	if from.account != to.account {
 		return &os.LinkError{Op: "rename", Old: from.String(), New: to.String(), Err: errors.New("not the same cluster and user")}
 	}
-	tries := 0
+	lost := false // the answer to an earlier try that may have done it
 	err = f.clients.do(ctx, "rename", from, func(c *client) error {
-		tries++
 		err := c.Rename(from.path, to.path)
-		if tries > 1 && errors.Is(err, fs.ErrNotExist) && moved(c, from.path, to.path) {
-			return nil // an earlier try did it, and its answer was lost
+		if lost && errors.Is(err, fs.ErrNotExist) {
+			return moved(c, from.path, to.path, err)
 		}
+		lost = lost || unanswered(err)
 		return err
 	})
 	var failed *fs.PathError
@@ -336,10 +219,18 @@ func (f *fileSystem) Rename(ctx context.Context, oldname, newname string) error 
 	return err
 }
 
-func moved(c *client, from, to string) bool {
-	_, gone := c.Stat(from)
-	_, there := c.Stat(to)
-	return errors.Is(gone, fs.ErrNotExist) && there == nil
+// moved returns nil if a file is at its new name and no longer at its old one,
+// where a call said that something is missing.
+func moved(c *client, from, to string, missing error) error {
+	_, err := c.Stat(from)
+	if err == nil {
+		return missing
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = c.Stat(to)
+	return err
 }
 
 // MkdirAll makes a folder and the folders above it. One that is there is no

@@ -39,7 +39,10 @@ func folder(t *testing.T, f *fileSystem, address string) string {
 
 // ownClients returns a file system with clients of its own.
 func ownClients(timeout, budget time.Duration) *fileSystem {
-	return &fileSystem{&clients{nameNodeTimeout: timeout, retryBudget: budget}}
+	return &fileSystem{&clients{
+		nameNodeTimeout: timeout, dataNodeTimeout: timeout, retryBudget: budget,
+		dialNameNode: dialTCP, dialDataNode: dialTCP,
+	}}
 }
 
 // silent is a NameNode that takes connections and says nothing.

@@ -1,15 +1,11 @@
 package hdfs
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/user"
 	"path"
 	"strings"
-
-	"github.com/colinmarc/hdfs/v2/hadoopconf"
 )
 
 // userEnv is where Hadoop's own tools look for the user.
@@ -18,7 +14,7 @@ const userEnv = "HADOOP_USER_NAME"
 // account is a cluster and who we are there.
 type account struct {
 	user    string
-	address string // host:port, or a nameservice
+	address string // host:port, several of them with commas, or a nameservice
 }
 
 // location is a parsed name.
@@ -36,27 +32,39 @@ func (l location) String() string {
 // parse takes a name apart. It is no URL to net/url: a path may hold percent
 // signs, question marks and hashes, which mean themselves.
 func parse(name string) (location, error) {
-	rest, ok := strings.CutPrefix(name, scheme+"://")
-	if !ok {
-		return location{}, fmt.Errorf("%q is not of the form hdfs://user@host:port/path", name)
+	user, address, p, err := split(name)
+	if err != nil {
+		return location{}, err
 	}
-	authority, p, _ := strings.Cut(rest, "/")
-	l := location{path: path.Clean("/" + p), prefix: scheme + "://" + authority}
-	if i := strings.LastIndex(authority, "@"); i >= 0 {
-		l.user, l.address = authority[:i], authority[i+1:]
-	} else {
-		l.address = authority
+	l := location{
+		account: account{user: strings.TrimSuffix(user, "@"), address: address},
+		path:    path.Clean("/" + p),
+		prefix:  scheme + "://" + user + address,
 	}
 	if l.address == "" {
 		return location{}, fmt.Errorf("%q has no NameNode: write hdfs://user@host:port/path", name)
 	}
 	if l.user == "" {
-		var err error
 		if l.user, err = defaultUser(); err != nil {
 			return location{}, fmt.Errorf("%q names no user: %w", name, err)
 		}
 	}
 	return l, nil
+}
+
+// split cuts a name into its user, with the "@" behind it if there is one, its
+// address and its path.
+func split(name string) (user, address, path string, err error) {
+	rest, ok := strings.CutPrefix(name, scheme+"://")
+	if !ok {
+		return "", "", "", fmt.Errorf("%q is not of the form hdfs://user@host:port/path", name)
+	}
+	authority, path := rest, ""
+	if i := strings.Index(rest, "/"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	at := strings.LastIndex(authority, "@") + 1
+	return authority[:at], authority[at:], path, nil
 }
 
 func defaultUser() (string, error) {
@@ -68,25 +76,4 @@ func defaultUser() (string, error) {
 		return "", fmt.Errorf("looking up the user of this process (set %s to do without): %w", userEnv, err)
 	}
 	return u.Username, nil
-}
-
-// nameNodes returns the addresses behind the address of a name. A nameservice
-// is looked up by its own keys: the library's way mixes several of them.
-func nameNodes(address string, conf hadoopconf.HadoopConf) ([]string, error) {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return []string{address}, nil
-	}
-	ids := conf["dfs.ha.namenodes."+address]
-	if ids == "" {
-		return nil, fmt.Errorf("%s has no port, and no nameservice of this name is in the configuration of $HADOOP_CONF_DIR: write %s:8020, or set HADOOP_CONF_DIR", address, address)
-	}
-	var found []string
-	for _, id := range strings.Split(ids, ",") {
-		key := "dfs.namenode.rpc-address." + address + "." + strings.TrimSpace(id)
-		if conf[key] == "" {
-			return nil, errors.New("the Hadoop configuration has no " + key)
-		}
-		found = append(found, conf[key])
-	}
-	return found, nil
 }

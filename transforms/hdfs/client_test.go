@@ -1,0 +1,121 @@
+package hdfs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A cluster that cannot be reached is an error that names it and the user, at
+// the end of the budget and not much later, or of the context.
+func TestUnreachable(t *testing.T) {
+	closed := listen(t)
+	closed.Close()
+	for about, address := range map[string]string{"refuses": closed.Addr().String(), "silent": silent(t)} {
+		t.Run(about, func(t *testing.T) {
+			f := ownClients(50*time.Millisecond, 300*time.Millisecond)
+			name := "hdfs://bob@" + address + "/a"
+			start := time.Now()
+			_, err := f.Size(context.Background(), name)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("took %v with a budget of 300 ms", took)
+			}
+			var pathError *fs.PathError
+			if !errors.As(err, &pathError) || pathError.Path != name || !strings.Contains(err.Error(), "giving up after") {
+				t.Errorf("error is %v, want a *fs.PathError that gives up on %s", err, name)
+			}
+
+			f = ownClients(50*time.Millisecond, time.Hour)
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			_, err = f.Size(ctx, name)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), address) {
+				t.Errorf("error is %v, want the context's, and the address", err)
+			}
+		})
+	}
+}
+
+func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
+	conf := t.TempDir()
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	f := ownClients(time.Second, time.Hour)
+	if _, err := f.Size(context.Background(), "hdfs://bob@nowhere/a"); err == nil || !strings.Contains(err.Error(), "HADOOP_CONF_DIR") {
+		t.Errorf("nameservice without configuration: %v", err)
+	}
+	configure(t, conf, map[string]string{"hadoop.security.authentication": "kerberos"})
+	if _, err := f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a"); err == nil || !strings.Contains(err.Error(), "Kerberos") {
+		t.Errorf("Kerberos: %v", err)
+	}
+}
+
+func configure(t *testing.T, dir string, settings map[string]string) {
+	text := "<configuration>"
+	for name, value := range settings {
+		text += "<property><name>" + name + "</name><value>" + value + "</value></property>"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hdfs-site.xml"), []byte(text+"</configuration>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClientIsShared(t *testing.T) {
+	address := hdfsAddress(t)
+	f := New(context.Background()).(*fileSystem)
+	folder(t, f, address)
+	before := ofProcess.slots[account{testUser, address}].current
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	folder(t, New(context.Background()).(*fileSystem), address)
+	if after := ofProcess.slots[account{testUser, address}].current; after != before {
+		t.Error("a second file system has another client")
+	}
+}
+
+// Many that wait for a NameNode that hangs find out together, not one after the
+// other.
+func TestHangingNameNodeIsAskedOnce(t *testing.T) {
+	const timeout, calls = 300 * time.Millisecond, 20
+	f := ownClients(timeout, time.Millisecond)
+	name := "hdfs://bob@" + silent(t) + "/a"
+	start := time.Now()
+	var wg sync.WaitGroup
+	for range calls {
+		wg.Go(func() {
+			if _, err := f.Size(context.Background(), name); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(start); took > calls*timeout/2 {
+		t.Errorf("took %v for %d calls with a timeout of %v", took, calls, timeout)
+	}
+}
+
+// A NameNode that wants Kerberos answers, but not to the call.
+func TestKerberosIsAnErrorAtOnce(t *testing.T) {
+	l := listen(t)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		// RpcResponseHeaderProto with callId -1 and status FATAL.
+		_, _ = c.Write(append([]byte{0, 0, 0, 14, 13, 0x08}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x10, 0x02))
+		_, _ = io.Copy(io.Discard, c)
+	}()
+	_, err := ownClients(time.Second, time.Hour).Size(context.Background(), "hdfs://bob@"+l.Addr().String()+"/a")
+	if err == nil || !strings.Contains(err.Error(), "Kerberos") || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("error is %v, want one about Kerberos and the address", err)
+	}
+}

@@ -1,0 +1,110 @@
+package hdfs
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// dialFunc is as in net.Dialer.DialContext.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+}
+
+// toNameNode returns a dial function whose connections give each read and write
+// a timeout, and call failed when one fails.
+func toNameNode(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, timeout: timeout, failed: failed}, nil
+	}
+}
+
+// toDataNode returns a dial function whose connections give each read and write
+// a timeout.
+func toDataNode(dial dialFunc, timeout time.Duration) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return dataConn{&conn{Conn: c, timeout: timeout, failed: func() {}}}, nil
+	}
+}
+
+type conn struct {
+	net.Conn
+	timeout time.Duration
+	failed  func()
+	limit   atomic.Int64 // the library's own deadline, Unix nanoseconds; 0 is none
+	first   atomic.Pointer[error]
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.Conn.SetReadDeadline(c.deadline()); err != nil {
+		return 0, c.fail(err)
+	}
+	n, err := c.Conn.Read(p)
+	return n, c.fail(err)
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(c.deadline()); err != nil {
+		return 0, c.fail(err)
+	}
+	n, err := c.Conn.Write(p)
+	return n, c.fail(err)
+}
+
+// fail closes a connection that failed: the answer to a call that timed out
+// would be taken for that to the next one. It drops what has not been sent, which
+// should not be done after the call was tried again. What follows from the closing
+// gets the error that was first.
+func (c *conn) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.first.CompareAndSwap(nil, &err)
+	c.failed()
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+	return *c.first.Load()
+}
+
+func (c *conn) deadline() time.Time {
+	t := time.Now().Add(c.timeout)
+	if limit := c.limit.Load(); limit != 0 {
+		if own := time.Unix(0, limit); own.Before(t) {
+			return own
+		}
+	}
+	return t
+}
+
+// SetDeadline keeps the library's own deadline beside the timeout.
+func (c *conn) SetDeadline(t time.Time) error {
+	var limit int64
+	if !t.IsZero() {
+		limit = t.UnixNano()
+	}
+	c.limit.Store(limit)
+	return c.Conn.SetDeadline(c.deadline())
+}
+
+// dataConn is a connection to a DataNode. It reports no failed write, only the
+// failed read of the acknowledgement after it: between the two the library would
+// lose its goroutines and up to 64 KB for ever.
+type dataConn struct{ *conn }
+
+func (c dataConn) Write(p []byte) (int, error) {
+	_, _ = c.conn.Write(p)
+	return len(p), nil
+}

@@ -1,0 +1,240 @@
+package hdfs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"facestream/scripts/stack/services"
+	"facestream/scripts/stack/services/proxy"
+	"facestream/scripts/stack/services/testservices"
+)
+
+const (
+	superuser = "hdfs"
+	dirLimit  = 100 // entries of one folder
+
+	// faultTimeout is for one call to a NameNode or DataNode that may be hanging.
+	faultTimeout = time.Second
+
+	dfsAdmin = "org.apache.hadoop.hdfs.tools.DFSAdmin"
+	ecAdmin  = "org.apache.hadoop.hdfs.tools.ECAdmin"
+)
+
+// cluster is an HDFS that a test may harm.
+type cluster struct {
+	*services.Stack
+	address string // of the NameNode
+	plain   *fileSystem
+}
+
+// TestFaults does what is done to a cluster of three DataNodes of its own. Each
+// part leaves it working.
+func TestFaults(t *testing.T) {
+	stack := testservices.Own(t, services.Options{HDFS: true, DataNodes: 3, HDFSSettings: map[string]string{
+		"dfs.replication": "2",
+		"dfs.blocksize":   "1048576",
+		"dfs.namenode.fs-limits.max-directory-items": fmt.Sprint(dirLimit),
+		"dfs.namenode.ec.system.default.policy":      "XOR-2-1-1024k", // enables it
+	}})
+	c := &cluster{Stack: stack, address: strings.TrimPrefix(stack.HDFS, "hdfs://"), plain: ownClients(time.Minute, time.Minute)}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *cluster)
+	}{
+		{"Refusals", testRefusals},
+		{"ErasureCoding", testErasureCoding},
+		{"NameNodeRestarts", testNameNodeRestarts},
+		{"SafeMode", testSafeMode},
+		{"NameNodeHangs", testNameNodeHangs},
+		{"NameNodeConnections", testNameNodeConnections},
+		{"SlowNameNode", testSlowNameNode},
+		{"DataNodeConnections", testDataNodeConnections},
+		{"Reading", testReading},
+		{"DataNodeDies", testDataNodeDies},
+		{"DataNodeHangs", testDataNodeHangs},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, c) })
+	}
+}
+
+// name returns a name below /, by way of an address.
+func name(user, address, path string) string {
+	return "hdfs://" + user + "@" + address + path
+}
+
+// folder makes a folder of testUser's and returns its path.
+func (c *cluster) folder(t *testing.T) string {
+	t.Helper()
+	dir := "/" + strings.ReplaceAll(t.Name(), "/", "-")
+	if err := c.plain.MkdirAll(context.Background(), name(testUser, c.address, dir)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// admin runs one of Hadoop's own programs.
+func (c *cluster) admin(t *testing.T, class string, args ...string) {
+	t.Helper()
+	if _, err := c.Admin(context.Background(), class, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signal sends a signal to one of the cluster's processes.
+func (c *cluster) signal(t *testing.T, process string, s syscall.Signal) {
+	t.Helper()
+	p, ok := c.Process(process)
+	if !ok {
+		t.Fatalf("there is no process %s", process)
+	}
+	if err := syscall.Kill(p.PID, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restart starts a process anew.
+func (c *cluster) restart(t *testing.T, process string) {
+	t.Helper()
+	if err := c.Restart(context.Background(), process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startProxy puts a proxy before an address.
+func startProxy(t *testing.T, target string) *proxy.Proxy {
+	t.Helper()
+	p, err := proxy.Start(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// bad makes the first connections that dial makes go through proxies that harm
+// has been done to, and returns how many connections there were.
+func bad(t *testing.T, dial *dialFunc, first int64, harm func(*proxy.Proxy)) *atomic.Int64 {
+	var connections atomic.Int64
+	good := *dial
+	*dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if connections.Add(1) <= first {
+			p := startProxy(t, address)
+			harm(p)
+			address = p.Addr()
+		}
+		return good(ctx, network, address)
+	}
+	return &connections
+}
+
+// content is what a file of this path holds: enough for several packets to a
+// DataNode.
+func content(path string) []byte {
+	const size = 150_000
+	return bytes.Repeat([]byte(path+"\n"), size/(len(path)+1)+1)[:size]
+}
+
+// put writes a file under another name and renames it, as package store does.
+func put(f *fileSystem, address, path string) error {
+	ctx := context.Background()
+	tmp := name(testUser, address, path+".tmp")
+	if err := filesystem.Write(ctx, f, tmp, content(path)); err != nil {
+		return err
+	}
+	return f.Rename(ctx, tmp, name(testUser, address, path))
+}
+
+// holds checks that a folder and those in it hold these files with their
+// content, and no other.
+func (c *cluster) holds(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	ctx := context.Background()
+	prefix := name(testUser, c.address, "")
+	var got []string
+	err := c.plain.Walk(ctx, prefix+dir, func(name string, _ int64, _ time.Time) error {
+		got = append(got, strings.TrimPrefix(name, prefix))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s holds %q, want %q", dir, got, want)
+		return
+	}
+	for _, path := range want {
+		data, err := filesystem.Read(ctx, c.plain, prefix+path)
+		if err != nil || !bytes.Equal(data, content(path)) {
+			t.Errorf("%s holds %d wrong bytes, %v", path, len(data), err)
+		}
+	}
+}
+
+// calls counts the calls to a NameNode by their method.
+type calls struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// count makes a file system's further calls count.
+func count(f *fileSystem) *calls {
+	c := &calls{of: make(map[string]int)}
+	dial := f.clients.dialNameNode
+	f.clients.dialNameNode = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return countedConn{conn, c}, err
+	}
+	return c
+}
+
+// take returns the counts and begins at zero.
+func (c *calls) take() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := maps.Clone(c.of)
+	clear(c.of)
+	delete(of, "renewLease")
+	return of
+}
+
+type countedConn struct {
+	net.Conn
+	calls *calls
+}
+
+// Write gets a call as a whole: its length, an RpcRequestHeaderProto, and a
+// RequestHeaderProto, whose first field is the method.
+func (c countedConn) Write(p []byte) (int, error) {
+	const length = 4
+	if len(p) > length {
+		_, n := protowire.ConsumeBytes(p[length:])
+		if header, m := protowire.ConsumeBytes(p[length+max(n, 0):]); n > 0 && m > 0 {
+			if number, kind, k := protowire.ConsumeTag(header); number == 1 && kind == protowire.BytesType {
+				method, _ := protowire.ConsumeString(header[k:])
+				c.calls.mu.Lock()
+				c.calls.of[method]++
+				c.calls.mu.Unlock()
+			}
+		}
+	}
+	return c.Conn.Write(p)
+}

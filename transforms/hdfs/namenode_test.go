@@ -1,0 +1,230 @@
+package hdfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/scripts/stack/services/proxy"
+)
+
+// testNameNodeRestarts writes while the NameNode is killed and started again,
+// and while it is ended in order and started again.
+func testNameNodeRestarts(t *testing.T, c *cluster) {
+	const (
+		writers = 3
+		pause   = 50 * time.Millisecond // so that the files are not too many
+		some    = 3                     // files before, between and after
+	)
+	root := c.folder(t)
+	f := ownClients(nameNodeTimeout, retryBudget)
+	var want []string
+	var mu sync.Mutex
+	written := make(chan struct{}, 1000)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				dir := fmt.Sprintf("%s/%d-%d", root, w, i/(dirLimit/2))
+				path := fmt.Sprintf("%s/%d", dir, i)
+				if err := f.MkdirAll(context.Background(), name(testUser, c.address, dir)); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := put(f, c.address, path); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				want = append(want, path)
+				mu.Unlock()
+				written <- struct{}{}
+				time.Sleep(pause)
+			}
+		})
+	}
+	more := func() {
+		for range some * writers {
+			select {
+			case <-written:
+			case <-time.After(retryBudget):
+				t.Error("nothing was written any more")
+				return
+			}
+		}
+	}
+	more()
+	c.signal(t, "namenode", syscall.SIGKILL)
+	c.restart(t, "namenode")
+	more()
+	c.restart(t, "namenode")
+	more()
+	close(stop)
+	wg.Wait()
+	c.holds(t, root, want...)
+}
+
+// testSafeMode lets the NameNode enter safe mode in the middle of a file and
+// before every kind of call.
+func testSafeMode(t *testing.T, c *cluster) {
+	ctx := context.Background()
+	root := c.folder(t)
+	f := ownClients(time.Minute, retryBudget)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.clients.dialDataNode = func(ctx context.Context, network, address string) (net.Conn, error) {
+		once.Do(func() { close(begun); <-goOn })
+		return dialTCP(ctx, network, address)
+	}
+	full := func(path string) string { return name(testUser, c.address, root+path) }
+	if err := c.plain.MkdirAll(ctx, full("/tree")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/removed", "/tree/a", "/from"} {
+		if err := filesystem.Write(ctx, c.plain, full(path), content(root+"/to")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	do := func(what string, call func() error) {
+		wg.Go(func() {
+			if err := call(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+	}
+	do("write a file that was begun", func() error { return put(f, c.address, root+"/a") })
+	<-begun
+	c.admin(t, dfsAdmin, "-safemode", "enter")
+	var left atomic.Bool
+	close(goOn)
+	for what, call := range map[string]func() error{
+		"write":      func() error { return put(f, c.address, root+"/b") },
+		"rename":     func() error { return f.Rename(ctx, full("/from"), full("/to")) },
+		"mkdir":      func() error { return f.MkdirAll(ctx, full("/made")) },
+		"remove":     func() error { return f.Remove(ctx, full("/removed")) },
+		"remove all": func() error { return f.RemoveAll(ctx, full("/tree")) },
+	} {
+		do(what, func() error {
+			err := call()
+			if !left.Load() {
+				t.Errorf("%s: was done in safe mode", what)
+			}
+			return err
+		})
+	}
+	if _, err := f.Size(ctx, full("/from")); err != nil {
+		t.Errorf("looking at a file in safe mode: %v", err)
+	}
+	time.Sleep(faultTimeout) // for some tries
+	left.Store(true)
+	c.admin(t, dfsAdmin, "-safemode", "leave")
+	wg.Wait()
+	c.holds(t, root, root+"/a", root+"/b", root+"/to")
+}
+
+// testNameNodeHangs stops the NameNode for a while, and for longer than the
+// budget.
+func testNameNodeHangs(t *testing.T, c *cluster) {
+	root := c.folder(t)
+	f := ownClients(faultTimeout, retryBudget)
+	if err := put(f, c.address, root+"/a"); err != nil {
+		t.Fatal(err)
+	}
+	c.signal(t, "namenode", syscall.SIGSTOP)
+	ended := make(chan error)
+	go func() { ended <- put(f, c.address, root+"/b") }()
+
+	const budget = 3 * time.Second
+	short := ownClients(faultTimeout, budget)
+	path := name(testUser, c.address, root+"/never")
+	start := time.Now()
+	err := filesystem.Write(context.Background(), short, path, content("never"))
+	if took := time.Since(start); took > budget+2*faultTimeout {
+		t.Errorf("took %v with a budget of %v", took, budget)
+	}
+	var p *fs.PathError
+	if !errors.As(err, &p) || p.Path != path || !strings.Contains(p.Err.Error(), c.address) || !strings.Contains(err.Error(), "giving up after") {
+		t.Errorf("error is %v, want one that gives up on %s and names %s", err, path, c.address)
+	}
+
+	c.signal(t, "namenode", syscall.SIGCONT)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	c.holds(t, root, root+"/a", root+"/b")
+}
+
+// testNameNodeConnections disturbs one direction of the connections to the
+// NameNode while files are written.
+func testNameNodeConnections(t *testing.T, c *cluster) {
+	for about, d := range map[string]proxy.Direction{"to": proxy.ToTarget, "from": proxy.FromTarget} {
+		t.Run(about, func(t *testing.T) {
+			root := c.folder(t)
+			var want []string
+			write := func(f *fileSystem, address string) error {
+				path := fmt.Sprintf("%s/%d", root, len(want))
+				want = append(want, path)
+				return put(f, address, path)
+			}
+			// Each limit ends the first connections in another call.
+			for _, limit := range []int64{0, 1, 300, 600, 900, 1200} {
+				f := ownClients(faultTimeout, retryBudget)
+				bad(t, &f.clients.dialNameNode, 2, func(p *proxy.Proxy) { p.CutAfter(d, limit) })
+				if err := write(f, c.address); err != nil {
+					t.Errorf("cut after %d bytes: %v", limit, err)
+				}
+			}
+			p := startProxy(t, c.address)
+			f := ownClients(faultTimeout, retryBudget)
+			if err := write(f, p.Addr()); err != nil {
+				t.Error(err)
+			}
+			p.Hold(d, true)
+			ended := make(chan error)
+			go func() { ended <- write(f, p.Addr()) }()
+			time.Sleep(2 * faultTimeout)
+			p.Hold(d, false)
+			if err := <-ended; err != nil {
+				t.Errorf("held: %v", err)
+			}
+			c.holds(t, root, want...)
+		})
+	}
+}
+
+// testSlowNameNode has answers that take 50 ms each.
+func testSlowNameNode(t *testing.T, c *cluster) {
+	root := c.folder(t)
+	p := startProxy(t, c.address)
+	p.SetLatency(50 * time.Millisecond)
+	f := ownClients(nameNodeTimeout, retryBudget)
+	want := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range want {
+		want[i] = fmt.Sprintf("%s/%d", root, i)
+		wg.Go(func() {
+			if err := put(f, p.Addr(), want[i]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	c.holds(t, root, want...)
+}

@@ -1,0 +1,159 @@
+package hdfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+)
+
+// testRefusals has writes that cannot succeed: each is tried once, its error
+// names path and user, and it leaves nothing. If it tried again it would do so
+// for an hour.
+func testRefusals(t *testing.T, c *cluster) {
+	ctx := context.Background()
+	root := c.folder(t)
+	f := ownClients(time.Minute, time.Hour)
+	calls := count(f)
+	dir := func(path string) string {
+		t.Helper()
+		if err := c.plain.MkdirAll(ctx, name(testUser, c.address, root+path)); err != nil {
+			t.Fatal(err)
+		}
+		return root + path
+	}
+	private := root + "-private"
+	if err := c.plain.MkdirAll(ctx, name(superuser, c.address, private)); err != nil {
+		t.Fatal(err)
+	}
+	c.admin(t, dfsAdmin, "-setQuota", "1", dir("/names"))
+	c.admin(t, dfsAdmin, "-setSpaceQuota", "1000000", dir("/space")) // less than one block
+	full := dir("/full")
+	for i := range dirLimit {
+		dir(fmt.Sprintf("/full/%d", i))
+	}
+	file := root + "/file"
+	if err := put(c.plain, c.address, file); err != nil {
+		t.Fatal(err)
+	}
+	c.holds(t, root, file)
+
+	for about, test := range map[string]struct {
+		path string
+		is   error
+		says string
+		call string // that is refused
+	}{
+		"no permission":    {private + "/a", fs.ErrPermission, "", "create"},
+		"name quota":       {root + "/names/a", syscall.EDQUOT, "quota of files and folders", "create"},
+		"space quota":      {root + "/space/a", syscall.EDQUOT, "quota of space", "addBlock"},
+		"directory limit":  {full + "/a", nil, "as many files as one folder may", "create"},
+		"long name":        {root + "/" + strings.Repeat("x", 256), syscall.ENAMETOOLONG, "", "create"},
+		"missing folder":   {root + "/none/a", fs.ErrNotExist, "", "getFileInfo"},
+		"file as a folder": {file + "/a", syscall.ENOTDIR, "", "create"},
+	} {
+		t.Run(about, func(t *testing.T) {
+			to := name(testUser, c.address, test.path)
+			calls.take()
+			err := filesystem.Write(ctx, f, to, content(test.path))
+			refused(t, err, to, test.is, test.says)
+			of := calls.take()
+			if of["create"] > 1 || of[test.call] != 1 || of["addBlock"] > 1 {
+				t.Errorf("the calls were %v, want one attempt with one %s", of, test.call)
+			}
+			if test.call == "addBlock" || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist) {
+				return // not what a rename is refused for
+			}
+			from := name(testUser, c.address, file)
+			err = f.Rename(ctx, from, to)
+			refused(t, err, to, test.is, test.says)
+			if of := calls.take(); of["rename2"] != 1 {
+				t.Errorf("the calls were %v, want one rename2", of)
+			}
+		})
+	}
+	c.holds(t, root, file)
+	c.holds(t, private)
+}
+
+// refused checks the error of a write that was refused.
+func refused(t *testing.T, err error, path string, is error, says string) {
+	t.Helper()
+	var p *fs.PathError
+	var l *os.LinkError
+	ok := errors.As(err, &p) && p.Path == path || errors.As(err, &l) && l.New == path
+	if !ok || is != nil && !errors.Is(err, is) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "giving up") {
+		t.Errorf("error is %v, want one about %s, %v and %q", err, path, is, says)
+	}
+}
+
+// testErasureCoding writes into folders with a policy, which is refused, and
+// with none, which costs one call more for the folder's first file.
+func testErasureCoding(t *testing.T, c *cluster) {
+	ctx := context.Background()
+	root := c.folder(t)
+	coded, plain := root+"/coded", root+"/coded/plain"
+	if err := c.plain.MkdirAll(ctx, name(testUser, c.address, plain)); err != nil {
+		t.Fatal(err)
+	}
+	c.admin(t, ecAdmin, "-setPolicy", "-path", coded, "-policy", "XOR-2-1-1024k")
+	c.admin(t, ecAdmin, "-setPolicy", "-path", plain, "-replicate")
+	f := ownClients(time.Minute, time.Hour)
+	calls := count(f)
+
+	if err := f.MkdirAll(ctx, name(testUser, c.address, coded+"/below")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{coded, coded + "/below"} {
+		calls.take()
+		to := name(testUser, c.address, dir+"/a")
+		err := filesystem.Write(ctx, f, to, content(dir))
+		refused(t, err, to, nil, "erasure coded, which this client cannot write")
+		if of := calls.take(); of["getFileInfo"] != 1 || of["create"] != 0 {
+			t.Errorf("the calls were %v, want one getFileInfo and no create", of)
+		}
+	}
+	c.holds(t, root)
+
+	const files = 3
+	var want []string
+	for i := range files {
+		path := fmt.Sprintf("%s/%d", plain, i)
+		want = append(want, path)
+		if err := filesystem.Write(ctx, f, name(testUser, c.address, path), content(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of := calls.take(); of["getFileInfo"] != 1 || of["create"] != files {
+		t.Errorf("the calls were %v, want one getFileInfo for %d files", of, files)
+	}
+	// A file keeps what it was written with.
+	moved := coded + "/moved"
+	if err := f.Rename(ctx, name(testUser, c.address, want[0]), name(testUser, c.address, moved)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := filesystem.Read(ctx, f, name(testUser, c.address, moved)); err != nil || string(got) != string(content(want[0])) {
+		t.Errorf("read %d wrong bytes, %v", len(got), err)
+	}
+
+	// Without the check the library writes, and reports nothing.
+	unchecked, err := f.clients.get(ctx, account{testUser, c.address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchecked.folders.Store(coded, nil)
+	wrong := coded + "/wrong"
+	if err := write(ctx, unchecked, wrong, content(wrong)); err != nil {
+		t.Fatal(err)
+	}
+	from := name(testUser, c.address, wrong)
+	_, err = filesystem.Read(ctx, f, from)
+	refused(t, err, from, nil, "erasure coded, which this client cannot read")
+}

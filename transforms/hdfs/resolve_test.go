@@ -1,0 +1,121 @@
+package hdfs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/colinmarc/hdfs/v2/hadoopconf"
+)
+
+func TestNameNodes(t *testing.T) {
+	conf := hadoopconf.HadoopConf{
+		"fs.defaultFS":                           "hdfs://one",
+		"dfs.ha.namenodes.one":                   "a, b",
+		"dfs.namenode.rpc-address.one.a":         "a.one:8020",
+		"dfs.namenode.rpc-address.one.b":         "b.one:8020",
+		"dfs.ha.namenodes.two":                   "a",
+		"dfs.namenode.rpc-address.two.a":         "a.two:8020",
+		"dfs.ha.namenodes.three":                 "a",
+		"dfs.namenode.rpc-address.three.another": "a.three:8020",
+		"dfs.namenode.rpc-address.single":        " single:8020\n",
+	}
+	for address, want := range map[string][]string{
+		"nn:8020": {"nn:8020"},
+		"a:1,b:2": {"a:1", "b:2"},
+		"[::1]:1": {"[::1]:1"},
+		"single":  {"single:8020"},
+		"one":     {"a.one:8020", "b.one:8020"},
+		"two":     {"a.two:8020"},
+	} {
+		if got, err := nameNodes(address, conf); err != nil || !slices.Equal(got, want) {
+			t.Errorf("nameNodes(%q) = %v, %v, want %v", address, got, err, want)
+		}
+	}
+	for address, want := range map[string]string{
+		"three": "dfs.namenode.rpc-address.three.a",
+		"nn":    "nn:8020",
+		"a:1,b": `"b"`,
+		"a:1,":  `""`,
+		"a:web": `"a:web"`,
+		":8020": `":8020"`,
+		"a:0":   `"a:0"`,
+	} {
+		if got, err := nameNodes(address, conf); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("nameNodes(%q) = %v, %v, want an error with %q", address, got, err, want)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	ha := map[string]string{
+		"fs.defaultFS":                       "hdfs://cluster",
+		"dfs.ha.namenodes.cluster":           "a,b",
+		"dfs.namenode.rpc-address.cluster.a": "nn1:8020",
+		"dfs.namenode.rpc-address.cluster.b": "nn2:8020",
+	}
+	for _, test := range []struct {
+		conf       map[string]string
+		name, want string // or part of the error
+	}{
+		{ha, "hdfs:///faces", "hdfs://nn1:8020,nn2:8020/faces"},
+		{ha, "hdfs://alice@/faces", "hdfs://alice@nn1:8020,nn2:8020/faces"},
+		{ha, "hdfs://alice@cluster/a%20b/", "hdfs://alice@nn1:8020,nn2:8020/a%20b/"},
+		{ha, "hdfs://cluster", "hdfs://nn1:8020,nn2:8020"},
+		{ha, "hdfs://alice@nn3:9000/faces", "hdfs://alice@nn3:9000/faces"},
+		{ha, "hdfs://nn1:8020,nn2:8020/faces", "hdfs://nn1:8020,nn2:8020/faces"},
+		{ha, "hdfs://nn3/faces", "write nn3:8020"},
+		{ha, "/faces", "hdfs://user@host:port/path"},
+		{nil, "hdfs://nn1:8020/faces", "hdfs://nn1:8020/faces"},
+		{nil, "hdfs://alice@cluster/faces", "HADOOP_CONF_DIR"},
+		{nil, "hdfs:///faces", "write hdfs://HOST:PORT/faces"},
+		{map[string]string{"fs.defaultFS": "hdfs://nn:9000/"}, "hdfs:///faces", "hdfs://nn:9000/faces"},
+		{map[string]string{"fs.defaultFS": "hdfs://nn"}, "hdfs:///faces", "hdfs://nn:8020/faces"},
+		{map[string]string{"fs.default.name": "hdfs://nn:9000"}, "hdfs:///faces", "hdfs://nn:9000/faces"},
+		{map[string]string{"fs.defaultFS": "file:///"}, "hdfs:///faces", "file:///, which is no HDFS"},
+		{map[string]string{"dfs.ha.namenodes.c": "a"}, "hdfs://c/faces", "dfs.namenode.rpc-address.c.a"},
+	} {
+		conf := t.TempDir()
+		t.Setenv(confEnv, conf)
+		if test.conf != nil {
+			configure(t, conf, test.conf)
+		}
+		got, err := Resolve(test.name)
+		if strings.HasPrefix(test.want, "hdfs://") && strings.Contains(test.want, "nn") {
+			if err != nil || got != test.want {
+				t.Errorf("Resolve(%q) = %q, %v, want %q", test.name, got, err, test.want)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.name) {
+			t.Errorf("Resolve(%q) = %q, %v, want an error with it and %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+// Of two NameNodes the one that hangs is first.
+func TestNameService(t *testing.T) {
+	nameNode, hangs := hdfsAddress(t), silent(t)
+	conf := t.TempDir()
+	t.Setenv(confEnv, conf)
+	configure(t, conf, map[string]string{
+		"dfs.ha.namenodes.cluster":             "a,b",
+		"dfs.namenode.rpc-address.cluster.a":   hangs,
+		"dfs.namenode.rpc-address.cluster.b":   nameNode,
+		"dfs.client.use.datanode.hostname":     "false",
+		"dfs.namenode.rpc-address.elsewhere.a": "nowhere:1",
+	})
+	for about, address := range map[string]string{"configured": "cluster", "named": hangs + "," + nameNode} {
+		t.Run(about, func(t *testing.T) {
+			f := ownClients(time.Second, 20*time.Second)
+			name := folder(t, f, address) + "/a"
+			if err := filesystem.Write(context.Background(), f, name, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if size, err := f.Size(context.Background(), name); err != nil || size != 1 {
+				t.Errorf("Size = %d, %v, want 1", size, err)
+			}
+		})
+	}
+}

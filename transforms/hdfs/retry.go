@@ -1,0 +1,77 @@
+package hdfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+const (
+	// retryBudget is how long a call that may do a little later is tried again:
+	// longer than a NameNode takes to restart, a minute of safe mode, and the 5 s
+	// for which the library refuses after a lost connection. The last try may go
+	// on for the timeouts below after it.
+	retryBudget    = 90 * time.Second
+	retryFirstWait = 50 * time.Millisecond
+	retryMaxWait   = 2 * time.Second
+
+	dialTimeout = 10 * time.Second
+	// nameNodeTimeout is for one read or write on a NameNode connection, so for
+	// one call.
+	nameNodeTimeout = 15 * time.Second
+	// dataNodeTimeout is for one read or write of at most 64 KB, and for the
+	// answer that all replicas have it. The library cannot leave out the DataNode
+	// that failed: trying again takes what the NameNode chooses anew, and a
+	// DataNode that hangs counts as alive there for ten minutes. The budget has
+	// room for eight such choices.
+	dataNodeTimeout = 10 * time.Second
+)
+
+// do runs call for a location until it succeeds, fails for good, or the budget
+// is used up. Errors become *fs.PathError.
+func (cs *clients) do(ctx context.Context, op string, l location, call func(*client) error) error {
+	start := time.Now()
+	for wait := retryFirstWait; ; wait = min(2*wait, retryMaxWait) {
+		err := interpret(cs.try(ctx, l.account, call))
+		if err == nil {
+			return nil
+		}
+		if temporary(err) && ctx.Err() == nil {
+			if time.Since(start)+wait < cs.retryBudget {
+				if sleep(ctx, wait) == nil {
+					continue
+				}
+			} else {
+				err = fmt.Errorf("giving up after %v: %w", time.Since(start).Round(time.Millisecond), err)
+			}
+		}
+		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w, the last error was: %w", cause, err)
+		}
+		return &fs.PathError{Op: op, Path: l.String(), Err: err}
+	}
+}
+
+func (cs *clients) try(ctx context.Context, a account, call func(*client) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c, err := cs.get(ctx, a)
+	if err != nil {
+		return err
+	}
+	return call(c)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,139 @@
+package hdfs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/colinmarc/hdfs/v2"
+)
+
+const (
+	// A file is closed once the NameNode knows of its blocks, which DataNodes
+	// report some milliseconds after the last byte. After the budget the file
+	// counts as lost, and a new one is tried.
+	closeFirstWait = 5 * time.Millisecond
+	closeMaxWait   = 400 * time.Millisecond
+	closeBudget    = 30 * time.Second
+)
+
+// OpenWrite gives a writer whose Close makes the file, with everything that
+// was written to it, in place of one that is there. The folder must exist. The
+// bytes are kept in memory until then: the library cannot go on with a block
+// after a DataNode failed, so that trying again means writing the whole file.
+// After an error the file is removed as far as the cluster lets us.
+func (f *fileSystem) OpenWrite(ctx context.Context, name string) (io.WriteCloser, error) {
+	l, err := parse(name)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{ctx: ctx, clients: f.clients, to: l}, nil
+}
+
+type writer struct {
+	ctx     context.Context
+	clients *clients
+	to      location
+	data    bytes.Buffer
+	closed  bool
+}
+
+func (w *writer) Write(p []byte) (int, error) { return w.data.Write(p) }
+
+func (w *writer) Close() error {
+	if w.closed {
+		return &fs.PathError{Op: "close", Path: w.to.String(), Err: fs.ErrClosed}
+	}
+	w.closed = true
+	return w.clients.do(w.ctx, "create", w.to, func(c *client) error {
+		return write(w.ctx, c, w.to.path, w.data.Bytes())
+	})
+}
+
+// write makes one file. When the answer to one of its calls is lost, also that
+// to the last one, the next try removes the file and writes it again: by its
+// looks, one that is complete and one that is not are the same.
+func write(ctx context.Context, c *client, name string, data []byte) error {
+	if err := c.checkFolder(path.Dir(name)); err != nil {
+		return err
+	}
+	out, err := create(c, name)
+	if err != nil {
+		return err
+	}
+	err = interpret(fill(ctx, out, data))
+	if err == nil {
+		return nil
+	}
+	// The file's lease would live as long as the client.
+	_ = c.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("somebody removed the file while it was written")
+	}
+	return err
+}
+
+// create opens a new file. One that is there is what an earlier attempt left
+// behind, open or not, or is to be overwritten.
+func create(c *client, name string) (*hdfs.FileWriter, error) {
+	open := func() (*hdfs.FileWriter, error) {
+		out, err := c.CreateFile(name, c.defaults.Replication, c.defaults.BlockSize, fileMode)
+		return out, interpret(err)
+	}
+	out, err := open()
+	if !errors.Is(err, fs.ErrExist) {
+		return out, err
+	}
+	info, err := c.Stat(name)
+	if err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: it is a folder", fs.ErrExist)
+	}
+	if err == nil {
+		err = c.Remove(name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if out, err = open(); errors.Is(err, fs.ErrExist) {
+		// A call of ours that counted as lost was done late.
+		return nil, errors.New("somebody made the file at the same time")
+	}
+	return out, err
+}
+
+// fill writes data and closes the file. Whatever fails, the library then has
+// nothing left that is to be closed.
+func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := out.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	// Even an empty Write allocates a block, which no DataNode would report.
+	if len(data) > 0 {
+		if _, err := out.Write(data); err != nil {
+			return err
+		}
+	}
+	return closeFile(ctx, out.Close)
+}
+
+// closeFile calls close until it no longer answers that the NameNode has not
+// heard of the last block yet.
+func closeFile(ctx context.Context, close func() error) error {
+	end := time.Now().Add(closeBudget)
+	for wait := closeFirstWait; ; wait = min(2*wait, closeMaxWait) {
+		err := close()
+		if !hdfs.IsErrReplicating(err) || time.Now().After(end) {
+			return err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}

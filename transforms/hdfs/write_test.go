@@ -1,0 +1,146 @@
+package hdfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/colinmarc/hdfs/v2"
+)
+
+func TestCloseFile(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	replicating := &fs.PathError{Op: "create", Path: "/a", Err: hdfs.ErrReplicating}
+	refused := errors.New("refused")
+	for _, last := range []error{nil, refused} {
+		calls := 0
+		err := closeFile(ctx, func() error {
+			if calls++; calls < 4 {
+				return replicating
+			}
+			return last
+		})
+		if err != last || calls != 4 {
+			t.Errorf("ended with %v after %d calls, want %v after 4", err, calls, last)
+		}
+	}
+	err := closeFile(ctx, func() error {
+		cancel()
+		return replicating
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context.Canceled", err)
+	}
+}
+
+// The answer to any one call may get lost. The file is there all the same, and
+// nothing else is.
+func TestLostAnswers(t *testing.T) {
+	nameNode := hdfsAddress(t)
+	ctx := context.Background()
+	data := strings.Repeat("0123456789", 6000)
+	plain := ownClients(10*time.Second, 10*time.Second)
+	// A write is 6 calls or more, a rename 2, and connecting 1.
+	for answers := range 13 {
+		t.Run(fmt.Sprint(answers), func(t *testing.T) {
+			root := folder(t, plain, nameNode)
+			lossy := ownClients(10*time.Second, 10*time.Second)
+			through := strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
+			start := time.Now()
+			if err := filesystem.Write(ctx, lossy, through+"/tmp", []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+			if err := filesystem.Rename(ctx, lossy, through+"/tmp", through+"/final"); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 4*time.Second {
+				t.Errorf("took %v: the library's own wait after a lost connection is 5 s", took)
+			}
+			names, err := plain.List(ctx, root+"/*")
+			if want := []string{root + "/final"}; err != nil || !slices.Equal(names, want) {
+				t.Errorf("the folder holds %v, %v, want %v", names, err, want)
+			}
+			got, err := filesystem.Read(ctx, plain, root+"/final")
+			if err != nil || string(got) != data {
+				t.Errorf("read %d bytes, %v", len(got), err)
+			}
+			if err := lossy.Remove(ctx, through+"/final"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A file that a failed write left open is written anew, whoever left it.
+func TestAbandonedFile(t *testing.T) {
+	ctx := context.Background()
+	address := hdfsAddress(t)
+	f := ownClients(10*time.Second, 10*time.Second)
+	root := folder(t, f, address)
+	own, err := f.clients.get(ctx, account{testUser, address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := ownClients(10*time.Second, 10*time.Second).clients.get(ctx, account{testUser, address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for about, abandons := range map[string]*client{"same-client": own, "another": others} {
+		for _, half := range []string{"", "half of it"} {
+			l, err := parse(root + "/" + about)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := create(abandons, l.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if half != "" {
+				if _, err := out.Write([]byte(half)); err != nil {
+					t.Fatal(err)
+				}
+				if err := out.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := filesystem.Write(ctx, f, root+"/"+about, []byte("all of it")); err != nil {
+				t.Errorf("%s, after %q: %v", about, half, err)
+			}
+			if got, err := filesystem.Read(ctx, f, root+"/"+about); err != nil || string(got) != "all of it" {
+				t.Errorf("%s, after %q: read %q, %v", about, half, got, err)
+			}
+		}
+	}
+}
+
+// A file that somebody removes while it is written is written anew.
+func TestFileRemovedWhileWritten(t *testing.T) {
+	ctx := context.Background()
+	address := hdfsAddress(t)
+	plain := ownClients(10*time.Second, 10*time.Second)
+	name := folder(t, plain, address) + "/a"
+	f := ownClients(10*time.Second, 10*time.Second)
+	var once sync.Once
+	f.clients.dialDataNode = func(ctx context.Context, network, address string) (net.Conn, error) {
+		once.Do(func() {
+			if err := plain.Remove(ctx, name); err != nil {
+				t.Error(err)
+			}
+		})
+		return dialTCP(ctx, network, address)
+	}
+	if err := filesystem.Write(ctx, f, name, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if size, err := f.Size(ctx, name); err != nil || size != 1 {
+		t.Errorf("Size = %d, %v, want 1", size, err)
+	}
+}
