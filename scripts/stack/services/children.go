@@ -70,11 +70,23 @@ type child struct {
 
 	ended chan struct{}
 	err   error // how it ended; read after ended is closed
+
+	program javaProgram
 }
+
+// role is what a process is to the others of its service.
+type role int
+
+const (
+	alone  role = iota
+	head        // members register with it
+	member      // may come and go
+)
 
 // javaProgram is what runs in a JVM.
 type javaProgram struct {
 	service   string // whose it is
+	role      role
 	name      string // of the process and of its log
 	conf      string // folder of its settings, and of what it unpacks
 	classPath string
@@ -104,17 +116,53 @@ func (c *children) run(ctx context.Context, p javaProgram) error {
 
 // start starts a program that runs until end.
 func (c *children) start(p javaProgram) (*child, error) {
+	return c.startInPlace(p, nil)
+}
+
+// restart starts the program of a process again, which it ends if need be. The
+// new process takes the place of the old one.
+func (c *children) restart(old *child) (*child, error) {
+	if err := old.End(endGrace); err != nil {
+		return nil, err
+	}
+	return c.startInPlace(old.program, old)
+}
+
+// startInPlace starts a program in the place of an old process, or in a new
+// place if there is none.
+func (c *children) startInPlace(p javaProgram, old *child) (*child, error) {
 	child, err := c.launch(p, c.started == nil)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.all = append(c.all, child)
+	if at := slices.Index(c.all, old); at >= 0 {
+		c.all[at] = child
+	} else {
+		c.all = append(c.all, child)
+	}
 	if c.started == nil {
 		return child, nil
 	}
 	return child, c.started(p.service, child.Process)
+}
+
+// find returns the process of a name, nil if there is none.
+func (c *children) find(name string) *child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := slices.IndexFunc(c.all, func(child *child) bool { return child.Name == name }); at >= 0 {
+		return c.all[at]
+	}
+	return nil
+}
+
+// of returns the processes of a service.
+func (c *children) of(service string) []*child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(c.all), func(child *child) bool { return child.program.service != service })
 }
 
 // end ends what start has started.
@@ -172,7 +220,7 @@ func (c *children) launch(p javaProgram, bound bool) (*child, error) {
 	} else {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	}
-	child := &child{ended: make(chan struct{})}
+	child := &child{ended: make(chan struct{}), program: p}
 	begun := make(chan error)
 	go func() {
 		// The kernel binds the child to the thread that forked, not to the

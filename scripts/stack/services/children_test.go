@@ -60,8 +60,9 @@ func TestChildOfKilledProcess(t *testing.T) {
 	for kind, survives := range map[string]bool{"bound": false, "detached": true} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
-			survived := filepath.Join(dir, "survived")
-			fakeJava(t, dir, "while [ -d /proc/$PPID ]; do sleep 0.05; done; touch "+survived+"; exec sleep 600")
+			// The shell learns who its parent is before it does anything.
+			begun, survived := filepath.Join(dir, "begun"), filepath.Join(dir, "survived")
+			fakeJava(t, dir, "touch "+begun+"; while [ -d /proc/$PPID ]; do sleep 0.05; done; touch "+survived+"; exec sleep 600")
 			parent := exec.Command(os.Args[0], dir)
 			parent.Env = append(os.Environ(), helperEnv+"="+kind)
 			parent.Stderr = os.Stderr
@@ -72,12 +73,13 @@ func TestChildOfKilledProcess(t *testing.T) {
 			if err := parent.Start(); err != nil {
 				t.Fatal(err)
 			}
+			kill := func() {
+				_ = parent.Process.Kill()
+				_ = parent.Wait()
+			}
+			defer kill()
 			var child state.Process
-			err = json.NewDecoder(out).Decode(&child)
-			alive := child.Alive()
-			_ = parent.Process.Kill()
-			_ = parent.Wait()
-			if err != nil {
+			if err := json.NewDecoder(out).Decode(&child); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
@@ -85,6 +87,12 @@ func TestChildOfKilledProcess(t *testing.T) {
 					t.Error(err)
 				}
 			}()
+			await(t, "the child begins", func() bool {
+				_, err := os.Stat(begun)
+				return err == nil
+			})
+			alive := child.Alive()
+			kill()
 			if !alive {
 				t.Fatal("the child did not run")
 			}

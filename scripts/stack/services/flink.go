@@ -102,7 +102,7 @@ func flinkSettings(dir, web, jobManager string) (string, error) {
 // startFlink starts a JobManager, two TaskManagers and Beam's job server in dir
 // and waits until they work together. What dir holds is removed: a new cluster
 // knows nothing of an earlier one's jobs.
-func startFlink(ctx context.Context, c *children, dir, addr, web, jobManager string) error {
+func startFlink(ctx context.Context, c *children, dir, addr, web, jobManager string, check *check) error {
 	classPath, err := parts.ClassPath(state.Flink)
 	if err != nil {
 		return err
@@ -126,12 +126,12 @@ func startFlink(ctx context.Context, c *children, dir, addr, web, jobManager str
 		args: []string{"--configDir", conf},
 	}
 	manager := program
-	manager.name, manager.heap = "jobmanager", jobManagerHeap
+	manager.name, manager.role, manager.heap = "jobmanager", head, jobManagerHeap
 	manager.class = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 	programs := []javaProgram{manager}
 	for i := range workers {
 		task := program
-		task.name = fmt.Sprintf("taskmanager-%d", i+1)
+		task.name, task.role = fmt.Sprintf("taskmanager-%d", i+1), member
 		task.heap = fmt.Sprintf("%dm", taskHeap)
 		task.jvm = append([]string{
 			fmt.Sprintf("-XX:MaxDirectMemorySize=%dm", taskOffHeap+frameworkOff+network),
@@ -154,11 +154,11 @@ func startFlink(ctx context.Context, c *children, dir, addr, web, jobManager str
 	if err != nil {
 		return err
 	}
-	return until(ctx, "Flink at "+web+" and its job server at "+addr, func(ctx context.Context) error {
+	return until(ctx, check.what, func(ctx context.Context) error {
 		if err := tryFlink(ctx, web); err != nil {
 			return err
 		}
-		return tryJobServer(ctx, addr)
+		return check.works(ctx)
 	}, append(procs, server)...)
 }
 
@@ -177,6 +177,22 @@ func tryFlink(ctx context.Context, web string) error {
 			cluster.TaskManagers, cluster.Slots, cluster.Free, workers)
 	}
 	return nil
+}
+
+// taskManagers asks the JobManager which TaskManagers have registered, and
+// returns their addresses. One that has died is among them for seconds.
+func taskManagers(ctx context.Context, web string) ([]string, error) {
+	var all struct {
+		TaskManagers []struct{ Path string }
+	}
+	if err := getJSON(ctx, "http://"+web+"/taskmanagers", &all); err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, m := range all.TaskManagers {
+		addrs = append(addrs, m.Path)
+	}
+	return addrs, nil
 }
 
 // getJSON decodes what a web page answers.

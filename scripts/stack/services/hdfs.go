@@ -2,17 +2,21 @@ package services
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
@@ -24,6 +28,8 @@ import (
 const (
 	hdfsHeap  = "256m"
 	superuser = "hdfs"
+	nameNode  = "namenode"
+	dataNode  = "datanode"
 	checkFile = "/stack-check" // exists for a moment during the start
 
 	// openMode lets every user of the stack write, and remove only what is
@@ -39,21 +45,22 @@ type property struct {
 	Value string `xml:"value"`
 }
 
-// hdfsSettings are core-site.xml and hdfs-site.xml in one. The DataNode takes
-// free ports and tells them to the NameNode; it names itself by address, so
-// that WebHDFS redirects a browser to where it can go without any resolver.
-func hdfsSettings(dir, addr, web string) []property {
+// hdfsSettings are core-site.xml and hdfs-site.xml in one, for the processes
+// whose folders in dir have the suffix. A DataNode takes free ports and tells
+// them to the NameNode; it names itself by address, so that WebHDFS redirects a
+// browser to where it can go without any resolver.
+func hdfsSettings(dir, suffix string, o Options) []property {
 	const anyPort = "127.0.0.1:0"
 	file := func(name string) string {
 		return (&url.URL{Scheme: "file", Path: filepath.Join(dir, name)}).String()
 	}
-	return []property{
-		{"fs.defaultFS", "hdfs://" + addr},
-		{"hadoop.tmp.dir", filepath.Join(dir, "tmp")},
+	settings := []property{
+		{"fs.defaultFS", "hdfs://" + o.HDFSAddr},
+		{"hadoop.tmp.dir", filepath.Join(dir, "tmp"+suffix)},
 		{"dfs.namenode.name.dir", file("name")},
-		{"dfs.datanode.data.dir", file("data")},
-		{"dfs.namenode.rpc-address", addr},
-		{"dfs.namenode.http-address", web},
+		{"dfs.datanode.data.dir", file("data" + suffix)},
+		{"dfs.namenode.rpc-address", o.HDFSAddr},
+		{"dfs.namenode.http-address", o.WebAddr},
 		{"dfs.datanode.address", anyPort},
 		{"dfs.datanode.http.address", anyPort},
 		{"dfs.datanode.ipc.address", anyPort},
@@ -64,46 +71,46 @@ func hdfsSettings(dir, addr, web string) []property {
 		// Hadoop's users need not exist on this machine: no look-up of their
 		// groups, which fails for every one of them.
 		{"hadoop.security.group.mapping", "org.apache.hadoop.security.NullGroupsMapping"},
-		// After a restart: ready when the one DataNode has reported.
+		// After a restart: ready when the DataNodes have reported every block.
 		{"dfs.namenode.safemode.extension", "0"},
-		// The DataNode starts together with the NameNode and asks for it often.
+		// The DataNodes start together with the NameNode and ask for it often.
 		{"ipc.client.connect.retry.interval", "100"},
 		{"ipc.client.connect.max.retries", "600"},
 	}
+	// Of two settings of one name, Hadoop takes the later.
+	for _, name := range slices.Sorted(maps.Keys(o.HDFSSettings)) {
+		settings = append(settings, property{name, o.HDFSSettings[name]})
+	}
+	return settings
 }
 
-// startHDFS starts a NameNode and a DataNode in dir and waits until they work.
-func startHDFS(ctx context.Context, c *children, dir, addr, web string) error {
-	classPath, err := parts.ClassPath("hadoop")
+// startHDFS starts a NameNode and DataNodes in dir and waits until they work.
+func startHDFS(ctx context.Context, c *children, dir string, o Options, check *check) error {
+	name, err := hadoopProgram(dir, "", o)
 	if err != nil {
 		return err
 	}
-	conf := filepath.Join(dir, "conf")
-	if err := os.MkdirAll(conf, dirMode); err != nil {
-		return err
-	}
-	settings, err := xml.MarshalIndent(struct {
-		XMLName    xml.Name   `xml:"configuration"`
-		Properties []property `xml:"property"`
-	}{Properties: hdfsSettings(dir, addr, web)}, "", "  ")
-	if err != nil {
-		return err
-	}
-	for _, name := range []string{"core-site.xml", "hdfs-site.xml"} {
-		if err := os.WriteFile(filepath.Join(conf, name), settings, fileMode); err != nil {
+	name.name, name.role, name.class = nameNode, head, "org.apache.hadoop.hdfs.server.namenode.NameNode"
+	programs := []javaProgram{name}
+	members := cmp.Or(o.DataNodes, 1)
+	for i := range members {
+		suffix := ""
+		if i > 0 {
+			suffix = fmt.Sprintf("-%d", i+1)
+		}
+		data, err := hadoopProgram(dir, suffix, o)
+		if err != nil {
 			return err
 		}
+		data.name, data.role, data.class = dataNode+suffix, member, "org.apache.hadoop.hdfs.server.datanode.DataNode"
+		programs = append(programs, data)
 	}
-	program := javaProgram{
-		service: state.HDFS, conf: conf, heap: hdfsHeap,
-		classPath: conf + string(filepath.ListSeparator) + classPath,
-		env:       []string{"HADOOP_USER_NAME=" + superuser},
-	}
-	name, data := program, program
-	name.name, name.class = "namenode", "org.apache.hadoop.hdfs.server.namenode.NameNode"
-	data.name, data.class = "datanode", "org.apache.hadoop.hdfs.server.datanode.DataNode"
 	err = prepareOnce(dir, func() error {
-		if err := unpackPages(filepath.Dir(classPath), conf); err != nil {
+		jars, err := parts.ClassPath("hadoop")
+		if err != nil {
+			return err
+		}
+		if err := unpackPages(filepath.Dir(jars), name.conf); err != nil {
 			return err
 		}
 		format := name
@@ -113,15 +120,100 @@ func startHDFS(ctx context.Context, c *children, dir, addr, web string) error {
 	if err != nil {
 		return fmt.Errorf("formatting HDFS: %w", err)
 	}
-	nameNode, err := c.start(name)
-	if err != nil {
-		return err
+	var procs []*child
+	for _, p := range programs {
+		proc, err := c.start(p)
+		if err != nil {
+			return err
+		}
+		procs = append(procs, proc)
 	}
-	dataNode, err := c.start(data)
+	return until(ctx, check.what, func(ctx context.Context) error {
+		// Writing before there is a DataNode would only fill the NameNode's log.
+		if err := check.registered(ctx, nil, members); err != nil {
+			return err
+		}
+		return check.works(ctx)
+	}, procs...)
+}
+
+// hadoopProgram is one of Hadoop's, with its settings in a folder in dir that
+// has the suffix. It runs as the superuser.
+func hadoopProgram(dir, suffix string, o Options) (javaProgram, error) {
+	classPath, err := parts.ClassPath("hadoop")
 	if err != nil {
-		return err
+		return javaProgram{}, err
 	}
-	return until(ctx, "HDFS at "+addr, func(ctx context.Context) error { return tryHDFS(ctx, addr, web) }, nameNode, dataNode)
+	conf := filepath.Join(dir, "conf"+suffix)
+	if err := os.MkdirAll(conf, dirMode); err != nil {
+		return javaProgram{}, err
+	}
+	settings, err := xml.MarshalIndent(struct {
+		XMLName    xml.Name   `xml:"configuration"`
+		Properties []property `xml:"property"`
+	}{Properties: hdfsSettings(dir, suffix, o)}, "", "  ")
+	if err != nil {
+		return javaProgram{}, err
+	}
+	for _, name := range []string{"core-site.xml", "hdfs-site.xml"} {
+		if err := os.WriteFile(filepath.Join(conf, name), settings, fileMode); err != nil {
+			return javaProgram{}, err
+		}
+	}
+	return javaProgram{
+		service: state.HDFS, conf: conf, heap: hdfsHeap,
+		classPath: conf + string(filepath.ListSeparator) + classPath,
+		env:       []string{"HADOOP_USER_NAME=" + superuser},
+	}, nil
+}
+
+// Admin runs one of Hadoop's own programs as the superuser of the stack's HDFS,
+// such as "org.apache.hadoop.hdfs.tools.DFSAdmin" with "-safemode", "enter", and
+// returns what it printed. If it fails, the error ends with the last lines of
+// that, too.
+func (s *Stack) Admin(ctx context.Context, class string, args ...string) (string, error) {
+	of := s.children.find(nameNode)
+	if of == nil {
+		return "", fmt.Errorf("running %s: the stack has no HDFS", class)
+	}
+	program := of.program // for its settings
+	program.name = fmt.Sprintf("admin-%d", s.admins.Add(1))
+	program.class, program.args = class, args
+	failed := s.children.run(ctx, program)
+	if failed != nil {
+		failed = fmt.Errorf("running %s %q: %w", class, args, failed)
+	}
+	out, err := os.ReadFile(s.children.logPath(program.name))
+	return string(out), errors.Join(failed, err)
+}
+
+// dataNodes asks the NameNode which DataNodes have registered and told their
+// size, and returns their addresses. One that has died is among them for
+// minutes.
+func dataNodes(ctx context.Context, web string) ([]string, error) {
+	var page struct {
+		Beans []struct{ LiveNodes string }
+	}
+	if err := getJSON(ctx, "http://"+web+"/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", &page); err != nil {
+		return nil, err
+	}
+	if len(page.Beans) != 1 {
+		return nil, errors.New("the NameNode knows nothing of DataNodes yet")
+	}
+	var nodes map[string]struct {
+		Addr     string `json:"xferaddr"`
+		Capacity int64
+	}
+	if err := json.Unmarshal([]byte(page.Beans[0].LiveNodes), &nodes); err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, n := range nodes {
+		if n.Capacity > 0 {
+			addrs = append(addrs, n.Addr)
+		}
+	}
+	return addrs, nil
 }
 
 // tryHDFS opens the usual folders to everybody, and stores, reads and removes
@@ -132,14 +224,6 @@ func tryHDFS(ctx context.Context, addr, web string) error {
 		return err
 	}
 	defer client.Close()
-	// Writing before there is a DataNode would only fill the NameNode's log.
-	space, err := client.StatFs()
-	if err != nil {
-		return err
-	}
-	if space.Capacity == 0 {
-		return errors.New("the DataNode has not reported yet")
-	}
 	for _, dir := range []string{"/", "/user", "/tmp"} {
 		if err := client.MkdirAll(dir, dirMode); err != nil {
 			return err
@@ -196,7 +280,7 @@ func writeFile(ctx context.Context, client *hdfs.Client, name string, data []byt
 	if _, err := w.Write(data); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	// The NameNode refuses until the DataNode has reported the block.
+	// The NameNode refuses until a DataNode has reported the block.
 	for {
 		err := w.Close()
 		if !hdfs.IsErrReplicating(err) {

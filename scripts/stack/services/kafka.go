@@ -54,7 +54,7 @@ func kafkaSettings(dir, addr, controller string) string {
 }
 
 // startKafka starts a broker in dir and waits until it works.
-func startKafka(ctx context.Context, c *children, dir, addr, controller string) error {
+func startKafka(ctx context.Context, c *children, dir, addr, controller string, check *check) error {
 	classPath, err := parts.ClassPath("kafka")
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func startKafka(ctx context.Context, c *children, dir, addr, controller string) 
 	if err != nil {
 		return err
 	}
-	return until(ctx, "Kafka at "+addr, func(ctx context.Context) error { return tryKafka(ctx, addr) }, broker)
+	return until(ctx, check.what, check.works, broker)
 }
 
 // tryKafka creates a topic, passes a record through it and deletes it.

@@ -1,5 +1,5 @@
 // Package services starts real services on this machine: a Kafka broker, an
-// HDFS NameNode and DataNode with the web file browser, and clusters of Flink
+// HDFS NameNode and DataNodes with the web file browser, and clusters of Flink
 // and of Spark, each with Beam's job server in front of it. They run from the
 // Java parts that scripts/setup.sh installed, listen on the loopback address
 // only (Beam's servers do not, whatever they are told), and count as started
@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,9 +53,17 @@ type Options struct {
 	SparkAddr string
 	SparkWeb  string
 
+	// Optional. How many DataNodes HDFS has, called "datanode", "datanode-2" and
+	// so on; 1 if zero.
+	DataNodes int
+
+	// Optional. Further settings of hdfs-site.xml by name. They override those
+	// made here.
+	HDFSSettings map[string]string
+
 	// Optional. If set, the processes outlive this one, and Started is called
-	// with each as soon as it runs, so that it can be ended whatever happens.
-	// If not set, they die with this process, however it ends.
+	// with each as soon as it runs, also after Restart, so that it can be ended
+	// whatever happens. If not set, they die with this process, however it ends.
 	Started func(service string, p state.Process) error
 }
 
@@ -63,15 +72,18 @@ type Stack struct {
 	state.Addrs
 
 	children *children
+	checks   map[string]*check // by service
+	admins   atomic.Int64      // programs that Admin has run
 }
 
 // Start starts services that keep their data, settings and logs in dir, and
 // waits until each has done what it is for: the broker has passed a record on;
-// HDFS has stored, given back (also through WebHDFS) and removed a file; Flink's
-// JobManager and Spark's Master have two workers of one slot each, all free, and
-// the job servers answer over Beam's job API. In a folder that was used before,
-// the broker and HDFS find their data again. In HDFS, "/", "/user" and "/tmp" are writable for
-// everybody, as mode 1777; the superuser is called "hdfs".
+// HDFS has all DataNodes and has stored, given back (also through WebHDFS) and
+// removed a file; Flink's JobManager and Spark's Master have two workers of one
+// slot each, all free, and the job servers answer over Beam's job API. In a
+// folder that was used before, the broker and HDFS find their data again. In
+// HDFS, "/", "/user" and "/tmp" are writable for everybody, as mode 1777; the
+// superuser is called "hdfs".
 //
 // When a service does not start, the error ends with the last lines of its
 // log, and nothing is left running.
@@ -94,32 +106,32 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{children: &children{java: java, logs: logs, started: o.Started}}
+	s := &Stack{children: &children{java: java, logs: logs, started: o.Started}, checks: checks(o)}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	g, startCtx := errgroup.WithContext(startCtx)
 	if o.Kafka {
 		s.Kafka = o.KafkaAddr
 		g.Go(func() error {
-			return startKafka(startCtx, s.children, filepath.Join(dir, state.Kafka), o.KafkaAddr, controller)
+			return startKafka(startCtx, s.children, filepath.Join(dir, state.Kafka), o.KafkaAddr, controller, s.checks[state.Kafka])
 		})
 	}
 	if o.HDFS {
 		s.HDFS, s.Web = "hdfs://"+o.HDFSAddr, "http://"+o.WebAddr
 		g.Go(func() error {
-			return startHDFS(startCtx, s.children, filepath.Join(dir, state.HDFS), o.HDFSAddr, o.WebAddr)
+			return startHDFS(startCtx, s.children, filepath.Join(dir, state.HDFS), o, s.checks[state.HDFS])
 		})
 	}
 	if o.Flink {
 		s.Flink, s.FlinkWeb = o.FlinkAddr, "http://"+o.FlinkWeb
 		g.Go(func() error {
-			return startFlink(startCtx, s.children, filepath.Join(dir, state.Flink), o.FlinkAddr, o.FlinkWeb, jobManager)
+			return startFlink(startCtx, s.children, filepath.Join(dir, state.Flink), o.FlinkAddr, o.FlinkWeb, jobManager, s.checks[state.Flink])
 		})
 	}
 	if o.Spark {
 		s.Spark, s.SparkWeb = o.SparkAddr, "http://"+o.SparkWeb
 		g.Go(func() error {
-			return startSpark(startCtx, s.children, filepath.Join(dir, state.Spark), o.SparkAddr, o.SparkWeb, master)
+			return startSpark(startCtx, s.children, filepath.Join(dir, state.Spark), o.SparkAddr, o.SparkWeb, master, s.checks[state.Spark])
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -129,7 +141,8 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 }
 
 // Processes returns what was started, by name, in the order of their start, also
-// what has ended since.
+// what has ended since. Instead of a process that Restart has replaced it returns
+// the replacement.
 func (s *Stack) Processes() []state.Process { return s.children.processes() }
 
 // Stop ends the services. Their data stays.

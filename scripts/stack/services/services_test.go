@@ -13,10 +13,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,7 +31,14 @@ func TestStack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Kafka, HDFS, Flink and Spark")
 	}
-	s, err := Start(t.Context(), t.TempDir(), Options{Kafka: true, HDFS: true, Flink: true, Spark: true})
+	s, err := Start(t.Context(), t.TempDir(), Options{
+		Kafka: true, HDFS: true, Flink: true, Spark: true,
+		DataNodes: 3,
+		HDFSSettings: map[string]string{
+			"dfs.replication":        "2",
+			"dfs.heartbeat.interval": "1", // a NameNode that comes back is seen sooner
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +48,16 @@ func TestStack(t *testing.T) {
 			_ = s.Stop()
 		}
 	}()
+	// First of all: later, a DataNode that Start has not waited for may be there.
+	t.Run("datanodes", func(t *testing.T) { testDataNodes(t, s) })
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
 	t.Run("hdfs", func(t *testing.T) { testHDFS(t, strings.TrimPrefix(s.HDFS, "hdfs://"), s.Web) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
 	t.Run("flink", func(t *testing.T) { testFlink(t, s.Flink, s.FlinkWeb) })
 	t.Run("spark", func(t *testing.T) { testSpark(t, s.Spark, s.SparkWeb) })
 	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.children.all) })
+	t.Run("admin", func(t *testing.T) { testAdmin(t, s) })
+	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
 
 	stopped = true
 	if err := s.Stop(); err != nil {
@@ -105,6 +121,20 @@ func testKafka(t *testing.T, addr string) {
 	}
 	if names := topics.Names(); len(names) != 1 || names[0] != topic {
 		t.Errorf("topics are %q, want only %q", names, topic)
+	}
+}
+
+// The NameNode has three DataNodes, each of them one of the stack's processes.
+func testDataNodes(t *testing.T, s *Stack) {
+	nodes, err := dataNodes(t.Context(), strings.TrimPrefix(s.Web, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(nodes) != 3 {
+		t.Errorf("the DataNodes are %q, want 3", nodes)
+	}
+	for _, name := range []string{"datanode", "datanode-2", "datanode-3"} {
+		isMember(t, s, name, nodes)
 	}
 }
 
@@ -252,6 +282,190 @@ func testSpark(t *testing.T, addr, web string) {
 	if err := tryJobServer(t.Context(), addr); err != nil {
 		t.Error(err)
 	}
+}
+
+// In safe mode HDFS refuses to store.
+func testAdmin(t *testing.T, s *Stack) {
+	const class = "org.apache.hadoop.hdfs.tools.DFSAdmin"
+	client := dialAlice(t, s)
+	for _, step := range []struct{ arg, says, refuses string }{
+		{"enter", "Safe mode is ON", "SafeModeException"},
+		{"leave", "Safe mode is OFF", ""},
+	} {
+		out, err := s.Admin(t.Context(), class, "-safemode", step.arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out, step.says) {
+			t.Errorf("%s: it printed %q, want %q in it", step.arg, out, step.says)
+		}
+		err = writeFile(t.Context(), client, "/tmp/safe", []byte("a file"))
+		if (err == nil) != (step.refuses == "") || err != nil && !strings.Contains(err.Error(), step.refuses) {
+			t.Errorf("%s: writing: got error %v, want %q", step.arg, err, step.refuses)
+		}
+	}
+	out, err := s.Admin(t.Context(), class, "-setQuota", "1", "/nowhere")
+	const reason = "Directory does not exist: /nowhere"
+	if err == nil || !strings.Contains(err.Error(), reason) || !strings.Contains(out, reason) {
+		t.Errorf("it printed %q and gave error %v, want %q in both", out, err, reason)
+	}
+}
+
+// What is killed comes back, one service at the same time as another.
+func testRestart(t *testing.T, s *Stack) {
+	for name, test := range map[string]func(*testing.T, *Stack){
+		"kafka": testRestartKafka, "hdfs": testRestartHDFS, "workers": testRestartWorkers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // the broker takes long, and does nothing
+			test(t, s)
+		})
+	}
+	if err := s.Restart(t.Context(), "datanode-4"); err == nil || !strings.Contains(err.Error(), "datanode-4") {
+		t.Errorf("got error %v, want one that names the process", err)
+	}
+}
+
+// A broker that was killed gives back what it was given. It is let in again
+// when the session of the one that was killed has timed out, after 9 s.
+func testRestartKafka(t *testing.T, s *Stack) {
+	const topic = "kept"
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.ConsumeTopics(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("a record")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, s, "kafka")
+	restart(t, s, "kafka")
+	fetches := client.PollFetches(t.Context())
+	if got := fetches.Records(); len(got) != 1 || string(got[0].Value) != "a record" {
+		t.Errorf("fetched %d records, errors %v, want the one that was sent", len(got), fetches.Errors())
+	}
+}
+
+// Files outlive every process of HDFS.
+func testRestartHDFS(t *testing.T, s *Stack) {
+	const name = "/tmp/kept"
+	all := []string{"namenode", "datanode", "datanode-2", "datanode-3"}
+	want := []byte("a file")
+	client := dialAlice(t, s)
+	defaults, err := client.ServerDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if defaults.Replication != 2 {
+		t.Errorf("a file has %d replicas, want 2", defaults.Replication)
+	}
+	if err := writeFile(t.Context(), client, name, want); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ killed, restarted []string }{
+		{all, all},
+		{all[:1], all[:1]},
+		{nil, all[3:]}, // it still runs
+	} {
+		kill(t, s, test.killed...)
+		restart(t, s, test.restarted...)
+		testDataNodes(t, s)
+		got, err := dialAlice(t, s).ReadFile(name)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("killed %q: the file holds %q, %v, want %q", test.killed, got, err, want)
+		}
+	}
+}
+
+// A TaskManager or a Worker that was killed is there again, and not the dead
+// one taken for it.
+func testRestartWorkers(t *testing.T, s *Stack) {
+	for _, test := range []struct {
+		name, web string
+		members   func(ctx context.Context, web string) ([]string, error)
+	}{
+		{"taskmanager-2", s.FlinkWeb, taskManagers},
+		{"spark-worker-2", s.SparkWeb, sparkWorkers},
+	} {
+		kill(t, s, test.name)
+		restart(t, s, test.name)
+		members, err := test.members(t.Context(), strings.TrimPrefix(test.web, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		isMember(t, s, test.name, members)
+	}
+}
+
+// dialAlice returns a client of HDFS that ends with the test.
+func dialAlice(t *testing.T, s *Stack) *hdfs.Client {
+	t.Helper()
+	client, err := dialHDFS(t.Context(), strings.TrimPrefix(s.HDFS, "hdfs://"), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// kill kills processes and waits until they are gone.
+func kill(t *testing.T, s *Stack, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		p, ok := s.Process(name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the end of "+name, func() bool { return !p.Alive() })
+	}
+}
+
+// restart restarts processes and looks whether they have taken the old ones'
+// places.
+func restart(t *testing.T, s *Stack, names ...string) {
+	t.Helper()
+	before := s.Processes()
+	for _, name := range names {
+		old, _ := s.Process(name)
+		if err := s.Restart(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if old.Alive() {
+			t.Errorf("the old %s still runs", name)
+		}
+	}
+	for i, p := range s.Processes() {
+		if p.Name != before[i].Name {
+			t.Errorf("process %d is %s after %s", i, p.Name, before[i].Name)
+		}
+		if slices.Contains(names, p.Name) && (p.PID == before[i].PID || !p.Alive()) {
+			t.Errorf("%s is process %d, alive: %v; it was %d", p.Name, p.PID, p.Alive(), before[i].PID)
+		}
+	}
+}
+
+// isMember looks whether one of the names under which members have registered
+// ends with, or has before a path, a port at which the process listens.
+func isMember(t *testing.T, s *Stack, name string, members []string) {
+	t.Helper()
+	p, _ := s.Process(name)
+	for _, addr := range listeners(t, p.PID) {
+		port, err := strconv.ParseUint(addr[strings.LastIndex(addr, ":")+1:], 16, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := regexp.MustCompile(fmt.Sprintf(`[:-]%d(/|$)`, port))
+		if slices.ContainsFunc(members, at.MatchString) {
+			return
+		}
+	}
+	t.Errorf("%s is none of the members %q", name, members)
 }
 
 // Nothing listens on another address than the loopback's.

@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +23,7 @@ const (
 // waits until they work together. The Workers start an executor each for every
 // job. What dir holds is removed: a new cluster knows nothing of an earlier
 // one's jobs.
-func startSpark(ctx context.Context, c *children, dir, addr, web, master string) error {
+func startSpark(ctx context.Context, c *children, dir, addr, web, master string, check *check) error {
 	classPath, err := parts.ClassPath(state.Spark)
 	if err != nil {
 		return err
@@ -60,7 +59,7 @@ func startSpark(ctx context.Context, c *children, dir, addr, web, master string)
 		}, jobserver.AddOpens()...),
 	}
 	first := program
-	first.name, first.class = "spark-master", "org.apache.spark.deploy.master.Master"
+	first.name, first.role, first.class = "spark-master", head, "org.apache.spark.deploy.master.Master"
 	first.args = []string{"--host", host, "--port", fmt.Sprint(masterPort), "--webui-port", fmt.Sprint(webPort)}
 	masterProc, err := c.start(first)
 	if err != nil {
@@ -75,15 +74,14 @@ func startSpark(ctx context.Context, c *children, dir, addr, web, master string)
 	procs := []*child{masterProc, server}
 	// A Worker that finds no Master asks again after many seconds.
 	err = until(ctx, "Spark's Master at "+web, func(ctx context.Context) error {
-		_, err := sparkWorkers(ctx, web)
-		return err
+		return check.registered(ctx, nil, 0)
 	}, procs...)
 	if err != nil {
 		return err
 	}
 	for i := range workers {
 		worker := program
-		worker.name = fmt.Sprintf("spark-worker-%d", i+1)
+		worker.name, worker.role = fmt.Sprintf("spark-worker-%d", i+1), member
 		worker.class = "org.apache.spark.deploy.worker.Worker"
 		worker.args = []string{
 			"--host", host, "--port", "0", "--webui-port", "0", "--cores", "1", "--memory", executorHeap,
@@ -95,23 +93,27 @@ func startSpark(ctx context.Context, c *children, dir, addr, web, master string)
 		}
 		procs = append(procs, proc)
 	}
-	return until(ctx, "Spark at "+web+" and its job server at "+addr, func(ctx context.Context) error {
-		alive, err := sparkWorkers(ctx, web)
-		if err != nil {
+	return until(ctx, check.what, func(ctx context.Context) error {
+		if err := check.registered(ctx, nil, workers); err != nil {
 			return err
 		}
-		if alive != workers {
-			return errors.New("the Workers have not all registered yet")
-		}
-		return tryJobServer(ctx, addr)
+		return check.works(ctx)
 	}, procs...)
 }
 
-// sparkWorkers asks the Master how many Workers it has.
-func sparkWorkers(ctx context.Context, web string) (int, error) {
+// sparkWorkers asks the Master which Workers it has, and returns their ids.
+func sparkWorkers(ctx context.Context, web string) ([]string, error) {
 	var cluster struct {
-		Alive int `json:"aliveworkers"`
+		Workers []struct{ ID, State string }
 	}
-	err := getJSON(ctx, "http://"+web+"/json/", &cluster)
-	return cluster.Alive, err
+	if err := getJSON(ctx, "http://"+web+"/json/", &cluster); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, w := range cluster.Workers {
+		if w.State == "ALIVE" {
+			ids = append(ids, w.ID)
+		}
+	}
+	return ids, nil
 }

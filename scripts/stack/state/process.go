@@ -40,7 +40,8 @@ func (p Process) Alive() bool {
 }
 
 // End asks the process to end, and kills it if it still runs after the grace
-// period. It is no error if the process has ended before.
+// period. One that is stopped is continued for that, to be able to obey. It is
+// no error if the process has ended before.
 func (p Process) End(grace time.Duration) error {
 	// The handle is taken before the check, so that a process that gets the
 	// same id after the check is never meant.
@@ -50,15 +51,17 @@ func (p Process) End(grace time.Duration) error {
 	}
 	defer func() { _ = handle.Release() }()
 	steps := []struct {
-		signal syscall.Signal
-		wait   time.Duration
-	}{{syscall.SIGTERM, grace}, {syscall.SIGKILL, killGrace}}
+		signals []syscall.Signal
+		wait    time.Duration
+	}{{[]syscall.Signal{syscall.SIGTERM, syscall.SIGCONT}, grace}, {[]syscall.Signal{syscall.SIGKILL}, killGrace}}
 	for _, step := range steps {
 		if !p.Alive() {
 			return nil
 		}
-		if err := handle.Signal(step.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("ending %s, process %d: %w", p.Name, p.PID, err)
+		for _, signal := range step.signals {
+			if err := handle.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return fmt.Errorf("ending %s, process %d: %w", p.Name, p.PID, err)
+			}
 		}
 		for deadline := time.Now().Add(step.wait); p.Alive() && time.Now().Before(deadline); {
 			time.Sleep(pollEvery)

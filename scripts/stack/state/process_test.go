@@ -34,6 +34,18 @@ func startShell(t *testing.T, script string) (Process, *exec.Cmd) {
 	return p, cmd
 }
 
+// stop stops a child process and waits until it has stopped.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process did not stop: %v, status %#x", err, status)
+	}
+}
+
 // signalOf returns the signal that ended the command.
 func signalOf(cmd *exec.Cmd) syscall.Signal {
 	_ = cmd.Wait()
@@ -42,15 +54,20 @@ func signalOf(cmd *exec.Cmd) syscall.Signal {
 
 func TestEnd(t *testing.T) {
 	for name, test := range map[string]struct {
-		script string
-		grace  time.Duration
-		want   syscall.Signal
+		script  string
+		stopped bool
+		grace   time.Duration
+		want    syscall.Signal
 	}{
-		"obeys":   {"echo ready; exec sleep 600", time.Minute, syscall.SIGTERM},
-		"refuses": {"trap '' TERM; echo ready; while :; do sleep 0.1; done", 100 * time.Millisecond, syscall.SIGKILL},
+		"obeys":   {"echo ready; exec sleep 600", false, time.Minute, syscall.SIGTERM},
+		"refuses": {"trap '' TERM; echo ready; while :; do sleep 0.1; done", false, 100 * time.Millisecond, syscall.SIGKILL},
+		"stopped": {"echo ready; exec sleep 600", true, time.Minute, syscall.SIGTERM},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, cmd := startShell(t, test.script)
+			if test.stopped {
+				stop(t, p.PID)
+			}
 			if !p.Alive() {
 				t.Fatal("not alive after its start")
 			}

@@ -1,5 +1,6 @@
 // Package testservices gives the tests of a package real services: each started
-// by the first test that needs it, shared by all, and ended by Main.
+// by the first test that needs it, shared by all, and ended by Main; or, for a
+// test that does harm to them, its own.
 package testservices
 
 import (
@@ -34,8 +35,8 @@ func Main(run func() int) (status int) {
 }
 
 // Start returns the addresses of the services that the test needs, and maybe of
-// others; a service has the same one in each test. It skips the test under
-// -short.
+// others; a service has the same one in each test. Of o, only the names of
+// services count. It skips the test under -short.
 func Start(t testing.TB, o services.Options) state.Addrs {
 	t.Helper()
 	if testing.Short() {
@@ -50,6 +51,34 @@ func Start(t testing.TB, o services.Options) state.Addrs {
 		t.Fatal("starting the tests' services: ", shared.err)
 	}
 	return shared.addrs
+}
+
+// Own returns a stack that is the test's own, to do with as it likes: it ends
+// with the test, and nothing is left of it. It skips the test under -short.
+func Own(t testing.TB, o services.Options) *services.Stack {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
+	dir, err := os.MkdirTemp("", "facestream-own-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error("removing the test's services: ", err)
+		}
+	})
+	stack, err := services.Start(context.Background(), dir, o)
+	if err != nil {
+		t.Fatal("starting the test's services: ", err)
+	}
+	t.Cleanup(func() {
+		if err := stack.Stop(); err != nil {
+			t.Error("stopping the test's services: ", err)
+		}
+	})
+	return stack
 }
 
 // start starts what o names and has not been started before.
