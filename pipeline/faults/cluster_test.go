@@ -255,7 +255,7 @@ func pictures(t *testing.T, dir string) map[string]string {
 // missing folder has none.
 func walk(t *testing.T, dir string, visit func(client *hdfs.Client, name string) error) {
 	t.Helper()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(shared.addrs.HDFS, "hdfs://")}, User: "hdfs"})
+	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(shared.stack.HDFS, "hdfs://")}, User: "hdfs"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package faults_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,6 @@ import (
 	"facestream/scripts/camera/feed"
 	"facestream/scripts/camera/video"
 	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
 	"facestream/scripts/stack/state"
 	"facestream/transforms/store"
 )
@@ -58,29 +58,35 @@ var shared struct {
 	root     string // of the runs: the program, its logs and its temporary files
 	pipeline string // the program
 
-	addrs    state.Addrs // of Kafka and HDFS
+	stack    *services.Stack // Kafka and HDFS
 	clusters map[string]*cluster
 	ends     map[int32]int64   // records of the topic by partition
+	peak     int64             // resident memory of a run that nothing happened to, in KB
 	want     map[string]string // SHA-256 by name, of the pictures of a run that nothing happened to
 }
 
 func TestMain(m *testing.M) {
-	os.Exit(testservices.Main(func() int {
-		status := m.Run()
-		for engine, c := range shared.clusters {
-			if err := c.Stop(); err != nil {
-				fmt.Fprintf(os.Stderr, "stopping %s: %v\n", engine, err)
-				status = 1
-			}
+	status := m.Run()
+	stacks := map[string]*services.Stack{"Kafka and HDFS": shared.stack}
+	for engine, c := range shared.clusters {
+		stacks[engine] = c.Stack
+	}
+	for name, stack := range stacks {
+		if stack == nil {
+			continue
 		}
-		if shared.dir != "" {
-			if err := os.RemoveAll(shared.dir); err != nil {
-				fmt.Fprintln(os.Stderr, "removing the tests' folder:", err)
-				status = 1
-			}
+		if err := stack.Stop(); err != nil {
+			fmt.Fprintf(os.Stderr, "stopping %s: %v\n", name, err)
+			status = 1
 		}
-		return status
-	}))
+	}
+	if shared.dir != "" {
+		if err := os.RemoveAll(shared.dir); err != nil {
+			fmt.Fprintln(os.Stderr, "removing the tests' folder:", err)
+			status = 1
+		}
+	}
+	os.Exit(status)
 }
 
 var prepareOnce sync.Once
@@ -89,7 +95,9 @@ var prepareOnce sync.Once
 // computes the pictures that every test must end with.
 func prepare(t *testing.T) {
 	t.Helper()
-	shared.addrs = testservices.Start(t, services.Options{Kafka: true, HDFS: true})
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
 	prepareOnce.Do(func() {
 		var err error
 		if shared.dir, err = os.MkdirTemp("", "facestream-faults-"); err != nil {
@@ -114,11 +122,16 @@ func prepare(t *testing.T) {
 			t.Fatal(err)
 		}
 		shared.clusters = map[string]*cluster{}
+		shared.stack, err = services.Start(context.Background(), filepath.Join(shared.dir, "stack"), services.Options{Kafka: true, HDFS: true})
+		if err != nil {
+			t.Fatal(err)
+		}
 		shared.ends = fill(t)
 		r := newRun("undisturbed", "--runner="+runners.Prism)
 		r.start(t)
 		r.finish(t, 0)
 		shared.want = pictures(t, r.dir)
+		shared.peak = r.peak()
 		if len(shared.want) != frames*2/3 { // every third frame of the demo has no face
 			t.Fatalf("the undisturbed run stored %d pictures, want %d", len(shared.want), frames*2/3)
 		}
@@ -139,7 +152,7 @@ func fill(t *testing.T) map[int32]int64 {
 	ends := map[int32]int64{}
 	send := func(n int) {
 		sent, err := feed.Send(t.Context(), feed.Config{
-			Brokers: []string{shared.addrs.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, Frames: n,
+			Brokers: []string{shared.stack.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, Frames: n,
 		}, demo)
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +162,7 @@ func fill(t *testing.T) map[int32]int64 {
 		}
 	}
 	send(frames / 2)
-	client, err := kgo.NewClient(kgo.SeedBrokers(shared.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(shared.stack.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +190,7 @@ func fill(t *testing.T) map[int32]int64 {
 type run struct {
 	name    string
 	group   string
+	hdfs    string // hdfs://host:port
 	dir     string // in HDFS
 	flags   []string
 	summary string // file
@@ -189,7 +203,7 @@ type run struct {
 
 func newRun(name string, flags ...string) *run {
 	r := &run{
-		name: name, group: name, dir: "/user/" + user + "/" + name,
+		name: name, group: name, hdfs: shared.stack.HDFS, dir: "/user/" + user + "/" + name,
 		summary: filepath.Join(shared.root, name+".json"),
 	}
 	r.flags = r.with(flags)
@@ -199,8 +213,8 @@ func newRun(name string, flags ...string) *run {
 // with completes the flags that say where the run runs.
 func (r *run) with(runner []string) []string {
 	return append(runner,
-		"--kafka="+shared.addrs.Kafka, "--topics="+topic, "--group="+r.group, "--user="+user,
-		"--output="+shared.addrs.HDFS+r.dir, "--summary="+r.summary, "--duration=5m", "--drain")
+		"--kafka="+shared.stack.Kafka, "--topics="+topic, "--group="+r.group, "--user="+user,
+		"--output="+r.hdfs+r.dir, "--summary="+r.summary, "--duration=5m", "--drain")
 }
 
 // start starts the run, or the next run of the same group. It is killed with
@@ -228,6 +242,9 @@ func (r *run) start(t *testing.T) {
 		<-ended
 	})
 }
+
+// peak is the most resident memory that the ended run had, in KB.
+func (r *run) peak() int64 { return r.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss }
 
 // next starts the next run of the same group, on the same kind of runner, which
 // must complete what the one before it has not.
@@ -279,7 +296,7 @@ func (r *run) awaitFirstPicture(t *testing.T) {
 // read the window, it must find the partitions and their offsets.
 func (r *run) awaitReading(t *testing.T) {
 	t.Helper()
-	_, port, err := net.SplitHostPort(shared.addrs.Kafka)
+	_, port, err := net.SplitHostPort(shared.stack.Kafka)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,12 +317,13 @@ func (r *run) kill(t *testing.T, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	there := r.stored(t) // before it is the NameNode that is killed
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the end of the killed process", func() bool { return !p.Alive() })
 	r.killed = true
-	t.Logf("killed when %d of %d pictures were there", r.stored(t), len(shared.want))
+	t.Logf("killed when %d of %d pictures were there", there, len(shared.want))
 }
 
 // stored returns how many pictures are there, by names alone: files may come
@@ -376,7 +394,7 @@ func (r *run) check(t *testing.T) {
 func (r *run) committed(t *testing.T) map[int32]int64 {
 	t.Helper()
 	out := map[int32]int64{}
-	client, err := kgo.NewClient(kgo.SeedBrokers(shared.addrs.Kafka))
+	client, err := kgo.NewClient(kgo.SeedBrokers(shared.stack.Kafka))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,14 @@ type client struct {
 	folders  sync.Map     // paths of those that checkFolder has let pass
 }
 
-// clients holds one client for each account.
+// connections is how many clients a process has for one account. The library
+// does one call to the NameNode at a time, so that writers side by side would
+// wait for each other; store.BenchmarkSink shows by how much.
+const connections = 4
+
+// clients holds a few clients for each account, which everything shares.
 type clients struct {
+	connections     int // for each account; 0 is one
 	nameNodeTimeout time.Duration
 	dataNodeTimeout time.Duration
 	retryBudget     time.Duration
@@ -31,10 +37,12 @@ type clients struct {
 	dialDataNode    dialFunc
 
 	mu    sync.Mutex
-	slots map[account]*slot
+	slots map[account][]*slot
+	next  int // index of the slot to take, before it is brought into range
 }
 
 var ofProcess = &clients{
+	connections:     connections,
 	nameNodeTimeout: nameNodeTimeout,
 	dataNodeTimeout: dataNodeTimeout,
 	retryBudget:     retryBudget,
@@ -42,7 +50,7 @@ var ofProcess = &clients{
 	dialDataNode:    dialTCP,
 }
 
-// slot holds the client of one account.
+// slot holds one client of an account.
 type slot struct {
 	turn    chan struct{} // a lock that one can stop waiting for
 	current *client
@@ -53,20 +61,11 @@ type slot struct {
 	err    error
 }
 
-// get returns the account's client, a new one if the last one is broken.
+// get returns a client of the account, a new one if the one whose turn it is is
+// broken.
 func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	asked := time.Now()
-	cs.mu.Lock()
-	s := cs.slots[a]
-	if s == nil {
-		s = &slot{turn: make(chan struct{}, 1)}
-		if cs.slots == nil {
-			cs.slots = make(map[account]*slot)
-		}
-		cs.slots[a] = s
-	}
-	cs.mu.Unlock()
-
+	s := cs.slot(a)
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -93,6 +92,24 @@ func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	}
 	s.current = c
 	return c, nil
+}
+
+// slot returns the account's slots in turn.
+func (cs *clients) slot(a account) *slot {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.slots == nil {
+		cs.slots = make(map[account][]*slot)
+	}
+	slots := cs.slots[a]
+	if slots == nil {
+		for range max(1, cs.connections) {
+			slots = append(slots, &slot{turn: make(chan struct{}, 1)})
+		}
+		cs.slots[a] = slots
+	}
+	cs.next++
+	return slots[cs.next%len(slots)]
 }
 
 func (cs *clients) dial(s *slot, a account) (*client, error) {

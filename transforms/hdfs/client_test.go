@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,17 +67,26 @@ func configure(t *testing.T, dir string, settings map[string]string) {
 	}
 }
 
-func TestClientIsShared(t *testing.T) {
+// A process has the same few clients, however many file systems it opens.
+func TestClientsAreShared(t *testing.T) {
 	address := hdfsAddress(t)
-	f := New(context.Background()).(*fileSystem)
-	folder(t, f, address)
-	before := ofProcess.slots[account{testUser, address}].current
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
+	connected := func() []*client {
+		for range 2 * connections {
+			f := New(context.Background()).(*fileSystem)
+			folder(t, f, address)
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all []*client
+		for _, s := range ofProcess.slots[account{testUser, address}] {
+			all = append(all, s.current)
+		}
+		return all
 	}
-	folder(t, New(context.Background()).(*fileSystem), address)
-	if after := ofProcess.slots[account{testUser, address}].current; after != before {
-		t.Error("a second file system has another client")
+	before := connected()
+	if after := connected(); len(before) != connections || slices.Contains(before, nil) || !slices.Equal(before, after) {
+		t.Errorf("the clients are %p, and later %p; want the same %d", before, after, connections)
 	}
 }
 

@@ -8,8 +8,8 @@
 // without a port is a nameservice of the configuration in $HADOOP_CONF_DIR;
 // Resolve makes of it a name for machines without that configuration.
 //
-// Everything that touches one cluster as one user shares one client, which
-// lives as long as the process. The library has no deadlines and does not
+// Everything that touches one cluster as one user shares a few clients, which
+// live as long as the process. The library has no deadlines and does not
 // recover from a lost connection or DataNode, so this package gives every call
 // a deadline, replaces a broken client, and tries again for a minute and a half:
 // after a lost connection or answer, a NameNode that is not active or in safe

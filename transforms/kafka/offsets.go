@@ -22,7 +22,7 @@ const (
 	// outageTimeout bounds one question to the brokers, retries included, and
 	// how long a scan waits for the next record that the log is known to hold.
 	// An outage that is shorter does not end a run.
-	outageTimeout = 60 * time.Second
+	outageTimeout = 45 * time.Second
 	askAgain      = 100 * time.Millisecond
 )
 
@@ -38,6 +38,9 @@ type Offsets struct {
 	topics  []string
 	client  *kgo.Client
 	admin   *kadm.Client
+	// answered is set when the brokers have answered for the first time. From
+	// then on, a failing connection is an outage and no wrong address.
+	answered bool
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -60,6 +63,7 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 		o.Close()
 		return nil, err
 	}
+	o.answered = true
 	return o, nil
 }
 
@@ -87,26 +91,44 @@ func (o *Offsets) check(ctx context.Context) error {
 }
 
 // ask puts a question to the brokers, again while the answer is that it should
-// be asked again: a new cluster has no group coordinator at first.
+// be asked again, as by a new cluster that has no group coordinator at first, or
+// while there is none.
 func (o *Offsets) ask(ctx context.Context, what string, question func(context.Context) error) error {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
+	var last error // but the context's own
 	for {
 		err := question(ctx)
 		if err == nil {
 			return nil
 		}
-		if kerr.IsRetriable(err) {
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		if o.passing(err) && ctx.Err() == nil {
 			select {
 			case <-again.C:
 				continue
 			case <-ctx.Done():
 			}
 		}
-		return fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, err)
+		if ctx.Err() != nil {
+			last = fmt.Errorf("giving up after %s: %w", time.Since(start).Round(time.Second), last)
+		}
+		return fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, last)
 	}
+}
+
+// passing says whether the same question may be answered a little later.
+func (o *Offsets) passing(err error) bool {
+	var answer *kerr.Error
+	if errors.As(err, &answer) {
+		return answer.Retriable
+	}
+	return o.answered
 }
 
 // position is what a group has still to read of one partition: [start, end).

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/runners"
+	"facestream/scripts/camera/feed"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[failFn]())
+}
+
+// failFn passes records on, but fails on one: the first Times times that it
+// sees it. Every attempt leaves a file in Dir, so that workers of any process
+// count together.
+type failFn struct {
+	Dir    string
+	Offset int64
+	Times  int
+}
+
+func (fn *failFn) ProcessElement(r kafka.Record, emit func(kafka.Record)) error {
+	if r.Offset == fn.Offset {
+		attempts, err := os.ReadDir(fn.Dir)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(fn.Dir, fmt.Sprint(time.Now().UnixNano())), nil, 0o644); err != nil {
+			return err
+		}
+		if len(attempts) < fn.Times {
+			return fmt.Errorf("topic %s, partition %d, offset %d: told to fail", r.Topic, r.Partition, r.Offset)
+		}
+	}
+	emit(r)
+	return nil
+}
+
+// Case 12: when a DoFn fails once on a record, an engine that retries does the
+// window all the same, and on the others the next job does; when it always
+// fails, the job fails, naming the record, after a few attempts. Either way the
+// pictures are exactly those of the records.
+func TestDoFnFailsOnOneRecord(t *testing.T) {
+	addrs := allServices(t)
+	const total, bad, user = 8, 5, "grace"
+	jpegs := frames(t, addrs.Kafka, "failing", feed.JPEG, total)
+	var records []any
+	var want []string // every third frame of the demo has no face
+	for i, value := range jpegs {
+		records = append(records, kafka.Record{Topic: "failing", Partition: 1, Offset: int64(i), Timestamp: 1_700_000_000_123, Value: &value})
+		if i%3 != 2 {
+			want = append(want, fmt.Sprintf("unknown/2023/11/14/22/failing+1+%020d.jpg", i))
+		}
+	}
+	// How often an engine tries before it gives up: as its cluster is set up here.
+	maxAttempts := map[string]int{"prism": 1, "flink-cluster": 4, "spark-cluster": 4}
+	for name, attempts := range maxAttempts {
+		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+"/user/"+user+"/"+name, "--user="+user)...)
+		r, err := runners.Open(t.Context(), o.Runner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		job := func(t *testing.T, fn *failFn, cfg store.Config) error {
+			t.Helper()
+			fn.Offset = bad
+			src := func(s beam.Scope) (beam.PCollection, error) {
+				return beam.ParDo(s, fn, beam.Create(s, records...)), nil
+			}
+			p, s := beam.NewPipelineWithRoot()
+			if err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Store: cfg}, "w"); err != nil {
+				t.Fatal(err)
+			}
+			return r.Run(t.Context(), "failing", p)
+		}
+		t.Run(name+"/once", func(t *testing.T) {
+			dir := t.TempDir()
+			cfg := store.Config{Root: o.Output + "/once", Run: "test"}
+			err := job(t, &failFn{Dir: dir, Times: 1}, cfg)
+			if retries := attempts > 1; retries != (err == nil) {
+				t.Fatalf("the job ended with %v; does the engine retry: %v", err, retries)
+			}
+			if err != nil {
+				if err = job(t, &failFn{Dir: dir, Times: 1}, cfg); err != nil {
+					t.Fatalf("the next job: %v", err)
+				}
+			}
+			l, err := store.ReadWritten(t.Context(), cfg, "w")
+			if err != nil || l.Sum().Read != total || l.Sum().Files != int64(len(want)) {
+				t.Errorf("ledger %+v (%v), want %d records and %d files", l.Sum(), err, total, len(want))
+			}
+			if err := store.End(t.Context(), cfg); err != nil {
+				t.Error(err)
+			}
+			var got []string
+			for file := range hdfsFiles(t, addrs.HDFS, path.Join("/user", user, name, "once")) {
+				got = append(got, file)
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("files %v, want %v", got, want)
+			}
+		})
+		t.Run(name+"/always", func(t *testing.T) {
+			dir := t.TempDir()
+			cfg := store.Config{Root: o.Output + "/always", Run: "test"}
+			err := job(t, &failFn{Dir: dir, Times: 1000}, cfg)
+			for _, part := range []string{"topic failing", "partition 1", "offset 5"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("the job ended with %v, want an error with %q", err, part)
+				}
+			}
+			tried, rerr := os.ReadDir(dir)
+			if rerr != nil || len(tried) != attempts {
+				t.Errorf("tried %d times (%v), want %d", len(tried), rerr, attempts)
+			}
+			if l, err := store.ReadWritten(t.Context(), cfg, "w"); err == nil {
+				t.Errorf("the failed job left a ledger: %+v", l)
+			}
+		})
+	}
+}

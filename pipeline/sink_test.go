@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/scripts/camera/feed"
+	"facestream/transforms/store"
+)
+
+// ledgers returns the windows' ledgers among files, by name.
+func ledgers(t *testing.T, files map[string]hdfsFile) map[string]store.Ledger {
+	t.Helper()
+	out := map[string]store.Ledger{}
+	for name, f := range files {
+		if !strings.HasPrefix(name, "_windows/") {
+			continue
+		}
+		var l store.Ledger
+		if err := json.Unmarshal(f.data, &l); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		out[name] = l
+	}
+	return out
+}
+
+// What Kafka's retention removed before the group read it is said, counted in
+// the ledger, and no reason to stop. Afterwards nothing is lost any more.
+func TestRecordsLostToRetention(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir = "expired", "/user/heidi/expired"
+	flags := []string{"--runner=direct", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=heidi",
+		"--output=" + addrs.HDFS + dir, "--duration=5m", "--drain", "--min_face=150", "--scale_factor=1.5"}
+	c, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, topic, 1)
+	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
+	send := func(n int) {
+		for range n {
+			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send(2)
+	runOnce(t, optionsFor(t, flags...)) // stands at 2
+	send(8)
+	first := kadm.Offsets{}
+	first.AddOffset(topic, 0, 6, -1)
+	if _, err := admin.DeleteRecords(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	summary, err := Run(t.Context(), optionsFor(t, flags...), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(out.String(), "lost: offsets 2 to 5 of partition 0 of topic expired") {
+		t.Errorf("summary %+v, and the run says:\n%s", summary, out.String())
+	}
+	var lost []store.Range
+	for _, l := range ledgers(t, hdfsFiles(t, addrs.HDFS, dir)) {
+		for _, p := range l.Partitions {
+			lost = append(lost, p.Lost...)
+		}
+	}
+	if !slices.Equal(lost, []store.Range{{First: 2, Last: 5}}) {
+		t.Errorf("the ledgers count %v as lost, want 2 to 5", lost)
+	}
+	send(1)
+	if summary := runOnce(t, optionsFor(t, flags...)); summary.RecordsRead != 1 || summary.RecordsLost != 0 {
+		t.Errorf("the next run's summary is %+v", summary)
+	}
+}
+
+// Two runs into one folder at a time, of groups of their own: each keeps ledgers
+// of all records, and the pictures are there once, as one run would have left
+// them.
+func TestTwoRunsAtOnce(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir, total = "twice", "/user/ivan/twice", 60
+	sent := sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, total)
+	var runs sync.WaitGroup
+	for _, group := range []string{"one", "two"} {
+		runs.Go(func() {
+			o := optionsFor(t, "--runner=direct", "--kafka="+addrs.Kafka, "--topics="+topic, "--group=twice-"+group, "--user=ivan",
+				"--output="+addrs.HDFS+dir, "--duration=5m", "--drain", "--window_bytes=1048576")
+			if summary, err := Run(t.Context(), o, io.Discard); err != nil || summary.RecordsRead != total || summary.Windows < 2 {
+				t.Errorf("group %s: %v, summary %+v", group, err, summary)
+			}
+		})
+	}
+	runs.Wait()
+	files := hdfsFiles(t, addrs.HDFS, dir)
+	if got := names(pictures(t, files, "ivan")); !slices.Equal(got, withFaces(sent)) {
+		t.Errorf("pictures of %v, want %v", got, withFaces(sent))
+	}
+	ids := map[string]string{} // of the runs, by group
+	read := map[string]int64{}
+	for name, l := range ledgers(t, files) {
+		if id := ids[l.Run.Group]; id != "" && id != l.Run.ID {
+			t.Errorf("%s names the run %s, another of the group %s", name, l.Run.ID, id)
+		}
+		ids[l.Run.Group] = l.Run.ID
+		read[l.Run.Group] += l.Sum().Read
+		if l.Run.Runner != "direct" || len(l.Run.SettingsSHA256) != 64 || !strings.Contains(string(l.Run.Settings), `"cascade_sha256"`) {
+			t.Errorf("%s says of its run: %+v", name, l.Run)
+		}
+	}
+	if want := map[string]int64{"twice-one": total, "twice-two": total}; !maps.Equal(read, want) {
+		t.Errorf("records in ledgers by group: %v, want %v", read, want)
+	}
+	// The one that ended last has said so.
+	var success struct {
+		State string
+		Run   store.Run
+	}
+	if err := json.Unmarshal(files["_SUCCESS"].data, &success); err != nil || success.State != "DONE" || !slices.Contains(slices.Collect(maps.Values(ids)), success.Run.ID) {
+		t.Errorf("_SUCCESS: %s (%v)", files["_SUCCESS"].data, err)
+	}
+}
+
+// Case 9: a camera may call itself anything; its pictures are below the root,
+// under names that are written out here.
+func TestHostileCameras(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir = "hostile", "/user/judy/hostile"
+	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
+	c, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, topic, 1)
+	var want []string
+	for i, camera := range []struct{ name, folder string }{
+		{"../../etc", "%2E.%2F..%2Fetc"},
+		{"/", "%2F"},
+		{"a\x00b", "a%00b"},
+		{"a\nb", "a%0Ab"},
+		{"Tür", "T%C3%BCr"},
+		{"a+b", "a%2Bb"},
+		{"_windows", "%5Fwindows"},
+		{"", "unknown"},
+		{strings.Repeat("c", 300), ""}, // cut, with a hash
+	} {
+		r := &kgo.Record{Topic: topic, Value: value, Timestamp: time.UnixMilli(1_700_000_000_123), Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(camera.name)}}}
+		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if camera.folder != "" {
+			want = append(want, path.Join(camera.folder, "2023/11/14/22", recordName(topic, 0, int64(i))+".jpg"))
+		}
+	}
+	runOnce(t, optionsFor(t, "--runner=direct", "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=judy",
+		"--output="+addrs.HDFS+dir, "--duration=5m", "--drain"))
+	var got []string
+	for name := range hdfsFiles(t, addrs.HDFS, dir) {
+		if strings.HasPrefix(name, "ccc") {
+			if folder, _, _ := strings.Cut(name, "/"); len(folder) > 200 || strings.Count(name, "/") != 5 {
+				t.Errorf("the camera with 300 characters gave %s", name)
+			}
+		} else if !strings.HasPrefix(name, "_windows/") && name != "_SUCCESS" {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	for _, outside := range []string{"/etc", "/user/etc", "/user/judy/etc"} {
+		if files := hdfsFiles(t, addrs.HDFS, outside); len(files) > 0 {
+			t.Errorf("there are files in %s", outside)
+		}
+	}
+}
