@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/draw"
 	"image/jpeg"
+	"image/png"
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -158,8 +162,9 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 	}
 }
 
-// Cases 5, 6, 7 and 10: records without key or headers, records without a
-// picture, lying headers, and the same bytes twice.
+// Cases 5 to 8 and 10: records without key or headers, records without a
+// picture, lying headers, other kinds of pictures, and the same bytes twice. None
+// of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
 	addrs := realServices(t)
 	demo, err := video.NewDemo(1)
@@ -195,6 +200,14 @@ func TestBadAndOddRecords(t *testing.T) {
 		{raw[:5000], "door", header("video/x-raw;format=BGR;width=640"), frame.BadContentType},
 		{picture[:len(picture)/2], "door", nil, frame.CorruptJPEG},
 		{raw[:5000], "door", header("image/jpeg"), frame.FormatMismatch},
+		{greyJPEG(t, picture), "door", nil, "door"},
+		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", header("image/webp"), frame.UnsupportedFormat},
+		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", nil, frame.WrongSize},
+		{padded("II*\x00\x08\x00\x00\x00"), "door", header("image/tiff"), frame.UnsupportedFormat},
+		{pngOf(t, image.NewGray16(image.Rect(0, 0, 640, 480))), "door", header("image/png"), frame.UnsupportedFormat},
+		{pngOf(t, image.NewGray(image.Rect(0, 0, 16000, 16000))), "door", header("image/png"), frame.UnsupportedFormat}, // a bomb
+		{random(5000), "door", nil, frame.WrongSize},
+		{append([]byte{0xFF, 0xD8, 0xFF}, random(5000)...), "door", nil, frame.CorruptJPEG},
 	}
 	const topic = "odd"
 	c, admin := kafkaClient(t, addrs.Kafka)
@@ -252,6 +265,40 @@ func TestBadAndOddRecords(t *testing.T) {
 	if summary.RecordsRead != int64(len(records)) || summary.FramesDecoded != int64(frames) {
 		t.Errorf("read %d and decoded %d, want %d and %d", summary.RecordsRead, summary.FramesDecoded, len(records), frames)
 	}
+}
+
+// padded makes a value of what it begins with that is not too small to be
+// looked at.
+func padded(start string) []byte { return append([]byte(start), make([]byte, 2000)...) }
+
+func random(n int) []byte {
+	data := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(data) // it never fails
+	return data
+}
+
+func greyJPEG(t *testing.T, file []byte) []byte {
+	t.Helper()
+	colour, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grey := image.NewGray(colour.Bounds())
+	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, grey, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func pngOf(t *testing.T, img image.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // Case 1: an empty topic ends with the duration.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"os/user"
 	"path"
@@ -21,6 +20,7 @@ import (
 	"facestream/scripts/stack/state"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
@@ -108,7 +108,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` to read, comma-separated. They must exist.")
 	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
-	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. Default: /user/USER/faces on the HDFS of the local stack.")
+	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
 	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
@@ -268,21 +268,25 @@ func outputURL(output, user string, local func() (state.Addrs, bool)) (string, e
 	if !strings.Contains(output, "://") {
 		return path.Clean(output), nil
 	}
-	u, err := url.Parse(output)
-	if err != nil || u.Scheme != "hdfs" || u.RawQuery != "" || u.Fragment != "" {
+	if !strings.HasPrefix(output, "hdfs://") || strings.ContainsAny(output, "?#") {
 		return "", fmt.Errorf("--output=%s: it must be hdfs://HOST:PORT/PATH or a folder of this machine", output)
 	}
-	if u.User != nil && u.User.Username() != user {
-		return "", fmt.Errorf("--output=%s: it names another user than --user=%s", output, user)
+	// The workers need not know this machine's Hadoop configuration.
+	resolved, err := hdfs.Resolve(output)
+	if err != nil {
+		return "", fmt.Errorf("--output: %w", err)
 	}
-	if err := checkAddr("--output", u.Host); err != nil {
-		return "", err
+	authority, folder, _ := strings.Cut(strings.TrimPrefix(resolved, "hdfs://"), "/")
+	if named, addresses, ok := strings.Cut(authority, "@"); ok {
+		if named != user {
+			return "", fmt.Errorf("--output=%s: it names another user than --user=%s", output, user)
+		}
+		authority = addresses
 	}
-	if u.Path = path.Clean("/" + u.Path); u.Path == "/" {
-		return "", fmt.Errorf("--output=%s: it must name a folder, such as hdfs://%s/faces", output, u.Host)
+	if folder = path.Clean("/" + folder); folder == "/" {
+		return "", fmt.Errorf("--output=%s: it must name a folder, such as hdfs://%s/faces", output, authority)
 	}
-	u.User = url.User(user)
-	return u.String(), nil
+	return "hdfs://" + user + "@" + authority + folder, nil
 }
 
 func checkAddr(flag, addr string) error {

@@ -39,6 +39,18 @@ func TestParseOptionsDefaults(t *testing.T) {
 }
 
 func TestParseOptionsAccepts(t *testing.T) {
+	conf := t.TempDir()
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	settings := "<configuration>"
+	for name, value := range map[string]string{
+		"fs.defaultFS": "hdfs://ha", "dfs.ha.namenodes.ha": "a,b",
+		"dfs.namenode.rpc-address.ha.a": "nn1:8020", "dfs.namenode.rpc-address.ha.b": "nn2:8020",
+	} {
+		settings += "<property><name>" + name + "</name><value>" + value + "</value></property>"
+	}
+	if err := os.WriteFile(filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		flag  string
 		right func(Options) bool
@@ -49,6 +61,9 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--topics=a, b,a", func(o Options) bool { return slices.Equal(o.Topics, []string{"a", "b"}) }},
 		{"--kafka=h1:1,h2:2", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
+		{"--output=hdfs://nn1:8020,nn2:8020/b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
+		{"--output=hdfs://ha/100%25", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/100%25") }},
+		{"--output=hdfs:///b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
 		{"--runner=flink", func(o Options) bool {
@@ -115,7 +130,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--topics=..", "cannot be a topic"},
 		{"--group=", "consumer group"},
 		{"--user=../x", "Hadoop user"},
-		{"--output=hdfs://nn/x", "HOST:PORT"},
+		{"--output=hdfs://nn/x", "write nn:8020"},
+		{"--output=hdfs:///x", "hdfs://HOST:PORT/x"},
+		{"--output=hdfs://nn:8020,nn/x", "HOST:PORT"},
 		{"--output=hdfs://nn:8020", "name a folder"},
 		{"--output=s3://bucket/x", "hdfs://HOST:PORT/PATH"},
 		{"--output=hdfs://nn:8020/x?y", "hdfs://HOST:PORT/PATH"},
