@@ -11,7 +11,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # $(call packages,-v) lists the packages without OpenCV, $(call packages,) those with.
 packages = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep $(1) gocv.io/x/gocv | cut -d ' ' -f 1)
 
-.PHONY: help setup build demo up down test test-short lint clean
+.PHONY: help setup build demo up up-clusters down test test-faults test-rest test-short lint clean
 
 help: ## List what make can do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,7 +21,7 @@ setup: ## Install what is missing on this machine (Debian 12, as root).
 
 build: setup ## Compile the programs into build/bin.
 	@echo "compiling (some minutes the first time)"
-	go build -o build/bin/ ./pipeline ./scripts/camera ./scripts/stack
+	go build -o build/bin/ ./pipeline ./scripts/camera ./scripts/stack ./scripts/verify
 
 up: build ## Start Kafka and HDFS on this machine.
 	build/bin/stack up
@@ -37,11 +37,17 @@ demo: up ## Play a video with faces into Kafka, find them, and store the picture
 	build/bin/pipeline --runner=prism --topics=frames --drain
 	@build/bin/stack env | sed -n "s|^HDFS_WEB=\(.*\)|to look at them: \1/explorer.html#/user/$$(id -un)/faces (make down ends the services)|p"
 
-# The SDK leaves empty files in TMPDIR when tests run pipelines through it.
+# Two halves side by side: tests of faults wait more than they work. The SDK
+# leaves empty files in TMPDIR when tests run pipelines through it.
 test: setup ## Run every test, with real services; without OpenCV also look for data races.
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && export TMPDIR="$$tmp" && set -ex && \
-	go test -count=1 -race -timeout 15m $(call packages,-v) && \
-	go test -count=1 -timeout 15m $(call packages,) && \
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp" $(MAKE) --no-print-directory -j2 test-faults test-rest
+
+test-faults:
+	go test -count=1 -timeout 20m ./pipeline/faults
+
+test-rest:
+	go test -count=1 -race -timeout 15m $(filter-out %/pipeline/faults,$(call packages,-v))
+	go test -count=1 -timeout 15m $(call packages,)
 	go test -count=1 -tags matprofile -timeout 15m ./transforms/face ./scripts/camera/video
 
 test-short: setup ## Run the tests that need no services.

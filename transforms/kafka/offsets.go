@@ -146,14 +146,8 @@ type partition struct {
 // KafkaIO would read nothing for ever.
 func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
 	// Before the ends: another run of the group may be committing.
-	var committed kadm.OffsetResponses
-	err := o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
-		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
-			err = committed.Error()
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+	committed, err := o.committed(ctx)
+	if err != nil {
 		return nil, err
 	}
 	starts, ends, err := o.bounds(ctx)
@@ -177,6 +171,21 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 		out[partition{e.Topic, e.Partition}] = at
 	})
 	return out, err
+}
+
+// committed returns what the group has committed: nothing, if it is new.
+func (o *Offsets) committed(ctx context.Context) (kadm.OffsetResponses, error) {
+	var committed kadm.OffsetResponses
+	err := o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
+		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
+			err = committed.Error()
+		}
+		return err
+	})
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
+	}
+	return committed, err
 }
 
 // bounds returns the first offset of each partition and the one behind its last.

@@ -1,0 +1,398 @@
+// Package audit compares what the ledgers say with the files that are there and
+// with what Kafka holds. It looks at none of them itself.
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+
+	"facestream/transforms/store"
+)
+
+// Audit gathers what is to be compared.
+//
+// What runs meanwhile is no problem if the parts are read in this order: the
+// committed offsets, the ledgers, the files, the log. A window first stores its
+// files, then its ledger, and then it commits.
+type Audit struct {
+	windows   []Window
+	parts     map[partition]*part
+	topics    map[string]string // those asked for, by their names in file names
+	others    map[string]*OtherTopic
+	temporary []temporaryFile
+	newest    time.Time
+	problems  []Problem
+	settled   bool
+}
+
+type partition struct {
+	topic string
+	id    int32
+}
+
+func comparePartitions(a, b partition) int {
+	return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.id, b.id))
+}
+
+// part is what the ledgers say of a partition, and its files.
+type part struct {
+	topic   string
+	id      int32
+	covered []store.Range
+	lost    []store.Range
+	spans   []store.Range // from the first to the last record of each ledger
+	files   [len(families)]files
+}
+
+type temporaryFile struct {
+	name     string
+	modified time.Time
+}
+
+// Log is what Kafka holds of a partition, the offsets [Start, End), and where
+// the group stands.
+type Log struct {
+	Topic      string
+	Partition  int32
+	Start, End int64
+	Committed  int64 // next offset to be read; NotCommitted if the group has committed none
+}
+
+// NotCommitted stands for an offset that a group has not committed.
+const NotCommitted = -1
+
+// Offsets are ranges of one partition.
+type Offsets struct {
+	Topic     string
+	Partition int32
+	Ranges    []store.Range
+}
+
+// New returns an Audit of topics with the ledgers of all windows, in order of
+// time.
+func New(topics []string, windows []Window) *Audit {
+	a := &Audit{
+		windows: windows, parts: map[partition]*part{},
+		topics: map[string]string{}, others: map[string]*OtherTopic{},
+	}
+	for _, topic := range topics {
+		a.topics[inNames(topic)] = topic
+	}
+	for _, w := range windows {
+		a.problems = append(a.problems, w.check()...)
+		keeps := keepsRejects(w.Ledger.Run)
+		for _, l := range w.Ledger.Partitions {
+			if !slices.Contains(topics, l.Topic) {
+				a.others[inNames(l.Topic)] = &OtherTopic{Topic: l.Topic}
+				continue
+			}
+			p := a.part(l.Topic, l.Partition)
+			p.covered = append(p.covered, l.Offsets...)
+			p.lost = append(p.lost, l.Lost...)
+			p.expect(pictures, l.Pictures)
+			p.expect(rejects, l.Rejects)
+			if keeps {
+				p.expect(kept, l.Rejects)
+			}
+			if l.Read > 0 {
+				p.spans = append(p.spans, store.Range{First: l.FirstOffset, Last: l.LastOffset})
+			}
+		}
+	}
+	for _, p := range a.parts {
+		p.covered, p.lost, p.spans = union(p.covered), union(p.lost), union(p.spans)
+		for i := range p.files {
+			p.files[i].expected = union(p.files[i].expected)
+		}
+	}
+	return a
+}
+
+func (p *part) expect(which int, ranges []store.Range) {
+	p.files[which].expected = append(p.files[which].expected, ranges...)
+}
+
+// inNames returns a topic as it comes back from the name of a file: a long one
+// is cut there.
+func inNames(topic string) string {
+	n, _, err := store.ParseRejectPath(store.RejectPath(topic, 0, 0))
+	if err != nil { // the way back from every name is tested
+		return topic
+	}
+	return n.Topic
+}
+
+func (a *Audit) part(topic string, id int32) *part {
+	p := a.parts[partition{topic, id}]
+	if p == nil {
+		p = &part{topic: topic, id: id, covered: []store.Range{}, lost: []store.Range{}}
+		a.parts[partition{topic, id}] = p
+	}
+	return p
+}
+
+// Add adds a file that is there, by its name relative to the root.
+func (a *Audit) Add(name string, size int64, modified time.Time) {
+	if modified.After(a.newest) {
+		a.newest = modified
+	}
+	kind, n := store.KindOf(name)
+	switch kind {
+	case store.KindLedger, store.KindSuccess: // a ledger that was not read yet is newer
+	case store.KindTemporary:
+		a.temporary = append(a.temporary, temporaryFile{name, modified})
+	case store.KindUnknown:
+		a.problems = append(a.problems, Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
+	default:
+		a.addOfRecord(name, kind, n, size)
+	}
+}
+
+func (a *Audit) addOfRecord(name string, kind store.Kind, n store.Name, size int64) {
+	topic, asked := a.topics[n.Topic]
+	if !asked {
+		if other := a.others[n.Topic]; other != nil {
+			other.Files++
+			return
+		}
+		a.problems = append(a.problems, Problem{
+			Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
+			Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
+		})
+		return
+	}
+	which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
+	f := &a.part(topic, n.Partition).files[which]
+	f.found = append(f.found, file{offset: n.Offset, size: size, folder: unique.Make(path.Dir(name))})
+	a.settled = false
+}
+
+// settle prepares all files to be looked up.
+func (a *Audit) settle() {
+	if a.settled {
+		return
+	}
+	for _, p := range a.parts {
+		for i := range p.files {
+			p.files[i].settle()
+		}
+	}
+	a.settled = true
+}
+
+// Files returns the names of all files of a record that are there.
+func (a *Audit) Files(topic string, id int32, offset int64) (names []string) {
+	a.settle()
+	if p := a.parts[partition{topic, id}]; p != nil {
+		for i := range p.files {
+			from, to := p.files[i].at(store.Range{First: offset, Last: offset})
+			names = append(names, p.names(i, from, to)...)
+		}
+	}
+	return names
+}
+
+// Doubtful returns the offsets in the log that must not hold a record: no
+// ledger has them, although they are before the committed ones or those of a
+// ledger.
+func (a *Audit) Doubtful(logs []Log) []Offsets {
+	var out []Offsets
+	for _, l := range logs {
+		p := a.part(l.Topic, l.Partition)
+		if doubtful, _ := p.holes(l); len(doubtful) > 0 {
+			out = append(out, Offsets{l.Topic, l.Partition, doubtful})
+		}
+	}
+	return out
+}
+
+// accounted returns the offsets that are done. Lost ones are, if they are.
+func (p *part) accounted(l Log) []store.Range {
+	return union(slices.Concat(p.covered, between(p.lost, 0, l.Start)))
+}
+
+// holes returns the offsets that no ledger has and one should have if they held
+// records: those that are in the log, and those that are not any more. Of the
+// latter, the ones between the records of a single ledger are left out: the run
+// looked into them before it kept the ledger.
+func (p *part) holes(l Log) (doubtful, removed []store.Range) {
+	accounted := p.accounted(l)
+	first, behind := l.Start, max(l.Committed, end(accounted), 0)
+	if len(accounted) > 0 {
+		first = min(first, accounted[0].First)
+	}
+	holes := subtract(between([]store.Range{{First: first, Last: behind - 1}}, 0, behind), accounted)
+	return between(holes, l.Start, l.End), subtract(between(holes, 0, l.Start), p.spans)
+}
+
+// Report compares. Of the Doubtful offsets, held are those that hold records.
+func (a *Audit) Report(logs []Log, held []Offsets) Report {
+	a.settle()
+	r := Report{Ledgers: len(a.windows), Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}}
+	byPartition := map[partition]Log{}
+	for _, l := range logs {
+		byPartition[partition{l.Topic, l.Partition}] = l
+		a.part(l.Topic, l.Partition)
+	}
+	gaps := map[partition][]store.Range{}
+	for _, h := range held {
+		gaps[partition{h.Topic, h.Partition}] = h.Ranges
+	}
+	var problems []Problem
+	for _, id := range slices.SortedFunc(maps.Keys(a.parts), comparePartitions) {
+		l, known := byPartition[id]
+		if !known {
+			l.Committed = NotCommitted
+		}
+		r.Partitions = append(r.Partitions, a.parts[id].report(l, gaps[id], a.windows, func(p Problem) { problems = append(problems, p) }))
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.others)) {
+		r.OtherTopics = append(r.OtherTopics, *a.others[name])
+	}
+	r.Temporary.Files = len(a.temporary)
+	for _, t := range a.temporary {
+		if a.newest.Sub(t.modified) >= store.TmpAge {
+			r.Temporary.Old++
+			problems = append(problems, Problem{Kind: TemporaryOld, File: t.name, Text: t.name + " was left by an attempt that is dead; the next run removes it"})
+		}
+	}
+	r.Add(slices.Concat(a.problems, problems)...)
+	return r
+}
+
+// report compares the partition.
+func (p *part) report(l Log, held []store.Range, windows []Window, problem func(Problem)) Partition {
+	out := Partition{
+		Topic: p.topic, Partition: p.id, LogStart: l.Start, LogEnd: l.End,
+		Covered: p.covered, Records: store.Count(p.covered), Lost: p.lost,
+	}
+	if l.Committed != NotCommitted {
+		out.Committed = &l.Committed
+	}
+	accounted := p.accounted(l)
+	behind := max(l.Committed, end(accounted))
+	out.Waiting = max(0, l.End-max(behind, l.Start))
+	if behind > l.End {
+		problem(p.problem(TopicShorter, store.Range{First: l.End, Last: behind - 1},
+			"in a ledger or committed, and behind the end of the topic: it was made anew"))
+	}
+	_, removed := p.holes(l)
+	for _, gap := range held {
+		kind, text := Gap, "in Kafka and in no ledger, although later ones are done"
+		if gap.First >= end(accounted) {
+			kind, text = Committed, "committed, and in no ledger"
+		}
+		problem(p.problem(kind, gap, "%s", text))
+	}
+	for _, gap := range removed {
+		problem(p.problem(GapRemoved, gap, "removed by Kafka, and in no ledger"))
+	}
+	out.Gaps = union(slices.Concat(removed, held))
+	pending := store.Range{First: l.End, Last: -1}
+	for i := range families {
+		counts := p.compare(i, l, windows, &pending, problem)
+		switch i {
+		case pictures:
+			out.Pictures = counts
+		case rejects:
+			out.Rejects = counts
+		}
+	}
+	if pending.Last >= 0 {
+		problem(p.problem(Pending, pending, "in no ledger yet (pictures: %d, rejects: %d); a window is under way, or one has failed and the next run completes it",
+			out.Pictures.Pending, out.Rejects.Pending))
+	}
+	p.checkBytes(windows, problem)
+	return out
+}
+
+// compare compares the files of one family, and widens pending by those that
+// no ledger has yet.
+func (p *part) compare(which int, l Log, windows []Window, pending *store.Range, problem func(Problem)) Files {
+	f, family := &p.files[which], families[which]
+	missing := subtract(f.expected, f.offsets)
+	counts := Files{Expected: store.Count(f.expected), Missing: store.Count(missing)}
+	counts.Present = counts.Expected - counts.Missing
+	for _, r := range missing {
+		found := p.problem(family.missing, r, "%s missing", family.name)
+		found.Ledger = p.ledgerOf(r.First, windows)
+		problem(found)
+	}
+	for _, r := range subtract(f.offsets, f.expected) {
+		for offset := r.First; offset <= r.Last; offset++ {
+			one := store.Range{First: offset, Last: offset}
+			why := p.why(offset, l)
+			if why == "" {
+				counts.Pending++
+				pending.First, pending.Last = min(pending.First, offset), max(pending.Last, offset)
+				continue
+			}
+			counts.Unknown++
+			from, to := f.at(one)
+			for _, name := range p.names(which, from, to) {
+				found := p.problem(family.unknown, one, "there is %s, and %s", name, why)
+				found.File = name
+				problem(found)
+			}
+		}
+	}
+	for i := 1; i < len(f.found); i++ {
+		if offset := f.found[i].offset; offset == f.found[i-1].offset {
+			names := p.names(which, i-1, i+1)
+			found := p.problem(PictureTwice, store.Range{First: offset, Last: offset}, "there are %s", strings.Join(names, " and "))
+			found.File = names[1]
+			problem(found)
+		}
+	}
+	return counts
+}
+
+// why says why a record should not have the file that the ledgers know nothing
+// of; nothing if a ledger may come that has it.
+func (p *part) why(offset int64, l Log) string {
+	switch {
+	case contains(p.covered, offset):
+		return "the ledgers say that this record has none"
+	case contains(p.lost, offset):
+		return "the ledgers say that this record was lost"
+	case offset < l.Committed:
+		return "no ledger has this record"
+	case offset >= l.End:
+		return "the topic has no such record"
+	}
+	return ""
+}
+
+// ledgerOf returns the name of the last window that has read a record.
+func (p *part) ledgerOf(offset int64, windows []Window) string {
+	for _, w := range slices.Backward(windows) {
+		if w.Covers(p.topic, p.id, offset) {
+			return w.Name
+		}
+	}
+	return ""
+}
+
+// checkBytes compares the sizes of the pictures with what each ledger says. It
+// can as long as a record has one picture, and leaves out what is not whole.
+func (p *part) checkBytes(windows []Window, problem func(Problem)) {
+	for _, w := range windows {
+		for _, l := range w.Ledger.Partitions {
+			if l.Topic != p.topic || l.Partition != p.id || l.Files != store.Count(l.Pictures) {
+				continue
+			}
+			if bytes, whole := p.files[pictures].size(l.Pictures); whole && bytes != l.Bytes {
+				problem(Problem{
+					Kind: LedgerBytes, Topic: p.topic, Partition: &p.id, Ledger: w.Name,
+					Text: fmt.Sprintf("ledger %s, partition %d of topic %s: bytes_written is %d, and the pictures have %d bytes", w.Name, p.id, p.topic, l.Bytes, bytes),
+				})
+			}
+		}
+	}
+}

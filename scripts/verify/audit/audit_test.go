@@ -1,0 +1,564 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/transforms/store"
+)
+
+// At 2026-01-02 03:04:05 UTC.
+const testMillis = 1767323045000
+
+var testTime = time.UnixMilli(testMillis)
+
+// scene is all that is compared. The one that newScene gives agrees.
+type scene struct {
+	windows []Window
+	files   map[string]int64     // sizes by name
+	times   map[string]time.Time // other than testTime, by name
+	logs    []Log
+	records map[int64]bool // offsets of partition 0 of topic t with a record
+}
+
+const pictureSize = 100
+
+func picture(offset int64) string {
+	return store.Name{Camera: "door", TimestampMillis: testMillis, Topic: "t", Offset: offset}.Path()
+}
+
+func reject(offset int64) string { return store.RejectPath("t", 0, offset) }
+
+func keptReject(offset int64) string { return store.KeptPath("t", 0, offset) }
+
+// window is one that has read [first, first+10), but for what a transaction
+// has at its end: six pictures, one frame without a face, one skipped record and
+// one reject.
+func window(name string, first int64) Window {
+	run := store.Run{ID: "run", Group: "g", Runner: "direct", Settings: json.RawMessage(`{"keep_bytes":0}`)}
+	run.SettingsSHA256 = settingsSum(run)
+	return Window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{
+		Topic: "t", FirstOffset: first, LastOffset: first + 8, Offsets: []store.Range{{First: first, Last: first + 8}},
+		Pictures: []store.Range{{First: first, Last: first + 3}, {First: first + 5, Last: first + 6}},
+		Rejects:  []store.Range{{First: first + 8, Last: first + 8}},
+		Read:     9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1},
+		FramesWithFaces: 6, Faces: 7, Files: 6, Bytes: 6 * pictureSize,
+	}}}}
+}
+
+// newScene has two windows, of 0 to 18 without 9, and three records that wait.
+func newScene() *scene {
+	s := &scene{
+		windows: []Window{window("w1", 0), window("w2", 10)},
+		files:   map[string]int64{"_windows/w1.json": 900, "_windows/w2.json": 900, "_SUCCESS": 10},
+		times:   map[string]time.Time{},
+		logs:    []Log{{Topic: "t", Start: 0, End: 23, Committed: 19}},
+		records: map[int64]bool{},
+	}
+	for _, offset := range []int64{0, 1, 2, 3, 5, 6, 10, 11, 12, 13, 15, 16} {
+		s.files[picture(offset)] = pictureSize
+	}
+	s.files[reject(8)], s.files[reject(18)] = 500, 500
+	for offset := range int64(23) {
+		s.records[offset] = offset != 9 && offset != 19
+	}
+	return s
+}
+
+// ledger returns the only partition of a window.
+func (s *scene) ledger(i int) *store.Partition { return &s.windows[i].Ledger.Partitions[0] }
+
+// report compares, and looks into the log as the command does.
+func (s *scene) report() Report {
+	a := New([]string{"t"}, s.windows)
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		at, ok := s.times[name]
+		if !ok {
+			at = testTime
+		}
+		a.Add(name, s.files[name], at)
+	}
+	held := []Offsets{}
+	for _, d := range a.Doubtful(s.logs) {
+		h := Offsets{Topic: d.Topic, Partition: d.Partition}
+		for _, r := range d.Ranges {
+			for offset := r.First; offset <= r.Last; offset++ {
+				if s.records[offset] {
+					h.Ranges = append(h.Ranges, store.Range{First: offset, Last: r.Last})
+					break
+				}
+			}
+		}
+		held = append(held, h)
+	}
+	return a.Report(s.logs, held)
+}
+
+func TestAgrees(t *testing.T) {
+	got := newScene().report()
+	nineteen := int64(19)
+	want := Report{
+		Agrees: true, Ledgers: 2, OtherTopics: []OtherTopic{}, Problems: []Problem{},
+		Partitions: []Partition{{
+			Topic: "t", LogEnd: 23, Committed: &nineteen,
+			Covered: []store.Range{{First: 0, Last: 8}, {First: 10, Last: 18}}, Records: 18,
+			Lost: []store.Range{}, Gaps: []store.Range{}, Waiting: 4,
+			Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2},
+		}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// What is as it may be.
+func TestAgreesAlso(t *testing.T) {
+	for name, change := range map[string]func(s *scene){
+		"a window was repeated": func(s *scene) {
+			s.windows = append(s.windows, window("w3", 10))
+		},
+		"another run repeated a part of one": func(s *scene) {
+			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{
+				Topic: "t", FirstOffset: 16, LastOffset: 17, Offsets: []store.Range{{First: 16, Last: 17}}, Pictures: []store.Range{{First: 16, Last: 16}},
+				Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize,
+			}}}})
+		},
+		"the last window was not committed": func(s *scene) { s.logs[0].Committed = 10 },
+		"nothing was committed":             func(s *scene) { s.logs[0].Committed = NotCommitted },
+		"Kafka has removed what was read, and more": func(s *scene) {
+			s.windows = s.windows[1:]
+			s.cut(0)
+			s.fill(10)
+			s.logs[0].Start, s.logs[0].End = 21, 23
+		},
+		"there are lost records": func(s *scene) {
+			s.logs[0].Start = 10
+			s.windows = s.windows[1:]
+			s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+			maps.DeleteFunc(s.files, func(name string, _ int64) bool {
+				_, n := store.KindOf(name)
+				return n.Topic == "t" && n.Offset < 10
+			})
+		},
+		"a partition was never read": func(s *scene) {
+			s.logs = append(s.logs, Log{Topic: "t", Partition: 1, Start: 5, End: 50, Committed: NotCommitted})
+		},
+		"what is missing inside a window was compacted and removed since": func(s *scene) {
+			skip(s.ledger(0), 7)
+			s.logs[0].Start = 8
+		},
+		"a ledger is newer than those that were read": func(s *scene) { s.files["_windows/w9.json"] = 900 },
+		"temporary files are young": func(s *scene) {
+			s.files["_tmp/run/A"] = 7
+			s.times["_tmp/run/A"] = testTime.Add(time.Second - store.TmpAge)
+		},
+		"a window had nothing to read": func(s *scene) {
+			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run}})
+		},
+		"kept values": func(s *scene) {
+			keep(&s.windows[1])
+			s.files[keptReject(18)] = 1000
+		},
+		"several pictures a record": func(s *scene) { s.ledger(0).Files, s.ledger(0).Bytes = 12, 1 },
+		"other topics": func(s *scene) {
+			other := window("w3", 0)
+			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
+			s.windows = append(s.windows, other)
+			s.files[store.RejectPath(other.Ledger.Partitions[0].Topic, 0, 8)] = 1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			change(s)
+			r := s.report()
+			if !r.Agrees || len(r.Problems) > 0 {
+				t.Errorf("problems %+v", r.Problems)
+			}
+		})
+	}
+}
+
+// skip takes a skipped record out of a ledger.
+func skip(p *store.Partition, offset int64) {
+	p.Offsets = subtract(p.Offsets, []store.Range{{First: offset, Last: offset}})
+	p.Read--
+	p.Skipped--
+}
+
+// keep makes a window one of a run that kept the values of rejected records.
+func keep(w *Window) {
+	w.Ledger.Run.Settings = json.RawMessage("{\n  \"keep_bytes\": 1048576\n}")
+	w.Ledger.Run.SettingsSHA256 = settingsSum(w.Ledger.Run)
+}
+
+// Each row breaks one thing, and names all that is to be said about it.
+func TestProblems(t *testing.T) {
+	old := testTime.Add(-store.TmpAge)
+	for name, test := range map[string]struct {
+		change func(s *scene)
+		want   []string // kind: part of its text
+	}{
+		"a ledger cannot be read": {
+			func(s *scene) { s.windows[1] = Window{Name: "w2", Err: errors.New("torn")}; s.cut(10) },
+			[]string{"ledger_unreadable: ledger w2: torn", "committed_unknown: offsets 10 to 18 of partition 0 of topic t: committed, and in no ledger"},
+		},
+		"the settings are not those of the hash": {
+			func(s *scene) { s.windows[0].Ledger.Run.Settings = json.RawMessage(`{}`) },
+			[]string{"ledger_sum: ledger w1: its settings have the SHA-256 44136fa3"},
+		},
+		"there are no settings": {
+			func(s *scene) { s.windows[0].Ledger.Run.Settings = nil },
+			[]string{"ledger_sum: ledger w1: its settings have the SHA-256 , and it says"},
+		},
+		"records were counted twice": {
+			func(s *scene) { s.ledger(0).Read++; s.ledger(0).Skipped++ },
+			[]string{"ledger_sum: ledger w1, partition 0 of topic t: records_read is 10, and there are 9 offsets"},
+		},
+		"a record is not accounted for": {
+			func(s *scene) { s.ledger(0).Decoded-- },
+			[]string{"ledger_sum: records_read is 9, and 6 were decoded, 1 skipped, 1 rejected"},
+		},
+		"a picture is not counted": {
+			func(s *scene) { s.ledger(0).FramesWithFaces++ },
+			[]string{"ledger_sum: frames_with_faces is 7, and 6 offsets have pictures"},
+		},
+		"a reject is not listed": {
+			func(s *scene) { s.ledger(0).Rejects = nil },
+			[]string{"ledger_sum: rejected are 1, and 0 offsets have files", "reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/t+0+00000000000000000008.json, and the ledgers say that this record has none"},
+		},
+		"there are fewer files than pictures": {
+			func(s *scene) { s.ledger(0).Files-- },
+			[]string{"ledger_sum: files_written is 5, and 6 offsets have pictures"},
+		},
+		"there are fewer faces than frames with faces": {
+			func(s *scene) { s.ledger(0).Faces = 5 },
+			[]string{"ledger_sum: 6 frames of 7 have 5 faces"},
+		},
+		"the first offset is another": {
+			func(s *scene) { s.ledger(0).FirstOffset = 1 },
+			[]string{"ledger_sum: first_offset and last_offset are 1 and 8"},
+		},
+		"pictures were not read": {
+			func(s *scene) {
+				s.ledger(0).Pictures[1] = store.Range{First: 5, Last: 9}
+				s.ledger(0).FramesWithFaces += 3
+				s.ledger(0).Files += 3
+			},
+			[]string{"ledger_sum: 9 frames of 7", "ledger_sum: pictures of offsets that were not read", "ledger_sum: pictures of rejected records",
+				"picture_missing: offsets 7 to 9 of partition 0 of topic t: picture missing"},
+		},
+		"ranges are in disorder": {
+			func(s *scene) { slices.Reverse(s.ledger(0).Pictures) },
+			[]string{"ledger_sum: [{5 6} {0 3}] are no ranges of offsets in order"},
+		},
+		"ranges are none": {
+			func(s *scene) { s.ledger(0).Lost = []store.Range{{First: -5, Last: 1 << 62}, {First: 7, Last: 3}} },
+			[]string{"ledger_sum: are no ranges of offsets in order"},
+		},
+		"a picture has another size": {
+			func(s *scene) { s.files[picture(5)]-- },
+			[]string{"ledger_bytes: ledger w1, partition 0 of topic t: bytes_written is 600, and the pictures have 599 bytes"},
+		},
+		"a picture is missing": {
+			func(s *scene) { delete(s.files, picture(12)) },
+			[]string{"picture_missing: offset 12 of partition 0 of topic t: picture missing"},
+		},
+		"pictures are missing": {
+			func(s *scene) {
+				for _, offset := range []int64{2, 3, 5, 12} {
+					delete(s.files, picture(offset))
+				}
+			},
+			[]string{"picture_missing: offsets 2 to 3 of", "picture_missing: offset 5 of", "picture_missing: offset 12 of"},
+		},
+		"a record has two pictures": {
+			func(s *scene) { s.files["other"+strings.TrimPrefix(picture(12), "door")] = pictureSize },
+			[]string{"picture_twice: offset 12 of partition 0 of topic t: there are door/2026/01/02/03/t+0+00000000000000000012.jpg and other/2026/01/02/03/t+0+00000000000000000012.jpg"},
+		},
+		"a frame without a face has a picture": {
+			func(s *scene) { s.files[picture(4)] = 1 },
+			[]string{"picture_unknown: offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"},
+		},
+		"a lost record has a picture": {
+			func(s *scene) {
+				s.logs[0].Start = 10
+				s.windows = s.windows[1:]
+				s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+				s.cut(0)
+				for _, offset := range []int64{3, 10, 11, 12, 13, 15, 16} {
+					s.files[picture(offset)] = pictureSize
+				}
+				s.files[reject(18)] = 1
+			},
+			[]string{"picture_unknown: offset 3 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000003.jpg, and the ledgers say that this record was lost"},
+		},
+		"a picture is of no record": {
+			func(s *scene) { s.files[picture(23)] = 1 },
+			[]string{"picture_unknown: and the topic has no such record"},
+		},
+		"a picture is of no partition": {
+			func(s *scene) { s.files[strings.Replace(picture(1), "t+0", "t+7", 1)] = 1 },
+			[]string{"picture_unknown: offset 1 of partition 7 of topic t: there is door/2026/01/02/03/t+7+00000000000000000001.jpg, and the topic has no such record"},
+		},
+		"a reject is missing": {
+			func(s *scene) { delete(s.files, reject(8)) },
+			[]string{"reject_missing: offset 8 of partition 0 of topic t: file about the rejection missing"},
+		},
+		"a kept value is missing": {
+			func(s *scene) { keep(&s.windows[0]) },
+			[]string{"kept_reject_missing: offset 8 of partition 0 of topic t: file with the kept value missing"},
+		},
+		"a kept value is unknown": {
+			func(s *scene) { s.files[keptReject(8)] = 1000 },
+			[]string{"kept_reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/t+0+00000000000000000008.bin, and"},
+		},
+		"there are strange files": {
+			func(s *scene) { s.files["notes.txt"], s.files["_windows/x"] = 1, 1 },
+			[]string{"file_unknown: _windows/x has no name", "file_unknown: notes.txt has no name"},
+		},
+		"there is a strange topic": {
+			func(s *scene) { s.files[strings.Replace(picture(1), "t+0", "u+0", 1)] = 1 },
+			[]string{"file_unknown: door/2026/01/02/03/u+0+00000000000000000001.jpg is of topic u, which was not asked for and is in no ledger"},
+		},
+		"a temporary file is old": {
+			func(s *scene) { s.files["_tmp/run/A"], s.times["_tmp/run/A"] = 7, old },
+			[]string{"temporary_old: _tmp/run/A was left by an attempt that is dead"},
+		},
+		"a window is under way": {
+			func(s *scene) { s.files[picture(20)], s.files[picture(22)], s.files[reject(21)] = 1, 1, 1 },
+			[]string{"pending: offsets 20 to 22 of partition 0 of topic t: in no ledger yet (pictures: 2, rejects: 1); a window is under way"},
+		},
+		"a window has failed before anything was committed": {
+			func(s *scene) {
+				s.windows, s.logs[0].Committed = nil, NotCommitted
+				s.cut(0)
+				s.files[picture(0)] = 1
+			},
+			[]string{"pending: offset 0 of partition 0 of topic t: in no ledger yet (pictures: 1, rejects: 0)"},
+		},
+		"a ledger was removed": {
+			func(s *scene) { s.windows = s.windows[1:]; s.cut(5) },
+			[]string{"gap: offsets 0 to 9 of partition 0 of topic t: in Kafka and in no ledger, although later ones are done",
+				"picture_unknown: 0000.jpg, and no ledger has this record", "picture_unknown: 0001.jpg", "picture_unknown: 0002.jpg", "picture_unknown: 0003.jpg",
+				"picture_missing: offsets 10 to 13", "picture_missing: offsets 15 to 16", "reject_missing: offset 18"},
+		},
+		"the last ledger was removed": {
+			func(s *scene) { s.windows = s.windows[:1]; s.cut(9) },
+			[]string{"committed_unknown: offsets 10 to 18 of partition 0 of topic t: committed, and in no ledger"},
+		},
+		"all ledgers were removed": {
+			func(s *scene) { s.windows = nil; s.cut(0) },
+			[]string{"committed_unknown: offsets 0 to 18 of"},
+		},
+		"a ledger was removed, and then Kafka removed a part": {
+			func(s *scene) {
+				s.windows = append(s.windows, window("w3", 20))
+				s.logs[0] = Log{Topic: "t", Start: 14, End: 29, Committed: 29}
+				s.windows = slices.Delete(s.windows, 1, 2)
+				s.cut(10)
+				s.fill(20)
+			},
+			[]string{"gap_removed: offsets 9 to 13 of partition 0 of topic t: removed by Kafka, and in no ledger", "gap: offsets 14 to 19 of"},
+		},
+		"Kafka removed what was committed without a ledger": {
+			func(s *scene) { s.logs[0] = Log{Topic: "t", Start: 21, End: 23, Committed: 22}; s.records[21] = false },
+			[]string{"gap_removed: offset 9 of", "gap_removed: offsets 19 to 20 of"},
+		},
+		"a record was passed over": {
+			func(s *scene) { s.records[9] = true },
+			[]string{"gap: offset 9 of partition 0 of topic t: in Kafka and in no ledger"},
+		},
+		"a record inside a window was passed over": {
+			func(s *scene) { skip(s.ledger(0), 7) },
+			[]string{"gap: offset 7 of partition 0 of topic t"},
+		},
+		"records before the first are there": {
+			func(s *scene) { s.windows = s.windows[1:]; s.cut(0); s.fill(10) },
+			[]string{"gap: offsets 0 to 9 of"},
+		},
+		"lost records are there": {
+			func(s *scene) {
+				s.windows = s.windows[1:]
+				s.cut(0)
+				s.fill(10)
+				s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+			},
+			[]string{"gap: offsets 0 to 9 of"},
+		},
+		"the topic was made anew": {
+			func(s *scene) { s.logs[0].End = 3 },
+			[]string{"topic_shorter: offsets 3 to 18 of partition 0 of topic t"},
+		},
+		"the partition is gone": {
+			func(s *scene) { s.logs = nil },
+			[]string{"topic_shorter: offsets 0 to 18 of partition 0 of topic t"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene()
+			test.change(s)
+			r := s.report()
+			if r.Agrees {
+				t.Error("it is said to agree")
+			}
+			left := slices.Clone(test.want)
+			for _, p := range r.Problems {
+				if !slices.Contains(Kinds, p.Kind) {
+					t.Errorf("kind %q is not in Kinds", p.Kind)
+				}
+				i := slices.IndexFunc(left, func(want string) bool {
+					kind, text, _ := strings.Cut(want, ": ")
+					return p.Kind == kind && strings.Contains(p.Text, text)
+				})
+				if i < 0 {
+					t.Errorf("not expected: %s: %s", p.Kind, p.Text)
+				} else {
+					left = slices.Delete(left, i, i+1)
+				}
+			}
+			if len(left) > 0 {
+				t.Errorf("missing: %q", left)
+			}
+		})
+	}
+}
+
+// cut removes all files of records from an offset on.
+func (s *scene) cut(offset int64) {
+	maps.DeleteFunc(s.files, func(name string, _ int64) bool {
+		_, n := store.KindOf(name)
+		return n.Topic == "t" && n.Offset >= offset
+	})
+}
+
+// fill adds the files of a window that begins at an offset.
+func (s *scene) fill(first int64) {
+	for _, i := range []int64{0, 1, 2, 3, 5, 6} {
+		s.files[picture(first+i)] = pictureSize
+	}
+	s.files[reject(first+8)] = 500
+}
+
+// The fields of a problem say what its text says, for a program.
+func TestProblemFields(t *testing.T) {
+	s := newScene()
+	delete(s.files, picture(12))
+	delete(s.files, picture(13))
+	s.files[picture(4)] = 1
+	data, err := json.Marshal(s.report().Problems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"kind":"picture_missing","topic":"t","partition":0,"offsets":{"first":12,"last":13},"ledger":"w2","text":"offsets 12 to 13 of partition 0 of topic t: picture missing"},` +
+		`{"kind":"picture_unknown","topic":"t","partition":0,"offsets":{"first":4,"last":4},"file":"door/2026/01/02/03/t+0+00000000000000000004.jpg",` +
+		`"text":"offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"}]`
+	if string(data) != want {
+		t.Errorf("got\n%s\nwant\n%s", data, want)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	s := newScene()
+	a := New([]string{"t"}, s.windows)
+	a.Add(picture(3), 1, testTime)
+	a.Add("another"+strings.TrimPrefix(picture(3), "door"), 1, testTime)
+	a.Add(reject(3), 1, testTime)
+	a.Add(picture(4), 1, testTime)
+	want := []string{picture(3), "another/2026/01/02/03/t+0+00000000000000000003.jpg", reject(3)}
+	if got := a.Files("t", 0, 3); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := a.Files("t", 1, 3); len(got) > 0 {
+		t.Errorf("got %v of a partition without files", got)
+	}
+}
+
+func TestSample(t *testing.T) {
+	r := Report{Partitions: []Partition{
+		{Topic: "t", LogStart: 3, LogEnd: 100, Covered: []store.Range{{First: 0, Last: 4}, {First: 8, Last: 9}}},
+		{Topic: "t", Partition: 1, LogStart: 0, LogEnd: 0, Covered: []store.Range{{First: 0, Last: 4}}},
+		{Topic: "u", LogStart: 0, LogEnd: 2, Covered: []store.Range{{First: 0, Last: 1}}},
+	}}
+	type record struct {
+		topic  string
+		offset int64
+	}
+	all := []record{{"t", 3}, {"t", 4}, {"t", 8}, {"t", 9}, {"u", 0}, {"u", 1}}
+	seen := map[record]bool{}
+	for n := range 8 {
+		for range 50 {
+			var got []record
+			for _, o := range r.Sample(n) {
+				for _, in := range o.Ranges {
+					for offset := in.First; offset <= in.Last; offset++ {
+						got = append(got, record{o.Topic, offset})
+					}
+				}
+			}
+			if len(got) != min(n, len(all)) {
+				t.Fatalf("%d records were chosen, want %d: %v", len(got), n, got)
+			}
+			for _, one := range got {
+				if !slices.Contains(all, one) {
+					t.Fatalf("%v was chosen, and is not in a ledger and in Kafka", one)
+				}
+				seen[one] = seen[one] || n == 1
+			}
+		}
+	}
+	for _, one := range all { // 50 times one of six
+		if !seen[one] {
+			t.Errorf("%v was never the one that was chosen", one)
+		}
+	}
+}
+
+// Ranges behave as sets of offsets.
+func TestRanges(t *testing.T) {
+	const size = 12
+	set := func(ranges []store.Range) (bits [size]bool) {
+		for _, r := range ranges {
+			for offset := r.First; offset <= r.Last; offset++ {
+				bits[offset] = true
+			}
+		}
+		return bits
+	}
+	random := func() (ranges []store.Range) {
+		for range rand.IntN(4) {
+			first := rand.Int64N(size)
+			ranges = append(ranges, store.Range{First: first, Last: first + rand.Int64N(size-first)})
+		}
+		return ranges
+	}
+	for range 10_000 {
+		a, b := random(), random()
+		ua, ub := union(a), union(b)
+		first, behind := rand.Int64N(size), rand.Int64N(size)
+		minus, part := subtract(ua, ub), between(ua, first, behind)
+		for _, ranges := range [][]store.Range{ua, ub, minus, part} {
+			if !inOrder(ranges) {
+				t.Fatalf("%v of %v and %v are not in order", ranges, a, b)
+			}
+		}
+		for offset := range int64(size) {
+			inA, inB := set(a)[offset], set(b)[offset]
+			if set(ua)[offset] != inA || contains(ua, offset) != inA {
+				t.Fatalf("the union of %v is %v", a, ua)
+			}
+			if set(minus)[offset] != (inA && !inB) {
+				t.Fatalf("%v without %v is %v", ua, ub, minus)
+			}
+			if set(part)[offset] != (inA && first <= offset && offset < behind) {
+				t.Fatalf("%v from %d to before %d is %v", ua, first, behind, part)
+			}
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"facestream/transforms/store"
+)
+
+// Report is what was found. Its JSON is what verify --json prints.
+type Report struct {
+	Agrees      bool         `json:"agrees"`  // there is no problem
+	Ledgers     int          `json:"ledgers"` // of any topic
+	Partitions  []Partition  `json:"partitions"`
+	OtherTopics []OtherTopic `json:"other_topics"`
+	Temporary   Temporary    `json:"temporary_files"`
+	Recheck     *Recheck     `json:"recheck"` // null if none was asked for
+	Problems    []Problem    `json:"problems"`
+}
+
+// Partition is the state of one partition of one topic.
+type Partition struct {
+	Topic     string        `json:"topic"`
+	Partition int32         `json:"partition"`
+	LogStart  int64         `json:"log_start"` // Kafka holds [log_start, log_end)
+	LogEnd    int64         `json:"log_end"`
+	Committed *int64        `json:"committed"` // next offset of the group; null if it has committed none
+	Covered   []store.Range `json:"covered"`   // offsets of the records in the ledgers
+	Records   int64         `json:"records"`   // how many these are
+	Lost      []store.Range `json:"lost"`      // offsets that Kafka had removed before they could be read
+	Gaps      []store.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
+	Waiting   int64         `json:"waiting"`   // records behind them, by offsets
+	Pictures  Files         `json:"pictures"`
+	Rejects   Files         `json:"rejects"` // the files about them
+}
+
+// Files compares files with the ledgers. Present + Missing = Expected.
+type Files struct {
+	Expected int64 `json:"expected"`
+	Present  int64 `json:"present"`
+	Missing  int64 `json:"missing"`
+	Unknown  int64 `json:"unknown"` // there, although the ledgers say or imply that they are not
+	Pending  int64 `json:"pending"` // there, of records that no ledger has yet
+}
+
+// OtherTopic is a topic that ledgers have and that was not asked for. Nothing
+// of it was looked at.
+type OtherTopic struct {
+	Topic string `json:"topic"`
+	Files int64  `json:"files"`
+}
+
+// Temporary counts files that are not complete.
+type Temporary struct {
+	Files int `json:"files"`
+	Old   int `json:"old"` // of those, the ones that are nobody's any more
+}
+
+// Recheck says what came of making files of records once more.
+type Recheck struct {
+	Records int `json:"records"` // how many it was done for
+	Differ  int `json:"differ"`  // of those, the ones whose files are not the same
+	// Mixed are those that several ledgers have, with different settings. Files
+	// that any of these give are right.
+	Mixed int `json:"mixed_settings"`
+	// Gone are records that were chosen, but compacted away by Kafka.
+	Gone int `json:"gone"`
+}
+
+// Problem is one thing that does not agree.
+type Problem struct {
+	Kind      string       `json:"kind"` // one of Kinds
+	Topic     string       `json:"topic,omitempty"`
+	Partition *int32       `json:"partition,omitempty"`
+	Offsets   *store.Range `json:"offsets,omitempty"`
+	File      string       `json:"file,omitempty"`   // relative to the root
+	Ledger    string       `json:"ledger,omitempty"` // name of its window
+	Text      string       `json:"text"`             // all of it, for a person
+}
+
+// The kinds of problems.
+const (
+	LedgerUnreadable = "ledger_unreadable"
+	LedgerSum        = "ledger_sum"          // it does not add up
+	LedgerBytes      = "ledger_bytes"        // its pictures have another size together
+	TopicShorter     = "topic_shorter"       // than what was read of it
+	Gap              = "gap"                 // a record that no ledger has, between or before those of ledgers
+	GapRemoved       = "gap_removed"         // the same, and Kafka does not have it any more either
+	Committed        = "committed_unknown"   // a record that no ledger has, but is committed
+	PictureMissing   = "picture_missing"     // a ledger has it
+	PictureUnknown   = "picture_unknown"     // no ledger has it
+	PictureTwice     = "picture_twice"       // of one record, in two folders
+	RejectMissing    = "reject_missing"      // the file about a reject
+	RejectUnknown    = "reject_unknown"      // no ledger has the reject
+	KeptMissing      = "kept_reject_missing" // the kept value of a reject
+	KeptUnknown      = "kept_reject_unknown" // nothing was to be kept
+	FileUnknown      = "file_unknown"        // it has no name of ours
+	Pending          = "pending"             // files of records that no ledger has yet
+	TemporaryOld     = "temporary_old"       // left by a dead attempt
+	Differs          = "differs"             // the record gives other bytes now
+)
+
+// Kinds holds all kinds of problems, those first that others may follow from.
+var Kinds = []string{
+	LedgerUnreadable, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, Pending,
+	PictureMissing, RejectMissing, KeptMissing, Differs, LedgerBytes,
+	PictureTwice, PictureUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
+}
+
+// Add adds problems, in the order of Kinds.
+func (r *Report) Add(problems ...Problem) {
+	r.Problems = append(r.Problems, problems...)
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
+		return cmp.Compare(slices.Index(Kinds, a.Kind), slices.Index(Kinds, b.Kind))
+	})
+	r.Agrees = len(r.Problems) == 0
+}
+
+// problem is one of some offsets of a partition; the text goes on behind these.
+func (p *part) problem(kind string, r store.Range, text string, args ...any) Problem {
+	return Problem{
+		Kind: kind, Topic: p.topic, Partition: &p.id, Offsets: &r,
+		Text: fmt.Sprintf("%s of partition %d of topic %s: ", offsets(r), p.id, p.topic) + fmt.Sprintf(text, args...),
+	}
+}
+
+func offsets(r store.Range) string {
+	if r.First == r.Last {
+		return fmt.Sprintf("offset %d", r.First)
+	}
+	return fmt.Sprintf("offsets %d to %d", r.First, r.Last)
+}

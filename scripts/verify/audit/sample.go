@@ -1,0 +1,50 @@
+package audit
+
+import (
+	"math/rand/v2"
+
+	"facestream/transforms/store"
+)
+
+// Sample chooses n records at random, of those that ledgers have and that Kafka
+// still holds; all if there are no more.
+func (r Report) Sample(n int) []Offsets {
+	var from []Offsets
+	var total int64
+	for _, p := range r.Partitions {
+		o := Offsets{p.Topic, p.Partition, between(p.Covered, p.LogStart, p.LogEnd)}
+		from = append(from, o)
+		total += store.Count(o.Ranges)
+	}
+	if total <= int64(n) {
+		return from
+	}
+	chosen := map[int64]bool{}
+	for len(chosen) < n {
+		chosen[rand.Int64N(total)] = true
+	}
+	var first int64 // index of the partition's first record
+	for i, o := range from {
+		var ranges []store.Range
+		for index := range chosen {
+			if offset, ok := nth(o.Ranges, index-first); ok {
+				ranges = append(ranges, store.Range{First: offset, Last: offset})
+			}
+		}
+		from[i].Ranges = union(ranges)
+		first += store.Count(o.Ranges)
+	}
+	return from
+}
+
+// nth returns the n-th offset of ranges, from 0, if there is one.
+func nth(ranges []store.Range, n int64) (offset int64, ok bool) {
+	for _, r := range ranges {
+		if size := r.Last - r.First + 1; n >= size {
+			n -= size
+			continue
+		}
+		return r.First + n, n >= 0
+	}
+	return 0, false
+}
