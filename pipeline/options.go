@@ -1,41 +1,32 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/user"
-	"path"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"facestream/pipeline/places"
 	"facestream/runners"
 	"facestream/scripts/stack/state"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
-	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
 // Options are the settings of a run, checked.
 type Options struct {
+	places.Places
+
 	Runner        runners.Config
-	Kafka         string // host:port, comma-separated
-	Topics        []string
-	User          string // Hadoop user
-	Output        string // hdfs://user@host:port/path, or a folder of this machine
 	Duration      time.Duration
 	Drain         bool          // end when no record is waiting
 	Window        time.Duration // the most a window may take
 	StallTimeout  time.Duration // beyond Window, until a window without progress fails
-	Group         string
 	Frame         frame.Config
 	Consumer      map[string]string
 	Face          face.Params
@@ -62,23 +53,18 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong setting, 130 interrupted.
 `
 
-var (
-	topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
-	userName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
-)
-
 // settings are the flags as given.
 type settings struct {
-	runner, kafka, topics, user, output, duration, group, frameSize string
-	cascade, expansionAddr, summary                                 string
-	endpoint, master, worker                                        string
-	parallelism                                                     int
-	window, stallTimeout                                            time.Duration
-	windowBytes                                                     int64
-	scaleFactor                                                     float64
-	minNeighbors, minFace                                           int
-	consumer, runnerOptions                                         keyValues
-	drain, keepRejects                                              bool
+	places                                              places.Flags
+	runner, duration, frameSize, cascade, expansionAddr string
+	summary, endpoint, master, worker                   string
+	parallelism                                         int
+	window, stallTimeout                                time.Duration
+	windowBytes                                         int64
+	scaleFactor                                         float64
+	minNeighbors, minFace                               int
+	consumer, runnerOptions                             keyValues
+	drain, keepRejects                                  bool
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -99,22 +85,18 @@ func (kv keyValues) Set(s string) error {
 
 func newFlags(v *settings) *flag.FlagSet {
 	f := flag.NewFlagSet("pipeline", flag.ContinueOnError)
+	v.places.Add(f)
 	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process), flink, spark, or direct (inside this process, without Java).")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
 	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all of a Spark cluster; a Flink cluster needs the number.")
 	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
-	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
-	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` to read, comma-separated. They must exist.")
-	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
-	f.StringVar(&v.output, "output", "", "`URL` of the folder for the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
 	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "A window fails when this `TIME`, and that of --window, has passed and nothing was stored.")
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
-	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say where to go on. A new group starts at the first record.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
@@ -154,55 +136,20 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
-		Kafka: v.kafka, User: v.user, Window: v.window, Group: v.group, Consumer: v.consumer,
-		ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
+		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 		StallTimeout: v.stallTimeout,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {
 		return o, err
 	}
-	if o.Kafka == "" {
-		addrs, ok := local()
-		if !ok || addrs.Kafka == "" {
-			return o, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
-		}
-		o.Kafka = addrs.Kafka
-	}
-	for _, addr := range strings.Split(o.Kafka, ",") {
-		if err := checkAddr("--kafka", addr); err != nil {
-			return o, err
-		}
+	if o.Places, err = v.places.Check(local); err != nil {
+		return o, err
 	}
 	if o.ExpansionAddr != "" {
-		if err := checkAddr("--expansion_addr", o.ExpansionAddr); err != nil {
+		if err := places.CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
 			return o, err
 		}
-	}
-	for _, topic := range strings.Split(v.topics, ",") {
-		topic = strings.TrimSpace(topic)
-		if !topicName.MatchString(topic) || topic == "." || topic == ".." {
-			return o, fmt.Errorf("--topics=%s: %q cannot be a topic: names have 1 to 249 of the characters A-Z a-z 0-9 . _ -", v.topics, topic)
-		}
-		if !slices.Contains(o.Topics, topic) {
-			o.Topics = append(o.Topics, topic)
-		}
-	}
-	if o.Group == "" {
-		return o, errors.New("--group is empty: give the consumer group a name, such as facestream")
-	}
-	if o.User == "" {
-		me, err := user.Current()
-		if err != nil {
-			return o, fmt.Errorf("--user is not set and the system does not know who runs this: %w", err)
-		}
-		o.User = me.Username
-	}
-	if !userName.MatchString(o.User) {
-		return o, fmt.Errorf("--user=%s: it must be a Hadoop user, such as alice", o.User)
-	}
-	if o.Output, err = outputURL(v.output, o.User, local); err != nil {
-		return o, err
 	}
 	if o.Duration, err = parseDuration(v.duration); err != nil {
 		return o, err
@@ -254,48 +201,6 @@ func (v *settings) face() (face.Params, error) {
 	}
 	params.ScaleFactor, params.MinNeighbors, params.MinFace = v.scaleFactor, v.minNeighbors, v.minFace
 	return params, params.Validate()
-}
-
-// outputURL puts the user into an hdfs URL, where the file system looks for it.
-func outputURL(output, user string, local func() (state.Addrs, bool)) (string, error) {
-	if output == "" {
-		addrs, ok := local()
-		if !ok || addrs.HDFS == "" {
-			return "", errors.New("--output is not set and no local HDFS runs: give --output=hdfs://HOST:PORT/PATH or run make up")
-		}
-		output = addrs.HDFS + "/user/" + user + "/faces"
-	}
-	if !strings.Contains(output, "://") {
-		return path.Clean(output), nil
-	}
-	if !strings.HasPrefix(output, "hdfs://") || strings.ContainsAny(output, "?#") {
-		return "", fmt.Errorf("--output=%s: it must be hdfs://HOST:PORT/PATH or a folder of this machine", output)
-	}
-	// The workers need not know this machine's Hadoop configuration.
-	resolved, err := hdfs.Resolve(output)
-	if err != nil {
-		return "", fmt.Errorf("--output: %w", err)
-	}
-	authority, folder, _ := strings.Cut(strings.TrimPrefix(resolved, "hdfs://"), "/")
-	if named, addresses, ok := strings.Cut(authority, "@"); ok {
-		if named != user {
-			return "", fmt.Errorf("--output=%s: it names another user than --user=%s", output, user)
-		}
-		authority = addresses
-	}
-	if folder = path.Clean("/" + folder); folder == "/" {
-		return "", fmt.Errorf("--output=%s: it must name a folder, such as hdfs://%s/faces", output, authority)
-	}
-	return "hdfs://" + user + "@" + authority + folder, nil
-}
-
-func checkAddr(flag, addr string) error {
-	host, port, err := net.SplitHostPort(strings.TrimSpace(addr))
-	n, perr := strconv.Atoi(port)
-	if err != nil || host == "" || perr != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("%s: %q must be HOST:PORT, such as localhost:9092", flag, addr)
-	}
-	return nil
 }
 
 // parseDuration takes Go's form, or a bare number: minutes.

@@ -237,6 +237,14 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	for _, l := range review.Lost {
 		ledger.AddLost(l.Topic, l.Partition, ranges[store.Range](l.Offsets))
 	}
+	for i := range ledger.Partitions {
+		p := &ledger.Partitions[i]
+		for _, f := range review.From {
+			if f.Topic == p.Topic && f.Partition == p.Partition {
+				p.From = f.Offset
+			}
+		}
+	}
 	if err := store.KeepLedger(ctx, s.config.Store, name, ledger); err != nil {
 		return store.Ledger{}, err
 	}

@@ -38,10 +38,10 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if o.kafka != test.kafka || strings.Join(o.topics, " ") != test.topics || o.output != test.output {
+		if o.Kafka != test.kafka || strings.Join(o.Topics, " ") != test.topics || o.Output != test.output {
 			t.Errorf("%q: got %+v, want %+v", test.args, o, test)
 		}
-		if o.group != "facestream" || o.recheck != 0 || len(o.cascades) > 0 || o.json {
+		if o.Group != "facestream" || o.recheck != 0 || len(o.cascades) > 0 || o.json {
 			t.Errorf("%q: other defaults: %+v", test.args, o)
 		}
 	}

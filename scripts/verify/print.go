@@ -22,7 +22,7 @@ func printJSON(out io.Writer, o options, r audit.Report) error {
 		Output string `json:"output"`
 		Group  string `json:"group"`
 		audit.Report
-	}{o.kafka, o.output, o.group, r})
+	}{o.Kafka, o.Output, o.Group, r})
 }
 
 // printTable writes the report for a person.

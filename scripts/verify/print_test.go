@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/pipeline/places"
 	"facestream/scripts/verify/audit"
 	"facestream/transforms/store"
 )
@@ -78,7 +79,7 @@ func gapLines(n int) (lines string) {
 
 func TestPrintJSON(t *testing.T) {
 	var out strings.Builder
-	if err := printJSON(&out, options{kafka: "a:1", output: "hdfs://u@h:1/x", group: "g"}, testReport()); err != nil {
+	if err := printJSON(&out, options{Places: places.Places{Kafka: "a:1", Output: "hdfs://u@h:1/x", Group: "g"}}, testReport()); err != nil {
 		t.Fatal(err)
 	}
 	var compact struct {

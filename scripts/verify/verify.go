@@ -34,8 +34,8 @@ func (p *progress) say(format string, args ...any) {
 // verify looks at everything. The order is that of audit.Audit.
 func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	p.last = time.Now()
-	cfg := store.Config{Root: o.output}
-	offsets, err := kafka.Open(ctx, o.kafka, o.group, o.topics)
+	cfg := store.Config{Root: o.Output}
+	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
 	if err != nil {
 		return audit.Report{}, err
 	}
@@ -48,7 +48,7 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
-	a := audit.New(o.topics, windows)
+	a := audit.New(o.Topics, windows)
 	files := 0
 	err = store.List(ctx, cfg, func(name string, size int64, modified time.Time) error {
 		files++
@@ -150,7 +150,7 @@ func done(in []audit.Offsets) []kafka.Done {
 func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, windows []audit.Window, a *audit.Audit, report *audit.Report, p *progress) error {
 	// Those of other topics may have had other cascades.
 	windows = slices.DeleteFunc(slices.Clone(windows), func(w audit.Window) bool {
-		return !slices.ContainsFunc(w.Ledger.Partitions, func(l store.Partition) bool { return slices.Contains(o.topics, l.Topic) })
+		return !slices.ContainsFunc(w.Ledger.Partitions, func(l store.Partition) bool { return slices.Contains(o.Topics, l.Topic) })
 	})
 	checker, err := recheck.New(ctx, cfg, o.cascades, windows, a.Files)
 	if err != nil {

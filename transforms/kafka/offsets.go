@@ -245,6 +245,8 @@ type Review struct {
 	// Lost are offsets from where the group stood on that Kafka had removed
 	// before they could be read.
 	Lost []Done
+	// From is where the group stood in each partition.
+	From []Committed
 
 	next kadm.Offsets // to commit
 }
@@ -265,6 +267,7 @@ func (o *Offsets) Review(ctx context.Context, done []Done) (Review, error) {
 	review := Review{next: kadm.Offsets{}}
 	gaps := map[partition]position{}
 	for p, at := range positions {
+		review.From = append(review.From, Committed{p.topic, p.id, at.lostFrom})
 		next := at.lostFrom
 		var lost []Range
 		for _, r := range slices.Concat(ranges[p], []Range{{at.start, at.start - 1}}) {

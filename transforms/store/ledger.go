@@ -58,6 +58,7 @@ type Run struct {
 type Partition struct {
 	Topic           string           `json:"topic"`
 	Partition       int32            `json:"partition"`
+	From            int64            `json:"from_offset"`  // where the group stood; up to FirstOffset there is no record but lost ones
 	FirstOffset     int64            `json:"first_offset"` // of the records read; means nothing without any
 	LastOffset      int64            `json:"last_offset"`
 	Offsets         []Range          `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
@@ -283,6 +284,7 @@ func (l Ledger) Sum() Partition {
 }
 
 func (p Partition) plus(q Partition) Partition {
+	p.From = min(p.From, q.From)
 	switch {
 	case p.Read == 0:
 		p.FirstOffset, p.LastOffset = q.FirstOffset, q.LastOffset

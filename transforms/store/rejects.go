@@ -46,19 +46,15 @@ func WriteRejects(s beam.Scope, cfg Config, rejects beam.PCollection) beam.PColl
 type rejectFn struct {
 	Config Config
 
-	fs     filesystem.Interface
-	writes *parallel[Rejected]
+	sink sink[Rejected]
 }
 
 func (fn *rejectFn) StartBundle(ctx context.Context, _ func(Rejected)) error {
-	var err error
-	fn.fs, err = filesystem.New(ctx, fn.Config.Root)
-	fn.writes = newParallel[Rejected](writers)
-	return err
+	return fn.sink.open(ctx, fn.Config)
 }
 
 func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit func(Rejected)) error {
-	return fn.writes.begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
+	return fn.sink.writes.begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
 }
 
 func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
@@ -66,7 +62,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 	files, err := RejectFiles(r)
 	for _, f := range files {
 		if err == nil {
-			err = put(ctx, fn.fs, fn.Config, f.Name, f.Data)
+			err = put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data)
 		}
 	}
 	if err != nil {
@@ -76,10 +72,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 }
 
 func (fn *rejectFn) FinishBundle(_ context.Context, emit func(Rejected)) error {
-	if err := fn.writes.finish(emit); err != nil {
-		return err
-	}
-	return fn.fs.Close()
+	return fn.sink.close(emit)
 }
 
 // rejectFile is what a reject's file says.

@@ -35,25 +35,21 @@ func Write(s beam.Scope, cfg Config, entries beam.PCollection) beam.PCollection 
 type writeFn struct {
 	Config Config
 
-	fs     filesystem.Interface
-	writes *parallel[Written]
+	sink sink[Written]
 }
 
 func (fn *writeFn) StartBundle(ctx context.Context, _ func(Written)) error {
-	var err error
-	fn.fs, err = filesystem.New(ctx, fn.Config.Root)
-	fn.writes = newParallel[Written](writers)
-	return err
+	return fn.sink.open(ctx, fn.Config)
 }
 
 func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Written)) error {
-	return fn.writes.begin(func() (Written, error) { return fn.write(ctx, e) }, emit)
+	return fn.sink.writes.begin(func() (Written, error) { return fn.write(ctx, e) }, emit)
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
 	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces}
 	for _, f := range e.Files {
-		if err := put(ctx, fn.fs, fn.Config, f.Name, f.Data); err != nil {
+		if err := put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data); err != nil {
 			return Written{}, recordError(e.Topic, e.Partition, e.Offset, err)
 		}
 		if w.Files == 0 {
@@ -66,10 +62,7 @@ func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
 }
 
 func (fn *writeFn) FinishBundle(_ context.Context, emit func(Written)) error {
-	if err := fn.writes.finish(emit); err != nil {
-		return err
-	}
-	return fn.fs.Close()
+	return fn.sink.close(emit)
 }
 
 // recordError names the record that err is about.

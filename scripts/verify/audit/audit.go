@@ -46,7 +46,7 @@ type part struct {
 	id      int32
 	covered []store.Range
 	lost    []store.Range
-	spans   []store.Range // from the first to the last record of each ledger
+	spans   []store.Range // from where the group stood to the last record of each ledger
 	files   [len(families)]files
 }
 
@@ -101,7 +101,7 @@ func New(topics []string, windows []Window) *Audit {
 				p.expect(kept, l.Rejects)
 			}
 			if l.Read > 0 {
-				p.spans = append(p.spans, store.Range{First: l.FirstOffset, Last: l.LastOffset})
+				p.spans = append(p.spans, store.Range{First: l.From, Last: l.LastOffset})
 			}
 		}
 	}
@@ -219,8 +219,8 @@ func (p *part) accounted(l Log) []store.Range {
 
 // holes returns the offsets that no ledger has and one should have if they held
 // records: those that are in the log, and those that are not any more. Of the
-// latter, the ones between the records of a single ledger are left out: the run
-// looked into them before it kept the ledger.
+// latter, the ones that a single ledger spans are left out: the run looked into
+// them before it kept the ledger.
 func (p *part) holes(l Log) (doubtful, removed []store.Range) {
 	accounted := p.accounted(l)
 	first, behind := l.Start, max(l.Committed, end(accounted), 0)

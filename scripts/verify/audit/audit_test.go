@@ -45,7 +45,7 @@ func window(name string, first int64) Window {
 	run := store.Run{ID: "run", Group: "g", Runner: "direct", Settings: json.RawMessage(`{"keep_bytes":0}`)}
 	run.SettingsSHA256 = settingsSum(run)
 	return Window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{
-		Topic: "t", FirstOffset: first, LastOffset: first + 8, Offsets: []store.Range{{First: first, Last: first + 8}},
+		Topic: "t", From: first, FirstOffset: first, LastOffset: first + 8, Offsets: []store.Range{{First: first, Last: first + 8}},
 		Pictures: []store.Range{{First: first, Last: first + 3}, {First: first + 5, Last: first + 6}},
 		Rejects:  []store.Range{{First: first + 8, Last: first + 8}},
 		Read:     9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1},
@@ -126,9 +126,13 @@ func TestAgreesAlso(t *testing.T) {
 		},
 		"another run repeated a part of one": func(s *scene) {
 			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{
-				Topic: "t", FirstOffset: 16, LastOffset: 17, Offsets: []store.Range{{First: 16, Last: 17}}, Pictures: []store.Range{{First: 16, Last: 16}},
+				Topic: "t", From: 16, FirstOffset: 16, LastOffset: 17, Offsets: []store.Range{{First: 16, Last: 17}}, Pictures: []store.Range{{First: 16, Last: 16}},
 				Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize,
 			}}}})
+		},
+		"Kafka has removed the end of a transaction between two windows, too": func(s *scene) {
+			s.ledger(1).From = 9
+			s.logs[0].Start = 15
 		},
 		"the last window was not committed": func(s *scene) { s.logs[0].Committed = 10 },
 		"nothing was committed":             func(s *scene) { s.logs[0].Committed = NotCommitted },
