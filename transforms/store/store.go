@@ -129,15 +129,18 @@ func join(root, name string) string {
 }
 
 // Check makes the root folder if it is missing, writes, reads and removes a
-// small file there, and removes what earlier runs have left. Call it before a
-// run: its error names the folder and the user and says what would be right.
+// small file there, and removes what it can of what earlier runs have left. Call
+// it before a run: its error names the folder and the user and says what would be right.
 func Check(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := check(ctx, cfg); err != nil {
 		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
 	}
-	return Clean(ctx, cfg)
+	// What this user may not remove, or not in this time, is no reason not to
+	// run.
+	_ = Clean(ctx, cfg)
+	return nil
 }
 
 func check(ctx context.Context, cfg Config) error {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,41 @@ func TestEndRemovesOnlyTheRunsOwn(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What another user's dead run has left cannot be removed, and is no reason not
+// to run.
+func TestCheckWithWhatOthersLeft(t *testing.T) {
+	root := hdfsRoot(t)
+	address := hdfsAddress(t)
+	_, dir, _ := strings.Cut(strings.TrimPrefix(root, "hdfs://"), "/")
+	admin := superuser(t, address)
+	// Older than any attempt: nobody but the superuser may remove it.
+	old := "/" + dir + "/" + tmpDir + "/dead-run"
+	if err := admin.MkdirAll(old, dirMode); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Chown("/"+dir, testUser, testUser); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Chown("/"+dir+"/"+tmpDir, testUser, testUser); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.CreateEmptyFile(old + "/orphan"); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * TmpAge)
+	if err := admin.Chtimes(old+"/orphan", long, long); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(root)
+	if err := Clean(context.Background(), cfg); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("cleaning says %v, want that it may not", err)
+	}
+	if err := Check(context.Background(), cfg); err != nil {
+		t.Error(err)
+	}
+	mustHold(t, root, map[string]string{tmpDir + "/dead-run/orphan": ""})
 }
 
 func TestLastWriteTellsProgress(t *testing.T) {
