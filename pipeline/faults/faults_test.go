@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -45,6 +46,30 @@ func TestKillOnCluster(t *testing.T) {
 				r.check(t)
 			})
 		}
+	}
+}
+
+// Ctrl-C in the middle of a window cancels the job on the cluster. Nothing is
+// committed, and the next run completes the window.
+func TestInterruptOnCluster(t *testing.T) {
+	for _, engine := range []string{runners.Flink, runners.Spark} {
+		t.Run(engine, func(t *testing.T) {
+			prepare(t)
+			c := startCluster(t, engine)
+			r := newRun(engine+"-interrupt", c.flags(t, false)...)
+			r.start(t)
+			r.awaitFirstPicture(t)
+			if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			r.finish(t, 130)
+			if jobs := c.jobs(t); len(jobs) > 0 {
+				t.Errorf("after the run's end there are the jobs %v", jobs)
+			}
+			r.killed = true // what the workers had under way may be left
+			r.next(t, c.flags(t, false)...)
+			r.check(t)
+		})
 	}
 }
 
