@@ -40,9 +40,9 @@ func (d *Detector) Close() {
 }
 
 // Detect returns the boxes that OpenCV's detectMultiScale finds in the grey
-// picture, sorted from top to bottom, then from left to right. A raw frame is
-// made grey by cvtColor, a JPEG is decoded as grey by OpenCV, or by Go if OpenCV
-// refuses it. If a JPEG says by EXIF which way is up, boxes are those of the
+// picture, sorted from top to bottom, then from left to right. A raw frame in
+// colour is made grey by cvtColor, a grey one is taken as it is, a JPEG is decoded
+// as grey by OpenCV, or by Go if OpenCV refuses it. If a JPEG says by EXIF which way is up, boxes are those of the
 // upright picture, as viewers show it. A frame that frame.Decode gives is no
 // error; an error means that OpenCV does not work here.
 func (d *Detector) Detect(f frame.Frame) ([]Box, error) {
@@ -83,16 +83,17 @@ func greyMat(f frame.Frame) (gocv.Mat, error) {
 		}
 		return grey, nil
 	case frame.BGR:
-		colour, err := colourMat(f)
-		if err != nil {
-			return gocv.Mat{}, err
-		}
-		defer colour.Close()
-		grey := gocv.NewMat()
-		gocv.CvtColor(colour, &grey, gocv.ColorBGRToGray)
-		return grey, nil
+		return converted(f, gocv.ColorBGRToGray)
+	case frame.RGB:
+		return converted(f, gocv.ColorRGBToGray)
+	case frame.Grey:
+		return rawMat(f)
 	}
-	return gocv.Mat{}, fmt.Errorf("the frame has the unknown format %q", f.Format)
+	return gocv.Mat{}, unknownFormat(f)
+}
+
+func unknownFormat(f frame.Frame) error {
+	return fmt.Errorf("the frame has the unknown format %q", f.Format)
 }
 
 // greyByGo decodes a JPEG that OpenCV refuses. There are damaged ones that Go
@@ -108,12 +109,28 @@ func greyByGo(f frame.Frame) (gocv.Mat, error) {
 	return gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC1, grey.Pix)
 }
 
-// colourMat returns a raw frame as a Mat that shares its bytes; the caller
-// closes it before it lets go of the frame. OpenCV checks nothing here.
-func colourMat(f frame.Frame) (gocv.Mat, error) {
-	width, height := int(f.Width), int(f.Height)
-	if width < 1 || width > frame.MaxSide || height < 1 || height > frame.MaxSide || len(f.Data) != width*height*3 {
+// rawMat returns a raw frame as a Mat that shares its bytes; the caller closes
+// it before it lets go of the frame. OpenCV checks nothing here.
+func rawMat(f frame.Frame) (gocv.Mat, error) {
+	width, height, size := int(f.Width), int(f.Height), frame.BytesPerPixel(f.Format)
+	if width < 1 || width > frame.MaxSide || height < 1 || height > frame.MaxSide || len(f.Data) != width*height*size {
 		return gocv.Mat{}, fmt.Errorf("a raw frame of %dx%d pixels cannot have %d bytes", width, height, len(f.Data))
 	}
-	return gocv.NewMatFromBytes(height, width, gocv.MatTypeCV8UC3, f.Data)
+	kind := gocv.MatTypeCV8UC3
+	if size == 1 {
+		kind = gocv.MatTypeCV8UC1
+	}
+	return gocv.NewMatFromBytes(height, width, kind, f.Data)
+}
+
+// converted returns a raw frame in other colours; the caller closes it.
+func converted(f frame.Frame, code gocv.ColorConversionCode) (gocv.Mat, error) {
+	raw, err := rawMat(f)
+	if err != nil {
+		return gocv.Mat{}, err
+	}
+	defer raw.Close()
+	m := gocv.NewMat()
+	gocv.CvtColor(raw, &m, code)
+	return m, nil
 }

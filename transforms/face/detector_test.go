@@ -101,6 +101,8 @@ func TestParity(t *testing.T) {
 			defer grey.Close()
 			gocv.CvtColor(p.mat, &grey, gocv.ColorBGRToGray)
 			check(t, rawFrame(p.mat), grey, p.faces)
+			check(t, rgbFrame(p.mat), grey, p.faces)
+			check(t, greyFrame(grey), grey, p.faces)
 
 			for _, params := range [][]int{
 				{gocv.IMWriteJpegQuality, 90},
@@ -276,13 +278,15 @@ func TestDetectRefusesWhatDecodeDoesNotGive(t *testing.T) {
 		want  string
 	}{
 		{frame.Frame{Format: frame.BGR, Width: 640, Height: 480, Data: make([]byte, 921_599)}, "640x480 pixels cannot have 921599 bytes"},
+		{frame.Frame{Format: frame.RGB, Width: 640, Height: 480, Data: make([]byte, 921_601)}, "640x480 pixels cannot have 921601 bytes"},
+		{frame.Frame{Format: frame.Grey, Width: 640, Height: 480, Data: make([]byte, 921_600)}, "640x480 pixels cannot have 921600 bytes"},
 		{frame.Frame{Format: frame.BGR}, "0x0 pixels"},
 		{frame.Frame{Format: frame.BGR, Width: -1, Height: -1, Data: make([]byte, 3)}, "-1x-1"},
 		{frame.Frame{Format: frame.BGR, Width: 1 << 30, Height: 1 << 30}, "cannot have 0 bytes"},
 		{frame.Frame{Format: frame.JPEG}, "is none"},
 		{frame.Frame{Format: frame.JPEG, Data: []byte("GIF89a")}, "is none"},
 		{frame.Frame{Format: frame.JPEG, Data: []byte{0xFF, 0xD8, 0xFF}}, "decoding the JPEG"},
-		{frame.Frame{Format: "png"}, `unknown format "png"`},
+		{frame.Frame{Format: "gif"}, `unknown format "gif"`},
 	} {
 		boxes, err := d.Detect(tt.frame)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

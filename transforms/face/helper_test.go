@@ -79,6 +79,24 @@ func rawFrame(m gocv.Mat) frame.Frame {
 	}
 }
 
+// rgbFrame gives the Mat, of three channels in OpenCV's order, as a frame in the
+// other order.
+func rgbFrame(m gocv.Mat) frame.Frame {
+	f := rawFrame(m)
+	f.Format = frame.RGB
+	for i := 0; i < len(f.Data); i += 3 {
+		f.Data[i], f.Data[i+2] = f.Data[i+2], f.Data[i]
+	}
+	return f
+}
+
+// greyFrame gives the Mat, of one channel, as a raw frame.
+func greyFrame(m gocv.Mat) frame.Frame {
+	f := rawFrame(m)
+	f.Format = frame.Grey
+	return f
+}
+
 // decodeColour gives the JPEG as a Mat that the test closes.
 func decodeColour(t testing.TB, data []byte) gocv.Mat {
 	t.Helper()

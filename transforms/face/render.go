@@ -22,8 +22,8 @@ const jpegQuality = 95
 
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
 // element for each. A frame with faces becomes one file, named by store.Name: a
-// JPEG frame the very bytes that came in, a raw frame a JPEG of quality 95. A
-// frame without faces becomes no file. An error fails the bundle and names the
+// JPEG frame the very bytes that came in, a raw frame a JPEG of quality 95, grey
+// if the frame is. A frame without faces becomes no file. An error fails the bundle and names the
 // record.
 func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
@@ -55,12 +55,12 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 	if f.Format == frame.JPEG {
 		return f.Data, nil
 	}
-	colour, err := colourMat(f)
+	m, err := storedMat(f)
 	if err != nil {
 		return nil, err
 	}
-	defer colour.Close()
-	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, colour, []int{gocv.IMWriteJpegQuality, jpegQuality})
+	defer m.Close()
+	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, []int{gocv.IMWriteJpegQuality, jpegQuality})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a JPEG: %w", err)
 	}
@@ -70,4 +70,16 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 		return nil, errors.New("encoding a JPEG: OpenCV gives no bytes")
 	}
 	return data, nil
+}
+
+// storedMat returns the frame as OpenCV encodes it, grey or blue, green, red; the
+// caller closes it before it lets go of the frame.
+func storedMat(f frame.Frame) (gocv.Mat, error) {
+	switch f.Format {
+	case frame.BGR, frame.Grey:
+		return rawMat(f)
+	case frame.RGB:
+		return converted(f, gocv.ColorBGRToRGB) // and back: it swaps red and blue
+	}
+	return gocv.Mat{}, unknownFormat(f)
 }

@@ -35,6 +35,9 @@ func TestParseAccepts(t *testing.T) {
 		{"raw of the lab, no header, first pixel like a JPEG", record(labLikeJPEG), BGR, 640, 480},
 		{"raw with header", record(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
 		{"raw, header in capitals", record(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
+		{"raw RGB", record(make([]byte, 1200), ContentType, "video/x-raw;format=RGB;width=10;height=40"), RGB, 10, 40},
+		{"raw grey", record(make([]byte, 1200), ContentType, "video/x-raw;format=GRAY8;width=30;height=40"), Grey, 30, 40},
+		{"raw grey in small letters", record(make([]byte, 1200), ContentType, "video/x-raw;format=gray8;width=30;height=40"), Grey, 30, 40},
 		{"raw of exactly the smallest size that is looked at", record(labBytes[:1002], ContentType, "video/x-raw;format=BGR;width=334;height=1"), BGR, 334, 1},
 		{"last header wins", record(make([]byte, 1200), ContentType, "image/jpeg", ContentType, raw10x40), BGR, 10, 40},
 		{"JPEG, no header", record(colour), JPEG, 64, 48},
@@ -101,7 +104,9 @@ func TestParseRejects(t *testing.T) {
 		{"raw, NaN", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
 		{"raw, no size", record(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
 		{"raw, no format", record(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
-		{"raw, RGB", record(raw, ContentType, "video/x-raw;format=RGB;width=10;height=40"), UnsupportedFormat, "RGB"},
+		{"raw, YUV", record(raw, ContentType, "video/x-raw;format=I420;width=20;height=40"), UnsupportedFormat, `"I420" is not supported, only BGR, GRAY8, RGB`},
+		{"raw, grey with the bytes of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=10;height=40"), WrongSize, "has 400 as GRAY8"},
+		{"raw, grey over the limit of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=16384;height=1366"), TooLarge, "67108864"},
 
 		{"header says JPEG, bytes do not", record(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
 		{"header says raw, value is a JPEG", record(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
@@ -305,6 +310,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(headerOnly(1100, progressive, 8, 300, 200, 3), "", "")
 	f.Add(headerOnly(1100, baseline, 8, 64, 48, 4), "", "")
 	f.Add(make([]byte, 1200), raw10x40, "")
+	f.Add(make([]byte, 1200), "video/x-raw;format=RGB;width=20;height=20", "")
+	f.Add(make([]byte, 1200), "video/x-raw;format=GRAY8;width=40;height=30", "")
 	f.Add(make([]byte, 1200), "", "")
 	f.Add(make([]byte, 1200), "video/x-raw;format=BGR;width=1e6;height=-1", "\xFF")
 	f.Add([]byte{}, "image/png", "")
@@ -326,8 +333,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a frame of %dx%d", w, h)
 		}
 		switch got.Format {
-		case BGR:
-			if len(data) != w*h*3 {
+		case BGR, RGB, Grey:
+			if len(data) != w*h*BytesPerPixel(got.Format) {
 				t.Fatalf("a raw frame of %dx%d with %d bytes", w, h, len(data))
 			}
 		case JPEG:

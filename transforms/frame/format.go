@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"image/color"
 	"image/jpeg"
+	"maps"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,17 +30,34 @@ const (
 // JPEGs with four colours (CMYK) are not supported.
 const JPEGContentType = "image/jpeg"
 
+// rawType is the content type of raw frames, and bgrName how it names BGR. The
+// names are GStreamer's, in capitals or not.
 const (
-	rawType   = "video/x-raw"
-	rawFormat = "BGR"
-
-	bytesPerPixel = 3 // of a raw frame
+	rawType = "video/x-raw"
+	bgrName = "BGR"
 )
 
-// RawContentType gives the content type of a raw frame: Width*Height*3 bytes,
-// rows top down, pixels blue, green, red.
+// rawFormats gives the format of raw frames by the name in their content type.
+var rawFormats = map[string]string{bgrName: BGR, "RGB": RGB, "GRAY8": Grey}
+
+// RawContentType gives the content type of a raw frame of the format BGR.
 func RawContentType(width, height int) string {
-	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, rawFormat, width, height)
+	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, bgrName, width, height)
+}
+
+// colourBytes are those of a pixel with three colours.
+const colourBytes = 3
+
+// BytesPerPixel gives the size of a pixel of a raw format, and 0 for all other
+// formats.
+func BytesPerPixel(format string) int {
+	switch format {
+	case BGR, RGB:
+		return colourBytes
+	case Grey:
+		return 1
+	}
+	return 0
 }
 
 // The limits of a frame.
@@ -78,7 +97,7 @@ func refuse(reason, detail string, args ...any) *refusal {
 func identify(cfg Config, contentType string, value []byte) (picture, *refusal) {
 	isJPEG := bytes.HasPrefix(value, jpegMagic)
 	if contentType == "" {
-		raw := cfg.Width * cfg.Height * bytesPerPixel
+		raw := cfg.Width * cfg.Height * colourBytes
 		if isJPEG {
 			p, no := checkJPEG(value)
 			// The first pixel of a raw frame may look like the start of a JPEG.
@@ -109,14 +128,16 @@ func identify(cfg Config, contentType string, value []byte) (picture, *refusal) 
 
 // checkRaw checks the value against the parameters of its content type.
 func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
-	format := params["format"]
-	if format == "" {
+	name := params["format"]
+	if name == "" {
 		return picture{}, refuse(BadContentType, "content type %s has no format", rawType)
 	}
-	if !strings.EqualFold(format, rawFormat) {
-		return picture{}, refuse(UnsupportedFormat, "raw format %.100q is not supported, only %s", format, rawFormat)
+	format, ok := rawFormats[strings.ToUpper(name)]
+	if !ok {
+		return picture{}, refuse(UnsupportedFormat, "raw format %.100q is not supported, only %s", name,
+			strings.Join(slices.Sorted(maps.Keys(rawFormats)), ", "))
 	}
-	p := picture{format: BGR}
+	p := picture{format: format}
 	for _, side := range []struct {
 		name   string
 		pixels *int
@@ -131,8 +152,8 @@ func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
 	if err := checkSize(p.width, p.height); err != nil {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
-	if want := p.width * p.height * bytesPerPixel; len(value) != want {
-		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d", len(value), p.width, p.height, want)
+	if want := p.width * p.height * BytesPerPixel(format); len(value) != want {
+		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d as %s", len(value), p.width, p.height, want, name)
 	}
 	return p, nil
 }
@@ -171,7 +192,7 @@ func checkSize(width, height int) error {
 	if width > MaxSide || height > MaxSide {
 		return fmt.Errorf("%dx%d pixels are too many: no side may be above %d", width, height, MaxSide)
 	}
-	if size := width * height * bytesPerPixel; size > MaxRawBytes {
+	if size := width * height * colourBytes; size > MaxRawBytes {
 		return fmt.Errorf("%dx%d pixels are too many: they take %d bytes, and the limit is %d", width, height, size, MaxRawBytes)
 	}
 	return nil

@@ -3,10 +3,13 @@
 // OpenCV.
 package frame
 
-// The formats of Frame.Data.
+// The formats of Frame.Data. The raw ones have their rows top down, with nothing
+// between them: Width*Height*BytesPerPixel bytes.
 const (
-	JPEG = "jpeg" // a whole JPEG file
-	BGR  = "bgr"  // Width*Height*3 bytes: rows top down, pixels blue, green, red
+	JPEG = "jpeg"  // a whole JPEG file
+	BGR  = "bgr"   // pixels blue, green, red
+	RGB  = "rgb"   // pixels red, green, blue
+	Grey = "gray8" // pixels of one byte, from black to white
 )
 
 // UnknownCamera stands for a camera that the record does not name.
@@ -19,7 +22,7 @@ type Frame struct {
 	Offset          int64
 	TimestampMillis int64  // the record's timestamp, UTC, since 1970
 	Camera          string // as the record names it: not safe as a file name
-	Format          string // JPEG or BGR
+	Format          string // a constant of this package
 	Width, Height   int32  // pixels
 	Size            int64  // bytes of the record's value
 	Data            []byte // the record's value, unchanged
