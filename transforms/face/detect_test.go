@@ -116,8 +116,10 @@ func TestRenderedFrameIsTheSamePicture(t *testing.T) {
 		{rawFrame(mat), mat, color.YCbCrModel},
 		{rgbFrame(mat), mat, color.YCbCrModel},
 		{greyFrame(grey), ofGrey, color.GrayModel},
+		{pngFrame(t, mat), mat, color.YCbCrModel},
+		{pngFrame(t, grey), ofGrey, color.GrayModel},
 	} {
-		t.Run(tt.frame.Format, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
 			d := Detection{Frame: tt.frame, Faces: []Box{{1, 2, 3, 4}}}
 			e, err := renderFn{}.ProcessElement(d)
 			if err != nil {

@@ -97,6 +97,17 @@ func greyFrame(m gocv.Mat) frame.Frame {
 	return f
 }
 
+// pngFrame gives the Mat as a PNG frame.
+func pngFrame(t testing.TB, m gocv.Mat) frame.Frame {
+	t.Helper()
+	b, err := gocv.IMEncode(gocv.PNGFileExt, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	return parse(t, bytes.Clone(b.GetBytes()))
+}
+
 // decodeColour gives the JPEG as a Mat that the test closes.
 func decodeColour(t testing.TB, data []byte) gocv.Mat {
 	t.Helper()

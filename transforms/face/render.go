@@ -17,14 +17,14 @@ func init() {
 	register.DoFn1x2[Detection, store.Entry, error](&renderFn{})
 }
 
-// jpegQuality is that of the JPEG that a raw frame is stored as, of 100.
+// jpegQuality is that of the JPEG that a raw or PNG frame is stored as, of 100.
 const jpegQuality = 95
 
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
 // element for each. A frame with faces becomes one file, named by store.Name: a
-// JPEG frame the very bytes that came in, a raw frame a JPEG of quality 95, grey
-// if the frame is. A frame without faces becomes no file. An error fails the bundle and names the
-// record.
+// JPEG frame the very bytes that came in, a raw or PNG frame a JPEG of quality 95,
+// grey if the frame is. A frame without faces becomes no file. An error fails the
+// bundle and names the record.
 func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
 	return beam.ParDo(s, &renderFn{}, detections)
@@ -55,7 +55,7 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 	if f.Format == frame.JPEG {
 		return f.Data, nil
 	}
-	m, err := storedMat(f)
+	m, err := ownMat(f)
 	if err != nil {
 		return nil, err
 	}
@@ -70,16 +70,4 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 		return nil, errors.New("encoding a JPEG: OpenCV gives no bytes")
 	}
 	return data, nil
-}
-
-// storedMat returns the frame as OpenCV encodes it, grey or blue, green, red; the
-// caller closes it before it lets go of the frame.
-func storedMat(f frame.Frame) (gocv.Mat, error) {
-	switch f.Format {
-	case frame.BGR, frame.Grey:
-		return rawMat(f)
-	case frame.RGB:
-		return converted(f, gocv.ColorBGRToRGB) // and back: it swaps red and blue
-	}
-	return gocv.Mat{}, unknownFormat(f)
 }

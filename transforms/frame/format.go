@@ -17,9 +17,9 @@ import (
 // A header without a value counts as missing, and the last of several counts.
 const (
 	// ContentType names the header that says the format of the value:
-	// JPEGContentType or what RawContentType gives. Without it a value that
-	// begins as a JPEG must be one, and any other value must be a raw frame of
-	// the configured size.
+	// JPEGContentType, PNGContentType, or what RawContentType gives. Without it
+	// a value that begins as a JPEG or a PNG must be one, and any other value
+	// must be a raw frame of the configured size, blue, green, red.
 	ContentType = "content-type"
 	// Camera names the header that says which camera took the picture.
 	Camera = "camera"
@@ -67,7 +67,7 @@ const (
 	// MaxSide is the greatest width and the greatest height, in pixels.
 	MaxSide = 16384
 	// MaxRawBytes is the greatest size of a frame's pixels at three bytes each,
-	// whatever its format.
+	// whatever its format, and the most that a PNG may unpack to.
 	MaxRawBytes = 64 << 20
 )
 
@@ -76,6 +76,16 @@ const (
 const pixelsPerByte = 8 * 8 * 8
 
 var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
+
+// files are the kinds of values that say themselves how large they are.
+var files = []struct {
+	contentType string
+	magic       []byte // what each begins with
+	check       func(value []byte) (picture, *refusal)
+}{
+	{JPEGContentType, jpegMagic, checkJPEG},
+	{PNGContentType, pngMagic, checkPNG},
+}
 
 // picture is what the bytes of a value were found to be.
 type picture struct {
@@ -95,35 +105,42 @@ func refuse(reason, detail string, args ...any) *refusal {
 // identify says what the value is, by its content type or, if that is empty,
 // by its bytes. It accepts nothing that it has not checked to the end.
 func identify(cfg Config, contentType string, value []byte) (picture, *refusal) {
-	isJPEG := bytes.HasPrefix(value, jpegMagic)
 	if contentType == "" {
 		raw := cfg.Width * cfg.Height * colourBytes
-		if isJPEG {
-			p, no := checkJPEG(value)
-			// The first pixel of a raw frame may look like the start of a JPEG.
+		for _, file := range files {
+			if !bytes.HasPrefix(value, file.magic) {
+				continue
+			}
+			p, no := file.check(value)
+			// The first pixels of a raw frame may look like the start of a file.
 			if no == nil || len(value) != raw {
 				return p, no
 			}
 		}
 		if len(value) != raw {
-			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a raw frame of %dx%d, which has %d bytes",
+			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a PNG nor a raw frame of %dx%d, which has %d bytes",
 				len(value), ContentType, cfg.Width, cfg.Height, raw)
 		}
 		return picture{BGR, cfg.Width, cfg.Height}, nil
 	}
 
 	kind, params, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
+	if err != nil {
 		return picture{}, refuse(BadContentType, "content type %.100q: %.100v", contentType, err)
-	case kind == JPEGContentType && !isJPEG:
-		return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(jpegMagic)])
-	case kind == JPEGContentType:
-		return checkJPEG(value)
-	case kind == rawType:
+	}
+	if kind == rawType {
 		return checkRaw(params, value)
 	}
-	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s and %s", kind, JPEGContentType, rawType)
+	for _, file := range files {
+		if kind != file.contentType {
+			continue
+		}
+		if !bytes.HasPrefix(value, file.magic) {
+			return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(file.magic)])
+		}
+		return file.check(value)
+	}
+	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s, %s, and %s", kind, JPEGContentType, PNGContentType, rawType)
 }
 
 // checkRaw checks the value against the parameters of its content type.

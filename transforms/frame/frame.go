@@ -7,6 +7,7 @@ package frame
 // between them: Width*Height*BytesPerPixel bytes.
 const (
 	JPEG = "jpeg"  // a whole JPEG file
+	PNG  = "png"   // a whole PNG file
 	BGR  = "bgr"   // pixels blue, green, red
 	RGB  = "rgb"   // pixels red, green, blue
 	Grey = "gray8" // pixels of one byte, from black to white
@@ -72,12 +73,13 @@ const (
 	WrongSize         = "wrong_size"         // not the number of bytes that a raw frame has
 	TooLarge          = "too_large"          // more pixels than the limits allow
 	CorruptJPEG       = "corrupt_jpeg"       // begins as a JPEG but cannot be decoded
+	CorruptPNG        = "corrupt_png"        // begins as a PNG but cannot be decoded
 )
 
 // Reasons holds every reason that a Reject can have, in the order of a report.
 var Reasons = []string{
 	SkipNull, SkipEmpty, SkipSmall,
-	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG,
+	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG, CorruptPNG,
 }
 
 // Skipped says whether the record was passed over because it holds no picture,
