@@ -3,7 +3,7 @@ package face
 import (
 	"bytes"
 	"image"
-	"image/color"
+	"image/color/palette"
 	"image/jpeg"
 	"slices"
 	"strings"
@@ -13,6 +13,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/transforms/frame"
+	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
 
@@ -290,25 +291,33 @@ func TestExceptionIsAnError(t *testing.T) {
 	}
 }
 
-// FuzzDetect demands that no JPEG that Parse lets through is an error.
+// FuzzDetect sends values all the way to the bytes of a picture: nothing that
+// Parse lets through is an error, or ends the process. The checksums of PNGs are
+// set right, or hardly one would come so far.
+//
+//	go test ./transforms/face -run '^$' -fuzz FuzzDetect -fuzztime 5m -fuzzminimizetime 1x
 func FuzzDetect(f *testing.F) {
-	var b bytes.Buffer
-	img := image.NewRGBA(image.Rect(0, 0, 40, 24))
-	for i := range img.Pix {
-		img.Pix[i] = byte(i * i)
-	}
-	img.Set(3, 3, color.White)
-	if err := jpeg.Encode(&b, img, nil); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
-	p, err := loadParams()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		frm, reject := frame.Parse(frame.Config{Width: 640, Height: 480}, &kafka.Record{Value: &data})
-		if reject != nil || frm.Format != frame.JPEG || frm.Width*frm.Height > 1<<16 {
+	const side = 20
+	size := image.Rect(0, 0, side, side)
+	colour, grey := frametest.Noise(image.NewRGBA(size)), frametest.Noise(image.NewGray(size))
+	f.Add(frametest.JPEG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 40, 24)))), "")
+	f.Add(frametest.JPEG(frametest.Noise(image.NewGray(image.Rect(0, 0, 40, 33)))), "image/jpeg")
+	f.Add(readFile(f, progressive), "")
+	f.Add(frametest.PNG(colour, frametest.Chunk("eXIf", []byte(turned))), "image/png")
+	f.Add(frametest.PNG(frametest.Noise(image.NewNRGBA64(size)), frametest.Chunk("gAMA", []byte{0, 0, 0xB1, 0x8F})), "")
+	f.Add(frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.Plan9))), "")
+	f.Add(frametest.InterlacedPNG(frametest.Noise(image.NewGray(image.Rect(0, 0, 40, 33))).(*image.Gray)), "")
+	f.Add(frametest.PNG(grey, frametest.Chunk("tEXt", make([]byte, frame.MinBytes)), frametest.Chunk("tRNS", []byte{0, 1})), "")
+	f.Add(make([]byte, side*side*3), "")
+	f.Add(make([]byte, side*side*3), "video/x-raw;format=RGB;width=20;height=20")
+	f.Add(make([]byte, side*side*3), "video/x-raw;format=GRAY8;width=60;height=20")
+	p := quick(f)
+	f.Fuzz(func(t *testing.T, data []byte, contentType string) {
+		data = frametest.Repaired(data)
+		header := []byte(contentType)
+		frm, reject := frame.Parse(frame.Config{Width: side, Height: side},
+			&kafka.Record{Value: &data, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &header}}})
+		if reject != nil || frm.Width*frm.Height > 1<<16 {
 			t.Skip()
 		}
 		d, err := NewDetector(p)
@@ -317,6 +326,9 @@ func FuzzDetect(f *testing.F) {
 		}
 		defer d.Close()
 		if _, err := d.Detect(frm); err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := jpegOf(frm); err != nil || len(stored) == 0 {
 			t.Fatal(err)
 		}
 	})

@@ -23,8 +23,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// photo is a photograph of 640x480 with one face.
-var photo = filepath.Join("..", "..", "testdata", "face.jpg")
+// photo is a photograph of 640x480 with one face, and progressive the same of
+// 160x120 in a progressive JPEG.
+var (
+	photo       = filepath.Join("..", "..", "testdata", "face.jpg")
+	progressive = filepath.Join("..", "..", "testdata", "progressive.jpg")
+)
 
 var loadParams = sync.OnceValues(func() (Params, error) {
 	cascade, err := DefaultCascade()

@@ -5,14 +5,17 @@ package frametest
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"encoding/binary"
+	"hash/adler32"
 	"hash/crc32"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"slices"
 )
 
@@ -155,4 +158,38 @@ func Bombs(n int) [][]byte {
 		}
 	}
 	return chunks
+}
+
+// Repaired gives a PNG that was changed the checksums that it should have, so
+// that the change comes further than to them. Other values stay as they are.
+func Repaired(value []byte) []byte {
+	const around = 4 + 4 + 4 // length, type, checksum
+	if !bytes.HasPrefix(value, []byte(pngMagic)) {
+		return value
+	}
+	out := []byte(pngMagic)
+	for rest := value[len(pngMagic):]; ; {
+		if len(rest) < around || int64(binary.BigEndian.Uint32(rest)) > int64(len(rest)-around) {
+			return append(out, rest...)
+		}
+		end := 8 + int(binary.BigEndian.Uint32(rest))
+		kind, data := string(rest[4:8]), bytes.Clone(rest[8:end])
+		if kind == "IDAT" {
+			repairZlib(data)
+		}
+		out = append(out, Chunk(kind, data)...)
+		rest = rest[end+4:]
+	}
+}
+
+// repairZlib sets the checksum at the end of the data, if they can be unpacked.
+func repairZlib(data []byte) {
+	const header, sum, most = 2, 4, 1 << 20
+	if len(data) < header+sum {
+		return
+	}
+	end := len(data) - sum
+	if plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[header:end])), most)); err == nil {
+		binary.BigEndian.PutUint32(data[end:], adler32.Checksum(plain))
+	}
 }
