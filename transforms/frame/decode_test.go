@@ -55,6 +55,7 @@ func TestParseAccepts(t *testing.T) {
 		{"JPEG, empty header", record(colour, ContentType, ""), JPEG, 64, 48},
 		{"grey JPEG", record(grey), JPEG, 50, 30},
 		{"progressive JPEG", record(read(t, "progressive.jpg")), JPEG, 160, 120},
+		{"JPEG of 100 scans", record(withScans(t, 100)), JPEG, 160, 120},
 		{"JPEG with bytes after its end", record(append(slices.Clone(colour), "more"...)), JPEG, 64, 48},
 		{"PNG, no header", record(colourPNG), PNG, 31, 57},
 		{"PNG with header", record(colourPNG, ContentType, "image/png"), PNG, 31, 57},
@@ -159,6 +160,8 @@ func TestParseRejects(t *testing.T) {
 		{"PNG header says 0 bits", record(frametest.PNGHeader(2000, 64, 48, 0, frametest.PNGColour)), CorruptPNG, "0 bits"},
 		{"PNG header says 3 bits", record(frametest.PNGHeader(2000, 64, 48, 3, frametest.PNGColour)), CorruptPNG, "bit depth 3"},
 		{"PNG header says colour type 5", record(frametest.PNGHeader(2000, 64, 48, 8, 5)), CorruptPNG, "colour type 5"},
+		{"JPEG of 101 scans", record(withScans(t, 101)), UnsupportedFormat, "101 scans"},
+		{"JPEG of 20,000 scans", record(withScans(t, 20_000)), UnsupportedFormat, "20000 scans"},
 		{"lossless JPEG", record(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
 	}
 	seen := map[string]bool{}

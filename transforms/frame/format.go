@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image/color"
@@ -27,7 +28,7 @@ const (
 
 // JPEGContentType is the content type of a JPEG file. It may be grey or have
 // three colours, be baseline or progressive. Bytes after its end are kept.
-// JPEGs with four colours (CMYK) are not supported.
+// JPEGs with four colours (CMYK) or more than MaxScans scans are not supported.
 const JPEGContentType = "image/jpeg"
 
 // rawType is the content type of raw frames, and bgrName how it names BGR. The
@@ -69,6 +70,10 @@ const (
 	// MaxRawBytes is the greatest size of a frame's pixels at three bytes each,
 	// whatever its format, and the most that a PNG may unpack to.
 	MaxRawBytes = 64 << 20
+	// MaxScans is the greatest number of scans of a JPEG. Encoders write about
+	// ten. Each takes a look at every block again and may have ten bytes, so that
+	// a small file could keep a decoder at work for minutes.
+	MaxScans = 100
 )
 
 // pixelsPerByte is the most that a byte of a JPEG can hold: an 8x8 block takes
@@ -198,10 +203,47 @@ func checkJPEG(value []byte) (picture, *refusal) {
 	if p.width*p.height > len(value)*pixelsPerByte {
 		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
 	}
+	if n := scans(value); n > MaxScans {
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with %d scans is not supported, only up to %d", n, MaxScans)
+	}
 	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
 		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
 	}
 	return p, nil
+}
+
+// The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
+// single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
+const (
+	markerScan  = 0xDA
+	markerEnd   = 0xD9
+	firstSingle = 0xD0
+	lastSingle  = 0xD8
+)
+
+// scans counts the scans of a JPEG, which is whole or not.
+func scans(value []byte) int {
+	n := 0
+	for rest := value[len(jpegMagic)-1:]; ; {
+		i := bytes.IndexByte(rest, 0xFF)
+		if i < 0 || i+1 == len(rest) {
+			return n
+		}
+		marker := rest[i+1]
+		rest = rest[i+1:]
+		switch {
+		case marker == 0xFF: // filling: the next byte is the marker
+			continue
+		case marker == 0, marker >= firstSingle && marker <= lastSingle:
+			rest = rest[1:]
+			continue
+		case marker == markerEnd, len(rest) < 3:
+			return n
+		case marker == markerScan:
+			n++
+		}
+		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
+	}
 }
 
 // checkSize compares a frame with the limits. Both sides are above 0.

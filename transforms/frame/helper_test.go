@@ -1,9 +1,11 @@
 package frame
 
 import (
+	"bytes"
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -57,4 +59,19 @@ func read(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// withScans gives a progressive JPEG with its second scan so often that there
+// are n of them.
+func withScans(t testing.TB, n int) []byte {
+	t.Helper()
+	file, scan, table := read(t, "progressive.jpg"), []byte{0xFF, 0xDA}, []byte{0xFF, 0xC4}
+	first := bytes.Index(file, scan)
+	second := first + len(scan) + bytes.Index(file[first+len(scan):], scan)
+	end := second + bytes.Index(file[second:], table)
+	has := bytes.Count(file, scan)
+	if got := scans(file); got != has {
+		t.Fatalf("%d scans counted, there are %d", got, has)
+	}
+	return slices.Concat(file[:end], bytes.Repeat(file[second:end], n-has), file[end:])
 }
