@@ -189,6 +189,9 @@ func TestBadAndOddRecords(t *testing.T) {
 		{picture, "door", nil, "door"},
 		{picture, "door", nil, "door"},
 		{raw, "", nil, "unknown"},
+		{inRGB(raw), "door", header("video/x-raw;format=RGB;width=640;height=480"), "door"},
+		{onlyGreen(raw), "door", header("video/x-raw;format=GRAY8;width=640;height=480"), "door"},
+		{raw, "door", header("video/x-raw;format=GRAY8;width=640;height=480"), frame.WrongSize},
 		{nil, "door", nil, frame.SkipNull},
 		{[]byte{}, "door", nil, frame.SkipEmpty},
 		{make([]byte, 999), "door", nil, frame.SkipSmall},
@@ -204,8 +207,10 @@ func TestBadAndOddRecords(t *testing.T) {
 		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", header("image/webp"), frame.UnsupportedFormat},
 		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", nil, frame.WrongSize},
 		{padded("II*\x00\x08\x00\x00\x00"), "door", header("image/tiff"), frame.UnsupportedFormat},
-		{pngOf(t, image.NewGray16(image.Rect(0, 0, 640, 480))), "door", header("image/png"), frame.UnsupportedFormat},
-		{pngOf(t, image.NewGray(image.Rect(0, 0, 16000, 16000))), "door", header("image/png"), frame.UnsupportedFormat}, // a bomb
+		{greyPNG16(t, picture), "door", header("image/png"), "door"},
+		{greyPNG16(t, picture), "door", nil, "door"},
+		{greyPNG16(t, picture)[:5000], "door", nil, frame.CorruptPNG},
+		{pngOf(t, image.NewGray(image.Rect(0, 0, 16000, 16000))), "door", header("image/png"), frame.TooLarge}, // a bomb
 		{random(5000), "door", nil, frame.WrongSize},
 		{append([]byte{0xFF, 0xD8, 0xFF}, random(5000)...), "door", nil, frame.CorruptJPEG},
 	}
@@ -277,6 +282,24 @@ func random(n int) []byte {
 	return data
 }
 
+// inRGB gives pixels of blue, green, red in the other order.
+func inRGB(bgr []byte) []byte {
+	rgb := bytes.Clone(bgr)
+	for i := 0; i < len(rgb); i += 3 {
+		rgb[i], rgb[i+2] = rgb[i+2], rgb[i]
+	}
+	return rgb
+}
+
+// onlyGreen gives a grey picture of pixels of blue, green, red.
+func onlyGreen(bgr []byte) []byte {
+	var grey []byte
+	for i := 1; i < len(bgr); i += 3 {
+		grey = append(grey, bgr[i])
+	}
+	return grey
+}
+
 func greyJPEG(t *testing.T, file []byte) []byte {
 	t.Helper()
 	colour, err := jpeg.Decode(bytes.NewReader(file))
@@ -290,6 +313,17 @@ func greyJPEG(t *testing.T, file []byte) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+func greyPNG16(t *testing.T, file []byte) []byte {
+	t.Helper()
+	colour, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grey := image.NewGray16(colour.Bounds())
+	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
+	return pngOf(t, grey)
 }
 
 func pngOf(t *testing.T, img image.Image) []byte {

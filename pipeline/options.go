@@ -97,7 +97,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "A window fails when this `TIME`, and that of --window, has passed and nothing was stored.")
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
-	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header.")
+	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
 	f.Float64Var(&v.scaleFactor, "scale_factor", 1.1, "`FACTOR` between the sizes at which faces are looked for, more than 1.")

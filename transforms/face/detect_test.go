@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"reflect"
 	"strings"
@@ -96,37 +97,68 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	}
 }
 
-func TestRenderedRawFrameIsTheSamePicture(t *testing.T) {
+// TestRenderedFrameIsTheSamePicture compares what is stored with the pixels that
+// came: colours in their places, nothing turned, the same bytes every time.
+func TestRenderedFrameIsTheSamePicture(t *testing.T) {
 	mat := decodeColour(t, readFile(t, photo))
-	f := rawFrame(mat)
-	d := Detection{Frame: f, Faces: []Box{{1, 2, 3, 4}}}
-	e, err := renderFn{}.ProcessElement(d)
-	if err != nil {
-		t.Fatal(err)
+	grey := gocv.NewMat()
+	defer grey.Close()
+	gocv.CvtColor(mat, &grey, gocv.ColorBGRToGray)
+	ofGrey := gocv.NewMat()
+	defer ofGrey.Close()
+	gocv.CvtColor(grey, &ofGrey, gocv.ColorGrayToBGR)
+
+	for _, tt := range []struct {
+		frame frame.Frame
+		want  gocv.Mat // blue, green, red
+		model color.Model
+	}{
+		{rawFrame(mat), mat, color.YCbCrModel},
+		{rgbFrame(mat), mat, color.YCbCrModel},
+		{greyFrame(grey), ofGrey, color.GrayModel},
+		{pngFrame(t, mat), mat, color.YCbCrModel},
+		{pngFrame(t, grey), ofGrey, color.GrayModel},
+	} {
+		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
+			d := Detection{Frame: tt.frame, Faces: []Box{{1, 2, 3, 4}}}
+			e, err := renderFn{}.ProcessElement(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := renderFn{}.ProcessElement(d)
+			if err != nil || !reflect.DeepEqual(e, again) {
+				t.Errorf("the second attempt differs (error %v)", err)
+			}
+			got, err := jpeg.Decode(bytes.NewReader(e.Files[0].Data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.ColorModel() != tt.model {
+				t.Errorf("the picture is a %T", got)
+			}
+			if mean := meanDifference(t, got, tt.want); mean > 2 {
+				t.Errorf("a sample differs by %.2f on average", mean)
+			}
+		})
 	}
-	again, err := renderFn{}.ProcessElement(d)
-	if err != nil || !reflect.DeepEqual(e, again) {
-		t.Errorf("the second attempt differs (error %v)", err)
-	}
-	got, err := jpeg.Decode(bytes.NewReader(e.Files[0].Data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Bounds().Size() != image.Pt(640, 480) {
+}
+
+// meanDifference compares a picture with a Mat of blue, green, red.
+func meanDifference(t *testing.T, got image.Image, want gocv.Mat) float64 {
+	t.Helper()
+	width, height, bgr := want.Cols(), want.Rows(), want.ToBytes()
+	if got.Bounds().Size() != image.Pt(width, height) {
 		t.Fatalf("the picture has the size %v", got.Bounds().Size())
 	}
 	var sum int
-	for y := range 480 {
-		for x := range 640 {
+	for y := range height {
+		for x := range width {
 			r, g, b, _ := got.At(x, y).RGBA()
-			bgr := f.Data[(y*640+x)*3:]
 			for i, c := range []uint32{b, g, r} {
-				diff := int(c>>8) - int(bgr[i])
+				diff := int(c>>8) - int(bgr[(y*width+x)*3+i])
 				sum += max(diff, -diff)
 			}
 		}
 	}
-	if mean := float64(sum) / (640 * 480 * 3); mean > 2 {
-		t.Errorf("a sample differs by %.2f on average", mean)
-	}
+	return float64(sum) / float64(width*height*3)
 }

@@ -1,16 +1,9 @@
 package face
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"image"
-	"image/draw"
-	"image/jpeg"
 	"slices"
-
-	"gocv.io/x/gocv"
 
 	"facestream/transforms/frame"
 )
@@ -40,11 +33,12 @@ func (d *Detector) Close() {
 }
 
 // Detect returns the boxes that OpenCV's detectMultiScale finds in the grey
-// picture, sorted from top to bottom, then from left to right. A raw frame is
-// made grey by cvtColor, a JPEG is decoded as grey by OpenCV, or by Go if OpenCV
-// refuses it. If a JPEG says by EXIF which way is up, boxes are those of the
-// upright picture, as viewers show it. A frame that frame.Decode gives is no
-// error; an error means that OpenCV does not work here.
+// picture, sorted from top to bottom, then from left to right. A raw frame in
+// colour is made grey by cvtColor, a grey one is taken as it is, a JPEG or PNG is
+// decoded as grey by OpenCV, or by Go if OpenCV refuses it. If EXIF data say which
+// way is up, boxes are those of the upright picture, as viewers show it; Go leaves
+// it as it lies. A frame that frame.Decode gives is no error; an error means that
+// OpenCV does not work here.
 func (d *Detector) Detect(f frame.Frame) ([]Box, error) {
 	if err := lockThreads(d.params.Threads); err != nil {
 		return nil, err
@@ -64,56 +58,4 @@ func (d *Detector) Detect(f frame.Frame) ([]Box, error) {
 		return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
 	})
 	return boxes, nil
-}
-
-// greyMat returns the frame as a grey picture; the caller closes it.
-func greyMat(f frame.Frame) (gocv.Mat, error) {
-	switch f.Format {
-	case frame.JPEG:
-		if !bytes.HasPrefix(f.Data, []byte{0xFF, 0xD8, 0xFF}) {
-			return gocv.Mat{}, errors.New("the frame is said to be a JPEG and is none")
-		}
-		grey, err := gocv.IMDecode(f.Data, gocv.IMReadGrayScale)
-		if err != nil {
-			return gocv.Mat{}, fmt.Errorf("decoding the JPEG: %w", err)
-		}
-		if grey.Empty() {
-			grey.Close()
-			return greyByGo(f)
-		}
-		return grey, nil
-	case frame.BGR:
-		colour, err := colourMat(f)
-		if err != nil {
-			return gocv.Mat{}, err
-		}
-		defer colour.Close()
-		grey := gocv.NewMat()
-		gocv.CvtColor(colour, &grey, gocv.ColorBGRToGray)
-		return grey, nil
-	}
-	return gocv.Mat{}, fmt.Errorf("the frame has the unknown format %q", f.Format)
-}
-
-// greyByGo decodes a JPEG that OpenCV refuses. There are damaged ones that Go
-// decodes all the same, and one of them must not fail a bundle for ever.
-func greyByGo(f frame.Frame) (gocv.Mat, error) {
-	img, err := jpeg.Decode(bytes.NewReader(f.Data))
-	if err != nil {
-		return gocv.Mat{}, fmt.Errorf("decoding the JPEG: %w", err)
-	}
-	grey := image.NewGray(img.Bounds())
-	draw.Draw(grey, grey.Rect, img, img.Bounds().Min, draw.Src)
-	size := grey.Rect.Size()
-	return gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC1, grey.Pix)
-}
-
-// colourMat returns a raw frame as a Mat that shares its bytes; the caller
-// closes it before it lets go of the frame. OpenCV checks nothing here.
-func colourMat(f frame.Frame) (gocv.Mat, error) {
-	width, height := int(f.Width), int(f.Height)
-	if width < 1 || width > frame.MaxSide || height < 1 || height > frame.MaxSide || len(f.Data) != width*height*3 {
-		return gocv.Mat{}, fmt.Errorf("a raw frame of %dx%d pixels cannot have %d bytes", width, height, len(f.Data))
-	}
-	return gocv.NewMatFromBytes(height, width, gocv.MatTypeCV8UC3, f.Data)
 }

@@ -23,8 +23,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// photo is a photograph of 640x480 with one face.
-var photo = filepath.Join("..", "..", "testdata", "face.jpg")
+// photo is a photograph of 640x480 with one face, and progressive the same of
+// 160x120 in a progressive JPEG.
+var (
+	photo       = filepath.Join("..", "..", "testdata", "face.jpg")
+	progressive = filepath.Join("..", "..", "testdata", "progressive.jpg")
+)
 
 var loadParams = sync.OnceValues(func() (Params, error) {
 	cascade, err := DefaultCascade()
@@ -77,6 +81,35 @@ func rawFrame(m gocv.Mat) frame.Frame {
 		Topic: "video", Partition: 3, Offset: 99, TimestampMillis: 1_700_000_000_123, Camera: "door",
 		Format: frame.BGR, Width: int32(m.Cols()), Height: int32(m.Rows()), Data: m.ToBytes(),
 	}
+}
+
+// rgbFrame gives the Mat, of three channels in OpenCV's order, as a frame in the
+// other order.
+func rgbFrame(m gocv.Mat) frame.Frame {
+	f := rawFrame(m)
+	f.Format = frame.RGB
+	for i := 0; i < len(f.Data); i += 3 {
+		f.Data[i], f.Data[i+2] = f.Data[i+2], f.Data[i]
+	}
+	return f
+}
+
+// greyFrame gives the Mat, of one channel, as a raw frame.
+func greyFrame(m gocv.Mat) frame.Frame {
+	f := rawFrame(m)
+	f.Format = frame.Grey
+	return f
+}
+
+// pngFrame gives the Mat as a PNG frame.
+func pngFrame(t testing.TB, m gocv.Mat) frame.Frame {
+	t.Helper()
+	b, err := gocv.IMEncode(gocv.PNGFileExt, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	return parse(t, bytes.Clone(b.GetBytes()))
 }
 
 // decodeColour gives the JPEG as a Mat that the test closes.

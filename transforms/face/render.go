@@ -17,14 +17,14 @@ func init() {
 	register.DoFn1x2[Detection, store.Entry, error](&renderFn{})
 }
 
-// jpegQuality is that of the JPEG that a raw frame is stored as, of 100.
+// jpegQuality is that of the JPEG that a raw or PNG frame is stored as, of 100.
 const jpegQuality = 95
 
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
 // element for each. A frame with faces becomes one file, named by store.Name: a
-// JPEG frame the very bytes that came in, a raw frame a JPEG of quality 95. A
-// frame without faces becomes no file. An error fails the bundle and names the
-// record.
+// JPEG frame the very bytes that came in, a raw or PNG frame a JPEG of quality 95,
+// grey if the frame is. A frame without faces becomes no file. An error fails the
+// bundle and names the record.
 func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
 	return beam.ParDo(s, &renderFn{}, detections)
@@ -55,12 +55,12 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 	if f.Format == frame.JPEG {
 		return f.Data, nil
 	}
-	colour, err := colourMat(f)
+	m, err := ownMat(f)
 	if err != nil {
 		return nil, err
 	}
-	defer colour.Close()
-	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, colour, []int{gocv.IMWriteJpegQuality, jpegQuality})
+	defer m.Close()
+	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, []int{gocv.IMWriteJpegQuality, jpegQuality})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a JPEG: %w", err)
 	}

@@ -52,7 +52,7 @@ func (c Config) Validate() error {
 	if c.KeepBytes < 0 || c.KeepBytes > MaxKeepBytes {
 		return fmt.Errorf("keeping %d bytes of a rejected record: it must be from 0 to %d", c.KeepBytes, MaxKeepBytes)
 	}
-	if size := c.Width * c.Height * bytesPerPixel; size < MinBytes {
+	if size := c.Width * c.Height * colourBytes; size < MinBytes {
 		return fmt.Errorf("frame size %dx%d: a raw frame has %d bytes, and values under %d bytes are skipped", c.Width, c.Height, size, MinBytes)
 	}
 	return nil
@@ -60,8 +60,8 @@ func (c Config) Validate() error {
 
 // Decode turns a PCollection<kafka.Record> into a PCollection<Frame> and a
 // PCollection<Reject>. Every record gives exactly one element of one of them;
-// no record is an error. A JPEG frame has been decoded to its end, a raw frame
-// has exactly Width*Height*3 bytes.
+// no record is an error. A JPEG or PNG frame has been decoded to its end, a raw
+// frame has exactly the bytes of its pixels.
 func Decode(s beam.Scope, cfg Config, records beam.PCollection) (frames, rejects beam.PCollection) {
 	s = s.Scope("frame.Decode")
 	return beam.ParDo2(s, &decodeFn{Config: cfg}, records)

@@ -5,7 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"image"
+	"image/color/palette"
 	"image/jpeg"
+	"image/png"
+	"math"
 	"reflect"
 	"runtime"
 	"slices"
@@ -16,6 +20,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
+	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
 
@@ -24,7 +29,10 @@ const raw10x40 = "video/x-raw;format=BGR;width=10;height=40" // 1200 bytes
 func TestParseAccepts(t *testing.T) {
 	labBytes := bytes.Repeat([]byte{7}, 921_600)
 	labLikeJPEG := slices.Concat([]byte{0xFF, 0xD8, 0xFF}, labBytes[3:])
+	labLikePNG := slices.Concat([]byte("\x89PNG\r\n\x1a\n"), labBytes[8:])
 	colour, grey := colourJPEG(t, 64, 48), greyJPEG(t, 50, 30)
+	size := image.Rect(0, 0, 31, 57)
+	colourPNG := frametest.PNG(frametest.Noise(image.NewRGBA(size)))
 	tests := []struct {
 		name          string
 		record        kafka.Record
@@ -33,8 +41,12 @@ func TestParseAccepts(t *testing.T) {
 	}{
 		{"raw of the lab, no header", record(labBytes), BGR, 640, 480},
 		{"raw of the lab, no header, first pixel like a JPEG", record(labLikeJPEG), BGR, 640, 480},
+		{"raw of the lab, no header, first pixels like a PNG", record(labLikePNG), BGR, 640, 480},
 		{"raw with header", record(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
 		{"raw, header in capitals", record(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
+		{"raw RGB", record(make([]byte, 1200), ContentType, "video/x-raw;format=RGB;width=10;height=40"), RGB, 10, 40},
+		{"raw grey", record(make([]byte, 1200), ContentType, "video/x-raw;format=GRAY8;width=30;height=40"), Grey, 30, 40},
+		{"raw grey in small letters", record(make([]byte, 1200), ContentType, "video/x-raw;format=gray8;width=30;height=40"), Grey, 30, 40},
 		{"raw of exactly the smallest size that is looked at", record(labBytes[:1002], ContentType, "video/x-raw;format=BGR;width=334;height=1"), BGR, 334, 1},
 		{"last header wins", record(make([]byte, 1200), ContentType, "image/jpeg", ContentType, raw10x40), BGR, 10, 40},
 		{"JPEG, no header", record(colour), JPEG, 64, 48},
@@ -42,7 +54,18 @@ func TestParseAccepts(t *testing.T) {
 		{"JPEG, header in capitals with a parameter", record(colour, ContentType, "IMAGE/JPEG; q=1"), JPEG, 64, 48},
 		{"JPEG, empty header", record(colour, ContentType, ""), JPEG, 64, 48},
 		{"grey JPEG", record(grey), JPEG, 50, 30},
+		{"progressive JPEG", record(read(t, "progressive.jpg")), JPEG, 160, 120},
+		{"JPEG of 100 scans", record(withScans(t, 100)), JPEG, 160, 120},
 		{"JPEG with bytes after its end", record(append(slices.Clone(colour), "more"...)), JPEG, 64, 48},
+		{"PNG, no header", record(colourPNG), PNG, 31, 57},
+		{"PNG with header", record(colourPNG, ContentType, "image/png"), PNG, 31, 57},
+		{"PNG, header in capitals with a parameter", record(colourPNG, ContentType, "Image/PNG;a=b"), PNG, 31, 57},
+		{"PNG, grey", record(frametest.PNG(frametest.Noise(image.NewGray(size)))), PNG, 31, 57},
+		{"PNG, 16 bits, grey", record(frametest.PNG(frametest.Noise(image.NewGray16(size)))), PNG, 31, 57},
+		{"PNG, 16 bits, transparency", record(frametest.PNG(image.NewNRGBA64(image.Rect(0, 0, 1, 1)), frametest.Chunk("tEXt", make([]byte, MinBytes)))), PNG, 1, 1},
+		{"PNG, palette", record(frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.WebSafe)))), PNG, 31, 57},
+		{"PNG, interlaced", record(frametest.InterlacedPNG(frametest.Noise(image.NewGray(size)).(*image.Gray))), PNG, 31, 57},
+		{"PNG with bytes after its end", record(append(slices.Clone(colourPNG), "more"...)), PNG, 31, 57},
 	}
 	nullHeader := record(colour, ContentType, raw10x40, ContentType, "")
 	(*nullHeader.Headers)[1].Value = nil
@@ -72,7 +95,7 @@ func TestParseAccepts(t *testing.T) {
 }
 
 func TestParseRejects(t *testing.T) {
-	colour := colourJPEG(t, 64, 48)
+	colour, png := colourJPEG(t, 64, 48), frametest.PNG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 31, 57))))
 	null := record(nil)
 	null.Value = nil
 	raw := make([]byte, 1200)
@@ -101,11 +124,15 @@ func TestParseRejects(t *testing.T) {
 		{"raw, NaN", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
 		{"raw, no size", record(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
 		{"raw, no format", record(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
-		{"raw, RGB", record(raw, ContentType, "video/x-raw;format=RGB;width=10;height=40"), UnsupportedFormat, "RGB"},
+		{"raw, YUV", record(raw, ContentType, "video/x-raw;format=I420;width=20;height=40"), UnsupportedFormat, `"I420" is not supported, only BGR, GRAY8, RGB`},
+		{"raw, grey with the bytes of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=10;height=40"), WrongSize, "has 400 as GRAY8"},
+		{"raw, grey over the limit of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=16384;height=1366"), TooLarge, "67108864"},
 
 		{"header says JPEG, bytes do not", record(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
 		{"header says raw, value is a JPEG", record(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
-		{"PNG by header", record(raw, ContentType, "image/png"), UnsupportedFormat, "image/png"},
+		{"header says PNG, bytes do not", record(raw, ContentType, "image/png"), FormatMismatch, "00 00 00 00 00 00 00 00"},
+		{"header says JPEG, value is a PNG", record(png, ContentType, "image/jpeg"), FormatMismatch, "89 50 4e"},
+		{"header says PNG, value is a JPEG", record(colour, ContentType, "image/png"), FormatMismatch, "ff d8 ff"},
 		{"unknown type", record(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
 		{"header that is not a media type", record(raw, ContentType, "///"), BadContentType, "///"},
 		{"header with a long value", record(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
@@ -113,13 +140,29 @@ func TestParseRejects(t *testing.T) {
 		{"JPEG cut short", record(colour[:len(colour)*3/4]), CorruptJPEG, "short Huffman data"},
 		{"JPEG without its end marker", record(colour[:len(colour)-2]), CorruptJPEG, "unexpected EOF"},
 		{"random bytes after the magic", record(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
-		{"JPEG header says 65535x65535", record(headerOnly(2000, baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
-		{"JPEG header says 64 MiB of pixels", record(headerOnly(2000, progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
-		{"JPEG header says 0x0", record(headerOnly(2000, baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
-		{"JPEG with four colours", record(headerOnly(2000, baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
-		{"JPEG with two components", record(headerOnly(2000, baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
-		{"JPEG with 12 bits a sample", record(headerOnly(2000, baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
-		{"lossless JPEG", record(headerOnly(2000, lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
+		{"JPEG header says 65535x65535", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
+		{"JPEG header says 64 MiB of pixels", record(frametest.JPEGHeader(2000, frametest.Progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
+		{"JPEG header says 0x0", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
+		{"JPEG with four colours", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
+		{"JPEG with two components", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
+		{"JPEG with 12 bits a sample", record(frametest.JPEGHeader(2000, frametest.Baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
+		{"PNG cut short", record(png[:len(png)*3/4]), CorruptPNG, "not enough pixel data"},
+		{"PNG without its end", record(png[:len(png)-12]), CorruptPNG, "unexpected EOF"},
+		{"PNG with a wrong checksum", record(append(slices.Clone(png[:len(png)-1]), 0)), CorruptPNG, "checksum"},
+		{"PNG with a header that is not its own", record(slices.Concat(png[:20], []byte{9}, png[21:])), CorruptPNG, "header"},
+		{"random bytes after PNG's magic", record(append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptPNG, "header"},
+		{"PNG header and no picture", record(frametest.PNGHeader(2000, 64, 48, 8, frametest.PNGColour)), CorruptPNG, "decoding"},
+		{"PNG header says 4294967295x4294967295", record(frametest.PNGHeader(2000, math.MaxUint32, math.MaxUint32, 8, frametest.PNGColour)), TooLarge, "4294967295x4294967295"},
+		{"PNG header says 16384x16384, one bit a pixel", record(frametest.PNGHeader(2000, 16384, 16384, 1, frametest.PNGGrey)), TooLarge, "805306368"},
+		{"PNG header says 64 MiB of pixels, and as much transparency", record(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGAlpha)), TooLarge, "unpacks to 89456640"},
+		{"PNG header says 64 MiB of pixels", record(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGColour)), CorruptPNG, "cannot hold"},
+		{"PNG header says 0x0", record(frametest.PNGHeader(2000, 0, 0, 8, frametest.PNGColour)), CorruptPNG, "0x0"},
+		{"PNG header says 0 bits", record(frametest.PNGHeader(2000, 64, 48, 0, frametest.PNGColour)), CorruptPNG, "0 bits"},
+		{"PNG header says 3 bits", record(frametest.PNGHeader(2000, 64, 48, 3, frametest.PNGColour)), CorruptPNG, "bit depth 3"},
+		{"PNG header says colour type 5", record(frametest.PNGHeader(2000, 64, 48, 8, 5)), CorruptPNG, "colour type 5"},
+		{"JPEG of 101 scans", record(withScans(t, 101)), UnsupportedFormat, "101 scans"},
+		{"JPEG of 20,000 scans", record(withScans(t, 20_000)), UnsupportedFormat, "20000 scans"},
+		{"lossless JPEG", record(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {
@@ -266,7 +309,7 @@ func TestDecode(t *testing.T) {
 				Reject{Topic: "video", Partition: 2, Offset: 4, TimestampMillis: at, Camera: "door", Reason: "skipped_small",
 					Detail: "the value has 999 bytes, less than 1000", Size: 999},
 				Reject{Topic: "video", Partition: 2, Offset: 5, TimestampMillis: at, Camera: "door", Reason: "wrong_size",
-					Detail: "5000 bytes without a content-type header are neither a JPEG nor a raw frame of 640x480, which has 921600 bytes", Size: 5000,
+					Detail: "5000 bytes without a content-type header are neither a JPEG nor a PNG nor a raw frame of 640x480, which has 921600 bytes", Size: 5000,
 					SHA256:  "7ca5bd879f393d9dd05b14f38add9c0fc6b67928f7f2d261b2e47a32ee8219e3", // of 5000 zeros
 					Head:    make([]byte, 64),
 					Headers: []Header{{"note", []byte("odd"), 3}, {"nothing", nil, -1}},
@@ -302,14 +345,21 @@ func FuzzParse(f *testing.F) {
 	f.Add(colourJPEG(f, 40, 24), "", "")
 	f.Add(colourJPEG(f, 40, 24), "image/jpeg", "gate")
 	f.Add(greyJPEG(f, 40, 33), "image/jpeg", "gate")
-	f.Add(headerOnly(1100, progressive, 8, 300, 200, 3), "", "")
-	f.Add(headerOnly(1100, baseline, 8, 64, 48, 4), "", "")
+	f.Add(frametest.JPEGHeader(1100, frametest.Progressive, 8, 300, 200, 3), "", "")
+	f.Add(frametest.JPEGHeader(1100, frametest.Baseline, 8, 64, 48, 4), "", "")
+	f.Add(frametest.PNG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 20, 20)))), "", "")
+	f.Add(frametest.PNG(frametest.Noise(image.NewGray16(image.Rect(0, 0, 25, 25)))), "image/png", "")
+	f.Add(frametest.PNG(frametest.Noise(image.NewPaletted(image.Rect(0, 0, 40, 30), palette.WebSafe))), "", "")
+	f.Add(frametest.PNGHeader(1100, 20, 20, 1, frametest.PNGPalette), "", "")
 	f.Add(make([]byte, 1200), raw10x40, "")
+	f.Add(make([]byte, 1200), "video/x-raw;format=RGB;width=20;height=20", "")
+	f.Add(make([]byte, 1200), "video/x-raw;format=GRAY8;width=40;height=30", "")
 	f.Add(make([]byte, 1200), "", "")
 	f.Add(make([]byte, 1200), "video/x-raw;format=BGR;width=1e6;height=-1", "\xFF")
 	f.Add([]byte{}, "image/png", "")
 	cfg := Config{Width: 20, Height: 20}
 	f.Fuzz(func(t *testing.T, data []byte, contentType, camera string) {
+		data = frametest.Repaired(data) // or hardly a PNG would be one
 		r := record(data, ContentType, contentType, Camera, camera)
 		got, reject := Parse(cfg, &r)
 		if reject != nil {
@@ -326,8 +376,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a frame of %dx%d", w, h)
 		}
 		switch got.Format {
-		case BGR:
-			if len(data) != w*h*3 {
+		case BGR, RGB, Grey:
+			if len(data) != w*h*BytesPerPixel(got.Format) {
 				t.Fatalf("a raw frame of %dx%d with %d bytes", w, h, len(data))
 			}
 		case JPEG:
@@ -337,6 +387,18 @@ func FuzzParse(f *testing.F) {
 			}
 			if size := img.Bounds().Size(); size.X != w || size.Y != h {
 				t.Fatalf("a JPEG of %v said to be %dx%d", size, w, h)
+			}
+		case PNG:
+			img, err := png.Decode(bytes.NewReader(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := img.Bounds().Size(); size.X != w || size.Y != h {
+				t.Fatalf("a PNG of %v said to be %dx%d", size, w, h)
+			}
+			essential, err := png.Decode(bytes.NewReader(Essential(data)))
+			if err != nil || !reflect.DeepEqual(essential, img) {
+				t.Fatalf("the essential PNG is another picture (error %v)", err)
 			}
 		default:
 			t.Fatalf("a frame of format %q", got.Format)

@@ -2,11 +2,14 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image/color"
 	"image/jpeg"
+	"maps"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,9 +18,9 @@ import (
 // A header without a value counts as missing, and the last of several counts.
 const (
 	// ContentType names the header that says the format of the value:
-	// JPEGContentType or what RawContentType gives. Without it a value that
-	// begins as a JPEG must be one, and any other value must be a raw frame of
-	// the configured size.
+	// JPEGContentType, PNGContentType, or what RawContentType gives. Without it
+	// a value that begins as a JPEG or a PNG must be one, and any other value
+	// must be a raw frame of the configured size, blue, green, red.
 	ContentType = "content-type"
 	// Camera names the header that says which camera took the picture.
 	Camera = "camera"
@@ -25,20 +28,37 @@ const (
 
 // JPEGContentType is the content type of a JPEG file. It may be grey or have
 // three colours, be baseline or progressive. Bytes after its end are kept.
-// JPEGs with four colours (CMYK) are not supported.
+// JPEGs with four colours (CMYK) or more than MaxScans scans are not supported.
 const JPEGContentType = "image/jpeg"
 
+// rawType is the content type of raw frames, and bgrName how it names BGR. The
+// names are GStreamer's, in capitals or not.
 const (
-	rawType   = "video/x-raw"
-	rawFormat = "BGR"
-
-	bytesPerPixel = 3 // of a raw frame
+	rawType = "video/x-raw"
+	bgrName = "BGR"
 )
 
-// RawContentType gives the content type of a raw frame: Width*Height*3 bytes,
-// rows top down, pixels blue, green, red.
+// rawFormats gives the format of raw frames by the name in their content type.
+var rawFormats = map[string]string{bgrName: BGR, "RGB": RGB, "GRAY8": Grey}
+
+// RawContentType gives the content type of a raw frame of the format BGR.
 func RawContentType(width, height int) string {
-	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, rawFormat, width, height)
+	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, bgrName, width, height)
+}
+
+// colourBytes are those of a pixel with three colours.
+const colourBytes = 3
+
+// BytesPerPixel gives the size of a pixel of a raw format, and 0 for all other
+// formats.
+func BytesPerPixel(format string) int {
+	switch format {
+	case BGR, RGB:
+		return colourBytes
+	case Grey:
+		return 1
+	}
+	return 0
 }
 
 // The limits of a frame.
@@ -48,8 +68,12 @@ const (
 	// MaxSide is the greatest width and the greatest height, in pixels.
 	MaxSide = 16384
 	// MaxRawBytes is the greatest size of a frame's pixels at three bytes each,
-	// whatever its format.
+	// whatever its format, and the most that a PNG may unpack to.
 	MaxRawBytes = 64 << 20
+	// MaxScans is the greatest number of scans of a JPEG. Encoders write about
+	// ten. Each takes a look at every block again and may have ten bytes, so that
+	// a small file could keep a decoder at work for minutes.
+	MaxScans = 100
 )
 
 // pixelsPerByte is the most that a byte of a JPEG can hold: an 8x8 block takes
@@ -57,6 +81,16 @@ const (
 const pixelsPerByte = 8 * 8 * 8
 
 var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
+
+// files are the kinds of values that say themselves how large they are.
+var files = []struct {
+	contentType string
+	magic       []byte // what each begins with
+	check       func(value []byte) (picture, *refusal)
+}{
+	{JPEGContentType, jpegMagic, checkJPEG},
+	{PNGContentType, pngMagic, checkPNG},
+}
 
 // picture is what the bytes of a value were found to be.
 type picture struct {
@@ -76,47 +110,56 @@ func refuse(reason, detail string, args ...any) *refusal {
 // identify says what the value is, by its content type or, if that is empty,
 // by its bytes. It accepts nothing that it has not checked to the end.
 func identify(cfg Config, contentType string, value []byte) (picture, *refusal) {
-	isJPEG := bytes.HasPrefix(value, jpegMagic)
 	if contentType == "" {
-		raw := cfg.Width * cfg.Height * bytesPerPixel
-		if isJPEG {
-			p, no := checkJPEG(value)
-			// The first pixel of a raw frame may look like the start of a JPEG.
+		raw := cfg.Width * cfg.Height * colourBytes
+		for _, file := range files {
+			if !bytes.HasPrefix(value, file.magic) {
+				continue
+			}
+			p, no := file.check(value)
+			// The first pixels of a raw frame may look like the start of a file.
 			if no == nil || len(value) != raw {
 				return p, no
 			}
 		}
 		if len(value) != raw {
-			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a raw frame of %dx%d, which has %d bytes",
+			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a PNG nor a raw frame of %dx%d, which has %d bytes",
 				len(value), ContentType, cfg.Width, cfg.Height, raw)
 		}
 		return picture{BGR, cfg.Width, cfg.Height}, nil
 	}
 
 	kind, params, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
+	if err != nil {
 		return picture{}, refuse(BadContentType, "content type %.100q: %.100v", contentType, err)
-	case kind == JPEGContentType && !isJPEG:
-		return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(jpegMagic)])
-	case kind == JPEGContentType:
-		return checkJPEG(value)
-	case kind == rawType:
+	}
+	if kind == rawType {
 		return checkRaw(params, value)
 	}
-	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s and %s", kind, JPEGContentType, rawType)
+	for _, file := range files {
+		if kind != file.contentType {
+			continue
+		}
+		if !bytes.HasPrefix(value, file.magic) {
+			return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(file.magic)])
+		}
+		return file.check(value)
+	}
+	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s, %s, and %s", kind, JPEGContentType, PNGContentType, rawType)
 }
 
 // checkRaw checks the value against the parameters of its content type.
 func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
-	format := params["format"]
-	if format == "" {
+	name := params["format"]
+	if name == "" {
 		return picture{}, refuse(BadContentType, "content type %s has no format", rawType)
 	}
-	if !strings.EqualFold(format, rawFormat) {
-		return picture{}, refuse(UnsupportedFormat, "raw format %.100q is not supported, only %s", format, rawFormat)
+	format, ok := rawFormats[strings.ToUpper(name)]
+	if !ok {
+		return picture{}, refuse(UnsupportedFormat, "raw format %.100q is not supported, only %s", name,
+			strings.Join(slices.Sorted(maps.Keys(rawFormats)), ", "))
 	}
-	p := picture{format: BGR}
+	p := picture{format: format}
 	for _, side := range []struct {
 		name   string
 		pixels *int
@@ -131,8 +174,8 @@ func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
 	if err := checkSize(p.width, p.height); err != nil {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
-	if want := p.width * p.height * bytesPerPixel; len(value) != want {
-		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d", len(value), p.width, p.height, want)
+	if want := p.width * p.height * BytesPerPixel(format); len(value) != want {
+		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d as %s", len(value), p.width, p.height, want, name)
 	}
 	return p, nil
 }
@@ -160,10 +203,47 @@ func checkJPEG(value []byte) (picture, *refusal) {
 	if p.width*p.height > len(value)*pixelsPerByte {
 		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
 	}
+	if n := scans(value); n > MaxScans {
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with %d scans is not supported, only up to %d", n, MaxScans)
+	}
 	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
 		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
 	}
 	return p, nil
+}
+
+// The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
+// single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
+const (
+	markerScan  = 0xDA
+	markerEnd   = 0xD9
+	firstSingle = 0xD0
+	lastSingle  = 0xD8
+)
+
+// scans counts the scans of a JPEG, which is whole or not.
+func scans(value []byte) int {
+	n := 0
+	for rest := value[len(jpegMagic)-1:]; ; {
+		i := bytes.IndexByte(rest, 0xFF)
+		if i < 0 || i+1 == len(rest) {
+			return n
+		}
+		marker := rest[i+1]
+		rest = rest[i+1:]
+		switch {
+		case marker == 0xFF: // filling: the next byte is the marker
+			continue
+		case marker == 0, marker >= firstSingle && marker <= lastSingle:
+			rest = rest[1:]
+			continue
+		case marker == markerEnd, len(rest) < 3:
+			return n
+		case marker == markerScan:
+			n++
+		}
+		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
+	}
 }
 
 // checkSize compares a frame with the limits. Both sides are above 0.
@@ -171,7 +251,7 @@ func checkSize(width, height int) error {
 	if width > MaxSide || height > MaxSide {
 		return fmt.Errorf("%dx%d pixels are too many: no side may be above %d", width, height, MaxSide)
 	}
-	if size := width * height * bytesPerPixel; size > MaxRawBytes {
+	if size := width * height * colourBytes; size > MaxRawBytes {
 		return fmt.Errorf("%dx%d pixels are too many: they take %d bytes, and the limit is %d", width, height, size, MaxRawBytes)
 	}
 	return nil

@@ -3,10 +3,14 @@
 // OpenCV.
 package frame
 
-// The formats of Frame.Data.
+// The formats of Frame.Data. The raw ones have their rows top down, with nothing
+// between them: Width*Height*BytesPerPixel bytes.
 const (
-	JPEG = "jpeg" // a whole JPEG file
-	BGR  = "bgr"  // Width*Height*3 bytes: rows top down, pixels blue, green, red
+	JPEG = "jpeg"  // a whole JPEG file
+	PNG  = "png"   // a whole PNG file
+	BGR  = "bgr"   // pixels blue, green, red
+	RGB  = "rgb"   // pixels red, green, blue
+	Grey = "gray8" // pixels of one byte, from black to white
 )
 
 // UnknownCamera stands for a camera that the record does not name.
@@ -19,7 +23,7 @@ type Frame struct {
 	Offset          int64
 	TimestampMillis int64  // the record's timestamp, UTC, since 1970
 	Camera          string // as the record names it: not safe as a file name
-	Format          string // JPEG or BGR
+	Format          string // a constant of this package
 	Width, Height   int32  // pixels
 	Size            int64  // bytes of the record's value
 	Data            []byte // the record's value, unchanged
@@ -69,12 +73,13 @@ const (
 	WrongSize         = "wrong_size"         // not the number of bytes that a raw frame has
 	TooLarge          = "too_large"          // more pixels than the limits allow
 	CorruptJPEG       = "corrupt_jpeg"       // begins as a JPEG but cannot be decoded
+	CorruptPNG        = "corrupt_png"        // begins as a PNG but cannot be decoded
 )
 
 // Reasons holds every reason that a Reject can have, in the order of a report.
 var Reasons = []string{
 	SkipNull, SkipEmpty, SkipSmall,
-	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG,
+	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG, CorruptPNG,
 }
 
 // Skipped says whether the record was passed over because it holds no picture,

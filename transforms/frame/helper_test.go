@@ -2,14 +2,15 @@ package frame
 
 import (
 	"bytes"
-	"encoding/binary"
 	"image"
-	"image/color"
-	"image/jpeg"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
+	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
 
@@ -33,62 +34,44 @@ func record(value []byte, headers ...string) kafka.Record {
 	return r
 }
 
-// noise paints a picture that does not compress to under MinBytes.
-func noise(img interface {
-	image.Image
-	Set(x, y int, c color.Color)
-}) image.Image {
-	n := uint32(1)
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			n = n*1664525 + 1013904223
-			img.Set(x, y, color.RGBA{byte(n >> 24), byte(n >> 16), byte(n >> 8), 255})
-		}
-	}
-	return img
-}
-
-func encode(t testing.TB, img image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, nil); err != nil {
-		t.Fatal(err)
-	}
-	if b.Len() < MinBytes {
-		t.Fatalf("the test's JPEG has only %d bytes", b.Len())
-	}
-	return b.Bytes()
-}
-
 func colourJPEG(t testing.TB, width, height int) []byte {
-	return encode(t, noise(image.NewRGBA(image.Rect(0, 0, width, height))))
+	return large(t, frametest.JPEG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, width, height)))))
 }
 
 func greyJPEG(t testing.TB, width, height int) []byte {
-	return encode(t, noise(image.NewGray(image.Rect(0, 0, width, height))))
+	return large(t, frametest.JPEG(frametest.Noise(image.NewGray(image.Rect(0, 0, width, height)))))
 }
 
-// The markers and the precision of JPEG headers, of ITU-T T.81, table B.1.
-const (
-	baseline    = 0xC0
-	progressive = 0xC2
-	lossless    = 0xC3
-)
-
-// headerOnly gives a JPEG of size bytes that has, but for zeros, only its
-// headers.
-func headerOnly(size int, marker, precision byte, width, height uint16, components int) []byte {
-	b := []byte{0xFF, 0xD8}
-	b = append(b, 0xFF, 0xEE, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, 0) // Adobe: colours as they are
-	b = append(b, 0xFF, marker)
-	b = binary.BigEndian.AppendUint16(b, uint16(8+3*components))
-	b = append(b, precision)
-	b = binary.BigEndian.AppendUint16(b, height)
-	b = binary.BigEndian.AppendUint16(b, width)
-	b = append(b, byte(components))
-	for i := range components {
-		b = append(b, byte(i+1), 0x11, 0)
+// large gives the value if it is not too small to be looked at.
+func large(t testing.TB, value []byte) []byte {
+	t.Helper()
+	if len(value) < MinBytes {
+		t.Fatalf("the test's value has only %d bytes", len(value))
 	}
-	b = append(b, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0) // start of a scan of the first component
-	return append(b, make([]byte, size-len(b))...)
+	return value
+}
+
+// read gives a file of testdata.
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// withScans gives a progressive JPEG with its second scan so often that there
+// are n of them.
+func withScans(t testing.TB, n int) []byte {
+	t.Helper()
+	file, scan, table := read(t, "progressive.jpg"), []byte{0xFF, 0xDA}, []byte{0xFF, 0xC4}
+	first := bytes.Index(file, scan)
+	second := first + len(scan) + bytes.Index(file[first+len(scan):], scan)
+	end := second + bytes.Index(file[second:], table)
+	has := bytes.Count(file, scan)
+	if got := scans(file); got != has {
+		t.Fatalf("%d scans counted, there are %d", got, has)
+	}
+	return slices.Concat(file[:end], bytes.Repeat(file[second:end], n-has), file[end:])
 }

@@ -1,0 +1,112 @@
+package face
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+
+	"facestream/transforms/frame"
+	"facestream/transforms/frame/frametest"
+	"facestream/transforms/kafka"
+)
+
+func init() {
+	register.Function1x1(showReject)
+	register.Function1x1(showFaces)
+}
+
+// showReject and showFaces say what became of a record in which process.
+func showReject(r frame.Reject) string { return fmt.Sprint(r.Offset, " ", r.Reason, " ", os.Getpid()) }
+
+func showFaces(d Detection) string {
+	return fmt.Sprint(d.Frame.Offset, " ", len(d.Faces), " ", os.Getpid())
+}
+
+// TestMalformed sends a thousand values that are no frames, and a good one
+// before each hundred of them and at the end, through all that stands before a
+// file. It takes place in this process, which goes on.
+func TestMalformed(t *testing.T) {
+	pid := os.Getpid()
+	p := defaultParams(t)
+	p.MinFace = 100 // the photograph's is larger
+	var records []any
+	var rejects, found []any
+	add := func(value []byte, contentType string) int64 {
+		headers := []kafka.Header{}
+		if contentType != "" {
+			text := []byte(contentType)
+			headers = append(headers, kafka.Header{Key: frame.ContentType, Value: &text})
+		}
+		offset := int64(len(records))
+		records = append(records, kafka.Record{Topic: "video", Offset: offset, Value: &value, Headers: &headers})
+		return offset
+	}
+	addGood := func() { found = append(found, fmt.Sprint(add(readFile(t, photo), ""), " 1 ", pid)) }
+	for i, in := range frametest.Malformed() {
+		if i%frametest.EachKind == 0 {
+			addGood()
+		}
+		rejects = append(rejects, fmt.Sprint(add(in.Value, in.ContentType), " ", in.Reason, " ", pid))
+	}
+	addGood()
+
+	pipeline, s := beam.NewPipelineWithRoot()
+	frames, rejected := frame.Decode(s, frame.Config{Width: 640, Height: 480}, beam.Create(s, records...))
+	detections := Detect(s, p, frames)
+	Render(s, detections)
+	passert.Equals(s, beam.ParDo(s, showReject, rejected), rejects...)
+	passert.Equals(s, beam.ParDo(s, showFaces, detections), found...)
+	if _, err := beam.Run(t.Context(), "prism", pipeline); err != nil {
+		t.Fatal(err)
+	}
+	if len(rejects) != 1000 {
+		t.Errorf("%d malformed values", len(rejects))
+	}
+}
+
+// TestDamagedFilesAreNoErrors changes bytes of files but not the checksums, so
+// that some are still pictures: none is an error, which would fail a bundle for
+// ever.
+func TestDamagedFilesAreNoErrors(t *testing.T) {
+	d := newDetector(t, quick(t))
+	random := rand.New(rand.NewPCG(1, 2))
+	whole := pngs(t)
+	whole["JPEG"] = readFile(t, photo)
+	whole["progressive JPEG"] = readFile(t, progressive)
+	for name, file := range whole {
+		decoded := 0
+		for range 100 {
+			damaged := append([]byte{}, file...)
+			for range 1 + random.IntN(3) {
+				damaged[random.IntN(len(damaged))] = byte(random.Uint32())
+			}
+			damaged = frametest.Repaired(damaged)
+			f, reject := frame.Parse(frame.Config{Width: 640, Height: 480}, &kafka.Record{Value: &damaged})
+			if reject != nil {
+				continue
+			}
+			decoded++
+			if _, err := d.Detect(f); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if _, err := jpegOf(f); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		t.Logf("%s: %d of 100 are still pictures", name, decoded)
+	}
+}
+
+// quick gives parameters for tests to which it does not matter which faces are
+// found.
+func quick(t testing.TB) Params {
+	t.Helper()
+	p := defaultParams(t)
+	p.ScaleFactor, p.MinFace, p.Threads = 1.5, 40, 1
+	return p
+}

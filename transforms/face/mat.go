@@ -1,0 +1,158 @@
+package face
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"image/png"
+	"io"
+
+	"gocv.io/x/gocv"
+
+	"facestream/transforms/frame"
+)
+
+// greyMat returns the frame as a grey picture; the caller closes it before it
+// lets go of the frame.
+func greyMat(f frame.Frame) (gocv.Mat, error) {
+	switch f.Format {
+	case frame.JPEG, frame.PNG:
+		return decodeFile(f, gocv.IMReadGrayScale)
+	case frame.BGR:
+		return convertRaw(f, gocv.ColorBGRToGray)
+	case frame.RGB:
+		return convertRaw(f, gocv.ColorRGBToGray)
+	case frame.Grey:
+		return rawMat(f)
+	}
+	return gocv.Mat{}, unknownFormat(f)
+}
+
+// ownMat returns the frame grey if it is, else blue, green, red, which is what
+// OpenCV encodes; the caller closes it before it lets go of the frame.
+func ownMat(f frame.Frame) (gocv.Mat, error) {
+	switch f.Format {
+	case frame.JPEG, frame.PNG:
+		return decodeFile(f, gocv.IMReadAnyColor)
+	case frame.RGB:
+		return convertRaw(f, gocv.ColorBGRToRGB) // and back: it swaps red and blue
+	case frame.BGR, frame.Grey:
+		return rawMat(f)
+	}
+	return gocv.Mat{}, unknownFormat(f)
+}
+
+func unknownFormat(f frame.Frame) error {
+	return fmt.Errorf("the frame has the unknown format %q", f.Format)
+}
+
+// rawMat returns a raw frame as a Mat that shares its bytes. OpenCV checks
+// nothing here.
+func rawMat(f frame.Frame) (gocv.Mat, error) {
+	width, height, size := int(f.Width), int(f.Height), frame.BytesPerPixel(f.Format)
+	if width < 1 || width > frame.MaxSide || height < 1 || height > frame.MaxSide || len(f.Data) != width*height*size {
+		return gocv.Mat{}, fmt.Errorf("a raw frame of %dx%d pixels cannot have %d bytes", width, height, len(f.Data))
+	}
+	kind := gocv.MatTypeCV8UC3
+	if size == 1 {
+		kind = gocv.MatTypeCV8UC1
+	}
+	return gocv.NewMatFromBytes(height, width, kind, f.Data)
+}
+
+// convertRaw returns a raw frame in other colours.
+func convertRaw(f frame.Frame, code gocv.ColorConversionCode) (gocv.Mat, error) {
+	raw, err := rawMat(f)
+	if err != nil {
+		return gocv.Mat{}, err
+	}
+	defer raw.Close()
+	m := gocv.NewMat()
+	gocv.CvtColor(raw, &m, code)
+	return m, nil
+}
+
+// files are the formats that are files: what each begins with, and how Go
+// decodes it.
+var files = map[string]struct {
+	name   string
+	magic  []byte
+	decode func(io.Reader) (image.Image, error)
+}{
+	frame.JPEG: {"JPEG", []byte("\xFF\xD8\xFF"), jpeg.Decode},
+	frame.PNG:  {"PNG", []byte("\x89PNG\r\n\x1a\n"), png.Decode},
+}
+
+// decodeFile returns a JPEG or a PNG as OpenCV decodes it: IMReadGrayScale is
+// grey, IMReadAnyColor is grey only if the file is.
+func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
+	file := files[f.Format]
+	if !bytes.HasPrefix(f.Data, file.magic) {
+		return gocv.Mat{}, fmt.Errorf("the frame is said to be a %s and is none", file.name)
+	}
+	data := f.Data
+	if f.Format == frame.PNG {
+		data = frame.Essential(data)
+	}
+	m, err := gocv.IMDecode(data, flag)
+	if err != nil {
+		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", file.name, err)
+	}
+	if m.Empty() {
+		m.Close()
+		return decodeByGo(f, flag)
+	}
+	return m, nil
+}
+
+// decodeByGo decodes a file that OpenCV refuses. There are damaged ones that Go
+// decodes all the same, and one of them must not fail a bundle for ever.
+func decodeByGo(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
+	file := files[f.Format]
+	img, err := file.decode(bytes.NewReader(f.Data))
+	if err != nil {
+		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", file.name, err)
+	}
+	dropAlpha(img)
+	size := img.Bounds().Size()
+	if model := img.ColorModel(); flag == gocv.IMReadGrayScale || model == color.GrayModel || model == color.Gray16Model {
+		grey := image.NewGray(img.Bounds())
+		draw.Draw(grey, grey.Rect, img, grey.Rect.Min, draw.Src)
+		return gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC1, grey.Pix)
+	}
+	colour := image.NewRGBA(img.Bounds())
+	draw.Draw(colour, colour.Rect, img, colour.Rect.Min, draw.Src)
+	rgba, err := gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC4, colour.Pix)
+	if err != nil {
+		return gocv.Mat{}, err
+	}
+	defer rgba.Close()
+	bgr := gocv.NewMat()
+	gocv.CvtColor(rgba, &bgr, gocv.ColorRGBAToBGR)
+	return bgr, nil
+}
+
+// dropAlpha makes a picture of png.Decode opaque as OpenCV does: the colours
+// stay, however transparent they were.
+func dropAlpha(img image.Image) {
+	switch img := img.(type) {
+	case *image.NRGBA:
+		for i := 3; i < len(img.Pix); i += 4 {
+			img.Pix[i] = 0xFF
+		}
+	case *image.NRGBA64:
+		for i := 6; i < len(img.Pix); i += 8 {
+			img.Pix[i], img.Pix[i+1] = 0xFF, 0xFF
+		}
+	case *image.Paletted:
+		for i, c := range img.Palette {
+			if c, ok := c.(color.NRGBA); ok {
+				c.A = 0xFF
+				img.Palette[i] = c
+			}
+		}
+	}
+}
