@@ -1,10 +1,11 @@
-// Package video gives pictures to send: the demo with faces at known places,
-// a video file, or a folder of pictures.
+// Package video gives pictures to send: the demo with faces at known places, a
+// video file, a folder of pictures, a network camera, or a camera of this machine.
 package video
 
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"gocv.io/x/gocv"
 
@@ -31,6 +32,9 @@ type Picture struct {
 	BGR           []byte // Width*Height*3 bytes: rows top down, pixels blue, green, red
 	JPEG          []byte // the file that the picture came from, where that can be sent as it is; else nil
 	Faces         []Box  // where the faces are, where the source knows it
+
+	At    time.Duration // since the beginning of a video file
+	Taken time.Time     // when a live source gave it; else zero
 }
 
 // Source is a video. Next returns the pictures one after another and io.EOF
