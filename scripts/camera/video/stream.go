@@ -25,7 +25,8 @@ const (
 var errNoPicture = errors.New("no picture comes")
 
 // Live is a source that gives pictures when they are taken. Its pictures that
-// nobody takes in time make room for newer ones.
+// nobody takes in time make room for newer ones. It may be closed at any time,
+// which ends a Next that waits.
 type Live interface {
 	Source
 	Dropped() int64 // how many nobody took in time
