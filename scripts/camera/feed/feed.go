@@ -106,8 +106,8 @@ func Send(ctx context.Context, cfg Config, source video.Source) ([]Sent, error) 
 // Each is called with every picture that Kafka has acknowledged, by one
 // goroutine at a time; it may be nil. The totals, in the order of the cameras,
 // also come together with an error. When ctx is cancelled, SendAll waits for what
-// is under way and returns ctx's error. It closes no source but a video.Live,
-// which nothing else keeps from waiting.
+// is under way and returns ctx's error, if no other came first. It closes no
+// source but a video.Live, which nothing else keeps from waiting.
 func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent)) ([]Total, error) {
 	s := &sender{cfg: cfg, each: each}
 	most := 0
@@ -261,11 +261,11 @@ func (s *sender) outcome(ctx context.Context) ([]Total, error) {
 			errs = append(errs, fmt.Errorf("camera %s: %w", c.Name, c.err))
 		}
 	}
-	if stopped {
-		errs = append(errs, ctx.Err())
-	}
-	if s.err != nil { // the cause of whatever came after it
+	switch {
+	case s.err != nil: // the cause of whatever came after it
 		return totals, s.err
+	case stopped && len(errs) == 0:
+		return totals, ctx.Err()
 	}
 	return totals, errors.Join(errs...)
 }

@@ -106,7 +106,7 @@ func NewDemo(frames int) (*Demo, error) {
 
 // NewDemoOf returns a demo.
 func NewDemoOf(cfg DemoConfig) (*Demo, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("making a demo: %w", err)
 	}
 	photo, err := jpeg.Decode(bytes.NewReader(faceJPEG))
@@ -128,7 +128,8 @@ func NewDemoOf(cfg DemoConfig) (*Demo, error) {
 	return d, nil
 }
 
-func (c DemoConfig) check() error {
+// Check says whether there is such a demo.
+func (c DemoConfig) Check() error {
 	switch {
 	case c.Frames < 0:
 		return fmt.Errorf("%d frames: the number must be 0 or more", c.Frames)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,12 +48,33 @@ type stream struct {
 	done     chan struct{} // closed when the decoder has ended
 }
 
+// schemes are what a network camera is reached by.
+var schemes = []string{"rtsp", "rtsps", "http", "https"}
+
+// ParseURL parses the address of a network camera. Its error does not hold the
+// address, and so no password.
+func ParseURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	var bad *url.Error
+	switch {
+	case errors.As(err, &bad):
+		return nil, bad.Err
+	case err != nil:
+		return nil, err
+	case !slices.Contains(schemes, u.Scheme):
+		return nil, fmt.Errorf("a stream's address must begin with %s://", strings.Join(schemes, "://, "))
+	case u.Hostname() == "":
+		return nil, errors.New("the stream's address has no host")
+	}
+	return u, nil
+}
+
 // OpenURL returns the pictures of a network camera. Once it has given a picture,
 // its loss is no error: it is opened again, first after half a second, then ever
 // more seldom, until ctx is cancelled or it is closed. Note gets a sentence at
 // each loss and each return. RTSP comes over TCP.
 func OpenURL(ctx context.Context, address string, note func(string)) (Live, error) {
-	u, err := url.Parse(address)
+	u, err := ParseURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream: %w", err)
 	}
