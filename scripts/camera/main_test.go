@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +110,7 @@ func TestRunStatus(t *testing.T) {
 func TestRunSeveral(t *testing.T) {
 	truth := filepath.Join(t.TempDir(), "truth.jsonl")
 	var stderr bytes.Buffer
-	args := []string{"--kafka=" + newKafka(t), "--source=demo", "--camera=door", "--source=demo", "--camera=hall", "--faces=3", "--fps=20", "--duration=1500ms", "--truth=" + truth}
+	args := []string{"--kafka=" + newKafka(t), "--source=demo", "--camera=door", "--source=demo", "--camera=hall", "--faces=3", "--fps=20", "--duration=3s", "--truth=" + truth}
 	if status := run(t.Context(), args, io.Discard, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
@@ -135,7 +134,7 @@ func TestRunSeveral(t *testing.T) {
 		partitions[sent.Camera][sent.Partition] = true
 	}
 	for _, name := range []string{"door", "hall"} {
-		if counts[name] < 2 || counts[name] > 31 || len(partitions[name]) != 1 {
+		if counts[name] < 2 || counts[name] > 61 || len(partitions[name]) != 1 {
 			t.Errorf("%s has %d frames in %d partitions", name, counts[name], len(partitions[name]))
 		}
 		for _, want := range []string{
@@ -183,8 +182,8 @@ func TestRunDry(t *testing.T) {
 	}
 }
 
-// A network camera's pictures are sent until the duration is over, across a
-// connection that ends; their number is what comes, not what could be read.
+// A network camera's pictures are sent at the pace asked for, which is slower
+// than its own, across connections that end.
 func TestRunStream(t *testing.T) {
 	demo, err := video.NewDemo(0)
 	if err != nil {
@@ -212,24 +211,22 @@ func TestRunStream(t *testing.T) {
 	}))
 	defer server.Close()
 	var stderr bytes.Buffer
-	args := []string{"--kafka=" + newKafka(t), "--source=" + server.URL + "/video", "--camera=gate", "--fps=10", "--duration=4s"}
+	start := time.Now()
+	args := []string{"--kafka=" + newKafka(t), "--source=" + server.URL + "/video", "--camera=gate", "--fps=10", "--frames=20"}
 	if status := run(t.Context(), args, io.Discard, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
 	for _, want := range []string{
 		"gate: " + server.URL + "/video is lost (no picture comes): opening it again",
 		"gate: " + server.URL + "/video is there again",
+		"sent 20 frames (jpeg, ",
 	} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("got %q, want one with %q", &stderr, want)
 		}
 	}
-	match := regexp.MustCompile(`sent (\d+) frames .* of camera gate`).FindStringSubmatch(stderr.String())
-	if match == nil {
-		t.Fatalf("no last line in %q", &stderr)
-	}
-	if n, _ := strconv.Atoi(match[1]); n < 10 || n > 40 {
-		t.Errorf("%d frames were sent in 4 s at 10 a second", n)
+	if took := time.Since(start); took < 1500*time.Millisecond { // 20 at once would be one connection's
+		t.Errorf("20 frames at 10 a second took %v", took)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestStreamHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	take(t, source, 25) // of three connections
-	if got := said.String(); strings.Count(got, "is lost (no picture comes)") != 2 || strings.Count(got, "is there again") != 2 {
+	if got := said.String(); strings.Count(got, "is lost (no picture comes)") < 2 || strings.Count(got, "is there again") < 2 {
 		t.Errorf("the notes are\n%s", got)
 	}
 	if err := source.Close(); err != nil {
