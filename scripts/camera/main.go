@@ -1,6 +1,6 @@
-// Command camera sends a video to a Kafka topic, one record a picture: a
-// made-up video with faces at known places, a video file, or a folder of
-// pictures.
+// Command camera sends videos to a Kafka topic, one record a picture: a made-up
+// video with faces at known places, video files, folders of pictures, network
+// cameras, or cameras of this machine.
 //
 //	go run ./scripts/camera --source=demo --frames=300 --truth=truth.jsonl
 package main
@@ -14,11 +14,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"facestream/scripts/camera/feed"
+	"facestream/scripts/camera/video"
 	"facestream/scripts/stack/state"
 )
 
@@ -46,46 +51,121 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "camera: %v\nRun go run ./scripts/camera --help for all flags.\n", err)
 		return exitUsage
 	}
+	stderr = &lines{w: stderr}
 	o.feed.Progress = stderr
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if o.duration > 0 {
+		limited, cancel = context.WithTimeout(ctx, o.duration)
+	}
+	defer cancel()
 	start := time.Now()
-	sent, err := play(ctx, o)
-	interrupted := ctx.Err() != nil && errors.Is(err, ctx.Err())
-	if err == nil || interrupted || len(sent) > 0 {
-		fmt.Fprintln(stderr, summary(o, sent, time.Since(start)))
+	totals, err := play(limited, o)
+	took := time.Since(start)
+	stopped := limited.Err() != nil && errors.Is(err, limited.Err())
+	if err == nil || stopped || slices.ContainsFunc(totals, func(t feed.Total) bool { return t.Frames > 0 }) {
+		for _, line := range summary(o, totals, took) {
+			fmt.Fprintln(stderr, line)
+		}
 	}
 	switch {
-	case interrupted:
+	case stopped && ctx.Err() != nil:
 		fmt.Fprintln(stderr, "camera: stopped before the video's end")
 		return exitInterrupted
-	case err != nil:
+	case stopped && totals == nil:
+		fmt.Fprintf(stderr, "camera: --duration=%v passed before every camera had a picture\n", o.duration)
+		return exitFailed
+	case err != nil && !stopped:
 		fmt.Fprintf(stderr, "camera: %v\n", err)
 		return exitFailed
 	}
 	return 0
 }
 
-// play sends the video and writes the truth about what was sent, also when not
+// lines lets several goroutines write their lines.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// play sends the videos and writes the truth about what was sent, also when not
 // all of it was.
-func play(ctx context.Context, o options) (sent []feed.Sent, err error) {
-	source, err := openSource(o)
+func play(ctx context.Context, o options) (totals []feed.Total, err error) {
+	cameras, err := openCameras(ctx, o)
+	defer func() {
+		for _, c := range cameras {
+			err = errors.Join(err, c.Source.Close())
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
-	defer source.Close()
 	if o.truth == "" {
-		return feed.Send(ctx, o.feed, source)
+		return feed.SendAll(ctx, o.feed, cameras, nil)
 	}
 	// Made first: a name that cannot be written is to be known before anything is sent.
 	truth, err := os.Create(o.truth)
 	if err != nil {
 		return nil, fmt.Errorf("making the truth: %w", err)
 	}
-	sent, err = feed.Send(ctx, o.feed, source)
-	return sent, errors.Join(err, writeTruth(truth, sent), truth.Close())
+	var sent []feed.Sent
+	totals, err = feed.SendAll(ctx, o.feed, cameras, func(s feed.Sent) { sent = append(sent, s) })
+	return totals, errors.Join(err, writeTruth(truth, sent), truth.Close())
 }
 
-// writeTruth writes one JSON object a line and frame, in the order of the video.
+// openCameras opens all sources at once, since a network camera takes seconds.
+// With an error it returns those that could be opened.
+func openCameras(ctx context.Context, o options) ([]feed.Camera, error) {
+	sources := make([]video.Source, len(o.cameras))
+	var group errgroup.Group // without a context: a stream lives longer than the group
+	for i, c := range o.cameras {
+		group.Go(func() error {
+			source, err := openSource(ctx, o, c)
+			if err == nil {
+				sources[i] = source
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	var cameras []feed.Camera
+	for i, source := range sources {
+		if source != nil {
+			cameras = append(cameras, feed.Camera{Name: o.cameras[i].name, Source: source})
+		}
+	}
+	return cameras, err
+}
+
+// openSource opens the video of one camera.
+func openSource(ctx context.Context, o options, c camera) (video.Source, error) {
+	note := func(line string) { fmt.Fprintf(o.feed.Progress, "%s: %s\n", c.name, line) }
+	open := func() (video.Source, error) { return video.OpenFile(c.source) }
+	switch c.kind {
+	case kindDemo:
+		return video.NewDemoOf(o.demo)
+	case kindURL:
+		return video.OpenURL(ctx, c.source, note)
+	case kindDevice:
+		return video.OpenDevice(ctx, c.source, note)
+	case kindFolder:
+		open = func() (video.Source, error) { return video.OpenFolder(c.source) }
+	}
+	if o.loop {
+		return video.Loop(open)
+	}
+	return open()
+}
+
+// writeTruth writes one JSON object a line and frame, in the order of each
+// video.
 func writeTruth(w io.Writer, sent []feed.Sent) error {
+	slices.SortStableFunc(sent, func(a, b feed.Sent) int { return a.Frame - b.Frame })
 	encoder := json.NewEncoder(w)
 	for _, s := range sent {
 		if err := encoder.Encode(s); err != nil {
@@ -95,21 +175,33 @@ func writeTruth(w io.Writer, sent []feed.Sent) error {
 	return nil
 }
 
-// summary is the last line: how much was sent.
-func summary(o options, sent []feed.Sent, took time.Duration) string {
-	bytes, faces, withFaces := 0, 0, 0
-	for _, s := range sent {
-		bytes += s.Bytes
-		faces += len(s.Faces)
-		if len(s.Faces) > 0 {
-			withFaces++
+// summary is the last lines: how much was sent of each camera, and in all.
+func summary(o options, totals []feed.Total, took time.Duration) []string {
+	verb, where := "sent", " at "+strings.Join(o.feed.Brokers, ",")
+	if o.feed.DryRun {
+		verb, where = "would send", ""
+	}
+	var lines []string
+	var all feed.Total
+	for i, t := range totals {
+		line := fmt.Sprintf("%s %d frames (%s, %.1f MB) of camera %s to topic %s%s in %.1f s: %.0f frames/s",
+			verb, t.Frames, o.feed.Format, float64(t.Bytes)/1e6, t.Camera, o.feed.Topic, where, took.Seconds(), float64(t.Frames)/took.Seconds())
+		if o.cameras[i].kind == kindDemo {
+			line += fmt.Sprintf("; %d frames have %d faces", t.WithFaces, t.Faces)
 		}
+		if o.feed.DryRun {
+			line += fmt.Sprintf("; %dx%d, %d to %d bytes a frame", t.Width, t.Height, t.Least, t.Most)
+		}
+		lines = append(lines, line)
+		all.Frames += t.Frames
+		all.Bytes += t.Bytes
+		all.Most = max(all.Most, t.Most)
 	}
-	line := fmt.Sprintf("sent %d frames (%s, %.1f MB) of camera %s to topic %s at %s in %.1f s: %.0f frames/s",
-		len(sent), o.feed.Format, float64(bytes)/1e6, o.feed.Camera, o.feed.Topic, strings.Join(o.feed.Brokers, ","),
-		took.Seconds(), float64(len(sent))/took.Seconds())
-	if o.source == demo {
-		line += fmt.Sprintf("; %d frames have %d faces", withFaces, faces)
+	if len(totals) > 1 {
+		lines = append(lines, fmt.Sprintf("%s %d frames, %.1f MB, in all: %.0f frames/s", verb, all.Frames, float64(all.Bytes)/1e6, float64(all.Frames)/took.Seconds()))
 	}
-	return line
+	if o.feed.DryRun {
+		lines = append(lines, fmt.Sprintf("a topic takes these frames with max.message.bytes=%d", feed.MaxBytesFor(all.Most)))
+	}
+	return lines
 }

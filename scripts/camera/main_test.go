@@ -4,15 +4,26 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"facestream/scripts/camera/feed"
+	"facestream/scripts/camera/video"
 )
 
 // newKafka returns the address of an in-process Kafka.
@@ -29,7 +40,7 @@ func newKafka(t *testing.T) string {
 func TestRun(t *testing.T) {
 	truth := filepath.Join(t.TempDir(), "truth.jsonl")
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"--kafka=" + newKafka(t), "--frames=15", "--truth=" + truth}, &stdout, &stderr)
+	status := run(t.Context(), []string{"--kafka=" + newKafka(t), "--frames=15", "--spread", "--truth=" + truth}, &stdout, &stderr)
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
@@ -78,7 +89,9 @@ func TestRunStatus(t *testing.T) {
 		want   string // on standard error
 	}{
 		{"help", []string{"--help"}, 0, ""},
-		{"wrong setting", []string{kafka, "--format=gif"}, 2, "must be jpeg or raw"},
+		{"wrong setting", []string{kafka, "--format=gif"}, 2, "must be one of jpeg, png, raw"},
+		{"not a camera", []string{kafka, "--source=/dev/null"}, 1, "opening /dev/null: OpenCV cannot open it"},
+		{"nobody there", []string{kafka, "--source=rtsp://me:secret@127.0.0.1:1/door"}, 1, "opening rtsp://me:xxxxx@127.0.0.1:1/door"},
 		{"no video", []string{kafka, "--source=" + text}, 1, "not a video"},
 		{"no picture", []string{kafka, "--source=" + dir}, 1, "holds no .jpg"},
 		{"truth cannot be written", []string{kafka, "--truth=" + dir}, 1, "making the truth"},
@@ -90,6 +103,130 @@ func TestRunStatus(t *testing.T) {
 				t.Errorf("status %d with %q, want %d with %q", status, &stderr, test.status, test.want)
 			}
 		})
+	}
+}
+
+// Several cameras at once: each is counted, and the truth tells them apart.
+func TestRunSeveral(t *testing.T) {
+	truth := filepath.Join(t.TempDir(), "truth.jsonl")
+	var stderr bytes.Buffer
+	args := []string{"--kafka=" + newKafka(t), "--source=demo", "--camera=door", "--source=demo", "--camera=hall", "--faces=3", "--fps=20", "--duration=3s", "--truth=" + truth}
+	if status := run(t.Context(), args, io.Discard, &stderr); status != 0 {
+		t.Fatalf("status %d: %s", status, &stderr)
+	}
+	data, err := os.ReadFile(truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, partitions := map[string]int{}, map[string]map[int32]bool{}
+	for line := range strings.Lines(string(data)) {
+		var sent feed.Sent
+		if err := json.Unmarshal([]byte(line), &sent); err != nil {
+			t.Fatal(err)
+		}
+		if sent.Frame != counts[sent.Camera] || len(sent.Faces) != 3 {
+			t.Errorf("%s is not frame %d with 3 faces", line, counts[sent.Camera])
+		}
+		counts[sent.Camera]++
+		if partitions[sent.Camera] == nil {
+			partitions[sent.Camera] = map[int32]bool{}
+		}
+		partitions[sent.Camera][sent.Partition] = true
+	}
+	for _, name := range []string{"door", "hall"} {
+		if counts[name] < 2 || counts[name] > 61 || len(partitions[name]) != 1 {
+			t.Errorf("%s has %d frames in %d partitions", name, counts[name], len(partitions[name]))
+		}
+		for _, want := range []string{
+			name + ": ", // a line of progress
+			fmt.Sprintf("of camera %s to topic frames", name),
+			fmt.Sprintf("; %d frames have %d faces", counts[name], 3*counts[name]),
+		} {
+			if !strings.Contains(stderr.String(), want) {
+				t.Errorf("got %q, want one with %q", &stderr, want)
+			}
+		}
+	}
+	if want := fmt.Sprintf("sent %d frames, ", counts["door"]+counts["hall"]); !strings.Contains(stderr.String(), want) {
+		t.Errorf("got %q, want one with %q", &stderr, want)
+	}
+}
+
+// Without Kafka, a dry run says what would be sent.
+func TestRunDry(t *testing.T) {
+	dir := t.TempDir()
+	for i, side := range []int{200, 100} {
+		file, err := os.Create(filepath.Join(dir, fmt.Sprint(i, ".png")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(file, image.NewRGBA(image.Rect(0, 0, side, side))), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stderr bytes.Buffer
+	args := []string{"--dry_run", "--source=" + dir, "--camera=hall", "--format=raw", "--loop", "--frames=5", "--source=demo", "--size=1280x720"}
+	if status := run(t.Context(), args, io.Discard, &stderr); status != 0 {
+		t.Fatalf("status %d: %s", status, &stderr)
+	}
+	for _, want := range []string{
+		"would send 5 frames (raw, 0.4 MB) of camera hall to topic frames in ",
+		"; 200x200, 30000 to 120000 bytes a frame\n",
+		"would send 5 frames (raw, 13.8 MB) of camera demo",
+		"would send 10 frames, 14.2 MB, in all",
+		"a topic takes these frames with max.message.bytes=3145728",
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("got %q, want one with %q", &stderr, want)
+		}
+	}
+}
+
+// A network camera's pictures are sent at the pace asked for, which is slower
+// than its own, across connections that end.
+func TestRunStream(t *testing.T) {
+	demo, err := video.NewDemo(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		parts := multipart.NewWriter(w)
+		w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary="+parts.Boundary())
+		for i := range 20 {
+			data, err := video.EncodeJPEG(demo.Frame(i))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			part, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"image/jpeg"}, "Content-Length": {fmt.Sprint(len(data))}})
+			if err == nil {
+				_, err = part.Write(data)
+			}
+			if err != nil {
+				return // nobody listens any more
+			}
+			w.(http.Flusher).Flush()
+			time.Sleep(40 * time.Millisecond)
+		}
+	}))
+	defer server.Close()
+	var stderr bytes.Buffer
+	start := time.Now()
+	args := []string{"--kafka=" + newKafka(t), "--source=" + server.URL + "/video", "--camera=gate", "--fps=10", "--frames=20"}
+	if status := run(t.Context(), args, io.Discard, &stderr); status != 0 {
+		t.Fatalf("status %d: %s", status, &stderr)
+	}
+	for _, want := range []string{
+		"gate: " + server.URL + "/video is lost (no picture comes): opening it again",
+		"gate: " + server.URL + "/video is there again",
+		"sent 20 frames (jpeg, ",
+	} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("got %q, want one with %q", &stderr, want)
+		}
+	}
+	if took := time.Since(start); took < 1500*time.Millisecond { // 20 at once would be one connection's
+		t.Errorf("20 frames at 10 a second took %v", took)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image/jpeg"
+	"image"
+	_ "image/jpeg" // to know one
+	_ "image/png"  // to know one
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,8 @@ func testBroker(t *testing.T, brokers []string) {
 	t.Run("raw", func(t *testing.T) {
 		testRoundTrip(t, brokers, Raw, "video/x-raw;format=BGR;width=640;height=480", 14)
 	})
+	t.Run("png", func(t *testing.T) { testRoundTrip(t, brokers, PNG, "image/png", 9) })
+	t.Run("several cameras", func(t *testing.T) { testSeveral(t, brokers) })
 	t.Run("raw 720p", func(t *testing.T) { testLarge(t, brokers) })
 	t.Run("too large", func(t *testing.T) { testTooLarge(t, brokers) })
 }
@@ -104,9 +108,54 @@ func testRoundTrip(t *testing.T, brokers []string, format, contentType string, f
 			if !bytes.Equal(r.Value, picture.BGR) {
 				t.Errorf("frame %d: the value is not the picture's bytes", i)
 			}
-		} else if img, err := jpeg.DecodeConfig(bytes.NewReader(r.Value)); err != nil || img.Width != 640 || img.Height != 480 {
-			t.Errorf("frame %d: the value is not a JPEG of 640x480: %v, %v", i, img, err)
+		} else if img, kind, err := image.DecodeConfig(bytes.NewReader(r.Value)); err != nil || kind != format || img.Width != 640 || img.Height != 480 {
+			t.Errorf("frame %d: the value is not a %s of 640x480: %s, %v, %v", i, format, kind, img, err)
 		}
+	}
+}
+
+// testSeveral sends several cameras at once. The pictures of one are all in the
+// partition that Kafka's own producers would choose, in its order.
+func testSeveral(t *testing.T, brokers []string) {
+	const topic, frames = "frames-several", 20
+	want := map[string]int32{"lobby": 0, "door": 2, "hall": 2} // murmur2 of the name, modulo 5
+	var cameras []Camera
+	for name := range want {
+		cameras = append(cameras, Camera{Name: name, Source: newDemo(t, frames)})
+	}
+	next := map[string]int{}
+	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 5, ByCamera: true, Format: JPEG}
+	totals, err := SendAll(testContext(t), cfg, cameras, func(s Sent) {
+		if s.Partition != want[s.Camera] || s.Frame != next[s.Camera] {
+			t.Errorf("frame %d of %s is in partition %d, want frame %d in %d", s.Frame, s.Camera, s.Partition, next[s.Camera], want[s.Camera])
+		}
+		next[s.Camera]++
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bytes int64
+	for i, total := range totals {
+		if total.Camera != cameras[i].Name || total.Frames != frames || total.Faces != 16 || total.WithFaces != 14 ||
+			total.Width != 640 || total.Height != 480 || total.Least < 20_000 || total.Most < total.Least {
+			t.Errorf("camera %d: the total is %+v", i, total)
+		}
+		bytes += total.Bytes
+	}
+	last := map[string]int64{}
+	records := readAll(t, brokers, topic, frames*len(cameras))
+	for partition := range int32(5) {
+		for offset := int64(0); records[place{partition, offset}] != nil; offset++ {
+			r := records[place{partition, offset}]
+			bytes -= int64(len(r.Value))
+			if at := r.Timestamp.UnixMilli(); at < last[string(r.Key)] {
+				t.Errorf("%s: offset %d of partition %d is not in order", r.Key, offset, partition)
+			}
+			last[string(r.Key)] = r.Timestamp.UnixMilli()
+		}
+	}
+	if len(last) != len(cameras) || bytes != 0 {
+		t.Errorf("the topic has %d cameras, and the totals differ from it by %d bytes", len(last), bytes)
 	}
 }
 
@@ -130,7 +179,7 @@ func testTooLarge(t *testing.T, brokers []string) {
 	createTopic(t, brokers, "small", 2, "100000")
 	cfg := Config{Brokers: brokers, Topic: "small", Partitions: 2, Camera: "lobby", Format: Raw}
 	sent, err := Send(testContext(t), cfg, newDemo(t, 5))
-	checkError(t, err, "frame 0 of the demo", "topic small", "921600 bytes", "max.message.bytes is 100000", "set that to 1048588")
+	checkError(t, err, "frame 0 of the demo", "topic small", "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic small --add-config max.message.bytes=1048588)")
 	if len(sent) != 0 || count(t, brokers, "small") != 0 {
 		t.Errorf("%d frames are said to be sent, and the topic has %d", len(sent), count(t, brokers, "small"))
 	}
@@ -270,7 +319,7 @@ func TestSendNothingMade(t *testing.T) {
 		want     string
 	}{
 		{"no picture", JPEG, nil, "no picture"},
-		{"unknown format", "bmp", plain(1, 64, 48), `"bmp" is neither jpeg nor raw`},
+		{"unknown format", "bmp", plain(1, 64, 48), `"bmp" is none of jpeg, png, raw`},
 		{"too small for the job", Raw, plain(1, 10, 10), "under 1000 bytes"},
 		{"no size", Raw, plain(1, 0, 0), "0x0"},
 		{"wrong size", Raw, []video.Picture{{Name: "odd", Width: 640, Height: 480, BGR: make([]byte, 5000)}}, "640x480"},
@@ -316,6 +365,163 @@ func TestSendPaced(t *testing.T) {
 	}
 }
 
+// A file's pictures are sent when its own time says so, and were taken then.
+func TestSendRealTime(t *testing.T) {
+	pictures := plain(4, 64, 48)
+	for i, at := range []time.Duration{0, 50, 60, 300} {
+		pictures[i].At = at * time.Millisecond
+	}
+	cfg := Config{Brokers: newCluster(t).ListenAddrs(), Topic: "frames", Partitions: 2, Camera: "lobby", Format: Raw, RealTime: true}
+	before := time.Now()
+	sent, err := Send(testContext(t), cfg, &stub{pictures: pictures})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(before); took < pictures[3].At {
+		t.Errorf("it took %v", took)
+	}
+	for i, s := range sent {
+		if got, want := s.TimestampMillis-sent[0].TimestampMillis, pictures[i].At.Milliseconds(); got < want-1 || got > want+1 {
+			t.Errorf("frame %d was taken after %d ms, want %d", i, got, want)
+		}
+	}
+}
+
+// live makes a stub a source that gives pictures for ever, until it is closed.
+type live struct {
+	stub
+	closed chan struct{}
+}
+
+func (l *live) Next() (video.Picture, error) {
+	if l.next == len(l.pictures) {
+		<-l.closed
+		return video.Picture{}, context.Canceled
+	}
+	return l.stub.Next()
+}
+
+func (l *live) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l *live) Dropped() int64 { return 7 }
+
+// A live picture was taken when the source says so.
+func TestSendLive(t *testing.T) {
+	source := &live{stub: stub{pictures: plain(3, 64, 48)}, closed: make(chan struct{})}
+	taken := time.UnixMilli(1_700_000_000_000)
+	for i := range source.pictures {
+		source.pictures[i].Taken = taken.Add(time.Duration(i) * time.Second)
+	}
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	var progress bytes.Buffer
+	cfg := Config{Brokers: newCluster(t).ListenAddrs(), Topic: "frames", Partitions: 2, Format: Raw, FPS: 1, Progress: &progress}
+	n := 0
+	_, err := SendAll(ctx, cfg, []Camera{{"lobby", source}}, func(s Sent) {
+		if want := source.pictures[s.Frame].Taken.UnixMilli(); s.TimestampMillis != want {
+			t.Errorf("frame %d was taken at %d, want %d", s.Frame, s.TimestampMillis, want)
+		}
+		if n++; n == len(source.pictures) {
+			time.AfterFunc(2*progressEvery, cancel) // while Next waits
+		}
+	})
+	if !errors.Is(err, context.Canceled) || n != len(source.pictures) {
+		t.Errorf("%d frames were sent: %v", n, err)
+	}
+	if !strings.Contains(progress.String(), "lobby: 3 frames, 0.0 MB") || !strings.Contains(progress.String(), "7 lost since") {
+		t.Errorf("the progress is %q", &progress)
+	}
+}
+
+// Too many live pictures are thinned out evenly, and a pause is not made up for.
+func TestThin(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, test := range []struct {
+		name        string
+		camera, fps float64
+		jitter      time.Duration
+		want        int // of the 300 before a pause, and again of those after it
+	}{
+		{"as they come", 30, 0, 0, 300},
+		{"its own pace", 25, 25, 0, 300},
+		{"its own pace, unevenly", 25, 25, 15 * time.Millisecond, 300},
+		{"faster than it", 25, 100, 0, 300},
+		{"a sixth too many", 30, 25, 0, 250},
+		{"every tenth", 50, 5, 3 * time.Millisecond, 30},
+	} {
+		p := newPacer(Config{FPS: test.fps}, video.Picture{Taken: start})
+		for run := range 2 {
+			got := 0
+			for i := range 300 {
+				taken := start.Add(time.Duration(run) * time.Hour).Add(time.Duration(float64(i) / test.camera * float64(time.Second)))
+				if i%2 == 1 {
+					taken = taken.Add(test.jitter)
+				}
+				if _, wanted := p.next(got, video.Picture{Taken: taken}); wanted {
+					got++
+				}
+			}
+			if got < test.want-1 || got > test.want+1 {
+				t.Errorf("%s, run %d: %d pictures, want %d", test.name, run, got, test.want)
+			}
+		}
+	}
+}
+
+// A camera whose source fails ends alone; a record that fails ends all of them,
+// also one that waits for a picture.
+func TestSendAllFailures(t *testing.T) {
+	c := newCluster(t)
+	broken := errors.New("the disk is gone")
+	fails := func() video.Source {
+		return &stub{pictures: plain(9, 64, 48), before: func(i int) error {
+			if i == 2 {
+				return broken
+			}
+			return nil
+		}}
+	}
+	var progress bytes.Buffer
+	cfg := Config{Brokers: c.ListenAddrs(), Topic: "frames", Partitions: 2, ByCamera: true, Format: Raw, Progress: &progress}
+	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", fails()}, {"hall", &stub{pictures: plain(30, 64, 48)}}}, nil)
+	checkError(t, err, "camera door: the disk is gone")
+	if len(totals) != 2 || totals[0].Frames != 2 || totals[1].Frames != 30 {
+		t.Errorf("the totals are %+v", totals)
+	}
+	if !strings.Contains(progress.String(), "camera door has ended: the disk is gone") {
+		t.Errorf("nobody was told: %q", &progress)
+	}
+
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		return refusal(req.(*kmsg.ProduceRequest)), nil, true
+	})
+	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
+	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
+	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Errorf("got error %v, want %v", err, kerr.TopicAuthorizationFailed)
+	}
+}
+
+// A dry run asks no broker, and says what would be sent.
+func TestSendDry(t *testing.T) {
+	cfg := Config{Topic: "frames", Format: JPEG, Quality: 30, DryRun: true, Frames: 5}
+	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}, {"hall", &stub{pictures: plain(3, 320, 240)}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := totals[0], totals[1]; a.Frames != 5 || a.Faces != 5 || a.Width != 640 || a.Most > 25_000 ||
+		b.Frames != 3 || b.Width != 320 || b.Least != b.Most || b.Bytes != int64(3*b.Least) {
+		t.Errorf("the totals are %+v", totals)
+	}
+	cfg.Format = "bmp"
+	if _, err := SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}}, nil); err == nil {
+		t.Error("an unknown format was accepted")
+	}
+}
+
 func TestDue(t *testing.T) {
 	start := time.Unix(1000, 0)
 	for _, test := range []struct {
@@ -323,7 +529,6 @@ func TestDue(t *testing.T) {
 		fps  float64
 		want time.Duration
 	}{
-		{0, 0, 0}, {1000, 0, 0},
 		{0, 25, 0}, {1, 25, 40 * time.Millisecond}, {1_000_000, 25, 40_000 * time.Second},
 		{3, 0.5, 6 * time.Second}, {30_000, 30, 1000 * time.Second},
 	} {
@@ -341,7 +546,7 @@ func TestMaxBytesFor(t *testing.T) {
 		6_220_800: 6 << 20,   // 1080p raw
 		3<<20 - 1: 4 << 20,   // never without room for the rest of the record
 	} {
-		if got := maxBytesFor(size); got != want {
+		if got := MaxBytesFor(size); got != want {
 			t.Errorf("%d bytes: got %d, want %d", size, got, want)
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"facestream/scripts/camera/video"
 )
 
 const (
@@ -35,8 +33,8 @@ type topic struct {
 	maxBytes   int32 // of a batch of records
 }
 
-// maxBytesFor returns a max.message.bytes that holds values of so many bytes.
-func maxBytesFor(size int) int {
+// MaxBytesFor returns a max.message.bytes that holds values of so many bytes.
+func MaxBytesFor(size int) int {
 	const step = 1 << 20
 	if size += recordOverhead; size > brokerMaxBytes {
 		return (size + step - 1) / step * step
@@ -44,8 +42,9 @@ func maxBytesFor(size int) int {
 	return brokerMaxBytes
 }
 
-// prepareTopic makes the topic if it is missing, and returns what it is like.
-func prepareTopic(ctx context.Context, cfg Config, first video.Picture) (topic, error) {
+// prepareTopic makes the topic if it is missing, for values of so many bytes, and
+// returns what it is like.
+func prepareTopic(ctx context.Context, cfg Config, size int, note func(format string, args ...any)) (topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
@@ -59,8 +58,7 @@ func prepareTopic(ctx context.Context, cfg Config, first video.Picture) (topic, 
 	}
 	admin := kadm.NewClient(client)
 
-	// Enough for any JPEG of the first picture's size, too.
-	limit := strconv.Itoa(maxBytesFor(len(first.BGR)))
+	limit := strconv.Itoa(MaxBytesFor(size))
 	_, err = admin.CreateTopic(ctx, cfg.Partitions, brokerReplication, map[string]*string{maxMessageBytes: &limit}, cfg.Topic)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return topic{}, fmt.Errorf("making topic %s: %w", cfg.Topic, err)
@@ -72,7 +70,7 @@ func prepareTopic(ctx context.Context, cfg Config, first video.Picture) (topic, 
 		return topic{}, fmt.Errorf("looking at topic %s: %w", cfg.Topic, err)
 	}
 	if exists && t.partitions != int(cfg.Partitions) {
-		fmt.Fprintf(cfg.Progress, "topic %s is there already and keeps its %d partitions\n", cfg.Topic, t.partitions)
+		note("topic %s is there already and keeps its %d partitions", cfg.Topic, t.partitions)
 	}
 	return t, nil
 }

@@ -6,15 +6,28 @@ import (
 	"fmt"
 	"image/jpeg"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 )
 
-// The size of the demo's pictures, as in the lab.
+// The usual size of the demo's pictures, as in the lab, and the smallest, in
+// which OpenCV surely finds the smallest face.
 const (
-	DemoWidth  = 640
-	DemoHeight = 480
+	DemoWidth     = 640
+	DemoHeight    = 480
+	MinDemoWidth  = 320
+	MinDemoHeight = 240
 )
+
+// How many faces a frame of the demo has.
+const (
+	MixedFaces = -1 // none, one or two, by the frame
+	MaxFaces   = 3
+)
+
+// MaxNoise is as much as leaves something to see.
+const MaxNoise = 100
 
 // faceJPEG is a photograph; README.md says where it comes from.
 //
@@ -38,11 +51,24 @@ const (
 	noneEvery    = 3  // frames 2, 5, 8, ... have no face
 	pairEvery    = 12 // frames 4, 16, 28, ... have two
 	pairPhase    = 4
-	largestPair  = 200 // two heads of this face size stand side by side
 )
 
-// faceSizes are the sides of the faces' boxes, in pixels.
+// faceSizes are the sides of the faces' boxes in pixels, in a picture of the
+// usual size. In others they grow and shrink with it.
 var faceSizes = []int{100, 112, 124, 136, 148, 160, 172, 186, 200, 216, 232}
+
+// largestFace is the largest of them, by the number of heads that stand side by
+// side.
+var largestFace = [MaxFaces + 1]int{1: 232, 2: 200, 3: 160}
+
+// step is how far a head moves from one frame to the next, in pixels.
+type step struct{ x, y int }
+
+// steps are those of a head alone, and of heads side by side.
+var (
+	aloneSteps = []step{{7, 5}}
+	steps      = []step{{3, 5}, {7, 3}, {5, 7}}
+)
 
 // patch is the photograph's head at one size, cut out as an ellipse.
 type patch struct {
@@ -52,37 +78,74 @@ type patch struct {
 	alpha         []byte // width*height: 255 is the head, 0 the background
 }
 
-// Demo is a video made up by the program: a head, or two, or none in front of
-// a wall. Every third frame, beginning with frame 2, has no face.
-// The same frame index always gives the same picture.
-type Demo struct {
-	frames, next int
-	wall         []byte // (DemoWidth+margin)*(DemoHeight+margin)*bytesPerPixel
-	noise        []byte
-	patches      []patch // of faceSizes
+// DemoConfig says what a demo shows.
+type DemoConfig struct {
+	Frames        int // Optional. The first so many; 0 stands for a video without an end.
+	Width, Height int // Required. At least MinDemoWidth and MinDemoHeight.
+	Faces         int // Required. In each frame: 0 to MaxFaces, or MixedFaces.
+	Noise         int // Optional. The most by which any byte of a picture is changed, 0 to MaxNoise.
 }
 
-// NewDemo returns the demo's first so many frames; 0 stands for a video
-// without an end.
+// Demo is a video made up by the program: a head, or more, or none in front of
+// a wall. Of MixedFaces every third frame, beginning with frame 2, has no face.
+// The same frame index always gives the same picture.
+type Demo struct {
+	cfg     DemoConfig
+	next    int
+	wall    []byte  // (Width+margin)*(Height+margin)*bytesPerPixel
+	noise   []byte  // of the wall
+	grain   []int8  // of the whole picture, or nil
+	patches []patch // of faceSizes
+}
+
+// NewDemo returns the first so many frames of the demo of the usual size with
+// MixedFaces; 0 stands for a video without an end.
 func NewDemo(frames int) (*Demo, error) {
-	if frames < 0 {
-		return nil, fmt.Errorf("a demo of %d frames: the number must be 0 or more", frames)
+	return NewDemoOf(DemoConfig{Frames: frames, Width: DemoWidth, Height: DemoHeight, Faces: MixedFaces})
+}
+
+// NewDemoOf returns a demo.
+func NewDemoOf(cfg DemoConfig) (*Demo, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("making a demo: %w", err)
 	}
 	photo, err := jpeg.Decode(bytes.NewReader(faceJPEG))
 	if err != nil {
 		return nil, fmt.Errorf("decoding the demo's photograph: %w", err)
 	}
-	d := &Demo{frames: frames, wall: newWall(), noise: newNoise()}
+	d := &Demo{cfg: cfg, wall: newWall(cfg.Width+margin, cfg.Height+margin)}
+	size := cfg.Width * cfg.Height * bytesPerPixel
+	d.noise = newNoise(size + noiseOffsets)
+	if cfg.Noise > 0 {
+		d.grain = newGrain(size+noiseOffsets, cfg.Noise)
+	}
 	head := cut(toBGR(photo), photo.Bounds().Dx(), photoHead)
-	for _, size := range faceSizes {
-		d.patches = append(d.patches, newPatch(head, size))
+	for _, face := range faceSizes {
+		// As large as the smaller side allows.
+		face = face * min(cfg.Width*DemoHeight, cfg.Height*DemoWidth) / (DemoWidth * DemoHeight)
+		d.patches = append(d.patches, newPatch(head, face))
 	}
 	return d, nil
 }
 
+// Check says whether there is such a demo.
+func (c DemoConfig) Check() error {
+	switch {
+	case c.Frames < 0:
+		return fmt.Errorf("%d frames: the number must be 0 or more", c.Frames)
+	case c.Width < MinDemoWidth || c.Height < MinDemoHeight:
+		return fmt.Errorf("%dx%d pixels: it must have %dx%d or more", c.Width, c.Height, MinDemoWidth, MinDemoHeight)
+	case c.Faces != MixedFaces && (c.Faces < 0 || c.Faces > MaxFaces):
+		return fmt.Errorf("%d faces: the number must be 0 to %d", c.Faces, MaxFaces)
+	case c.Noise < 0 || c.Noise > MaxNoise:
+		return fmt.Errorf("noise %d: it must be 0 to %d", c.Noise, MaxNoise)
+	}
+	return checkSize(c.Width, c.Height)
+}
+
 // Next returns the next frame.
 func (d *Demo) Next() (Picture, error) {
-	if d.frames > 0 && d.next == d.frames {
+	if d.cfg.Frames > 0 && d.next == d.cfg.Frames {
 		return Picture{}, io.EOF
 	}
 	d.next++
@@ -96,15 +159,16 @@ func (d *Demo) Close() error { return nil }
 func (d *Demo) Frame(i int) Picture {
 	p := Picture{
 		Name:   fmt.Sprintf("frame %d of the demo", i),
-		Width:  DemoWidth,
-		Height: DemoHeight,
-		BGR:    make([]byte, DemoWidth*DemoHeight*bytesPerPixel),
+		Width:  d.cfg.Width,
+		Height: d.cfg.Height,
+		BGR:    make([]byte, d.cfg.Width*d.cfg.Height*bytesPerPixel),
 		Faces:  []Box{},
 	}
 	left, top := sway(i, margin), sway(i*2, margin)
-	noise := d.noise[i%noiseOffsets*noiseStep%noiseOffsets:]
-	const row, wallRow = DemoWidth * bytesPerPixel, (DemoWidth + margin) * bytesPerPixel
-	for y := range DemoHeight {
+	offset := i % noiseOffsets * noiseStep % noiseOffsets
+	noise := d.noise[offset:]
+	row, wallRow := p.Width*bytesPerPixel, (p.Width+margin)*bytesPerPixel
+	for y := range p.Height {
 		dst := p.BGR[y*row:][:row]
 		src := d.wall[(top+y)*wallRow+left*bytesPerPixel:][:row]
 		grain := noise[y*row:][:row]
@@ -113,9 +177,14 @@ func (d *Demo) Frame(i int) Picture {
 		}
 	}
 	for _, at := range d.places(i) {
-		d.paste(p.BGR, at)
+		at.paste(p.BGR, row)
 		face := at.patch.face
 		p.Faces = append(p.Faces, Box{X: at.x + face.X, Y: at.y + face.Y, Width: face.Width, Height: face.Height})
+	}
+	if d.grain != nil {
+		for at, grain := range d.grain[offset:][:len(p.BGR)] {
+			p.BGR[at] = byte(max(0, min(int(p.BGR[at])+int(grain), math.MaxUint8)))
+		}
 	}
 	return p
 }
@@ -126,32 +195,44 @@ type place struct {
 	x, y  int
 }
 
-// places returns where the heads of one frame are.
+// places returns where the heads of one frame are: each in a column of its own.
 func (d *Demo) places(i int) []place {
-	size := sway(i/noneEvery, len(faceSizes)-1)
-	switch {
-	case i%noneEvery == noneEvery-1:
-		return nil
-	case i%pairEvery == pairPhase:
-		const half = DemoWidth / 2
-		size = min(size, slices.Index(faceSizes, largestPair))
-		a, b := &d.patches[size], &d.patches[slices.Index(faceSizes, largestPair)-size]
-		return []place{
-			{a, sway(i*3, half-a.width), sway(i*5, DemoHeight-a.height)},
-			{b, half + sway(i*7, half-b.width), sway(i*3, DemoHeight-b.height)},
+	heads := d.cfg.Faces
+	if heads == MixedFaces {
+		switch {
+		case i%noneEvery == noneEvery-1:
+			heads = 0
+		case i%pairEvery == pairPhase:
+			heads = 2
+		default:
+			heads = 1
 		}
-	default:
-		head := &d.patches[size]
-		return []place{{head, sway(i*7, DemoWidth-head.width), sway(i*5, DemoHeight-head.height)}}
 	}
+	if heads == 0 {
+		return nil
+	}
+	steps := steps
+	if heads == 1 {
+		steps = aloneSteps
+	}
+	largest := slices.Index(faceSizes, largestFace[heads])
+	size := min(sway(i/noneEvery, len(faceSizes)-1), largest)
+	column := d.cfg.Width / heads
+	places := make([]place, heads)
+	for n := range places {
+		head := &d.patches[size]
+		places[n] = place{head, n*column + sway(i*steps[n].x, column-head.width), sway(i*steps[n].y, d.cfg.Height-head.height)}
+		size = largest - size // small beside large
+	}
+	return places
 }
 
-// paste lays a head over the picture.
-func (d *Demo) paste(bgr []byte, at place) {
+// paste lays a head over the picture, whose rows have so many bytes.
+func (at place) paste(bgr []byte, row int) {
 	for y := range at.patch.height {
 		alpha := at.patch.alpha[y*at.patch.width:][:at.patch.width]
 		src := at.patch.bgr[y*at.patch.width*bytesPerPixel:][:len(alpha)*bytesPerPixel]
-		dst := bgr[((at.y+y)*DemoWidth+at.x)*bytesPerPixel:][:len(src)]
+		dst := bgr[(at.y+y)*row+at.x*bytesPerPixel:][:len(src)]
 		for x, a := range alpha {
 			if a == 0 {
 				continue
@@ -171,11 +252,11 @@ func sway(step, limit int) int {
 
 // newWall paints a wall: soft light, and a texture so that a JPEG of it is
 // about as large as one of a real room.
-func newWall() []byte {
-	const width, height, cell = DemoWidth + margin, DemoHeight + margin, 32
+func newWall(width, height int) []byte {
+	const cell = 32
 	rng := rand.New(rand.NewPCG(1, 2))
-	const columns, rows = width/cell + 2, height/cell + 2
-	var lattice [columns * rows]int
+	columns, rows := width/cell+2, height/cell+2
+	lattice := make([]int, columns*rows)
 	for i := range lattice {
 		lattice[i] = rng.IntN(40)
 	}
@@ -194,14 +275,24 @@ func newWall() []byte {
 	return wall
 }
 
-// newNoise returns enough noise for a picture from any of noiseOffsets on.
-func newNoise() []byte {
+// newNoise returns so many bytes of noise.
+func newNoise(size int) []byte {
 	rng := rand.New(rand.NewPCG(3, 4))
-	noise := make([]byte, DemoWidth*DemoHeight*bytesPerPixel+noiseOffsets)
+	noise := make([]byte, size)
 	for i := range noise {
 		noise[i] = byte(rng.IntN(noiseLevels))
 	}
 	return noise
+}
+
+// newGrain returns so many numbers from -most to most.
+func newGrain(size, most int) []int8 {
+	rng := rand.New(rand.NewPCG(5, 6))
+	grain := make([]int8, size)
+	for i := range grain {
+		grain[i] = int8(rng.IntN(2*most+1) - most)
+	}
+	return grain
 }
 
 // cut returns one box of a BGR picture.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -151,6 +152,90 @@ func TestDemoPictures(t *testing.T) {
 	}
 	if mean := total / encoded; mean < 30_000 || mean > 40_000 {
 		t.Errorf("a JPEG has %d bytes on average, want 30000 to 40000", mean)
+	}
+}
+
+func TestDemoConfigErrors(t *testing.T) {
+	for want, cfg := range map[string]DemoConfig{
+		"-1 frames: the number must be 0":      {Frames: -1, Width: 640, Height: 480},
+		"319x480 pixels: it must have 320x240": {Width: 319, Height: 480},
+		"640x239 pixels: it must have 320x240": {Width: 640, Height: 239},
+		"each side must be 1 to 16384":         {Width: 20_000, Height: 480},
+		"the limit is 67108864":                {Width: 16_000, Height: 16_000},
+		"4 faces: the number must be 0 to 3":   {Width: 640, Height: 480, Faces: 4},
+		"-2 faces: the number must be 0 to 3":  {Width: 640, Height: 480, Faces: -2},
+		"noise 101: it must be 0 to 100":       {Width: 640, Height: 480, Noise: 101},
+		"noise -1: it must be 0 to 100":        {Width: 640, Height: 480, Noise: -1},
+	} {
+		if _, err := NewDemoOf(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: got error %v, want one with %q", cfg, err, want)
+		}
+	}
+}
+
+// Noise changes every part of a picture, no byte by more than was asked for.
+func TestDemoNoise(t *testing.T) {
+	const most = 20
+	clean := newDemo(t, 0).Frame(0)
+	d, err := NewDemoOf(DemoConfig{Width: DemoWidth, Height: DemoHeight, Faces: MixedFaces, Noise: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	noisy, changed := d.Frame(0), 0
+	for i, b := range noisy.BGR {
+		difference := int(b) - int(clean.BGR[i])
+		if difference < -most || difference > most {
+			t.Fatalf("byte %d is %d instead of %d", i, b, clean.BGR[i])
+		}
+		if difference != 0 {
+			changed++
+		}
+	}
+	if changed < len(clean.BGR)*9/10 {
+		t.Errorf("%d of %d bytes were changed", changed, len(clean.BGR))
+	}
+	if again := d.Frame(0); !bytes.Equal(again.BGR, noisy.BGR) {
+		t.Error("the same frame has other noise the second time")
+	}
+}
+
+// Every number of faces in every size of picture is found as it is said to be.
+func TestDemoConfigDetected(t *testing.T) {
+	if testing.Short() {
+		t.Skip("detecting faces in many frames takes half a minute")
+	}
+	classifier := gocv.NewCascadeClassifier()
+	defer classifier.Close()
+	if !classifier.Load(cascadeFile) {
+		t.Fatalf("%s cannot be loaded: run make setup", cascadeFile)
+	}
+	for _, cfg := range []DemoConfig{
+		{Width: 640, Height: 480, Faces: 0},
+		{Width: 640, Height: 480, Faces: 1},
+		{Width: 640, Height: 480, Faces: 2},
+		{Width: 640, Height: 480, Faces: 3},
+		{Width: 640, Height: 480, Faces: 3, Noise: 10},
+		{Width: 320, Height: 240, Faces: 3},
+		{Width: 320, Height: 600, Faces: 1},
+		{Width: 1280, Height: 720, Faces: 3},
+		{Width: 1001, Height: 333, Faces: 2},
+	} {
+		d, err := NewDemoOf(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < *checkFrames; i += 25 {
+			p := d.Frame(i)
+			if len(p.Faces) != cfg.Faces || p.Width != cfg.Width || p.Height != cfg.Height {
+				t.Errorf("%+v: frame %d is %dx%d with %d faces", cfg, i, p.Width, p.Height, len(p.Faces))
+			}
+			for j, f := range p.Faces {
+				if !rect(f).In(image.Rect(0, 0, p.Width, p.Height)) || j > 0 && rect(f).Overlaps(rect(p.Faces[j-1])) {
+					t.Errorf("%+v: frame %d has faces at %+v", cfg, i, p.Faces)
+				}
+			}
+			checkFaces(t, &classifier, p, fmt.Sprintf("jpeg, %+v", cfg), greyOfJPEG(t, p))
+		}
 	}
 }
 

@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"gocv.io/x/gocv"
 )
 
 // file gives the frames of a video file.
 type file struct {
-	path    string
-	capture *gocv.VideoCapture
-	mat     gocv.Mat // the next frame, or empty at the end
-	next    int
+	capture *capture
+	next    Picture // read ahead
+	err     error   // why there is no next
 }
 
 // OpenFile returns the frames of a video file that OpenCV can decode, at the
@@ -31,12 +31,12 @@ func OpenFile(path string) (Source, error) {
 	}
 	// Only FFmpeg: OpenCV's other readers take a name with digits for the first
 	// of a series of pictures, and write pages about a file that is no video.
-	capture, err := gocv.VideoCaptureFileWithAPI(path, gocv.VideoCaptureFFmpeg)
+	capture, err := openCapture(path, gocv.VideoCaptureFFmpeg, 0, path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s is not a video that OpenCV can open", path), capture.Close())
+		return nil, fmt.Errorf("%s is not a video that OpenCV can open: %w", path, err)
 	}
-	f := &file{path: path, capture: capture, mat: gocv.NewMat()}
-	if !f.capture.Read(&f.mat) {
+	f := &file{capture: capture}
+	if f.advance(); errors.Is(f.err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("%s is a video, but its first frame cannot be decoded", path), f.Close())
 	}
 	return f, nil
@@ -44,26 +44,78 @@ func OpenFile(path string) (Source, error) {
 
 // Next returns the frame that was read before, and reads one ahead.
 func (f *file) Next() (Picture, error) {
-	if f.mat.Empty() {
-		return Picture{}, io.EOF
+	p, err := f.next, f.err
+	if err == nil {
+		f.advance()
 	}
-	p := Picture{Name: fmt.Sprintf("frame %d of %s", f.next, f.path), Width: f.mat.Cols(), Height: f.mat.Rows()}
-	if err := checkSize(p.Width, p.Height); err != nil {
-		return Picture{}, fmt.Errorf("reading %s: %w", p.Name, err)
+	return p, err
+}
+
+// advance reads the next frame. Time never goes back, also where a video says so.
+func (f *file) advance() {
+	last := f.next.At
+	if f.next, f.err = f.capture.read(); f.err == nil {
+		f.next.At = max(last, f.capture.position())
 	}
-	if f.mat.Type() != gocv.MatTypeCV8UC3 {
-		return Picture{}, fmt.Errorf("reading %s: its pixels are not 8 bit blue, green and red", p.Name)
-	}
-	p.BGR = f.mat.ToBytes() // a copy
-	f.next++
-	if !f.capture.Read(&f.mat) {
-		f.mat.Close()
-		f.mat = gocv.NewMat()
-	}
-	return p, nil
 }
 
 // Close ends the decoder.
-func (f *file) Close() error {
-	return errors.Join(f.mat.Close(), f.capture.Close())
+func (f *file) Close() error { return f.capture.close() }
+
+// loop gives a video again and again.
+type loop struct {
+	open     func() (Source, error)
+	source   Source
+	at, step time.Duration // of the last picture, and since the one before it
+	base     time.Duration // where the video began this time
+	given    int           // of its pictures, this time
+}
+
+// Loop returns the video that open opens, which begins anew at its end.
+func Loop(open func() (Source, error)) (Source, error) {
+	source, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &loop{open: open, source: source}, nil
+}
+
+// Next returns the next picture, or the first after the last.
+func (l *loop) Next() (Picture, error) {
+	p, err := l.source.Next()
+	if errors.Is(err, io.EOF) && l.given > 0 { // else it would go on for ever
+		if p, err = l.rewind(); err != nil {
+			return Picture{}, err
+		}
+	}
+	if err != nil {
+		return Picture{}, err
+	}
+	p.At += l.base
+	l.given++
+	l.at, l.step = p.At, p.At-l.at
+	return p, nil
+}
+
+// rewind opens the video again and returns its first picture, which comes as
+// long after the last as that came after the one before it.
+func (l *loop) rewind() (Picture, error) {
+	if err := l.source.Close(); err != nil {
+		return Picture{}, fmt.Errorf("closing the video at its end: %w", err)
+	}
+	source, err := l.open()
+	if err != nil {
+		l.source = nil
+		return Picture{}, err
+	}
+	l.source, l.base, l.given = source, l.at+l.step, 0
+	return source.Next()
+}
+
+// Close closes the video.
+func (l *loop) Close() error {
+	if l.source == nil {
+		return nil
+	}
+	return l.source.Close()
 }

@@ -1,12 +1,14 @@
 package video
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gocv.io/x/gocv"
 )
@@ -14,11 +16,13 @@ import (
 // greys of the frames of the video that writeVideo makes.
 var greys = []float64{40, 90, 140, 190, 240}
 
+const plainFPS = 25 // of that video
+
 // writeVideo makes a video of plain grey pictures.
 func writeVideo(t *testing.T, width, height int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plain.avi")
-	w, err := gocv.VideoWriterFile(path, "MJPG", 25, width, height, true)
+	w, err := gocv.VideoWriterFile(path, "MJPG", plainFPS, width, height, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +63,9 @@ func TestFile(t *testing.T) {
 			t.Errorf("frame %d is %dx%d with %d bytes", i, p.Width, p.Height, len(p.BGR))
 			continue
 		}
+		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
+			t.Errorf("frame %d is at %v of the video, want %v", i, p.At, want)
+		}
 		if got := float64(p.BGR[len(p.BGR)/2]); got < greys[i]-6 || got > greys[i]+6 {
 			t.Errorf("frame %d has the grey %v, want about %v", i, got, greys[i])
 		}
@@ -94,5 +101,39 @@ func TestFileErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, want one with %q", name, err, want)
 		}
+	}
+}
+
+// A loop gives the same pictures again, while its time goes on evenly.
+func TestLoop(t *testing.T) {
+	path := writeVideo(t, 64, 48)
+	source, err := Loop(func() (Source, error) { return OpenFile(path) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []Picture
+	for i := range 3 * len(greys) {
+		p, err := source.Next()
+		if err != nil {
+			t.Fatalf("frame %d: %v", i, err)
+		}
+		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
+			t.Errorf("frame %d is at %v, want %v", i, p.At, want)
+		}
+		if first = append(first, p); !bytes.Equal(p.BGR, first[i%len(greys)].BGR) {
+			t.Errorf("frame %d is not frame %d again", i, i%len(greys))
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := source.Next(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the video is gone: got error %v", err)
+	}
+	if err := source.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Loop(func() (Source, error) { return OpenFile(path) }); err == nil {
+		t.Error("a missing video was accepted")
 	}
 }

@@ -102,7 +102,38 @@ func TestFolderErrors(t *testing.T) {
 	}
 }
 
-func TestEncodeJPEGChecks(t *testing.T) {
+// A PNG has the picture's pixels; a JPEG has fewer bytes the lower its quality.
+func TestEncode(t *testing.T) {
+	p := newDemo(t, 0).Frame(0)
+	data, err := EncodePNG(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := decode("p.png", data)
+	if err != nil || !bytes.Equal(back.BGR, p.BGR) {
+		t.Errorf("the PNG has other pixels: %v", err)
+	}
+	last := 0
+	for _, quality := range []int{10, 50, JPEGQuality, 100} {
+		data, err := EncodeJPEGAt(p, quality)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data) <= last {
+			t.Errorf("quality %d gives %d bytes, a lower one %d", quality, len(data), last)
+		}
+		last = len(data)
+	}
+	p.JPEG = []byte("the source's file")
+	if data, err := EncodeJPEG(p); err != nil || !bytes.Equal(data, p.JPEG) {
+		t.Errorf("the source's JPEG is not sent as it is: %v", err)
+	}
+	if data, err := EncodeJPEGAt(p, JPEGQuality); err != nil || bytes.Equal(data, p.JPEG) {
+		t.Errorf("the source's JPEG is not encoded anew: %v", err)
+	}
+}
+
+func TestEncodeChecks(t *testing.T) {
 	for _, p := range []Picture{
 		{Name: "nothing"},
 		{Name: "no pixels", Width: 640, Height: 480},
@@ -110,8 +141,10 @@ func TestEncodeJPEGChecks(t *testing.T) {
 		{Name: "negative", Width: -2, Height: -2, BGR: make([]byte, 12)},
 		{Name: "huge", Width: 1_000_000, Height: 1_000_000, BGR: make([]byte, 12)},
 	} {
-		if _, err := EncodeJPEG(p); err == nil || !strings.Contains(err.Error(), p.Name) {
-			t.Errorf("%s: got error %v, want one that names the picture", p.Name, err)
+		for _, encode := range []func(Picture) ([]byte, error){EncodeJPEG, EncodePNG} {
+			if _, err := encode(p); err == nil || !strings.Contains(err.Error(), p.Name) {
+				t.Errorf("%s: got error %v, want one that names the picture", p.Name, err)
+			}
 		}
 	}
 }

@@ -31,3 +31,20 @@ func TestNoMatLeaks(t *testing.T) {
 		t.Errorf("%d Mats before, %d after", before, after)
 	}
 }
+
+// Neither does a stream that is lost, opened again, and closed.
+func TestNoMatLeaksOfStream(t *testing.T) {
+	before := gocv.MatProfile.Count()
+	source, err := OpenURL(t.Context(), newHTTP(t, 5, 0)+"/video", func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(t, source, 8)
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-source.(*stream).done
+	if after := gocv.MatProfile.Count(); after != before {
+		t.Errorf("%d Mats before, %d after", before, after)
+	}
+}

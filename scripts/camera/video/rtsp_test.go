@@ -1,0 +1,131 @@
+package video
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+)
+
+// rtspCamera is an RTSP server that plays the demo as motion JPEG.
+type rtspCamera struct {
+	address string
+	server  *gortsplib.Server
+	stream  *gortsplib.ServerStream
+	ended   chan struct{}
+	player  sync.WaitGroup
+}
+
+// startRTSP starts a camera; port 0 stands for any.
+func startRTSP(t *testing.T, address string) *rtspCamera {
+	t.Helper()
+	c := &rtspCamera{ended: make(chan struct{})}
+	c.server = &gortsplib.Server{Handler: c, RTSPAddress: address, Listen: func(network, address string) (net.Listener, error) {
+		listener, err := net.Listen(network, address)
+		if err == nil {
+			c.address = listener.Addr().String()
+		}
+		return listener, err
+	}}
+	if err := c.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	motion := &format.MJPEG{}
+	media := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{motion}}
+	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: &description.Session{Medias: []*description.Media{media}}}
+	if err := c.stream.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	encoder, err := motion.CreateEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jpegs := demoJPEGs(t, 10)
+	c.player.Go(func() {
+		ticker := time.NewTicker(streamEvery)
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-c.ended:
+				return
+			case <-ticker.C:
+			}
+			packets, err := encoder.Encode(jpegs[i%len(jpegs)])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, p := range packets {
+				p.Timestamp = uint32(float64(i) * streamEvery.Seconds() * float64(motion.ClockRate()))
+				if err := c.stream.WritePacketRTP(media, p); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	return c
+}
+
+// stop ends the camera and every connection.
+func (c *rtspCamera) stop() {
+	close(c.ended)
+	c.player.Wait()
+	c.stream.Close()
+	c.server.Close()
+}
+
+// OnDescribe knows one stream.
+func (c *rtspCamera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if strings.Trim(ctx.Path, "/") != "door" {
+		return &base.Response{StatusCode: base.StatusNotFound}, nil, nil
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+// OnSetup takes every reader.
+func (c *rtspCamera) OnSetup(*gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+// OnPlay takes every reader.
+func (c *rtspCamera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// A camera is read by RTSP, and again after it was gone for a while.
+func TestStreamRTSP(t *testing.T) {
+	camera := startRTSP(t, "127.0.0.1:0")
+	address := camera.address
+	var said notes
+	source, err := OpenURL(t.Context(), "rtsp://"+address+"/door", said.add)
+	if err != nil {
+		camera.stop()
+		t.Fatal(err)
+	}
+	defer source.Close()
+	take(t, source, 30)
+	if _, err := OpenURL(t.Context(), "rtsp://"+address+"/hall", said.add); err == nil || !strings.Contains(err.Error(), "cannot open it") {
+		t.Errorf("a stream that is not there: got error %v", err)
+	}
+
+	camera.stop()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), "is lost"); time.Sleep(streamEvery) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody noticed that the camera is gone")
+		}
+	}
+	camera = startRTSP(t, address)
+	defer camera.stop()
+	take(t, source, 30)
+	if want := fmt.Sprintf("rtsp://%s/door is there again", address); !strings.Contains(said.String(), want) {
+		t.Errorf("the notes %q do not say %q", &said, want)
+	}
+}
