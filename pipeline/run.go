@@ -75,6 +75,9 @@ func (s *session) run(ctx context.Context) error {
 	if err := store.Check(ctx, s.config.Store); err != nil {
 		return err
 	}
+	if err := store.Clean(ctx, s.config.Store); err != nil {
+		return err
+	}
 	// Also after a cancelled run. What it cannot remove, a later run does.
 	defer func() { _ = store.End(context.WithoutCancel(ctx), s.config.Store) }()
 	if s.runner, err = runners.Open(ctx, o.Runner); err != nil {
