@@ -9,8 +9,10 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // maxSampleBytes ends a sample before it has all of its records.
@@ -29,22 +31,23 @@ type Cluster struct {
 	MaxMessageBytes int64  // of a topic that has no limit of its own; 0 if they do not say
 }
 
-// Cluster asks the brokers about themselves.
+// Cluster asks the brokers about themselves. With an error it has what is known
+// without asking.
 func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 	c := Cluster{Brokers: len(o.first.Brokers)}
 	err := o.ask(ctx, "its version", func(ctx context.Context) error {
-		all, err := o.admin.ApiVersions(ctx)
-		for _, broker := range all.Sorted() { // the first that tells
-			if broker.Err == nil {
-				c.Version = broker.VersionGuess()
-				return nil
-			}
-			err = cmp.Or(err, broker.Err)
+		// One is enough: another one may be down.
+		known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, o.client)
+		if err == nil {
+			err = kerr.ErrorForCode(known.ErrorCode)
+		}
+		if err == nil {
+			c.Version = kversion.FromApiVersionsResponse(known).VersionGuess()
 		}
 		return err
 	})
 	if err != nil {
-		return Cluster{}, err
+		return c, err
 	}
 	c.MaxMessageBytes, _ = o.limit(ctx, brokerLimit, func(ctx context.Context) (kadm.ResourceConfigs, error) {
 		return o.admin.DescribeBrokerConfigs(ctx, o.first.Controller)
