@@ -45,6 +45,11 @@ func TestCommandExitStatus(t *testing.T) {
 		{append(good, "--topics=nowhere"), 2, "nowhere"},
 		{append(good, "--topics=nowhere", "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
 		{append(good, "--topics=exit", "--output=hdfs://127.0.0.1:1/x"), 1, "hdfs://erin@127.0.0.1:1/x"},
+		{append([]string{"check"}, append(good, "--topics=exit")...), 0, ""},
+		{append([]string{"check"}, append(good, "--topics=nowhere")...), 2, ""},
+		{append([]string{"check"}, append(good, "--topics=exit", "--kafka=127.0.0.1:1")...), 1, ""},
+		{append([]string{"check"}, append(good, "--cascade=missing.xml")...), 2, "missing.xml"},
+		{append(good, "check"), 2, "only flags"},
 	} {
 		cmd, stderr := command(t, tc.flags...)
 		err := cmd.Run()

@@ -2,6 +2,8 @@
 // pictures in HDFS.
 //
 //	go run ./pipeline --runner=prism --topics=frames --duration=5m
+//
+// With check as its first argument, it looks at what such a run needs.
 package main
 
 import (
@@ -25,6 +27,9 @@ import (
 	"facestream/transforms/kafka"
 )
 
+// checkCommand before the flags of a run asks for a look at what it needs.
+const checkCommand = "check"
+
 const (
 	exitFailed      = 1
 	exitUsage       = 2
@@ -45,6 +50,10 @@ func main() {
 }
 
 func run(args []string) int {
+	onlyCheck := len(args) > 0 && args[0] == checkCommand
+	if onlyCheck {
+		args = args[1:]
+	}
 	o, err := ParseOptions(args, state.Running)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -54,33 +63,45 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "pipeline: %v (see --help)\n", err)
 		return exitUsage
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second Ctrl-C ends the program at once.
+	context.AfterFunc(ctx, stop)
+	if onlyCheck {
+		// Its lines have said what is wrong.
+		return exitStatus(ctx, Check(ctx, o, os.Stdout))
+	}
+
 	closeLog, err := logToFile()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
 		return exitFailed
 	}
 	defer closeLog()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second Ctrl-C ends the program at once.
-	context.AfterFunc(ctx, stop)
-
 	summary, err := Run(ctx, o, os.Stdout)
 	if o.Summary != "" {
 		err = errors.Join(err, summary.save(o.Summary))
 	}
 	switch {
 	case err == nil:
-		return 0
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "pipeline: interrupted; the window under way is not committed and will be read again")
 		if errors.Is(err, runners.ErrNotCancelled) {
 			fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
 		}
-		return exitInterrupted
+	default:
+		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
 	}
-	fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, runners.ErrUnknownOption) {
+	return exitStatus(ctx, err)
+}
+
+func exitStatus(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.Is(err, kafka.ErrUnknownTopic), errors.Is(err, runners.ErrUnknownOption):
 		return exitUsage
 	}
 	return exitFailed

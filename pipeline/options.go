@@ -30,6 +30,7 @@ type Options struct {
 	Frame         frame.Config
 	Consumer      map[string]string
 	Face          face.Params
+	Cascade       string // the file in Face
 	ExpansionAddr string // empty: start one
 	Summary       string // a file, or empty
 }
@@ -37,9 +38,11 @@ type Options struct {
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
 
   go run ./pipeline [flags]
+  go run ./pipeline check [flags]
 
 It reads from where the group's last run stopped, in windows, until the duration
-is over. With a stack started by "make up", no flag is needed.
+is over. With a stack started by "make up", no flag is needed. "check" looks at
+everything that a run with these flags needs, and changes nothing.
 
 Flags:
 `
@@ -50,7 +53,7 @@ Examples:
   go run ./pipeline --kafka=broker1:9092,broker2:9092 --topics=door,hall \
       --user=video --output=hdfs://namenode:8020/faces --duration=30
 
-Exit status: 0 done, 1 failed, 2 wrong setting, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong setting or no such topic, 130 interrupted.
 `
 
 // settings are the flags as given.
@@ -177,30 +180,26 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)
 	}
-	if o.Face, err = v.face(); err != nil {
-		return o, err
-	}
-	return o, nil
+	o.Cascade, o.Face, err = v.face()
+	return o, err
 }
 
 // face loads the cascade and lets OpenCV try it, before anything is submitted.
-func (v *settings) face() (face.Params, error) {
-	file := v.cascade
+func (v *settings) face() (file string, params face.Params, err error) {
+	file = v.cascade
 	if file == "" {
-		var err error
 		if file, err = face.DefaultCascade(); err != nil {
-			return face.Params{}, err
+			return "", params, err
 		}
 	}
-	params, err := face.NewParams(file)
-	if err != nil {
-		return face.Params{}, fmt.Errorf("--cascade: %w", err)
+	if params, err = face.NewParams(file); err != nil {
+		return "", params, fmt.Errorf("--cascade: %w", err)
 	}
 	if v.runner == runners.Flink || v.runner == runners.Spark {
 		params.Threads = 1 // each slot is one
 	}
 	params.ScaleFactor, params.MinNeighbors, params.MinFace = v.scaleFactor, v.minNeighbors, v.minFace
-	return params, params.Validate()
+	return file, params, params.Validate()
 }
 
 // parseDuration takes Go's form, or a bare number: minutes.

@@ -67,16 +67,18 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.describe(uniqueName(s.summary.start)); err != nil {
 		return err
 	}
-	var err error
-	if s.offsets, err = kafka.Open(ctx, o.Kafka, o.Group, o.Topics); err != nil {
+	// The rest of them look while the runner starts.
+	checks := startChecks(ctx, *o, s.config.Store)
+	defer checks.stop()
+	if err := checks.essential(ctx); err != nil {
 		return err
 	}
-	defer s.offsets.Close()
-	if err := store.Check(ctx, s.config.Store); err != nil {
-		return err
-	}
+	s.offsets = checks.offsets
+	// What this user may not remove is no reason not to run.
+	_ = store.Clean(ctx, s.config.Store)
 	// Also after a cancelled run. What it cannot remove, a later run does.
 	defer func() { _ = store.End(context.WithoutCancel(ctx), s.config.Store) }()
+	var err error
 	if s.runner, err = runners.Open(ctx, o.Runner); err != nil {
 		return err
 	}
@@ -88,6 +90,9 @@ func (s *session) run(ctx context.Context) error {
 		}
 		defer expansion.Close()
 		o.ExpansionAddr = expansion.Addr
+	}
+	if err := checks.rest(ctx, s.out); err != nil {
+		return err
 	}
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)

@@ -36,21 +36,14 @@ func openCluster(ctx context.Context, c Config) (Runner, error) {
 		}
 		endpoint, closeServer = server.addr, server.close
 	}
-	conn, err := grpc.NewClient("passthrough:///"+endpoint,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
+	client, closeClient, err := dialJobServer(ctx, endpoint)
 	if err != nil {
 		closeServer()
-		return nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
+		return nil, err
 	}
 	closeAll := func() {
-		_ = conn.Close()
+		closeClient()
 		closeServer()
-	}
-	client := jobpb.NewJobServiceClient(conn)
-	if err := answers(ctx, client); err != nil {
-		closeAll()
-		return nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
 	}
 	if err := checkOptions(ctx, client, c.Options); err != nil {
 		closeAll()
@@ -64,21 +57,31 @@ func openCluster(ctx context.Context, c Config) (Runner, error) {
 	return r, nil
 }
 
+// dialJobServer connects to a job server and makes sure that it is one.
+func dialJobServer(ctx context.Context, endpoint string) (client jobpb.JobServiceClient, closeClient func(), err error) {
+	conn, err := grpc.NewClient("passthrough:///"+endpoint,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
+	}
+	client = jobpb.NewJobServiceClient(conn)
+	if err := answers(ctx, client); err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
+	}
+	return client, func() { _ = conn.Close() }, nil
+}
+
 // checkOptions refuses options that the job server does not know: it would
 // pass over them in silence.
 func checkOptions(ctx context.Context, client jobpb.JobServiceClient, options map[string]string) error {
 	if len(options) == 0 {
 		return nil
 	}
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
-	defer stop()
-	known, err := client.DescribePipelineOptions(ctx, &jobpb.DescribePipelineOptionsRequest{})
+	names, err := optionNames(ctx, client)
 	if err != nil {
-		return fmt.Errorf("asking the job server for its options: %w", err)
-	}
-	var names []string
-	for _, o := range known.GetOptions() {
-		names = append(names, o.GetName())
+		return err
 	}
 	for name := range options {
 		if !slices.Contains(names, name) {
@@ -86,6 +89,21 @@ func checkOptions(ctx context.Context, client jobpb.JobServiceClient, options ma
 		}
 	}
 	return nil
+}
+
+// optionNames returns the options that the job server knows.
+func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, error) {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	known, err := client.DescribePipelineOptions(ctx, &jobpb.DescribePipelineOptionsRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("asking the job server for its options: %w", err)
+	}
+	var names []string
+	for _, o := range known.GetOptions() {
+		names = append(names, o.GetName())
+	}
+	return names, nil
 }
 
 // answers says whether it is a job service that was connected to.

@@ -164,6 +164,72 @@ func TestUnknownOption(t *testing.T) {
 	}
 }
 
+// What can be seen of job servers and clusters without running a job.
+func TestAsk(t *testing.T) {
+	addrs := realClusters(t)
+	for _, name := range clusters {
+		c := onCluster(t, name, addrs)
+		got, err := runners.AskJobServer(t.Context(), c)
+		if want := (runners.JobServer{Engine: name}); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+		c.Options = map[string]string{"max_bundle_sizes": "1"}
+		if _, err := runners.AskJobServer(t.Context(), c); !errors.Is(err, runners.ErrUnknownOption) {
+			t.Errorf("%s: error %.200v, want one about the option", name, err)
+		}
+	}
+	rest := strings.TrimPrefix(addrs.FlinkWeb, "http://")
+	flink, err := runners.AskFlink(t.Context(), rest)
+	if err != nil || !strings.HasPrefix(flink.Version, runners.FlinkVersion) || flink.TaskManagers != 2 || flink.Slots != 2 {
+		t.Errorf("%+v, %v, want two TaskManagers with a slot each", flink, err)
+	}
+	if err := runners.Reach(t.Context(), rest); err != nil {
+		t.Error(err)
+	}
+	const nobody = "127.0.0.1:1"
+	_, jobServer := runners.AskJobServer(t.Context(), runners.Config{Name: runners.Flink, Endpoint: nobody})
+	_, closed := runners.AskFlink(t.Context(), nobody)
+	_, other := runners.AskFlink(t.Context(), strings.TrimPrefix(addrs.SparkWeb, "http://"))
+	for _, err := range []error{jobServer, closed, other, runners.Reach(t.Context(), nobody)} {
+		if err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("error %v, want one that names the address", err)
+		}
+	}
+}
+
+// The Java programs of this machine, as scripts/setup.sh installs them.
+func TestJava(t *testing.T) {
+	program, version, err := runners.Java(t.Context())
+	if err != nil || !filepath.IsAbs(program) || !strings.HasPrefix(version, runners.JavaVersion+".") {
+		t.Errorf("%s, %s, %v, want Java %s", program, version, err, runners.JavaVersion)
+	}
+	for _, tc := range []struct {
+		config       runners.Config
+		ownExpansion bool
+		want         string
+	}{
+		{runners.Config{Name: runners.Direct}, true, "[]"},
+		{runners.Config{Name: runners.Prism}, false, "[]"},
+		{runners.Config{Name: runners.Prism}, true, "[beam 2.62.0]"},
+		{runners.Config{Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},
+		{runners.Config{Name: runners.Spark, Endpoint: "h:1"}, true, "[beam 2.62.0]"},
+		{runners.Config{Name: runners.Spark, Master: "spark://h:1"}, false, "[spark 2.62.0]"},
+	} {
+		found, err := runners.Parts(tc.config, tc.ownExpansion)
+		if err != nil || fmt.Sprint(found) != tc.want || runners.NeedsJava(tc.config, tc.ownExpansion) != (len(found) > 0) {
+			t.Errorf("%+v: %v, %v, want %s", tc.config, found, err, tc.want)
+		}
+	}
+	t.Setenv("JAVA_HOME", t.TempDir())
+	if _, _, err := runners.Java(t.Context()); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
+		t.Errorf("error %v, want one about JAVA_HOME", err)
+	}
+	t.Setenv("FACESTREAM_ROOT", t.TempDir())
+	if _, err := runners.Parts(runners.Config{Name: runners.Prism}, true); err == nil || !strings.Contains(err.Error(), "make setup") {
+		t.Errorf("error %v, want one that says make setup", err)
+	}
+}
+
 // active returns the cluster's jobs that have not ended.
 func active(t *testing.T, name string, addrs state.Addrs) []string {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 
 const (
 	expansionClass   = "org.apache.beam.sdk.expansion.service.ExpansionService"
+	expansionParts   = "beam"
 	expansionTimeout = 60 * time.Second
 )
 
@@ -36,7 +37,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	classPath, err := parts.ClassPath("beam")
+	classPath, err := parts.ClassPath(expansionParts)
 	if err != nil {
 		return nil, err
 	}

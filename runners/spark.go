@@ -24,16 +24,9 @@ func (r *portable) awaitTurn(ctx context.Context) error {
 	tick := time.NewTicker(turnPoll)
 	defer tick.Stop()
 	for {
-		jobs, err := r.client.GetJobs(ctx, &jobpb.GetJobsRequest{})
+		busy, err := runningJob(ctx, r.client)
 		if err != nil {
-			return fmt.Errorf("asking the job server for its jobs: %w", err)
-		}
-		busy := ""
-		for _, job := range jobs.GetJobInfo() {
-			switch job.GetState() {
-			case jobpb.JobState_STARTING, jobpb.JobState_RUNNING, jobpb.JobState_CANCELLING, jobpb.JobState_UPDATING, jobpb.JobState_DRAINING:
-				busy = job.GetJobId()
-			}
+			return err
 		}
 		if busy == "" {
 			return nil
@@ -44,4 +37,20 @@ func (r *portable) awaitTurn(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// runningJob returns a job of the job server that has not ended, or "".
+func runningJob(ctx context.Context, client jobpb.JobServiceClient) (string, error) {
+	jobs, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
+	if err != nil {
+		return "", fmt.Errorf("asking the job server for its jobs: %w", err)
+	}
+	busy := ""
+	for _, job := range jobs.GetJobInfo() {
+		switch job.GetState() {
+		case jobpb.JobState_STARTING, jobpb.JobState_RUNNING, jobpb.JobState_CANCELLING, jobpb.JobState_UPDATING, jobpb.JobState_DRAINING:
+			busy = job.GetJobId()
+		}
+	}
+	return busy, nil
 }

@@ -56,6 +56,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"Refusals", testRefusals},
 		{"ErasureCoding", testErasureCoding},
+		{"Space", testSpace},
 		{"NameNodeRestarts", testNameNodeRestarts},
 		{"SafeMode", testSafeMode},
 		{"NameNodeHangs", testNameNodeHangs},

@@ -26,7 +26,8 @@ const (
 	askAgain      = 100 * time.Millisecond
 )
 
-// ErrUnknownTopic is wrapped by the error of Open when a topic does not exist.
+// ErrUnknownTopic is wrapped by the errors of Open and Exists when a topic does
+// not exist.
 var ErrUnknownTopic = errors.New("topic does not exist")
 
 // Offsets knows where a consumer group stands in its topics. It is the
@@ -41,11 +42,28 @@ type Offsets struct {
 	// answered is set when the brokers have answered for the first time. From
 	// then on, a failing connection is an outage and no wrong address.
 	answered bool
+	// first is what they answered then.
+	first kadm.Metadata
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
 // every topic exists. It creates nothing.
 func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
+	o, err := Connect(ctx, brokers, group, topics)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range topics {
+		if err := o.Exists(topic); err != nil {
+			o.Close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// Connect is Open for topics that may not exist: see Exists.
+func Connect(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
 	o := &Offsets{brokers: brokers, group: group, topics: topics}
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
@@ -59,7 +77,11 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 	o.client, o.admin = client, kadm.NewClient(client)
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := o.check(opening); err != nil {
+	err = o.ask(opening, "its topics", func(ctx context.Context) (err error) {
+		o.first, err = o.admin.Metadata(ctx, o.topics...)
+		return err
+	})
+	if err != nil {
 		o.Close()
 		return nil, err
 	}
@@ -70,22 +92,14 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 // Close ends the connections.
 func (o *Offsets) Close() { o.client.Close() }
 
-func (o *Offsets) check(ctx context.Context) error {
-	var details kadm.TopicDetails
-	err := o.ask(ctx, "its topics", func(ctx context.Context) (err error) {
-		details, err = o.admin.ListTopics(ctx, o.topics...)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, topic := range o.topics {
-		switch err := details[topic].Err; {
-		case errors.Is(err, kerr.UnknownTopicOrPartition), !details.Has(topic):
-			return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, ErrUnknownTopic)
-		case err != nil:
-			return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, err)
-		}
+// Exists says whether one of the topics was there when the brokers were
+// connected to. If it was not, the error wraps ErrUnknownTopic.
+func (o *Offsets) Exists(topic string) error {
+	switch err := o.first.Topics[topic].Err; {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), !o.first.Topics.Has(topic):
+		return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, ErrUnknownTopic)
+	case err != nil:
+		return fmt.Errorf("topic %q at %s: %w", topic, o.brokers, err)
 	}
 	return nil
 }

@@ -103,6 +103,21 @@ func mkdirAll(ctx context.Context, fsys filesystem.Interface, dir string) error 
 	return nil
 }
 
+// missing returns those of a folder and the folders above it that are not there,
+// from the bottom up.
+func missing(ctx context.Context, fsys filesystem.Interface, dir string) ([]string, error) {
+	var dirs []string
+	for dir != "" && !strings.HasSuffix(dir, "/") { // up to a file system's top
+		_, err := lastModified(ctx, fsys, dir)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return dirs, err
+		}
+		dirs = append(dirs, dir)
+		dir = dir[:max(0, strings.LastIndex(dir, "/"))]
+	}
+	return dirs, nil
+}
+
 func remove(ctx context.Context, fsys filesystem.Interface, name string) error {
 	r, ok := fsys.(filesystem.Remover)
 	if !ok {
@@ -128,27 +143,38 @@ func join(root, name string) string {
 	return root + "/" + name
 }
 
-// Check makes the root folder if it is missing, writes, reads and removes a
-// small file there, and removes what it can of what earlier runs have left. Call
-// it before a run: its error names the folder and the user and says what would be right.
+// Check writes, reads and removes a small file below the root. It leaves
+// nothing, not even a folder that it had to make. Call it before a run: its error
+// names the folder and the user and says what would be right.
 func Check(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := check(ctx, cfg); err != nil {
 		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
 	}
-	// What this user may not remove, or not in this time, is no reason not to
-	// run.
-	_ = Clean(ctx, cfg)
 	return nil
 }
 
-func check(ctx context.Context, cfg Config) error {
+func check(ctx context.Context, cfg Config) (err error) {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return err
 	}
 	defer fsys.Close()
+	made, err := missing(ctx, fsys, cfg.Root)
+	if err != nil {
+		return err
+	}
+	made = append([]string{cfg.tmp(), join(cfg.Root, tmpDir)}, made...)
+	defer func() {
+		// Whatever came of it. Somebody may have put something there meanwhile.
+		for _, dir := range made {
+			gone := ignoreGone(remove(context.WithoutCancel(ctx), fsys, dir))
+			if err == nil && gone != nil && !errors.Is(gone, syscall.ENOTEMPTY) {
+				err = gone
+			}
+		}
+	}()
 	if err := mkdirAll(ctx, fsys, cfg.Root); err != nil {
 		return err
 	}

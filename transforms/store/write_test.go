@@ -222,12 +222,43 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		mustHold(t, root, nil)
-		tmp, err := open(t, root).List(context.Background(), join(root, "*"))
-		if err != nil || len(tmp) > 0 {
-			t.Errorf("Check left %v, %v", tmp, err)
+		if left, err := open(t, root).List(context.Background(), root); err != nil || len(left) > 0 {
+			t.Errorf("Check left %v, %v", left, err)
+		}
+		// What is there stays.
+		if err := put(context.Background(), open(t, root), testConfig(root), testName, []byte("kept")); err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(context.Background(), testConfig(join(root, "deep/down"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(context.Background(), testConfig(root)); err != nil {
+			t.Fatal(err)
+		}
+		mustHold(t, root, map[string]string{testName: "kept"})
+		left, err := open(t, root).List(context.Background(), join(root, "deep"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("Check left %v, %v", left, err)
 		}
 	})
+}
+
+// Space is told of a folder that is not there yet, and of the nearest one above
+// it that is.
+func TestRoomFor(t *testing.T) {
+	ctx := context.Background()
+	for _, d := range drivers[1:] {
+		t.Run(d.name, func(t *testing.T) {
+			root := d.root(t)
+			s, err := RoomFor(ctx, testConfig(join(root, "not/yet")))
+			if err != nil || s.Free <= 0 || s.Free > s.Capacity || !strings.HasSuffix(root, s.Folder+"/root") {
+				t.Errorf("%+v, %v, want some free bytes of the folder above %s", s, err, root)
+			}
+		})
+	}
+	if _, err := RoomFor(ctx, testConfig(memoryRoot(t))); err == nil {
+		t.Error("the memory tells how much room there is")
+	}
 }
 
 func TestCheckRefuses(t *testing.T) {

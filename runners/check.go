@@ -1,0 +1,152 @@
+package runners
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"facestream/runners/parts"
+)
+
+// What the Java parts are made for, and README.md asks of a cluster.
+const (
+	JavaVersion  = "17"
+	FlinkVersion = "1.19"
+)
+
+// Beam's version is in the name of the jar that it always has.
+const (
+	beamCore  = "beam-sdks-java-core-"
+	jarSuffix = ".jar"
+)
+
+// reachTimeout is how long a server may take to accept a connection.
+const reachTimeout = 5 * time.Second
+
+// NeedsJava says whether a run with c starts Java programs on this machine.
+func NeedsJava(c Config, ownExpansion bool) bool { return len(profiles(c, ownExpansion)) > 0 }
+
+// profiles are the Java parts that this machine needs.
+func profiles(c Config, ownExpansion bool) []string {
+	var all []string
+	if c.Name != Direct && ownExpansion {
+		all = append(all, expansionParts)
+	}
+	if (c.Name == Flink || c.Name == Spark) && c.Endpoint == "" {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// javaVersion is the first line of java -version, such as
+// openjdk version "17.0.13" 2024-10-15.
+var javaVersion = regexp.MustCompile(`version "([^"]+)"`)
+
+// Java returns the java program that is used, and its version.
+func Java(ctx context.Context) (program, version string, err error) {
+	if program, err = parts.Java(); err != nil {
+		return "", "", err
+	}
+	out, err := exec.CommandContext(ctx, program, "-version").CombinedOutput()
+	if err != nil {
+		return "", "", fmt.Errorf("running %s -version: %w: %s", program, err, out)
+	}
+	found := javaVersion.FindSubmatch(out)
+	if found == nil {
+		return "", "", fmt.Errorf("%s -version says %q, which has no version: set JAVA_HOME to a Java %s", program, out, JavaVersion)
+	}
+	return program, string(found[1]), nil
+}
+
+// Parts returns the names of the Java parts that a run with c needs on this
+// machine, each with Beam's version: "flink 2.62.0".
+func Parts(c Config, ownExpansion bool) ([]string, error) {
+	var found []string
+	for _, profile := range profiles(c, ownExpansion) {
+		classPath, err := parts.ClassPath(profile)
+		if err != nil {
+			return nil, err
+		}
+		core, err := filepath.Glob(filepath.Join(filepath.Dir(classPath), beamCore+"*"+jarSuffix))
+		if err != nil {
+			return nil, err
+		}
+		if len(core) != 1 {
+			return nil, fmt.Errorf("%d versions of Beam in %s: remove that folder and run make setup", len(core), filepath.Dir(classPath))
+		}
+		version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(core[0]), beamCore), jarSuffix)
+		found = append(found, profile+" "+version)
+	}
+	return found, nil
+}
+
+// JobServer is what can be seen of a running job server. Its protocol has no
+// question for its version.
+type JobServer struct {
+	Engine string // Flink or Spark; empty if it is neither
+	Job    string // one that is running, or empty
+}
+
+// AskJobServer looks at the job server at c.Endpoint. An error that wraps
+// ErrUnknownOption is about c.Options.
+func AskJobServer(ctx context.Context, c Config) (JobServer, error) {
+	client, closeClient, err := dialJobServer(ctx, c.Endpoint)
+	if err != nil {
+		return JobServer{}, err
+	}
+	defer closeClient()
+	if err := checkOptions(ctx, client, c.Options); err != nil {
+		return JobServer{}, err
+	}
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	names, err := optionNames(ctx, client)
+	if err != nil {
+		return JobServer{}, err
+	}
+	var s JobServer
+	for _, engine := range []string{Flink, Spark} {
+		if slices.Contains(names, engine+"_master") {
+			s.Engine = engine
+		}
+	}
+	s.Job, err = runningJob(ctx, client)
+	return s, err
+}
+
+// FlinkCluster is what Flink's REST API says of its cluster.
+type FlinkCluster struct {
+	Version      string `json:"flink-version"`
+	TaskManagers int    `json:"taskmanagers"`
+	Slots        int    `json:"slots-total"`
+}
+
+// AskFlink asks the REST API at master, host:port.
+func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	var c FlinkCluster
+	if err := flinkREST(ctx, http.MethodGet, master, "/overview", &c); err != nil {
+		return c, fmt.Errorf("asking Flink at %s about itself: %w", master, err)
+	}
+	if c.Version == "" {
+		return c, fmt.Errorf("what answers at %s is not Flink's REST API", master)
+	}
+	return c, nil
+}
+
+// Reach says whether something accepts connections at addr, host:port.
+func Reach(ctx context.Context, addr string) error {
+	conn, err := (&net.Dialer{Timeout: reachTimeout}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}

@@ -1,0 +1,173 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// maxSampleBytes ends a sample before it has all of its records.
+const maxSampleBytes = 64 << 20
+
+// The settings that limit a message.
+const (
+	topicLimit  = "max.message.bytes"
+	brokerLimit = "message.max.bytes"
+)
+
+// Cluster is what the brokers say of themselves.
+type Cluster struct {
+	Brokers         int
+	Version         string // a guess from the requests that they know, such as "v3.9"
+	MaxMessageBytes int64  // of a topic that has no limit of its own; 0 if they do not say
+}
+
+// Cluster asks the brokers about themselves. With an error it has what is known
+// without asking.
+func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
+	c := Cluster{Brokers: len(o.first.Brokers)}
+	err := o.ask(ctx, "its version", func(ctx context.Context) error {
+		// One is enough: another one may be down.
+		known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, o.client)
+		if err == nil {
+			err = kerr.ErrorForCode(known.ErrorCode)
+		}
+		if err == nil {
+			c.Version = kversion.FromApiVersionsResponse(known).VersionGuess()
+		}
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	c.MaxMessageBytes, _ = o.limit(ctx, brokerLimit, func(ctx context.Context) (kadm.ResourceConfigs, error) {
+		return o.admin.DescribeBrokerConfigs(ctx, o.first.Controller)
+	})
+	return c, nil
+}
+
+// limit reads a setting that is a number of bytes, and says whether it is the
+// topic's own. It is 0 if the brokers do not say, as it takes a permission that a
+// run does without.
+func (o *Offsets) limit(ctx context.Context, key string, describe func(context.Context) (kadm.ResourceConfigs, error)) (bytes int64, own bool) {
+	var configs kadm.ResourceConfigs
+	err := o.ask(ctx, "its settings", func(ctx context.Context) (err error) {
+		configs, err = describe(ctx)
+		return err
+	})
+	if err != nil || len(configs) != 1 || configs[0].Err != nil {
+		return 0, false
+	}
+	for _, c := range configs[0].Configs {
+		if c.Key == key {
+			bytes, _ = strconv.ParseInt(c.MaybeValue(), 10, 64) // 0 if it is none
+			own = c.Source == kmsg.ConfigSourceDynamicTopicConfig
+		}
+	}
+	return bytes, own
+}
+
+// Topic is what Kafka holds of a topic.
+type Topic struct {
+	Partitions      int
+	Records         int64 // by offsets
+	Waiting         int64 // of these, for the group
+	Lost            int64 // offsets that the group had still to read when Kafka removed them
+	MaxMessageBytes int64 // 0 if the brokers do not say
+	OwnLimit        bool  // whether that is set on the topic itself
+}
+
+// Topic returns what Kafka holds of one of the topics. A group that stands beyond
+// the end of a partition is an error.
+func (o *Offsets) Topic(ctx context.Context, topic string) (Topic, error) {
+	o = o.only(topic)
+	logs, err := o.Logs(ctx)
+	if err != nil {
+		return Topic{}, err
+	}
+	positions, err := o.positions(ctx)
+	if err != nil {
+		return Topic{}, err
+	}
+	t := Topic{Partitions: len(logs)}
+	for _, l := range logs {
+		t.Records += l.End - l.Start
+	}
+	for _, p := range positions {
+		t.Waiting += p.end - p.start
+		t.Lost += max(0, p.start-p.lostFrom)
+	}
+	t.MaxMessageBytes, t.OwnLimit = o.limit(ctx, topicLimit, func(ctx context.Context) (kadm.ResourceConfigs, error) {
+		return o.admin.DescribeTopicConfigs(ctx, topic)
+	})
+	return t, nil
+}
+
+// Sample is the size of some records: of their keys, values and headers.
+type Sample struct {
+	Records int
+	Bytes   int64
+	Largest int64
+	// LargestPlain is the largest of those that came without compression.
+	LargestPlain int64
+}
+
+// Sniff gives visit the last records of one of the topics: at most n, spread over
+// the partitions, and fewer if they are large.
+func (o *Offsets) Sniff(ctx context.Context, topic string, n int, visit func(Record)) (Sample, error) {
+	logs, err := o.only(topic).Logs(ctx)
+	if err != nil {
+		return Sample{}, err
+	}
+	var s Sample
+	err = o.scan(ctx, last(logs, int64(n)), func(r *kgo.Record) bool {
+		if r.Attrs.IsControl() {
+			return true
+		}
+		size := recordBytes(r) - recordOverhead
+		s.Records++
+		s.Bytes += size
+		s.Largest = max(s.Largest, size)
+		if r.Attrs.CompressionType() == 0 {
+			s.LargestPlain = max(s.LargestPlain, size)
+		}
+		visit(recordOf(r))
+		return s.Bytes < maxSampleBytes && ctx.Err() == nil
+	})
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return Sample{}, fmt.Errorf("looking at the last records of topic %s: %w", topic, err)
+	}
+	return s, nil
+}
+
+// last returns where the last n offsets are, as many from each partition as the
+// smaller ones let it.
+func last(logs []Log, n int64) map[partition]position {
+	size := func(l Log) int64 { return l.End - l.Start }
+	logs = slices.Clone(logs)
+	slices.SortFunc(logs, func(a, b Log) int { return cmp.Compare(size(a), size(b)) })
+	out := map[partition]position{}
+	for i, l := range logs {
+		left := int64(len(logs) - i)
+		take := min(size(l), (n+left-1)/left)
+		n -= take
+		out[partition{l.Topic, l.Partition}] = position{start: l.End - take, end: l.End}
+	}
+	return out
+}
+
+// only is the same for one of the topics.
+func (o *Offsets) only(topic string) *Offsets {
+	one := *o
+	one.topics = []string{topic}
+	return &one
+}
