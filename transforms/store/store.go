@@ -74,18 +74,21 @@ func put(ctx context.Context, fsys filesystem.Interface, cfg Config, name string
 	return nil
 }
 
-// inFolder does something to a file, and once more with the file's folder made
-// if that is what was missing: folders cost no call for each file, and may go
-// at any time.
+// inFolder does something to a file, and again with the file's folder made if
+// that is what was missing: folders cost no call for each file, and may go at any
+// time, as when another run ends and removes what is empty.
 func inFolder(ctx context.Context, fsys filesystem.Interface, file string, do func() error) error {
+	const tries = 3
 	err := do()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for range tries {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err = mkdirAll(ctx, fsys, file[:strings.LastIndex(file, "/")]); err == nil {
+			err = do()
+		}
 	}
-	if err := mkdirAll(ctx, fsys, file[:strings.LastIndex(file, "/")]); err != nil {
-		return err
-	}
-	return do()
+	return err
 }
 
 // mkdirAll makes a folder and those above it, where the file system has
@@ -155,7 +158,7 @@ func Check(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func check(ctx context.Context, cfg Config) (err error) {
+func check(ctx context.Context, cfg Config) error {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return err
@@ -167,12 +170,10 @@ func check(ctx context.Context, cfg Config) (err error) {
 	}
 	made = append([]string{cfg.tmp(), join(cfg.Root, tmpDir)}, made...)
 	defer func() {
-		// Whatever came of it. Somebody may have put something there meanwhile.
+		// Whatever came of it. What somebody has put something into meanwhile
+		// stays, and so does what has something of another user in it.
 		for _, dir := range made {
-			gone := ignoreGone(remove(context.WithoutCancel(ctx), fsys, dir))
-			if err == nil && gone != nil && !errors.Is(gone, syscall.ENOTEMPTY) {
-				err = gone
-			}
+			_ = remove(context.WithoutCancel(ctx), fsys, dir)
 		}
 	}()
 	if err := mkdirAll(ctx, fsys, cfg.Root); err != nil {

@@ -40,7 +40,7 @@ func LastWrite(ctx context.Context, cfg Config) (time.Time, error) {
 }
 
 // Clean removes temporary files of any run that are older than TmpAge, by the
-// file system's own clock, and the folders that are empty then.
+// file system's own clock, and empty folders that are.
 func Clean(ctx context.Context, cfg Config) error { return clean(ctx, cfg, TmpAge) }
 
 func clean(ctx context.Context, cfg Config, age time.Duration) error {
@@ -66,7 +66,7 @@ func clean(ctx context.Context, cfg Config, age time.Duration) error {
 			return err
 		}
 	}
-	return removeEmpty(ctx, fsys, cfg)
+	return removeEmpty(ctx, fsys, cfg, now.Add(-age))
 }
 
 // End removes all temporary files of the run, and those of others that Clean
@@ -89,9 +89,6 @@ func End(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
-	if err := removeEmpty(ctx, fsys, cfg); err != nil {
-		return err
-	}
 	return Clean(ctx, cfg)
 }
 
@@ -107,14 +104,24 @@ func clock(ctx context.Context, fsys filesystem.Interface, cfg Config) (time.Tim
 	return now, errors.Join(err, remove(ctx, fsys, name))
 }
 
-// removeEmpty removes the empty ones of the folders for temporary files. Who
-// wants one again makes it again.
-func removeEmpty(ctx context.Context, fsys filesystem.Interface, cfg Config) error {
+// removeEmpty removes the empty ones of the folders for temporary files: the
+// run's own, and those in which nothing has happened since. In a younger one
+// another run may be about to make a file.
+func removeEmpty(ctx context.Context, fsys filesystem.Interface, cfg Config, since time.Time) error {
 	folders, err := fsys.List(ctx, join(cfg.Root, path.Join(tmpDir, "*")))
 	if err != nil {
 		return err
 	}
 	for _, name := range append(folders, join(cfg.Root, tmpDir)) {
+		if path.Base(name) != cfg.Run && path.Base(name) != tmpDir {
+			at, err := lastModified(ctx, fsys, name)
+			if err := ignoreGone(err); err != nil {
+				return err
+			}
+			if at.After(since) {
+				continue
+			}
+		}
 		if err := ignoreGone(remove(ctx, fsys, name)); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
 			return err
 		}

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,7 +38,7 @@ func TestCleanGoesByAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustHold(t, root, map[string]string{orphan: "half a pic"})
-		if err := clean(context.Background(), cfg, 0); err != nil {
+		if err := clean(context.Background(), cfg, -time.Minute); err != nil { // as if it were later
 			t.Fatal(err)
 		}
 		mustHold(t, root, nil)
@@ -61,6 +64,42 @@ func TestEndRemovesOnlyTheRunsOwn(t *testing.T) {
 		if err := End(context.Background(), testConfig(root+"-new")); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Runs that begin and end all the time do not take the folder from one that is
+// about to store its first file.
+func TestEndsOfOthersDisturbNobody(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		stop := make(chan struct{})
+		var others sync.WaitGroup
+		for range 2 {
+			others.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						if err := End(context.Background(), Config{Root: root, Run: rand.Text()}); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				}
+			})
+		}
+		for i := range 30 {
+			cfg := Config{Root: root, Run: "run-" + strconv.Itoa(i)}
+			if err := put(context.Background(), open(t, root), cfg, testName, []byte("x")); err != nil {
+				t.Error(err)
+			}
+			if err := End(context.Background(), cfg); err != nil {
+				t.Error(err)
+			}
+		}
+		close(stop)
+		others.Wait()
+		mustHold(t, root, map[string]string{testName: "x"})
 	})
 }
 
