@@ -105,6 +105,9 @@ func match(c *client, dir, pattern string) ([]string, error) {
 		return []string{p}, nil
 	}
 	entries, err := readDir(c, dir)
+	if errors.Is(interpret(err), fs.ErrNotExist) {
+		return nil, nil // it was removed since its name was found
+	}
 	if err != nil {
 		return nil, err
 	}
