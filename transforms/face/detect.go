@@ -43,14 +43,14 @@ func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection)) error {
 }
 
 func (fn *detectFn) ProcessElement(f frame.Frame, emit func(Detection)) error {
-	faces, err := fn.detector.Detect(f)
+	found, err := fn.detector.Detect(f)
 	if err != nil {
 		return recordError(f, err)
 	}
-	if len(faces) == 0 {
-		f.Data = nil
+	if len(found.Faces) == 0 {
+		found.Frame.Data = nil
 	}
-	emit(Detection{Frame: f, Faces: faces})
+	emit(found)
 	return nil
 }
 

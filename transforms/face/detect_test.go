@@ -30,7 +30,7 @@ func init() {
 // that a person can read.
 func showDetection(d Detection) string {
 	data := d.Frame.Data
-	d.Frame.Data = nil
+	d.Frame.Data, d.Millis = nil, 0
 	return fmt.Sprintf("%+v %x", d, sha256.Sum256(data))
 }
 
@@ -51,22 +51,22 @@ func TestDetectAndRender(t *testing.T) {
 	blank := withRaw
 	blank.Offset, blank.Data = 100, make([]byte, len(withRaw.Data))
 	d := newDetector(t, defaultParams(t))
-	find := func(f frame.Frame) []Box {
-		boxes, err := d.Detect(f)
-		if err != nil || len(boxes) != 1 {
-			t.Fatalf("got %v, %v, want one face", boxes, err)
+	find := func(f frame.Frame) Detection {
+		found, err := d.Detect(f)
+		if err != nil || len(found.Faces) != 1 {
+			t.Fatalf("got %v, %v, want one face", found.Faces, err)
 		}
-		return boxes
+		return found
 	}
-	empty := blank
-	empty.Data = nil
+	empty := Detection{Frame: blank, Width: 640, Height: 480}
+	empty.Frame.Data = nil
 
 	for _, runner := range []string{"prism", "direct"} {
 		t.Run(runner, func(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
 			found := Detect(s, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank))
 			passert.Equals(s, beam.ParDo(s, showDetection, found),
-				showDetection(Detection{withJPEG, find(withJPEG)}), showDetection(Detection{withRaw, find(withRaw)}), showDetection(Detection{Frame: empty}))
+				showDetection(find(withJPEG)), showDetection(find(withRaw)), showDetection(empty))
 			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, found)),
 				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 7, Faces: 1, Files: []store.File{
 					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
@@ -91,7 +91,7 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	if _, err := beam.Run(t.Context(), "prism", p); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Detect: got %v, want %q", err, want)
 	}
-	_, err := renderFn{}.ProcessElement(Detection{Frame: bad, Faces: []Box{{1, 1, 1, 1}}})
+	_, err := renderFn{}.ProcessElement(Detection{Frame: bad, Faces: []Face{{Box: Box{1, 1, 1, 1}}}})
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Render: got %v, want %q", err, want)
 	}
@@ -120,7 +120,7 @@ func TestRenderedFrameIsTheSamePicture(t *testing.T) {
 		{pngFrame(t, grey), ofGrey, color.GrayModel},
 	} {
 		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
-			d := Detection{Frame: tt.frame, Faces: []Box{{1, 2, 3, 4}}}
+			d := Detection{Frame: tt.frame, Faces: []Face{{Box: Box{1, 2, 3, 4}}}}
 			e, err := renderFn{}.ProcessElement(d)
 			if err != nil {
 				t.Fatal(err)

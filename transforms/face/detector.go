@@ -3,7 +3,11 @@ package face
 import (
 	"cmp"
 	"fmt"
+	"image"
 	"slices"
+	"time"
+
+	"gocv.io/x/gocv"
 
 	"facestream/transforms/frame"
 )
@@ -39,23 +43,43 @@ func (d *Detector) Close() {
 // way is up, boxes are those of the upright picture, as viewers show it; Go leaves
 // it as it lies. A frame that frame.Decode gives is no error; an error means that
 // OpenCV does not work here.
-func (d *Detector) Detect(f frame.Frame) ([]Box, error) {
+func (d *Detector) Detect(f frame.Frame) (Detection, error) {
+	began := time.Now()
 	if err := lockThreads(d.params.Threads); err != nil {
-		return nil, err
+		return Detection{}, err
 	}
 	defer threads.RUnlock()
 	grey, err := greyMat(f)
 	if err != nil {
-		return nil, err
+		return Detection{}, err
 	}
 	defer grey.Close()
 	boxes, err := d.classifier.detect(grey, d.params)
 	if err != nil {
-		return nil, fmt.Errorf("detecting faces: %w", err)
+		return Detection{}, fmt.Errorf("detecting faces: %w", err)
 	}
 	// Threads find them in any order.
 	slices.SortFunc(boxes, func(a, b Box) int {
 		return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
 	})
-	return boxes, nil
+	found := Detection{Frame: f, Width: int32(grey.Cols()), Height: int32(grey.Rows())}
+	for _, b := range boxes {
+		found.Faces = append(found.Faces, Face{Box: b, Blur: blur(grey, b)})
+	}
+	found.Millis = float64(time.Since(began)) / float64(time.Millisecond)
+	return found, nil
+}
+
+// blur returns Face.Blur. The box is within the picture and not empty.
+func blur(grey gocv.Mat, b Box) float64 {
+	region := grey.Region(image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height)))
+	defer region.Close()
+	edges, mean, deviation := gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
+	defer edges.Close()
+	defer mean.Close()
+	defer deviation.Close()
+	gocv.Laplacian(region, &edges, gocv.MatTypeCV64F, 1, 1, 0, gocv.BorderDefault)
+	gocv.MeanStdDev(edges, &mean, &deviation)
+	d := deviation.GetDoubleAt(0, 0)
+	return d * d
 }

@@ -84,7 +84,7 @@ func TestParity(t *testing.T) {
 	check := func(t *testing.T, f frame.Frame, grey gocv.Mat, faces int) {
 		t.Helper()
 		want := sorted(oracle.DetectMultiScale(grey))
-		got, err := d.Detect(f)
+		got, err := boxes(d.Detect(f))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestParityWithParams(t *testing.T) {
 		if err := p.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := newDetector(t, p).Detect(f)
+		got, err := boxes(newDetector(t, p).Detect(f))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestThreads(t *testing.T) {
 	f := rawFrame(double)
 
 	all := defaultParams(t)
-	want, err := newDetector(t, all).Detect(f)
+	want, err := boxes(newDetector(t, all).Detect(f))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestThreads(t *testing.T) {
 		d := newDetector(t, p)
 		wg.Go(func() {
 			for range 3 {
-				got, err := d.Detect(f)
+				got, err := boxes(d.Detect(f))
 				if err != nil || !slices.Equal(got, want) {
 					t.Errorf("%d threads: got %v, %v, want %v", n, got, err, want)
 				}
@@ -199,16 +199,16 @@ func TestOddPictures(t *testing.T) {
 	d := newDetector(t, defaultParams(t))
 	for _, size := range []image.Point{{334, 1}, {1, 334}, {19, 19}, {20, 20}, {21, 21}, {16384, 1}, {1, 16384}, {16384, 21}, {21, 16384}} {
 		f := frame.Frame{Format: frame.BGR, Width: int32(size.X), Height: int32(size.Y), Data: make([]byte, size.X*size.Y*3)}
-		if boxes, err := d.Detect(f); err != nil || len(boxes) != 0 {
-			t.Errorf("raw %v: got %v, %v", size, boxes, err)
+		if found, err := boxes(d.Detect(f)); err != nil || len(found) != 0 {
+			t.Errorf("raw %v: got %v, %v", size, found, err)
 		}
 		var b bytes.Buffer
 		if err := jpeg.Encode(&b, image.NewGray(image.Rectangle{Max: size}), nil); err != nil {
 			t.Fatal(err)
 		}
 		file := append(b.Bytes(), make([]byte, frame.MinBytes)...)
-		if boxes, err := d.Detect(parse(t, file)); err != nil || len(boxes) != 0 {
-			t.Errorf("JPEG %v: got %v, %v", size, boxes, err)
+		if found, err := boxes(d.Detect(parse(t, file))); err != nil || len(found) != 0 {
+			t.Errorf("JPEG %v: got %v, %v", size, found, err)
 		}
 	}
 }
@@ -231,17 +231,17 @@ func TestJPEGThatOpenCVRefuses(t *testing.T) {
 	if !m.Empty() {
 		t.Fatal("OpenCV decodes the damaged photograph")
 	}
-	boxes, err := newDetector(t, defaultParams(t)).Detect(parse(t, file))
+	found, err := boxes(newDetector(t, defaultParams(t)).Detect(parse(t, file)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The table of the colours is lost, and the grey picture is whole.
-	want, err := newDetector(t, defaultParams(t)).Detect(parse(t, readFile(t, photo)))
+	want, err := boxes(newDetector(t, defaultParams(t)).Detect(parse(t, readFile(t, photo))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(boxes) != len(want) {
-		t.Errorf("got %v, about %v of the whole photograph are right", boxes, want)
+	if len(found) != len(want) {
+		t.Errorf("got %v, about %v of the whole photograph are right", found, want)
 	}
 }
 
@@ -264,9 +264,9 @@ func TestDetectRefusesWhatDecodeDoesNotGive(t *testing.T) {
 		{frame.Frame{Format: frame.JPEG, Data: []byte{0xFF, 0xD8, 0xFF}}, "decoding the JPEG"},
 		{frame.Frame{Format: "gif"}, `unknown format "gif"`},
 	} {
-		boxes, err := d.Detect(tt.frame)
+		found, err := d.Detect(tt.frame)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s %dx%d: got %v, %v, want an error with %q", tt.frame.Format, tt.frame.Width, tt.frame.Height, boxes, err, tt.want)
+			t.Errorf("%s %dx%d: got %v, %v, want an error with %q", tt.frame.Format, tt.frame.Width, tt.frame.Height, found, err, tt.want)
 		}
 	}
 }
@@ -286,8 +286,8 @@ func TestExceptionIsAnError(t *testing.T) {
 	}
 	// The classifier is none the worse for it.
 	d := &Detector{params: p, classifier: c}
-	if boxes, err := d.Detect(parse(t, readFile(t, photo))); err != nil || len(boxes) != 1 {
-		t.Errorf("afterwards: got %v, %v, want one face", boxes, err)
+	if found, err := boxes(d.Detect(parse(t, readFile(t, photo)))); err != nil || len(found) != 1 {
+		t.Errorf("afterwards: got %v, %v, want one face", found, err)
 	}
 }
 

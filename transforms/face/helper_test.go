@@ -38,6 +38,15 @@ var loadParams = sync.OnceValues(func() (Params, error) {
 	return NewParams(cascade)
 })
 
+// boxes takes the boxes out of what was found.
+func boxes(d Detection, err error) ([]Box, error) {
+	var all []Box
+	for _, f := range d.Faces {
+		all = append(all, f.Box)
+	}
+	return all, err
+}
+
 func mustCascade(t testing.TB) string {
 	t.Helper()
 	cascade, err := DefaultCascade()

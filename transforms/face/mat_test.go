@@ -125,14 +125,14 @@ func TestUpright(t *testing.T) {
 	asPNG := frametest.PNG(img, frametest.Chunk("eXIf", []byte(turned)))
 
 	d := newDetector(t, defaultParams(t))
-	want, err := d.Detect(rawFrame(upright))
+	want, err := boxes(d.Detect(rawFrame(upright)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	near := func(a, b int32) bool { return max(a-b, b-a) <= 8 }
 	for _, file := range [][]byte{asJPEG, asPNG} {
 		f := parse(t, file)
-		got, err := d.Detect(f)
+		got, err := boxes(d.Detect(f))
 		if err != nil {
 			t.Fatal(err)
 		}

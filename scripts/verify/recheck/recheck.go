@@ -179,10 +179,10 @@ func (m *maker) files(r *kafka.Record) ([]store.File, error) {
 	if reject != nil {
 		return store.RejectFiles(*reject)
 	}
-	faces, err := m.detector.Detect(f)
+	found, err := m.detector.Detect(f)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := face.Files(face.Detection{Frame: f, Faces: faces})
+	entry, err := face.Files(found)
 	return entry.Files, err
 }
