@@ -16,14 +16,15 @@ type Source func(beam.Scope) (beam.PCollection, error)
 
 // Config is what the stages need to know.
 type Config struct {
-	Frame frame.Config
-	Face  face.Params
-	Store store.Config
+	Frame  frame.Config
+	Face   face.Params
+	Output face.Output
+	Store  store.Config
 }
 
 // Build assembles the pipeline of one window: it stores the pictures of the
-// source's records, a file about each that is rejected, and a ledger under the window's name that says what became
-// of each record.
+// source's records, a line for each face, a file about each record that is
+// rejected, and a ledger under the window's name that says what became of each.
 func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	records, err := src(s)
 	if err != nil {
@@ -31,9 +32,12 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	}
 	frames, rejects := frame.Decode(s, cfg.Frame, records)
 	detections := face.Detect(s, cfg.Face, frames)
-	entries := face.Render(s, detections)
+	entries := face.Render(s, cfg.Output, detections)
 	written := store.Write(s, cfg.Store, entries)
 	rejected := store.WriteRejects(s, cfg.Store, rejects)
+	if cfg.Output.Events {
+		store.WriteEvents(s, cfg.Store, window, written)
+	}
 	store.WriteLedger(s, cfg.Store, window, written, rejected)
 	return nil
 }

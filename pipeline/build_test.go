@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"image/jpeg"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -41,7 +42,7 @@ func testStore(root string) store.Config { return store.Config{Root: root, Run: 
 func sampleConfig(t *testing.T, root string) Config {
 	t.Helper()
 	o := optionsFor(t, "--kafka=localhost:1", "--output="+root)
-	return Config{Frame: o.Frame, Face: o.Face, Store: testStore(root)}
+	return Config{Frame: o.Frame, Face: o.Face, Output: o.Write, Store: testStore(root)}
 }
 
 // The assembly gives the same files and the same ledger on both runners.
@@ -66,6 +67,9 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := store.KeepEvents(t.Context(), testStore(root), "w"); err != nil {
+				t.Fatal(err)
+			}
 			if err := store.End(t.Context(), testStore(root)); err != nil {
 				t.Fatal(err)
 			}
@@ -75,6 +79,11 @@ func TestBuildFromInjectedSource(t *testing.T) {
 				t.Errorf("%s: %s", reject, files[reject])
 			}
 			delete(files, reject)
+			const events = "_events/unknown/w.jsonl"
+			if lines := strings.Split(string(files[events]), "\n"); len(lines) != 3 || !strings.Contains(lines[0], `"offset":7,`) || !strings.Contains(lines[1], `"offset":9,`) || lines[2] != "" {
+				t.Errorf("%s: %q", events, lines)
+			}
+			delete(files, events)
 
 			// 1,700,000,000 s after 1970 is 2023-11-14 22:13:20 UTC.
 			for _, name := range []string{"injected+1+00000000000000000007.jpg", "injected+1+00000000000000000009.jpg"} {

@@ -93,7 +93,7 @@ func pictures(t *testing.T, files map[string]hdfsFile, user string) map[string][
 			t.Errorf("%s is owned by %s, want %s", name, f.owner, user)
 		}
 		switch {
-		case strings.HasPrefix(name, "_windows/"), strings.HasPrefix(name, "_rejects/"), name == "_SUCCESS":
+		case strings.HasPrefix(name, "_windows/"), strings.HasPrefix(name, "_rejects/"), strings.HasPrefix(name, "_events/"), name == "_SUCCESS":
 			continue
 		case strings.HasPrefix(name, "_"):
 			t.Errorf("%s is left", name)

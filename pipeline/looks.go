@@ -227,7 +227,7 @@ func (c *checks) lookAtSpace(ctx context.Context) (f finding, err error) {
 
 func (c *checks) lookAtCascade(context.Context) (f finding, err error) {
 	// It was loaded when the options were read.
-	settings, err := face.SettingsOf(c.options.Frame, c.options.Face)
+	settings, err := face.SettingsOf(c.options.Frame, c.options.Face, c.options.Write)
 	f.says = fmt.Sprintf("%s loads in OpenCV %s, SHA-256 %s", c.options.Cascade, face.OpenCVVersion(), settings.CascadeSHA256)
 	return f, err
 }

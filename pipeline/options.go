@@ -33,6 +33,8 @@ type Options struct {
 	Cascade       string // the file in Face
 	ExpansionAddr string // empty: start one
 	Summary       string // a file, or empty
+	Write         face.Output
+	Latest        bool // keep a copy of the latest picture
 }
 
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
@@ -59,6 +61,7 @@ Exit status: 0 done, 1 failed, 2 wrong setting or no such topic, 130 interrupted
 // settings are the flags as given.
 type settings struct {
 	places                                              places.Flags
+	output                                              outputFlags
 	runner, duration, frameSize, cascade, expansionAddr string
 	summary, endpoint, master, worker                   string
 	parallelism                                         int
@@ -89,6 +92,7 @@ func (kv keyValues) Set(s string) error {
 func newFlags(v *settings) *flag.FlagSet {
 	f := flag.NewFlagSet("pipeline", flag.ContinueOnError)
 	v.places.Add(f)
+	v.output.add(f)
 	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process), flink, spark, or direct (inside this process, without Java).")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
@@ -140,7 +144,7 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
-		StallTimeout: v.stallTimeout,
+		StallTimeout: v.stallTimeout, Latest: v.output.latest,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {
@@ -168,6 +172,9 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if v.keepRejects {
 		o.Frame.KeepBytes = frame.MaxKeepBytes
+	}
+	if o.Write, err = v.output.check(); err != nil {
+		return o, err
 	}
 	if o.Summary != "" {
 		if dir, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !dir.IsDir() {

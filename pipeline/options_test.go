@@ -79,6 +79,14 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
 		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},
 		{"--keep_rejects", func(o Options) bool { return o.Frame.KeepBytes == 1<<20 }},
+		{"--topics=a", func(o Options) bool {
+			return o.Write.List() == "frame,events" && o.Write.CropMargin == 0 && !o.Latest
+		}},
+		{"--write=events", func(o Options) bool { return o.Write.List() == "events" }},
+		{"--write=crops,annotated,frame --crop_margin=0.5 --latest", func(o Options) bool {
+			return o.Write.List() == "frame,annotated,crops" && o.Write.CropMargin == 0.5 && o.Latest
+		}},
+		{"--write=crops", func(o Options) bool { return o.Write.CropMargin == 0.2 }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := ParseOptions(splitFlags(tc.flag), localStack)
@@ -151,6 +159,11 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--frame_size=0x480", "--frame_size"},
 		{"--frame_size=-640x480", "--frame_size"},
 		{"--frame_size=1000000x1000000", "--frame_size"},
+		{"--write=", "frame, annotated, crops, events"},
+		{"--write=frame,boxes", `"boxes" is none of frame, annotated, crops, events`},
+		{"--write=crops --crop_margin=-1", "from 0 to 2"},
+		{"--write=crops --crop_margin=NaN", "from 0 to 2"},
+		{"--write=events --latest", "add frame, annotated or crops"},
 		{"--scale_factor=1", "scale factor"},
 		{"--scale_factor=NaN", "scale factor"},
 		{"--min_neighbors=-1", "neighbours"},

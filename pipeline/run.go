@@ -39,6 +39,7 @@ type session struct {
 	summary *Summary
 	offsets *kafka.Offsets
 	runner  runners.Runner
+	latest  store.Latest // the picture that face.jpg is a copy of
 }
 
 // Run reads windows until the duration is over. The summary is never nil.
@@ -94,6 +95,9 @@ func (s *session) run(ctx context.Context) error {
 	if err := checks.rest(ctx, s.out); err != nil {
 		return err
 	}
+	if err := s.takeBack(ctx); err != nil {
+		return err
+	}
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
 	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
@@ -109,12 +113,13 @@ func (s *session) run(ctx context.Context) error {
 // say of it.
 func (s *session) describe(run string) error {
 	o := s.options
-	s.config = Config{Frame: o.Frame, Face: o.Face, Store: store.Config{Root: o.Output, Run: run}}
+	s.config = Config{Frame: o.Frame, Face: o.Face, Output: o.Write, Store: store.Config{Root: o.Output, Run: run}}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
-	settings, err := face.SettingsOf(o.Frame, o.Face)
+	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
 	if err == nil {
 		s.about.Settings, s.about.SettingsSHA256, err = settings.JSON()
 	}
+	s.config.Output.SettingsSHA256 = s.about.SettingsSHA256
 	return err
 }
 
@@ -250,10 +255,43 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			}
 		}
 	}
-	if err := store.KeepLedger(ctx, s.config.Store, name, ledger); err != nil {
+	if err := s.keep(ctx, name, ledger); err != nil {
 		return store.Ledger{}, err
 	}
 	return ledger, s.offsets.Commit(ctx, review)
+}
+
+// keep makes what a window has left count.
+func (s *session) keep(ctx context.Context, window string, l store.Ledger) error {
+	if err := store.KeepLedger(ctx, s.config.Store, window, l); err != nil {
+		return err
+	}
+	if l.Sum().Events > 0 {
+		if err := store.KeepEvents(ctx, s.config.Store, window); err != nil {
+			return err
+		}
+	}
+	if !s.options.Latest || !s.latest.Before(l.Latest) {
+		return nil
+	}
+	s.latest = l.Latest
+	return store.KeepLatest(ctx, s.config.Store, l.Latest.Picture)
+}
+
+// takeBack removes the events of records that will be read again.
+func (s *session) takeBack(ctx context.Context) error {
+	if !s.config.Output.Events {
+		return nil
+	}
+	committed, err := s.offsets.Committed(ctx)
+	if err != nil {
+		return err
+	}
+	var positions []store.Position
+	for _, c := range committed {
+		positions = append(positions, store.Position(c))
+	}
+	return store.TakeBack(ctx, s.config.Store, s.options.Group, s.options.Topics, positions)
 }
 
 // uniqueName is the name of a run or window. Names sort by time.

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"strconv"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -17,37 +21,127 @@ func init() {
 	register.DoFn1x2[Detection, store.Entry, error](&renderFn{})
 }
 
-// jpegQuality is that of the JPEG that a raw or PNG frame is stored as, of 100.
+// jpegQuality is that of every JPEG that is made here, of 100.
 const jpegQuality = 95
 
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
-// element for each. A frame with faces becomes one file, named by store.Name: a
-// JPEG frame the very bytes that came in, a raw or PNG frame a JPEG of quality 95,
-// grey if the frame is. A frame without faces becomes no file. An error fails the
-// bundle and names the record.
-func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
+// element for each, with the files and events that the output asks for. A frame
+// without faces has none. The output must be valid (Output.Validate). An error
+// fails the bundle and names the record.
+func Render(s beam.Scope, o Output, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
-	return beam.ParDo(s, &renderFn{}, detections)
+	return beam.ParDo(s, &renderFn{Output: o}, detections)
 }
 
-type renderFn struct{}
+type renderFn struct {
+	Output Output
+}
 
-func (renderFn) ProcessElement(d Detection) (store.Entry, error) { return Files(d) }
+func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) { return Files(fn.Output, d) }
 
-// Files gives the files of one frame, as Render does.
-func Files(d Detection) (store.Entry, error) {
+// Files gives the files and events of one frame, as Render does:
+//
+//   - the frame: of a JPEG the very bytes that came in, of another a JPEG of
+//     quality 95, grey if the frame is;
+//   - the frame in colour with a box and a number for each face, as JPEG;
+//   - each face with a margin, cut off where the picture ends, as JPEG;
+//   - an Event for each face.
+//
+// All but the first are upright if EXIF data say which way is up.
+func Files(o Output, d Detection) (store.Entry, error) {
 	f := d.Frame
-	e := store.Entry{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces))}
+	e := store.Entry{
+		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces)), TimestampMillis: f.TimestampMillis,
+	}
 	if len(d.Faces) == 0 {
 		return e, nil
 	}
-	data, err := jpegOf(f)
+	name := store.Name{Camera: f.Camera, TimestampMillis: f.TimestampMillis, Topic: f.Topic, Partition: f.Partition, Offset: f.Offset}
+	var err error
+	if o.Frame {
+		var data []byte
+		data, err = jpegOf(f)
+		e.Files = append(e.Files, store.File{Name: name.Path(), Data: data})
+	}
+	if err == nil && (o.Annotated || o.Crops) {
+		var files []store.File
+		files, err = drawn(o, d, name)
+		e.Files = append(e.Files, files...)
+	}
+	if err == nil && o.Events {
+		e.Events, err = eventsOf(o, d, name)
+	}
 	if err != nil {
 		return store.Entry{}, recordError(f, err)
 	}
-	name := store.Name{Camera: f.Camera, TimestampMillis: f.TimestampMillis, Topic: f.Topic, Partition: f.Partition, Offset: f.Offset}
-	e.Files = []store.File{{Name: name.Path(), Data: data}}
 	return e, nil
+}
+
+// drawn makes the files that need the picture's pixels.
+func drawn(o Output, d Detection, name store.Name) (files []store.File, err error) {
+	picture, err := ownMat(d.Frame)
+	if err != nil {
+		return nil, err
+	}
+	defer picture.Close()
+	add := func(name string, m gocv.Mat) {
+		var data []byte
+		if err == nil {
+			data, err = encode(m)
+		}
+		files = append(files, store.File{Name: name, Data: data})
+	}
+	if o.Annotated {
+		m := annotated(picture, d.Faces)
+		add(name.AnnotatedPath(), m)
+		m.Close()
+	}
+	if o.Crops {
+		for i, f := range d.Faces {
+			area := withMargin(f.Box, o.CropMargin, picture.Cols(), picture.Rows())
+			if area.Empty() { // which no detection gives
+				return nil, fmt.Errorf("face %d at %v is not in the picture of %dx%d pixels", i+1, f.Box, picture.Cols(), picture.Rows())
+			}
+			m := picture.Region(area)
+			add(name.FacePath(i+1), m)
+			m.Close()
+		}
+	}
+	return files, err
+}
+
+// withMargin returns a box with a margin, which is a part of its sides, as far as
+// it is within a picture.
+func withMargin(b Box, margin float64, width, height int) image.Rectangle {
+	x, y := int(math.Round(margin*float64(b.Width))), int(math.Round(margin*float64(b.Height)))
+	area := image.Rect(int(b.X)-x, int(b.Y)-y, int(b.X)+int(b.Width)+x, int(b.Y)+int(b.Height)+y)
+	return area.Intersect(image.Rect(0, 0, width, height))
+}
+
+// The lines of an annotated picture, for every so many pixels of its width.
+const (
+	pixelsPerThickness = 320
+	pixelsPerScale     = 640
+)
+
+// annotated returns a copy of a picture with a box and a number for each face.
+func annotated(picture gocv.Mat, faces []Face) gocv.Mat {
+	green := color.RGBA{G: 255, A: 255}
+	m := gocv.NewMat()
+	if picture.Channels() == 1 {
+		gocv.CvtColor(picture, &m, gocv.ColorGrayToBGR)
+	} else {
+		picture.CopyTo(&m)
+	}
+	thickness := max(1, m.Cols()/pixelsPerThickness)
+	scale := max(0.5, float64(m.Cols())/pixelsPerScale)
+	for i, f := range faces {
+		b := f.Box
+		area := image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
+		gocv.Rectangle(&m, area, green, thickness)
+		gocv.PutText(&m, strconv.Itoa(i+1), area.Min.Add(image.Pt(2*thickness, int(25*scale))), gocv.FontHersheySimplex, scale, green, thickness)
+	}
+	return m
 }
 
 // jpegOf returns the frame as a JPEG file.
@@ -60,6 +154,11 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 		return nil, err
 	}
 	defer m.Close()
+	return encode(m)
+}
+
+// encode returns a picture as a JPEG file.
+func encode(m gocv.Mat) ([]byte, error) {
 	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, []int{gocv.IMWriteJpegQuality, jpegQuality})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a JPEG: %w", err)

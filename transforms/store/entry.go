@@ -14,7 +14,11 @@ type Entry struct {
 	Offset    int64
 	Size      int64 // bytes of the record's value
 	Faces     int32
-	Files     []File
+	// TimestampMillis is the record's. The latest picture is chosen by it.
+	TimestampMillis int64
+	Files           []File
+	// Events are JSON objects, of one line each: one for each face.
+	Events []string
 }
 
 // Written says what is now in the file system for one frame. There is one
@@ -28,4 +32,8 @@ type Written struct {
 	Files       int32
 	Bytes       int64 // of the files
 	FirstMillis int64 // when the first file got its final name, since 1970; 0 without files
+
+	TimestampMillis int64    // the record's
+	Picture         string   // the first file's name below the root; empty without files
+	Events          []string // the Entry's
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,6 +41,23 @@ type Ledger struct {
 	Run         Run         `json:"run"`
 	Partitions  []Partition `json:"partitions"`
 	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
+	Latest      Latest      `json:"latest"`
+}
+
+// Latest is the picture of the frame that was taken last, by the record's
+// timestamp. Without pictures it is empty.
+type Latest struct {
+	TimestampMillis int64  `json:"timestamp_ms"`
+	Picture         string `json:"picture"` // its name below the root
+}
+
+// Before says whether another picture is later. Of one time, it is the one whose
+// name comes last.
+func (l Latest) Before(m Latest) bool {
+	if l.Picture == "" || m.Picture == "" {
+		return l.Picture == "" && m.Picture != ""
+	}
+	return cmp.Or(cmp.Compare(l.TimestampMillis, m.TimestampMillis), cmp.Compare(l.Picture, m.Picture)) < 0
 }
 
 // Run says whose window it was.
@@ -62,7 +80,7 @@ type Partition struct {
 	FirstOffset     int64            `json:"first_offset"` // of the records read; means nothing without any
 	LastOffset      int64            `json:"last_offset"`
 	Offsets         []Range          `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
-	Pictures        []Range          `json:"pictures"` // of those, the ones whose frames are stored
+	Pictures        []Range          `json:"pictures"` // of those, the ones with files, of whichever kind
 	Rejects         []Range          `json:"rejects"`  // and the ones with a file about why they were rejected
 	Lost            []Range          `json:"lost"`     // offsets that Kafka had removed before they could be read
 	Read            int64            `json:"records_read"`
@@ -74,6 +92,8 @@ type Partition struct {
 	Faces           int64            `json:"faces"`
 	Files           int64            `json:"files_written"` // without those about rejects
 	Bytes           int64            `json:"bytes_written"`
+	Events          int64            `json:"events"`       // lines of the window's file of events
+	EventBytes      int64            `json:"events_bytes"` // of these lines
 }
 
 // Range is consecutive offsets, the last one included.
@@ -201,13 +221,21 @@ func emptyLedger([]byte) Ledger { return Ledger{} }
 func ledgerOfWritten(w Written) Ledger {
 	p := ledgerOfRecord(w.Topic, w.Partition, w.Offset, w.Size)
 	p.Decoded, p.Faces, p.Files, p.Bytes = 1, int64(w.Faces), int64(w.Files), w.Bytes
+	for _, line := range w.Events {
+		p.Events++
+		p.EventBytes += int64(len(line) + len("\n"))
+	}
 	if w.Faces > 0 {
 		p.FramesWithFaces = 1
 	}
 	if w.Files > 0 {
 		p.Pictures = p.Offsets
 	}
-	return Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
+	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
+	if w.Picture != "" {
+		l.Latest = Latest{w.TimestampMillis, w.Picture}
+	}
+	return l
 }
 
 func ledgerOfRejected(r Rejected) Ledger {
@@ -239,7 +267,10 @@ func decodeLedger(data []byte) (Ledger, error) {
 // Merge adds two ledgers; the run is a's. It changes neither: a runner may use
 // an accumulator again.
 func Merge(a, b Ledger) Ledger {
-	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis}
+	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest}
+	if out.Latest.Before(b.Latest) {
+		out.Latest = b.Latest
+	}
 	if out.FirstMillis == 0 || b.FirstMillis != 0 && b.FirstMillis < out.FirstMillis {
 		out.FirstMillis = b.FirstMillis
 	}
@@ -304,6 +335,8 @@ func (p Partition) plus(q Partition) Partition {
 	p.Faces += q.Faces
 	p.Files += q.Files
 	p.Bytes += q.Bytes
+	p.Events += q.Events
+	p.EventBytes += q.EventBytes
 	p.Rejected = maps.Clone(p.Rejected)
 	if p.Rejected == nil {
 		p.Rejected = map[string]int64{}

@@ -16,9 +16,9 @@ func TestWriteLedger(t *testing.T) {
 		cfg := testConfig(t.TempDir())
 		p, s := beam.NewPipelineWithRoot()
 		written := beam.Create(s,
-			Written{Topic: "b", Partition: 0, Offset: 7, Size: 1000, Faces: 2, Files: 1, Bytes: 100, FirstMillis: 5000},
+			Written{Topic: "b", Partition: 0, Offset: 7, Size: 1000, Faces: 2, Files: 1, Bytes: 100, FirstMillis: 5000, TimestampMillis: 11, Picture: "seven", Events: []string{"1", "22"}},
 			Written{Topic: "a", Partition: 1, Offset: 3, Size: 1},
-			Written{Topic: "b", Partition: 0, Offset: 5, Size: 200, Faces: 1, Files: 1, Bytes: 11, FirstMillis: 4000},
+			Written{Topic: "b", Partition: 0, Offset: 5, Size: 200, Faces: 1, Files: 1, Bytes: 11, FirstMillis: 4000, TimestampMillis: 12, Picture: "five", Events: []string{"333"}},
 		)
 		rejected := beam.Create(s,
 			Rejected{Topic: "b", Partition: 0, Offset: 6, Size: 30, Reason: frame.WrongSize},
@@ -36,13 +36,13 @@ func TestWriteLedger(t *testing.T) {
 		if got := got.Sum(); got.Read != 6 || got.ReadBytes != 1235 || got.Decoded != 3 || got.Skipped != 2 || got.Files != 2 {
 			t.Errorf("%s: the sum is %+v", runner, got)
 		}
-		want := Ledger{FirstMillis: 4000, Partitions: []Partition{
+		want := Ledger{FirstMillis: 4000, Latest: Latest{12, "five"}, Partitions: []Partition{
 			{Topic: "a", Partition: 0, FirstOffset: 0, LastOffset: 0, Offsets: []Range{{0, 0}}, Read: 1, Skipped: 1},
 			{Topic: "a", Partition: 1, FirstOffset: 3, LastOffset: 3, Offsets: []Range{{3, 3}}, Read: 1, ReadBytes: 1, Decoded: 1},
 			{Topic: "b", Partition: 0, FirstOffset: 5, LastOffset: 8, Offsets: []Range{{5, 8}},
 				Pictures: []Range{{5, 5}, {7, 7}}, Rejects: []Range{{6, 6}}, Lost: []Range{},
 				Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1,
-				Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111},
+				Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
 		}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", runner, got, want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -18,9 +19,13 @@ type Kind int
 const (
 	KindUnknown   Kind = iota // nothing that this package gives a name to
 	KindPicture               // of Name.Path
+	KindAnnotated             // of Name.AnnotatedPath
+	KindFace                  // of Name.FacePath
 	KindReject                // of RejectPath
 	KindKept                  // of KeptPath
 	KindLedger                // of a window that counts
+	KindEvents                // of KeepEvents
+	KindLatest                // of KeepLatest
 	KindSuccess               // of WriteSuccess
 	KindTemporary             // not complete, or not to be kept
 )
@@ -37,6 +42,14 @@ func KindOf(name string) (Kind, Name) {
 		if rest == "" {
 			return KindSuccess, Name{}
 		}
+	case latestFile:
+		if rest == "" {
+			return KindLatest, Name{}
+		}
+	case eventsFolder:
+		if window := strings.TrimSuffix(path.Base(rest), eventsExtension); name == eventsPath(window) {
+			return KindEvents, Name{}
+		}
 	case ledgerFolder:
 		if strings.HasSuffix(rest, ledgerExtension) && !strings.Contains(rest, "/") {
 			return KindLedger, Name{}
@@ -51,8 +64,8 @@ func KindOf(name string) (Kind, Name) {
 			return KindReject, n
 		}
 	default:
-		if n, err := ParsePath(name); err == nil {
-			return KindPicture, n
+		if n, kind, err := ParsePath(name); err == nil {
+			return kind, n
 		}
 	}
 	return KindUnknown, Name{}

@@ -23,9 +23,11 @@ const (
 
 	hourLayout = "2006/01/02/15"
 
-	pictureExtension = ".jpg"
-	rejectExtension  = ".json"
-	keptExtension    = ".bin"
+	pictureExtension   = ".jpg"
+	annotatedExtension = ".annotated.jpg"
+	faceMark           = ".face-"
+	rejectExtension    = ".json"
+	keptExtension      = ".bin"
 
 	// rejectFolder holds what is known of rejected records, below the root.
 	rejectFolder = "_rejects"
@@ -56,14 +58,27 @@ type Name struct {
 // escaped as %XX, byte for byte, and so is a leading dot or underscore: folders
 // such as _tmp are ours, and Hadoop's tools hide both. What is still longer
 // than maxPart is cut and gets a hash, so that two cameras never share a folder.
-func (n Name) Path() string {
+func (n Name) Path() string { return n.base() + pictureExtension }
+
+// AnnotatedPath is Path for the picture with the faces drawn in, with the
+// extension .annotated.jpg.
+func (n Name) AnnotatedPath() string { return n.base() + annotatedExtension }
+
+// FacePath is Path for the picture of one face, with the extension
+// .face-<number>.jpg. Numbers begin with 1.
+func (n Name) FacePath(number int) string {
+	return n.base() + faceMark + strconv.Itoa(number) + pictureExtension
+}
+
+// base is the path without an extension.
+func (n Name) base() string {
 	hour := time.UnixMilli(n.TimestampMillis).UTC()
 	if hour.Before(firstHour) {
 		hour = firstHour
 	} else if hour.After(lastHour) {
 		hour = lastHour
 	}
-	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.Topic, n.Partition, n.Offset) + pictureExtension
+	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.Topic, n.Partition, n.Offset)
 }
 
 // RejectPath returns the place below the root of the file about a rejected
@@ -87,13 +102,13 @@ func recordName(topic string, partition int32, offset int64) string {
 	return fmt.Sprintf("%s+%d+%020d", escape(topic), partition, offset)
 }
 
-// ParsePath is the way back from Path: path is relative to the root. The time
-// is that of the hour. A camera or topic that was cut comes back as it stands
-// in the path, and an empty one as "unknown". A path that Path does not give is
-// an error.
-func ParsePath(path string) (Name, error) {
-	wrong := func(what string) (Name, error) {
-		return Name{}, fmt.Errorf("parsing picture path %q: %s", path, what)
+// ParsePath is the way back from Path, AnnotatedPath and FacePath: path is
+// relative to the root, and kind says which of them. The time is that of the hour.
+// A camera or topic that was cut comes back as it stands in the path, and an empty
+// one as "unknown". A path that none of them gives is an error.
+func ParsePath(path string) (n Name, kind Kind, err error) {
+	wrong := func(what string) (Name, Kind, error) {
+		return Name{}, KindUnknown, fmt.Errorf("parsing picture path %q: %s", path, what)
 	}
 	parts := strings.Split(path, "/")
 	if len(parts) != 6 {
@@ -103,14 +118,14 @@ func ParsePath(path string) (Name, error) {
 	if err != nil {
 		return wrong(err.Error())
 	}
-	base, ok := strings.CutSuffix(parts[5], pictureExtension)
-	if !ok {
+	base, kind := cutExtension(parts[5])
+	if kind == KindUnknown {
 		return wrong("the file is not named topic+partition+offset.jpg")
 	}
-	n, err := parseRecordName(base)
-	if err != nil {
+	if n, err = parseRecordName(base); err != nil {
 		return wrong(err.Error())
 	}
+	var ok bool
 	if n.Camera, ok = unescape(parts[0]); !ok {
 		return wrong("malformed camera")
 	}
@@ -118,7 +133,27 @@ func ParsePath(path string) (Name, error) {
 		return wrong("the year is before 1970")
 	}
 	n.TimestampMillis = hour.UnixMilli()
-	return n, nil
+	return n, kind, nil
+}
+
+// cutExtension says of what kind a picture's file is.
+func cutExtension(file string) (base string, kind Kind) {
+	if base, ok := strings.CutSuffix(file, annotatedExtension); ok {
+		return base, KindAnnotated
+	}
+	base, ok := strings.CutSuffix(file, pictureExtension)
+	if !ok {
+		return "", KindUnknown
+	}
+	// A topic may hold the mark, what follows it in a picture's name is a number.
+	if i := strings.LastIndex(base, faceMark); i > strings.LastIndex(base, "+") {
+		digits := base[i+len(faceMark):]
+		if number, err := strconv.ParseUint(digits, 10, 31); err != nil || number == 0 || strconv.FormatUint(number, 10) != digits {
+			return "", KindUnknown
+		}
+		return base[:i], KindFace
+	}
+	return base, KindPicture
 }
 
 // ParseRejectPath is the way back from RejectPath, and from KeptPath if kept is

@@ -33,6 +33,8 @@ var paths = []struct {
 		path: "%C3%A9%FF%7E/2026/01/02/03/t+0+00000000000000000000.jpg"},
 	{about: "glob and colon", name: Name{"*?[a]:", testMillis, "t", 0, 0},
 		path: "%2A%3F%5Ba%5D%3A/2026/01/02/03/t+0+00000000000000000000.jpg"},
+	{about: "a topic like an extension", name: Name{"c", testMillis, "t.face-1", 0, 0},
+		path: "c/2026/01/02/03/t.face-1+0+00000000000000000000.jpg"},
 	{about: "empty", name: Name{"", testMillis, "t", 0, 0}, back: "unknown",
 		path: "unknown/2026/01/02/03/t+0+00000000000000000000.jpg"},
 	{about: "longest whole", name: Name{strings.Repeat("c", 180), testMillis, "t", 0, 0},
@@ -60,9 +62,22 @@ func TestPath(t *testing.T) {
 			if test.back != "" {
 				want.Camera = test.back
 			}
-			got, err := ParsePath(test.path)
-			if err != nil || got != want {
-				t.Errorf("ParsePath(%q) = %+v, %v, want %+v", test.path, got, err, want)
+			base := strings.TrimSuffix(test.path, ".jpg")
+			for _, file := range []struct {
+				got, want string
+				kind      Kind
+			}{
+				{test.name.Path(), test.path, KindPicture},
+				{test.name.AnnotatedPath(), base + ".annotated.jpg", KindAnnotated},
+				{test.name.FacePath(1), base + ".face-1.jpg", KindFace},
+				{test.name.FacePath(2147483647), base + ".face-2147483647.jpg", KindFace},
+			} {
+				if file.got != file.want {
+					t.Errorf("got the path %q, want %q", file.got, file.want)
+				}
+				if got, kind, err := ParsePath(file.want); err != nil || got != want || kind != file.kind {
+					t.Errorf("ParsePath(%q) = %+v, %v, %v, want %+v, %v", file.want, got, kind, err, want, file.kind)
+				}
 			}
 		})
 	}
@@ -95,7 +110,7 @@ func TestLongNamesStayApartAndFit(t *testing.T) {
 	seen := map[string]string{}
 	for _, camera := range []string{long, long + "y", "y" + long, strings.Repeat("/", 300), strings.Repeat("/", 299)} {
 		n := Name{camera, testMillis, camera, 2147483647, 9223372036854775807}
-		p := n.Path()
+		p := n.FacePath(2147483647) // the longest
 		folder := strings.Split(p, "/")[0]
 		if other, ok := seen[folder]; ok {
 			t.Errorf("cameras %.20q... and %.20q... share the folder %s", other, camera, folder)
@@ -127,6 +142,12 @@ func TestParsePathRefuses(t *testing.T) {
 		"c/2026/01/02/03/t+-1+00000000000000000042.jpg",
 		"c/2026/01/02/03/t+2147483648+00000000000000000042.jpg",
 		"c/2026/01/02/03/t+0+00000000000000000042.png",
+		"c/2026/01/02/03/t+0+00000000000000000042.face.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.face-.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.face-0.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.face-01.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.face-1.annotated.jpg",
+		"c/2026/01/02/03/t+0+00000000000000000042.annotated",
 		"c/2026/01/02/03/t+0+00000000000000000042",
 		"c/2026/01/02/03/a+b+0+00000000000000000042.jpg",
 		"/2026/01/02/03/t+0+00000000000000000042.jpg",
@@ -139,7 +160,7 @@ func TestParsePathRefuses(t *testing.T) {
 		"a%zz/2026/01/02/03/t+0+00000000000000000042.jpg",
 		"a~b/2026/01/02/03/t+0+00000000000000000042.jpg",
 	} {
-		if n, err := ParsePath(p); err == nil {
+		if n, _, err := ParsePath(p); err == nil {
 			t.Errorf("ParsePath(%q) = %+v, want an error", p, n)
 		} else if !strings.Contains(err.Error(), p) {
 			t.Errorf("ParsePath(%q): the error does not name the path: %v", p, err)
@@ -175,7 +196,7 @@ func FuzzPath(f *testing.F) {
 		if partition < 0 || offset < 0 {
 			return
 		}
-		back, err := ParsePath(p)
+		back, _, err := ParsePath(p)
 		if err != nil {
 			t.Fatalf("%+v: %v", n, err)
 		}

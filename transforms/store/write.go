@@ -47,13 +47,13 @@ func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Writte
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
-	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces}
+	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces, TimestampMillis: e.TimestampMillis, Events: e.Events}
 	for _, f := range e.Files {
 		if err := put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data); err != nil {
 			return Written{}, recordError(e.Topic, e.Partition, e.Offset, err)
 		}
 		if w.Files == 0 {
-			w.FirstMillis = time.Now().UnixMilli()
+			w.FirstMillis, w.Picture = time.Now().UnixMilli(), f.Name
 		}
 		w.Files++
 		w.Bytes += int64(len(f.Data))

@@ -283,7 +283,7 @@ func TestWrite(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		name := func(offset int64) string { return Name{"cam", testMillis, "t", 1, offset}.Path() }
 		entries := []Entry{
-			{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
+			{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, TimestampMillis: 5, Events: []string{"{}", "[]"}, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
 			{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: []File{{name(9), []byte("nine")}}},
 			{Topic: "u", Partition: 0, Offset: 3},
 		}
@@ -291,8 +291,8 @@ func TestWrite(t *testing.T) {
 		p, s := beam.NewPipelineWithRoot()
 		written := Write(s, testConfig(root), beam.CreateList(s, entries))
 		passert.Equals(s, beam.ParDo(s, checkFirst, written, beam.SideInput{Input: beam.Create(s, start)}),
-			Written{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: 2, Bytes: 9},
-			Written{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: 1, Bytes: 4},
+			Written{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: 2, Bytes: 9, TimestampMillis: 5, Picture: name(7), Events: []string{"{}", "[]"}},
+			Written{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: 1, Bytes: 4, Picture: name(9)},
 			Written{Topic: "u", Partition: 0, Offset: 3})
 		// Twice: a run again over the same records.
 		for range 2 {
@@ -340,8 +340,9 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 func TestElementsPassTheirCoder(t *testing.T) {
 	for _, want := range []any{
 		Rejected{Topic: "t", Partition: 1, Offset: 2, Size: 3, Reason: "r", Skipped: true},
-		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: []File{{"n", []byte{0, 255}}}},
-		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6},
+		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, TimestampMillis: 4, Files: []File{{"n", []byte{0, 255}}}, Events: []string{"a", "b"}},
+		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6, TimestampMillis: 7, Picture: "p", Events: []string{"a"}},
+		recordEvents{Topic: "t", Partition: 1, Offset: 2, Lines: []string{"a", "b"}},
 	} {
 		typ := reflect.TypeOf(want)
 		if v := reflect.ValueOf(want); func() bool {

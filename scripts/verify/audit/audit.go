@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 
 	"facestream/transforms/store"
 )
@@ -26,6 +25,7 @@ type Audit struct {
 	topics    map[string]string // those asked for, by their names in file names
 	others    map[string]*OtherTopic
 	temporary []temporaryFile
+	events    map[string]int64 // sizes of the files of events, by window
 	newest    time.Time
 	problems  []Problem
 	settled   bool
@@ -79,14 +79,14 @@ type Offsets struct {
 func New(topics []string, windows []Window) *Audit {
 	a := &Audit{
 		windows: windows, parts: map[partition]*part{},
-		topics: map[string]string{}, others: map[string]*OtherTopic{},
+		topics: map[string]string{}, others: map[string]*OtherTopic{}, events: map[string]int64{},
 	}
 	for _, topic := range topics {
 		a.topics[inNames(topic)] = topic
 	}
 	for _, w := range windows {
 		a.problems = append(a.problems, w.check()...)
-		keeps := keepsRejects(w.Ledger.Run)
+		settings := settingsOf(w.Ledger.Run)
 		for _, l := range w.Ledger.Partitions {
 			if !slices.Contains(topics, l.Topic) {
 				a.others[inNames(l.Topic)] = &OtherTopic{Topic: l.Topic}
@@ -95,9 +95,11 @@ func New(topics []string, windows []Window) *Audit {
 			p := a.part(l.Topic, l.Partition)
 			p.covered = append(p.covered, l.Offsets...)
 			p.lost = append(p.lost, l.Lost...)
-			p.expect(pictures, l.Pictures)
+			for _, which := range settings.families() {
+				p.expect(which, l.Pictures)
+			}
 			p.expect(rejects, l.Rejects)
-			if keeps {
+			if settings.KeepBytes > 0 {
 				p.expect(kept, l.Rejects)
 			}
 			if l.Read > 0 {
@@ -144,7 +146,9 @@ func (a *Audit) Add(name string, size int64, modified time.Time) {
 	}
 	kind, n := store.KindOf(name)
 	switch kind {
-	case store.KindLedger, store.KindSuccess: // a ledger that was not read yet is newer
+	case store.KindLedger, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
+	case store.KindEvents:
+		a.events[strings.TrimSuffix(path.Base(name), path.Ext(name))] = size
 	case store.KindTemporary:
 		a.temporary = append(a.temporary, temporaryFile{name, modified})
 	case store.KindUnknown:
@@ -169,7 +173,7 @@ func (a *Audit) addOfRecord(name string, kind store.Kind, n store.Name, size int
 	}
 	which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
 	f := &a.part(topic, n.Partition).files[which]
-	f.found = append(f.found, file{offset: n.Offset, size: size, folder: unique.Make(path.Dir(name))})
+	f.found = append(f.found, newFile(name, n.Offset, size))
 	a.settled = false
 }
 
@@ -255,6 +259,7 @@ func (a *Audit) Report(logs []Log, held []Offsets) Report {
 	for _, name := range slices.Sorted(maps.Keys(a.others)) {
 		r.OtherTopics = append(r.OtherTopics, *a.others[name])
 	}
+	problems = append(problems, a.checkEvents()...)
 	r.Temporary.Files = len(a.temporary)
 	for _, t := range a.temporary {
 		if a.newest.Sub(t.modified) >= store.TmpAge {
@@ -300,13 +305,17 @@ func (p *part) report(l Log, held []store.Range, windows []Window, problem func(
 		switch i {
 		case pictures:
 			out.Pictures = counts
+		case annotated:
+			out.Annotated = counts
+		case crops:
+			out.Crops = counts
 		case rejects:
 			out.Rejects = counts
 		}
 	}
 	if pending.Last >= 0 {
 		problem(p.problem(Pending, pending, "in no ledger yet (pictures: %d, rejects: %d); a window is under way, or one has failed and the next run completes it",
-			out.Pictures.Pending, out.Rejects.Pending))
+			out.Pictures.Pending+out.Annotated.Pending+out.Crops.Pending, out.Rejects.Pending))
 	}
 	p.checkBytes(windows, problem)
 	return out
@@ -343,7 +352,7 @@ func (p *part) compare(which int, l Log, windows []Window, pending *store.Range,
 		}
 	}
 	for i := 1; i < len(f.found); i++ {
-		if offset := f.found[i].offset; offset == f.found[i-1].offset {
+		if offset := f.found[i].offset; offset == f.found[i-1].offset && f.found[i].extension == f.found[i-1].extension {
 			names := p.names(which, i-1, i+1)
 			found := p.problem(PictureTwice, store.Range{First: offset, Last: offset}, "there are %s", strings.Join(names, " and "))
 			found.File = names[1]
@@ -379,20 +388,36 @@ func (p *part) ledgerOf(offset int64, windows []Window) string {
 	return ""
 }
 
-// checkBytes compares the sizes of the pictures with what each ledger says. It
-// can as long as a record has one picture, and leaves out what is not whole.
+// checkBytes compares the number and the sizes of what was made of frames with
+// what each ledger says. It leaves out what is not whole, and a ledger with some
+// of whose records another window did something else.
 func (p *part) checkBytes(windows []Window, problem func(Problem)) {
-	for _, w := range windows {
+	for i, w := range windows {
 		for _, l := range w.Ledger.Partitions {
-			if l.Topic != p.topic || l.Partition != p.id || l.Files != store.Count(l.Pictures) {
+			if l.Topic != p.topic || l.Partition != p.id {
 				continue
 			}
-			if bytes, whole := p.files[pictures].size(l.Pictures); whole && bytes != l.Bytes {
-				problem(Problem{
-					Kind: LedgerBytes, Topic: p.topic, Partition: &p.id, Ledger: w.Name,
-					Text: fmt.Sprintf("ledger %s, partition %d of topic %s: bytes_written is %d, and the pictures have %d bytes", w.Name, p.id, p.topic, l.Bytes, bytes),
-				})
+			var n, bytes int64
+			whole := true
+			for _, which := range settingsOf(w.Ledger.Run).families() {
+				files, size, all := p.files[which].size(l.Pictures)
+				n, bytes, whole = n+files, bytes+size, whole && all
 			}
+			if !whole || n == l.Files && bytes == l.Bytes || p.redone(windows[i+1:], w, l) {
+				continue
+			}
+			problem(Problem{
+				Kind: LedgerBytes, Topic: p.topic, Partition: &p.id, Ledger: w.Name,
+				Text: fmt.Sprintf("ledger %s, partition %d of topic %s: files_written is %d with bytes_written %d, and there are %d files of %d bytes", w.Name, p.id, p.topic, l.Files, l.Bytes, n, bytes),
+			})
 		}
 	}
+}
+
+// redone says whether a later window has read some of a ledger's records with
+// other settings.
+func (p *part) redone(later []Window, w Window, l store.Partition) bool {
+	return slices.ContainsFunc(later, func(other Window) bool {
+		return other.Ledger.Run.SettingsSHA256 != w.Ledger.Run.SettingsSHA256 && other.overlaps(l)
+	})
 }

@@ -170,7 +170,26 @@ func TestAgreesAlso(t *testing.T) {
 			keep(&s.windows[1])
 			s.files[keptReject(18)] = 1000
 		},
-		"several pictures a record": func(s *scene) { s.ledger(0).Files, s.ledger(0).Bytes = 12, 1 },
+		"all outputs":       func(s *scene) { s.writeAll(0) },
+		"only events":       func(s *scene) { s.writeEvents(1) },
+		"there is face.jpg": func(s *scene) { s.files["face.jpg"] = 5 },
+		"events of a ledger that was not read yet": func(s *scene) { s.files["_events/unknown/w9.jsonl"] = 5 },
+		"events of a window that was read again": func(s *scene) {
+			s.writeAll(1)
+			delete(s.files, "_events/unknown/w2.jsonl")
+			again := s.windows[1]
+			again.Name = "w3"
+			s.windows = append(s.windows, again)
+			s.files["_events/unknown/w3.jsonl"] = 70
+		},
+		"a window was repeated with other settings": func(s *scene) {
+			s.windows = append(s.windows, window("w3", 0))
+			s.writeAll(2)
+			for _, offset := range []int64{0, 1, 2, 3, 5, 6} {
+				s.files[picture(offset)] = pictureSize + 1
+			}
+			s.ledger(2).Bytes += 6
+		},
 		"other topics": func(s *scene) {
 			other := window("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
@@ -189,6 +208,43 @@ func TestAgreesAlso(t *testing.T) {
 	}
 }
 
+// writeAll makes a window one of a run that wrote everything; the first frame has
+// two faces.
+func (s *scene) writeAll(i int) {
+	w := &s.windows[i]
+	p := &w.Ledger.Partitions[0]
+	w.set(`{"write":"frame,annotated,crops,events"}`)
+	p.Files, p.Bytes, p.Events, p.EventBytes = 6+6+7, 6*pictureSize+6*10+7*3, 7, 70
+	for _, r := range p.Pictures {
+		for offset := r.First; offset <= r.Last; offset++ {
+			base := strings.TrimSuffix(picture(offset), ".jpg")
+			s.files[base+".annotated.jpg"], s.files[base+".face-1.jpg"] = 10, 3
+		}
+	}
+	s.files[strings.TrimSuffix(picture(p.FirstOffset), ".jpg")+".face-2.jpg"] = 3
+	s.files["_events/unknown/"+w.Name+".jsonl"] = 70
+}
+
+// writeEvents makes a window one of a run that wrote nothing but events.
+func (s *scene) writeEvents(i int) {
+	w := &s.windows[i]
+	p := &w.Ledger.Partitions[0]
+	w.set(`{"write":"events"}`)
+	for _, r := range p.Pictures {
+		for offset := r.First; offset <= r.Last; offset++ {
+			delete(s.files, picture(offset))
+		}
+	}
+	p.Pictures, p.Files, p.Bytes, p.Events, p.EventBytes = nil, 0, 0, 7, 70
+	s.files["_events/unknown/"+w.Name+".jsonl"] = 70
+}
+
+// set gives the window settings.
+func (w *Window) set(settings string) {
+	w.Ledger.Run.Settings = json.RawMessage(settings)
+	w.Ledger.Run.SettingsSHA256 = settingsSum(w.Ledger.Run)
+}
+
 // skip takes a skipped record out of a ledger.
 func skip(p *store.Partition, offset int64) {
 	p.Offsets = subtract(p.Offsets, []store.Range{{First: offset, Last: offset}})
@@ -198,8 +254,7 @@ func skip(p *store.Partition, offset int64) {
 
 // keep makes a window one of a run that kept the values of rejected records.
 func keep(w *Window) {
-	w.Ledger.Run.Settings = json.RawMessage("{\n  \"keep_bytes\": 1048576\n}")
-	w.Ledger.Run.SettingsSHA256 = settingsSum(w.Ledger.Run)
+	w.set("{\n  \"keep_bytes\": 1048576\n}")
 }
 
 // Each row breaks one thing, and names all that is to be said about it.
@@ -239,7 +294,7 @@ func TestProblems(t *testing.T) {
 		},
 		"there are fewer files than pictures": {
 			func(s *scene) { s.ledger(0).Files-- },
-			[]string{"ledger_sum: files_written is 5, and 6 offsets have pictures"},
+			[]string{"ledger_sum: files_written is 5, and 6 offsets with 7 faces give 6", "ledger_bytes: files_written is 5 with bytes_written 600, and there are 6 files of 600 bytes"},
 		},
 		"there are fewer faces than frames with faces": {
 			func(s *scene) { s.ledger(0).Faces = 5 },
@@ -268,7 +323,53 @@ func TestProblems(t *testing.T) {
 		},
 		"a picture has another size": {
 			func(s *scene) { s.files[picture(5)]-- },
-			[]string{"ledger_bytes: ledger w1, partition 0 of topic t: bytes_written is 600, and the pictures have 599 bytes"},
+			[]string{"ledger_bytes: ledger w1, partition 0 of topic t: files_written is 6 with bytes_written 600, and there are 6 files of 599 bytes"},
+		},
+		"an annotated picture is missing": {
+			func(s *scene) {
+				s.writeAll(0)
+				delete(s.files, strings.TrimSuffix(picture(5), ".jpg")+".annotated.jpg")
+			},
+			[]string{"annotated_missing: offset 5 of partition 0 of topic t: annotated picture missing"},
+		},
+		"a crop is missing": {
+			func(s *scene) { s.writeAll(0); delete(s.files, strings.TrimSuffix(picture(5), ".jpg")+".face-1.jpg") },
+			[]string{"crop_missing: offset 5 of partition 0 of topic t: crop missing"},
+		},
+		"a second crop is missing": {
+			func(s *scene) { s.writeAll(0); delete(s.files, strings.TrimSuffix(picture(0), ".jpg")+".face-2.jpg") },
+			[]string{"ledger_bytes: files_written is 19 with bytes_written 681, and there are 18 files of 678 bytes"},
+		},
+		"crops were not asked for": {
+			func(s *scene) { s.files[strings.TrimSuffix(picture(5), ".jpg")+".face-2.jpg"] = 3 },
+			[]string{"crop_unknown: there is door/2026/01/02/03/t+0+00000000000000000005.face-2.jpg, and the ledgers say that this record has none"},
+		},
+		"annotated pictures were not asked for": {
+			func(s *scene) { s.files[strings.TrimSuffix(picture(5), ".jpg")+".annotated.jpg"] = 3 },
+			[]string{"annotated_unknown: there is door/2026/01/02/03/t+0+00000000000000000005.annotated.jpg, and"},
+		},
+		"a crop is there twice": {
+			func(s *scene) {
+				s.writeAll(0)
+				s.files["other"+strings.TrimPrefix(strings.TrimSuffix(picture(5), ".jpg"), "door")+".face-1.jpg"] = 3
+			},
+			[]string{"ledger_bytes: ledger w1", "picture_twice: 0005.face-1.jpg and other/2026/01/02/03/t+0+00000000000000000005.face-1.jpg"},
+		},
+		"events are missing": {
+			func(s *scene) { s.writeAll(0); delete(s.files, "_events/unknown/w1.jsonl") },
+			[]string{"events_missing: ledger w1: the file of its 7 events is missing"},
+		},
+		"events are cut short": {
+			func(s *scene) { s.writeAll(0); s.files["_events/unknown/w1.jsonl"]-- },
+			[]string{"events_size: ledger w1: its 7 events have 70 bytes, and their file has 69"},
+		},
+		"events have no ledger": {
+			func(s *scene) { s.files["_events/unknown/w0.jsonl"] = 70 },
+			[]string{"events_unknown: there are events of window w0, which has no ledger"},
+		},
+		"events are fewer than faces": {
+			func(s *scene) { s.writeAll(0); s.ledger(0).Events-- },
+			[]string{"ledger_sum: events are 6, and 7 faces give 7"},
 		},
 		"a picture is missing": {
 			func(s *scene) { delete(s.files, picture(12)) },
@@ -284,7 +385,7 @@ func TestProblems(t *testing.T) {
 		},
 		"a record has two pictures": {
 			func(s *scene) { s.files["other"+strings.TrimPrefix(picture(12), "door")] = pictureSize },
-			[]string{"picture_twice: offset 12 of partition 0 of topic t: there are door/2026/01/02/03/t+0+00000000000000000012.jpg and other/2026/01/02/03/t+0+00000000000000000012.jpg"},
+			[]string{"ledger_bytes: ledger w2", "picture_twice: offset 12 of partition 0 of topic t: there are door/2026/01/02/03/t+0+00000000000000000012.jpg and other/2026/01/02/03/t+0+00000000000000000012.jpg"},
 		},
 		"a frame without a face has a picture": {
 			func(s *scene) { s.files[picture(4)] = 1 },

@@ -5,41 +5,53 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strings"
 	"unique"
 
 	"facestream/transforms/store"
 )
 
-// A family is the files of one kind, of which a record has at most one.
+// A family is the files of one kind. A record has at most one of each, but for
+// its crops.
 type family struct {
 	kind             store.Kind
 	name             string // of one of them
 	missing, unknown string // kinds of problems
-	path             func(topic string, partition int32, offset int64) string
 }
 
 // The families, as indices of families and part.files.
 const (
 	pictures = iota
+	annotated
+	crops
 	rejects
 	kept
 )
 
-var families = [...]family{
-	pictures: {store.KindPicture, "picture", PictureMissing, PictureUnknown, picturePath},
-	rejects:  {store.KindReject, "file about the rejection", RejectMissing, RejectUnknown, store.RejectPath},
-	kept:     {store.KindKept, "file with the kept value", KeptMissing, KeptUnknown, store.KeptPath},
-}
+// ofFrames are the families of what is made of frames with faces.
+var ofFrames = []int{pictures, annotated, crops}
 
-// picturePath has only the right base: the folder is the camera's and the hour's.
-func picturePath(topic string, partition int32, offset int64) string {
-	return store.Name{Topic: topic, Partition: partition, Offset: offset}.Path()
+var families = [...]family{
+	pictures:  {store.KindPicture, "picture", PictureMissing, PictureUnknown},
+	annotated: {store.KindAnnotated, "annotated picture", AnnotatedMissing, AnnotatedUnknown},
+	crops:     {store.KindFace, "crop", CropMissing, CropUnknown},
+	rejects:   {store.KindReject, "file about the rejection", RejectMissing, RejectUnknown},
+	kept:      {store.KindKept, "file with the kept value", KeptMissing, KeptUnknown},
 }
 
 // file is one that is there. There may be millions.
 type file struct {
 	offset, size int64
 	folder       unique.Handle[string]
+	extension    unique.Handle[string] // what follows the record in its name
+}
+
+// newFile returns a file of a record by its name relative to the root.
+func newFile(name string, offset, size int64) file {
+	const offsetDigits = 20
+	base := path.Base(name)
+	_, extension, _ := strings.Cut(base[strings.LastIndex(base, "+")+offsetDigits:], ".")
+	return file{offset, size, unique.Make(path.Dir(name)), unique.Make("." + extension)}
 }
 
 // files are those of one family and partition.
@@ -52,7 +64,9 @@ type files struct {
 
 // settle makes the rest of found.
 func (f *files) settle() {
-	slices.SortStableFunc(f.found, func(a, b file) int { return cmp.Compare(a.offset, b.offset) })
+	slices.SortStableFunc(f.found, func(a, b file) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.extension.Value(), b.extension.Value()))
+	})
 	f.offsets, f.sizes = []store.Range{}, make([]int64, len(f.found)+1)
 	for i, one := range f.found {
 		f.sizes[i+1] = f.sizes[i] + one.size
@@ -71,23 +85,24 @@ func (f *files) at(r store.Range) (from, to int) {
 	return from, to
 }
 
-// size returns the size of the files of some offsets, if each has one.
-func (f *files) size(ranges []store.Range) (bytes int64, whole bool) {
-	var n int64
+// size returns how many files some offsets have, and their size; whole says that
+// none is without.
+func (f *files) size(ranges []store.Range) (n, bytes int64, whole bool) {
 	for _, r := range ranges {
 		from, to := f.at(r)
 		n += int64(to - from)
 		bytes += f.sizes[to] - f.sizes[from]
 	}
-	return bytes, n == store.Count(ranges) && len(subtract(ranges, f.offsets)) == 0
+	return n, bytes, len(subtract(ranges, f.offsets)) == 0
 }
 
 // names returns the names of some of what was found, relative to the root.
 func (p *part) names(which, from, to int) []string {
 	var names []string
 	for _, f := range p.files[which].found[from:to] {
-		base := path.Base(families[which].path(p.topic, p.id, f.offset))
-		names = append(names, path.Join(f.folder.Value(), base))
+		about := path.Base(store.RejectPath(p.topic, p.id, f.offset)) // any name of the record
+		record := strings.TrimSuffix(about, path.Ext(about))
+		names = append(names, path.Join(f.folder.Value(), record+f.extension.Value()))
 	}
 	return names
 }

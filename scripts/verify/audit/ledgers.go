@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"facestream/transforms/store"
 )
@@ -39,7 +41,7 @@ func (w Window) check() (problems []Problem) {
 		})
 	}
 	for _, p := range w.Ledger.Partitions {
-		for _, text := range checkPartition(p) {
+		for _, text := range checkPartition(settingsOf(w.Ledger.Run), p) {
 			problems = append(problems, Problem{
 				Kind: LedgerSum, Topic: p.Topic, Partition: &p.Partition, Ledger: w.Name,
 				Text: fmt.Sprintf("ledger %s, partition %d of topic %s: %s", w.Name, p.Partition, p.Topic, text),
@@ -59,15 +61,44 @@ func settingsSum(run store.Run) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keepsRejects says whether the run stored the values of rejected records too.
-func keepsRejects(run store.Run) bool {
-	var settings struct {
-		KeepBytes int `json:"keep_bytes"`
-	}
-	return json.Unmarshal(run.Settings, &settings) == nil && settings.KeepBytes > 0
+// settings are those of a run's that say which files there are.
+type settings struct {
+	KeepBytes int    `json:"keep_bytes"` // of rejected records
+	Write     string `json:"write"`      // a list; empty is "frame", as it was once
 }
 
-func checkPartition(p store.Partition) (wrong []string) {
+// settingsOf returns those of a run. What cannot be read is LedgerSum.
+func settingsOf(run store.Run) (s settings) {
+	_ = json.Unmarshal(run.Settings, &s)
+	return s
+}
+
+func (s settings) writes(what string) bool {
+	return slices.Contains(strings.Split(s.Write, ","), what)
+}
+
+// families returns which files a frame with faces has.
+func (s settings) families() (which []int) {
+	if s.Write == "" || s.writes("frame") {
+		which = append(which, pictures)
+	}
+	if s.writes("annotated") {
+		which = append(which, annotated)
+	}
+	if s.writes("crops") {
+		which = append(which, crops)
+	}
+	return which
+}
+
+// overlaps says whether the window has read a record of a ledger, too.
+func (w Window) overlaps(l store.Partition) bool {
+	return slices.ContainsFunc(w.Ledger.Partitions, func(p store.Partition) bool {
+		return p.Topic == l.Topic && p.Partition == l.Partition && store.Count(subtract(l.Offsets, p.Offsets)) < store.Count(l.Offsets)
+	})
+}
+
+func checkPartition(s settings, p store.Partition) (wrong []string) {
 	for _, ranges := range [][]store.Range{p.Offsets, p.Pictures, p.Rejects, p.Lost} {
 		if !inOrder(ranges) {
 			return []string{fmt.Sprintf("%v are no ranges of offsets in order", ranges)} // then nothing adds up
@@ -78,15 +109,28 @@ func checkPartition(p store.Partition) (wrong []string) {
 		rejected += n
 	}
 	read := store.Count(p.Offsets)
+	frames, files, events := int64(0), int64(0), int64(0)
+	for _, which := range s.families() {
+		frames = p.FramesWithFaces
+		if which == crops {
+			files += p.Faces
+		} else {
+			files += store.Count(p.Pictures)
+		}
+	}
+	if s.writes("events") {
+		events = p.Faces
+	}
 	for _, rule := range []struct {
 		holds bool
 		text  string
 	}{
 		{p.Read == read, fmt.Sprintf("records_read is %d, and there are %d offsets", p.Read, read)},
 		{p.Read == p.Decoded+p.Skipped+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d rejected", p.Read, p.Decoded, p.Skipped, rejected)},
-		{store.Count(p.Pictures) == p.FramesWithFaces, fmt.Sprintf("frames_with_faces is %d, and %d offsets have pictures", p.FramesWithFaces, store.Count(p.Pictures))},
+		{store.Count(p.Pictures) == frames, fmt.Sprintf("frames_with_faces is %d, and %d offsets have pictures", p.FramesWithFaces, store.Count(p.Pictures))},
 		{store.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, store.Count(p.Rejects))},
-		{p.Files >= store.Count(p.Pictures), fmt.Sprintf("files_written is %d, and %d offsets have pictures", p.Files, store.Count(p.Pictures))},
+		{p.Files == files, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, store.Count(p.Pictures), p.Faces, files)},
+		{p.Events == events, fmt.Sprintf("events are %d, and %d faces give %d", p.Events, p.Faces, events)},
 		{p.FramesWithFaces <= p.Decoded && p.FramesWithFaces <= p.Faces, fmt.Sprintf("%d frames of %d have %d faces", p.FramesWithFaces, p.Decoded, p.Faces)},
 		{read == 0 || p.FirstOffset == p.Offsets[0].First && p.LastOffset == end(p.Offsets)-1, fmt.Sprintf("first_offset and last_offset are %d and %d, and the offsets %v", p.FirstOffset, p.LastOffset, p.Offsets)},
 		{len(subtract(p.Pictures, p.Offsets)) == 0, "there are pictures of offsets that were not read"},

@@ -32,6 +32,8 @@ type Partition struct {
 	Gaps      []store.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
 	Waiting   int64         `json:"waiting"`   // records behind them, by offsets
 	Pictures  Files         `json:"pictures"`
+	Annotated Files         `json:"annotated"`
+	Crops     Files         `json:"crops"`   // by records: one may have several
 	Rejects   Files         `json:"rejects"` // the files about them
 }
 
@@ -82,15 +84,22 @@ type Problem struct {
 // The kinds of problems.
 const (
 	LedgerUnreadable = "ledger_unreadable"
-	LedgerSum        = "ledger_sum"          // it does not add up
-	LedgerBytes      = "ledger_bytes"        // its pictures have another size together
-	TopicShorter     = "topic_shorter"       // than what was read of it
-	Gap              = "gap"                 // a record that no ledger has, between or before those of ledgers
-	GapRemoved       = "gap_removed"         // the same, and Kafka does not have it any more either
-	Committed        = "committed_unknown"   // a record that no ledger has, but is committed
-	PictureMissing   = "picture_missing"     // a ledger has it
-	PictureUnknown   = "picture_unknown"     // no ledger has it
-	PictureTwice     = "picture_twice"       // of one record, in two folders
+	LedgerSum        = "ledger_sum"        // it does not add up
+	LedgerBytes      = "ledger_bytes"      // its pictures are of another number or size together
+	TopicShorter     = "topic_shorter"     // than what was read of it
+	Gap              = "gap"               // a record that no ledger has, between or before those of ledgers
+	GapRemoved       = "gap_removed"       // the same, and Kafka does not have it any more either
+	Committed        = "committed_unknown" // a record that no ledger has, but is committed
+	PictureMissing   = "picture_missing"   // a ledger has it
+	PictureUnknown   = "picture_unknown"   // no ledger has it
+	PictureTwice     = "picture_twice"     // of one record, in two folders
+	AnnotatedMissing = "annotated_missing" // as with pictures
+	AnnotatedUnknown = "annotated_unknown"
+	CropMissing      = "crop_missing"
+	CropUnknown      = "crop_unknown"
+	EventsMissing    = "events_missing"      // a window's file of them
+	EventsSize       = "events_size"         // it is not of the size that the ledger says
+	EventsUnknown    = "events_unknown"      // no ledger has it
 	RejectMissing    = "reject_missing"      // the file about a reject
 	RejectUnknown    = "reject_unknown"      // no ledger has the reject
 	KeptMissing      = "kept_reject_missing" // the kept value of a reject
@@ -104,8 +113,8 @@ const (
 // Kinds holds all kinds of problems, those first that others may follow from.
 var Kinds = []string{
 	LedgerUnreadable, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, Pending,
-	PictureMissing, RejectMissing, KeptMissing, Differs, LedgerBytes,
-	PictureTwice, PictureUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
+	PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsSize,
+	PictureTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
 }
 
 // Add adds problems, in the order of Kinds.

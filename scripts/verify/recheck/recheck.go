@@ -32,6 +32,7 @@ type Checker struct {
 	windows []audit.Window
 	present func(topic string, partition int32, offset int64) []string
 	makers  map[string]*maker // by the JSON of the settings
+	events  map[string]windowEvents
 }
 
 // New returns a Checker for records of the windows. cascades are the files to
@@ -43,7 +44,7 @@ func New(ctx context.Context, cfg store.Config, cascades []string, windows []aud
 	if err != nil {
 		return nil, err
 	}
-	c := &Checker{config: cfg, fsys: fsys, present: present, makers: map[string]*maker{}}
+	c := &Checker{config: cfg, fsys: fsys, present: present, makers: map[string]*maker{}, events: map[string]windowEvents{}}
 	for _, w := range slices.Backward(windows) { // the last one first
 		var s face.Settings
 		if w.Err != nil || json.Unmarshal(w.Ledger.Run.Settings, &s) != nil {
@@ -87,7 +88,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		if same { // and this is only to know
 			continue
 		}
-		files, err := c.makers[key].files(&r)
+		files, events, err := c.makers[key].files(&r)
 		if err != nil {
 			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
@@ -95,6 +96,11 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		if err != nil {
 			return nil, err
 		}
+		more, err := c.compareEvents(ctx, r, w.Ledger.Run.Group, events)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
 		if len(found) == 0 {
 			same = true
 		} else if first == nil {
@@ -151,12 +157,13 @@ func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.Fil
 type maker struct {
 	config   frame.Config
 	detector *face.Detector
+	output   face.Output
 }
 
 func newMaker(s face.Settings, cascades []string) (*maker, error) {
 	var tried []error
 	for _, cascade := range cascades {
-		cfg, params, err := s.Parts(cascade)
+		cfg, params, output, err := s.Parts(cascade)
 		if err == nil {
 			err = params.Validate() // the settings are a ledger's
 		}
@@ -168,21 +175,22 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &maker{cfg, detector}, nil
+		return &maker{cfg, detector, output}, nil
 	}
 	return nil, fmt.Errorf("%w: %w", ErrCascade, errors.Join(tried...))
 }
 
-// files makes the files of a record, as the pipeline does.
-func (m *maker) files(r *kafka.Record) ([]store.File, error) {
+// files makes the files and events of a record, as the pipeline does.
+func (m *maker) files(r *kafka.Record) ([]store.File, []string, error) {
 	f, reject := frame.Parse(m.config, r)
 	if reject != nil {
-		return store.RejectFiles(*reject)
+		files, err := store.RejectFiles(*reject)
+		return files, nil, err
 	}
 	found, err := m.detector.Detect(f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	entry, err := face.Files(found)
-	return entry.Files, err
+	entry, err := face.Files(m.output, found)
+	return entry.Files, entry.Events, err
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"facestream/runners/jobserver"
+	"facestream/runners/parts"
+	"facestream/transforms/face"
+)
+
+// golden is a line of faces.golden.jsonl: one face of the video, frame by frame.
+type golden struct {
+	Offset int64         `json:"offset"`
+	Face   int           `json:"face"`
+	Faces  int           `json:"faces"`
+	Box    face.EventBox `json:"box"`
+	Blur   float64       `json:"blur"`
+	Crop   [2]int        `json:"crop"` // width and height
+}
+
+func readGolden(t *testing.T) (lines []golden) {
+	t.Helper()
+	data, err := os.ReadFile("../testdata/faces.golden.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan := bufio.NewScanner(bytes.NewReader(data))
+	for scan.Scan() {
+		var g golden
+		if err := json.Unmarshal(scan.Bytes(), &g); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, g)
+	}
+	return lines
+}
+
+// A video file goes through the camera tool, Kafka and the job into HDFS, with
+// all four outputs; Spark loads the events as they are.
+func TestVideoFileWithAllOutputs(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir = "golden", "/user/erin/golden"
+	camera := filepath.Join(t.TempDir(), "camera")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", camera, "facestream/scripts/camera").CombinedOutput(); err != nil {
+		t.Fatalf("building the camera tool: %v\n%s", err, out)
+	}
+	play := exec.CommandContext(t.Context(), camera, "--kafka="+addrs.Kafka, "--topic="+topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone")
+	if out, err := play.CombinedOutput(); err != nil {
+		t.Fatalf("playing the video: %v\n%s", err, out)
+	}
+	records := values(t, addrs.Kafka, topic, 12)
+
+	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group=golden", "--user=erin", "--output="+addrs.HDFS+dir,
+		"--write=frame,annotated,crops,events", "--latest", "--drain"))
+
+	files := hdfsFiles(t, addrs.HDFS, dir)
+	pictures := map[string][]byte{} // by the base of the name
+	var lines []string
+	for name, f := range files {
+		switch {
+		case strings.HasPrefix(name, "_events/"):
+			lines = strings.Split(strings.TrimSuffix(string(f.data), "\n"), "\n")
+		case strings.HasPrefix(name, "phone/"):
+			pictures[path.Base(name)] = f.data
+		}
+	}
+	want := readGolden(t)
+	wantFiles := map[string]bool{}
+	if len(lines) != len(want) {
+		t.Fatalf("%d events, want %d: %q", len(lines), len(want), lines)
+	}
+	for i, g := range want {
+		var e face.Event
+		if err := json.Unmarshal([]byte(lines[i]), &e); err != nil {
+			t.Fatalf("event %q: %v", lines[i], err)
+		}
+		if e.Topic != topic || e.Camera != "phone" || e.Offset != g.Offset || e.Face != g.Face || e.Faces != g.Faces || e.Box != g.Box ||
+			e.FrameWidth != 320 || e.FrameHeight != 240 || math.Abs(e.Blur-g.Blur) > g.Blur/100 || e.DetectMillis <= 0 {
+			t.Errorf("event %s, want %+v", lines[i], g)
+		}
+		record := recordName(topic, 0, g.Offset)
+		crop := fmt.Sprintf("%s.face-%d.jpg", record, g.Face)
+		wantFiles[record+".jpg"], wantFiles[record+".annotated.jpg"], wantFiles[crop] = true, true, true
+		for suffix, stored := range map[string]*string{".jpg": e.Picture, ".annotated.jpg": e.Annotated, strings.TrimPrefix(crop, record): e.Crop} {
+			if stored == nil || files[*stored].data == nil || !strings.HasSuffix(*stored, record+suffix) {
+				t.Errorf("event %s names no file for %s", lines[i], suffix)
+			}
+		}
+		if !bytes.Equal(pictures[record+".jpg"], records[record]) {
+			t.Errorf("%s.jpg is not what the camera sent", record)
+		}
+		for name, size := range map[string]image.Point{record + ".annotated.jpg": image.Pt(320, 240), crop: image.Pt(g.Crop[0], g.Crop[1])} {
+			if img, err := jpeg.Decode(bytes.NewReader(pictures[name])); err != nil || img.Bounds().Size() != size {
+				t.Errorf("%s is not a JPEG of %v: %v", name, size, err)
+			}
+		}
+	}
+	if got := slices.Sorted(maps.Keys(pictures)); !slices.Equal(got, slices.Sorted(maps.Keys(wantFiles))) {
+		t.Errorf("there are the files %v, want %v", got, slices.Sorted(maps.Keys(wantFiles)))
+	}
+	last := recordName(topic, 0, want[len(want)-1].Offset)
+	if !bytes.Equal(files["face.jpg"].data, records[last]) {
+		t.Errorf("face.jpg is not the last frame with a face, %s", last)
+	}
+	if summary.RecordsRead != 12 || summary.Faces != int64(len(want)) || summary.FilesWritten != int64(len(wantFiles)) {
+		t.Errorf("summary %+v", summary)
+	}
+
+	var wantRows []string
+	for _, g := range want {
+		wantRows = append(wantRows, fmt.Sprintf("row: %s %d %d phone %d %d %.6f null", topic, g.Offset, g.Face, g.Box.X, g.Box.Width, float64(g.Box.Width)/320))
+	}
+	rows := spark(t, addrs.HDFS+dir+"/_events/*", `SELECT topic, offset, face, camera, box.x, box.width,
+		printf("%.6f", box_normalized.width), IF(to_timestamp(timestamp) IS NULL OR picture IS NULL OR detect_ms IS NULL, "missing", NULL)
+		FROM events ORDER BY topic, partition, offset, face`)
+	if !slices.Equal(rows, wantRows) {
+		t.Errorf("Spark has\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(wantRows, "\n"))
+	}
+}
+
+// spark returns the rows of a query over files of events.
+func spark(t *testing.T, files, query string) (rows []string) {
+	t.Helper()
+	java, err := parts.Java()
+	if err != nil {
+		t.Fatal(err)
+	}
+	classPath, err := parts.ClassPath(jobserver.Spark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), java, append(jobserver.AddOpens(), "-cp", classPath, "testdata/ReadEvents.java", files, query)...)
+	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("reading the events with Spark: %v\n%s", err, stderr.String())
+	}
+	for _, line := range strings.Split(string(out), "\n") {
+		if strings.HasPrefix(line, "row: ") {
+			rows = append(rows, line)
+		}
+	}
+	return rows
+}

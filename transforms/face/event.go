@@ -1,0 +1,89 @@
+package face
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	"facestream/transforms/store"
+)
+
+// Event is what is known of one face. Its JSON is one line of a window's file of
+// events; the README documents the fields.
+type Event struct {
+	Topic          string        `json:"topic"`
+	Partition      int32         `json:"partition"`
+	Offset         int64         `json:"offset"`
+	Camera         string        `json:"camera"`
+	Timestamp      string        `json:"timestamp"` // of the record, in UTC, RFC 3339 with milliseconds
+	Face           int           `json:"face"`      // from 1, in the order of Detection.Faces
+	Faces          int           `json:"faces"`     // of the frame
+	FrameWidth     int32         `json:"frame_width"`
+	FrameHeight    int32         `json:"frame_height"`
+	Box            EventBox      `json:"box"`            // pixels of the upright frame
+	BoxNormalized  NormalizedBox `json:"box_normalized"` // parts of its width and height
+	Blur           float64       `json:"blur"`           // Face.Blur
+	Picture        *string       `json:"picture"`        // names below the root; null for what is not stored
+	Annotated      *string       `json:"annotated"`
+	Crop           *string       `json:"crop"`
+	Detector       string        `json:"detector"`
+	SettingsSHA256 string        `json:"settings_sha256"` // of the settings in the window's ledger
+	DetectMillis   float64       `json:"detect_ms"`       // how long detection took for the frame; differs each time
+}
+
+// EventBox is a Box.
+type EventBox struct {
+	X      int32 `json:"x"`
+	Y      int32 `json:"y"`
+	Width  int32 `json:"width"`
+	Height int32 `json:"height"`
+}
+
+// NormalizedBox is a Box in parts of the picture's width and height, from 0 to 1.
+type NormalizedBox struct {
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"`
+	Height float64 `json:"height"`
+}
+
+const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// eventsOf returns the events of a frame, as compact JSON.
+func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
+	path := func(stored bool, path string) *string {
+		if !stored {
+			return nil
+		}
+		return &path
+	}
+	var lines []string
+	width, height := float64(d.Width), float64(d.Height)
+	for i, f := range d.Faces {
+		b := f.Box
+		data, err := json.Marshal(Event{
+			Topic: d.Frame.Topic, Partition: d.Frame.Partition, Offset: d.Frame.Offset, Camera: d.Frame.Camera,
+			Timestamp: time.UnixMilli(d.Frame.TimestampMillis).UTC().Format(timestampLayout),
+			Face:      i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
+			Box: EventBox(b),
+			BoxNormalized: NormalizedBox{
+				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
+				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),
+			},
+			Blur:    rounded(f.Blur, 2),
+			Picture: path(o.Frame, name.Path()), Annotated: path(o.Annotated, name.AnnotatedPath()), Crop: path(o.Crops, name.FacePath(i+1)),
+			Detector: o.Detector, SettingsSHA256: o.SettingsSHA256, DetectMillis: rounded(d.Millis, 3),
+		})
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, string(data))
+	}
+	return lines, nil
+}
+
+// rounded keeps so many decimals.
+func rounded(x float64, decimals int) float64 {
+	scale := math.Pow10(decimals)
+	return math.Round(x*scale) / scale
+}

@@ -1,0 +1,247 @@
+package face
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"gocv.io/x/gocv"
+
+	"facestream/transforms/frame"
+	"facestream/transforms/store"
+)
+
+var everything = Output{Frame: true, Annotated: true, Crops: true, Events: true}
+
+func TestParseOutput(t *testing.T) {
+	for list, want := range map[string]struct {
+		output Output
+		list   string
+	}{
+		"frame,events":                 {Output{Frame: true, Events: true}, "frame,events"},
+		"events, crops ,frame":         {Output{Frame: true, Crops: true, Events: true}, "frame,crops,events"},
+		"annotated":                    {Output{Annotated: true}, "annotated"},
+		"frame,annotated,crops,events": {everything, "frame,annotated,crops,events"},
+		"events,events":                {Output{Events: true}, "events"},
+	} {
+		if got, err := ParseOutput(list); err != nil || got != want.output || got.List() != want.list {
+			t.Errorf("%q: got %+v (%q), %v, want %+v", list, got, got.List(), err, want)
+		}
+	}
+	for _, list := range []string{"", "frame,", "frames", "crop", "frame events"} {
+		if got, err := ParseOutput(list); err == nil || !strings.Contains(err.Error(), "frame, annotated, crops, events") {
+			t.Errorf("%q: got %+v, %v, want an error that lists what there is", list, got, err)
+		}
+	}
+}
+
+func TestOutputValidate(t *testing.T) {
+	for _, tt := range []struct {
+		output Output
+		want   string
+	}{
+		{everything, ""},
+		{Output{Crops: true, CropMargin: 2}, ""},
+		{Output{}, "nothing"},
+		{Output{Crops: true, CropMargin: -0.1}, "from 0 to 2"},
+		{Output{Crops: true, CropMargin: 2.1}, "from 0 to 2"},
+		{Output{Crops: true, CropMargin: math.NaN()}, "from 0 to 2"},
+	} {
+		err := tt.output.Validate()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%+v: got %v, want %q", tt.output, err, tt.want)
+		}
+	}
+}
+
+func TestWithMargin(t *testing.T) {
+	for _, tt := range []struct {
+		box    Box
+		margin float64
+		want   image.Rectangle
+	}{
+		{Box{100, 50, 40, 20}, 0, image.Rect(100, 50, 140, 70)},
+		{Box{100, 50, 40, 20}, 0.25, image.Rect(90, 45, 150, 75)},
+		{Box{5, 5, 40, 40}, 0.5, image.Rect(0, 0, 65, 65)},
+		{Box{280, 200, 40, 40}, 0.5, image.Rect(260, 180, 320, 240)},
+		{Box{0, 0, 320, 240}, 2, image.Rect(0, 0, 320, 240)},
+		{Box{-10, -10, 5, 5}, 0, image.Rectangle{}},
+		{Box{320, 0, 5, 5}, 0, image.Rectangle{}},
+	} {
+		if got := withMargin(tt.box, tt.margin, 320, 240); got != tt.want && !(got.Empty() && tt.want.Empty()) {
+			t.Errorf("%v with margin %v: got %v, want %v", tt.box, tt.margin, got, tt.want)
+		}
+	}
+}
+
+// decoded returns the pictures of an entry by what follows the record in their
+// names.
+func decoded(t *testing.T, e store.Entry) map[string]image.Image {
+	t.Helper()
+	pictures := map[string]image.Image{}
+	for _, f := range e.Files {
+		const record = "door/2023/11/14/22/video+3+00000000000000000099"
+		extension, ok := strings.CutPrefix(f.Name, record)
+		if !ok {
+			t.Fatalf("there is a file %s", f.Name)
+		}
+		img, err := jpeg.Decode(bytes.NewReader(f.Data))
+		if err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		pictures[extension] = img
+	}
+	return pictures
+}
+
+// TestFilesByChoice makes files of a frame with two faces, one of which is at
+// the picture's edge.
+func TestFilesByChoice(t *testing.T) {
+	colour := decodeColour(t, readFile(t, photo))
+	grey := gocv.NewMat()
+	defer grey.Close()
+	gocv.CvtColor(colour, &grey, gocv.ColorBGRToGray)
+	asJPEG := parse(t, readFile(t, photo))
+	asJPEG.Camera = "door"
+	faces := []Face{{Box: Box{200, 100, 100, 80}}, {Box: Box{600, 440, 40, 40}}}
+
+	for _, f := range []frame.Frame{rawFrame(colour), rgbFrame(colour), asJPEG, greyFrame(grey)} {
+		t.Run(f.Format, func(t *testing.T) {
+			before := bytes.Clone(f.Data)
+			d := Detection{Frame: f, Width: 640, Height: 480, Faces: faces}
+			o := everything
+			o.CropMargin = 0.1
+			e, err := Files(o, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(f.Data, before) {
+				t.Error("the frame's own bytes were drawn into")
+			}
+			if e.Faces != 2 || e.TimestampMillis != 1_700_000_000_123 || len(e.Events) != 2 {
+				t.Errorf("entry of %d faces at %d with events %q", e.Faces, e.TimestampMillis, e.Events)
+			}
+			pictures := decoded(t, e)
+			if len(pictures) != 4 || len(e.Files) != 4 || e.Files[0].Name != "door/2023/11/14/22/video+3+00000000000000000099.jpg" {
+				t.Fatalf("%d files, the first is %s", len(e.Files), e.Files[0].Name)
+			}
+			whole, lines := pictures[".jpg"], pictures[".annotated.jpg"]
+			if whole.Bounds() != lines.Bounds() {
+				t.Errorf("the annotated picture has %v, the frame %v", lines.Bounds(), whole.Bounds())
+			}
+			for _, at := range []image.Point{{250, 100}, {200, 140}, {300, 140}, {600, 460}} {
+				if r, g, b, _ := lines.At(at.X, at.Y).RGBA(); g < 3*r/2 || g < 3*b/2 || g < 0x6000 {
+					t.Errorf("at %v there is no green line, but %x %x %x", at, r, g, b)
+				}
+			}
+			if diff := difference(whole, lines, image.Rect(0, 200, 560, 420), image.Point{0, 200}); diff > 2 {
+				t.Errorf("away from the boxes it differs from the frame by %.1f", diff)
+			}
+			for extension, area := range map[string]image.Rectangle{
+				".face-1.jpg": image.Rect(190, 92, 310, 188), ".face-2.jpg": image.Rect(596, 436, 640, 480),
+			} {
+				crop := pictures[extension]
+				if crop.Bounds().Size() != area.Size() {
+					t.Errorf("%s has %v, want %v", extension, crop.Bounds().Size(), area.Size())
+					continue
+				}
+				if diff := difference(crop, whole, crop.Bounds(), area.Min); diff > 3 {
+					t.Errorf("%s differs from that part of the frame by %.1f", extension, diff)
+				}
+			}
+			if _, ok := pictures[".face-1.jpg"].(*image.Gray); ok != (f.Format == frame.Grey) {
+				t.Errorf("the crop of a %s frame is a %T", f.Format, pictures[".face-1.jpg"])
+			}
+			again, err := Files(o, d)
+			if err != nil || !slices.EqualFunc(e.Files, again.Files, func(a, b store.File) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
+				t.Errorf("the second attempt differs (error %v)", err)
+			}
+
+			for list, want := range map[string][]string{
+				"frame": {".jpg"}, "annotated": {".annotated.jpg"}, "crops": {".face-1.jpg", ".face-2.jpg"}, "events": nil,
+			} {
+				one, err := ParseOutput(list)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e, err := Files(one, d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pictures := decoded(t, e)
+				if len(pictures) != len(want) || len(e.Events) > 0 != (list == "events") {
+					t.Errorf("%s: %d pictures, %d events", list, len(pictures), len(e.Events))
+				}
+				for _, extension := range want {
+					if pictures[extension] == nil {
+						t.Errorf("%s: there is no %s", list, extension)
+					}
+				}
+			}
+		})
+	}
+}
+
+// difference is by how much a sample of a's area differs on average from b's,
+// which begins at a point.
+func difference(a, b image.Image, area image.Rectangle, at image.Point) float64 {
+	sum := 0.0
+	for y := range area.Dy() {
+		for x := range area.Dx() {
+			p := color.NRGBAModel.Convert(a.At(area.Min.X+x, area.Min.Y+y)).(color.NRGBA)
+			q := color.NRGBAModel.Convert(b.At(at.X+x, at.Y+y)).(color.NRGBA)
+			sum += math.Abs(float64(p.R)-float64(q.R)) + math.Abs(float64(p.G)-float64(q.G)) + math.Abs(float64(p.B)-float64(q.B))
+		}
+	}
+	return sum / float64(3*area.Dx()*area.Dy())
+}
+
+// TestBoxOutsideThePicture is what no detection gives: it must not reach OpenCV.
+func TestBoxOutsideThePicture(t *testing.T) {
+	m := gocv.NewMatWithSize(48, 64, gocv.MatTypeCV8UC1)
+	defer m.Close()
+	f := greyFrame(m)
+	for _, b := range []Box{{64, 0, 5, 5}, {-10, 0, 5, 5}, {0, 0, 0, 0}} {
+		_, err := Files(Output{Crops: true}, Detection{Frame: f, Width: 64, Height: 48, Faces: []Face{{Box: b}}})
+		if err == nil || !strings.Contains(err.Error(), "not in the picture of 64x48") || !strings.Contains(err.Error(), "offset 99") {
+			t.Errorf("%v: got %v", b, err)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	f := frame.Frame{Topic: "video", Partition: 3, Offset: 99, TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
+	d := Detection{Frame: f, Width: 640, Height: 480, Millis: 12.34567, Faces: []Face{
+		{Box: Box{10, 48, 64, 96}, Blur: 17.987}, {Box: Box{320, 240, 320, 240}},
+	}}
+	e, err := Files(Output{Frame: true, Crops: true, Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
+	if err == nil || len(e.Events) > 0 { // "x" is no JPEG, from which crops could be made
+		t.Errorf("got %q, %v", e.Events, err)
+	}
+	e, err = Files(Output{Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = `{"topic":"video","partition":3,"offset":99,"camera":"front \ufffd\"door\"","timestamp":"2023-11-14T22:13:20.123Z",`
+	const tail = `"picture":null,"annotated":null,"crop":null,"detector":"fast","settings_sha256":"abc","detect_ms":12.346}`
+	want := []string{
+		head + `"face":1,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":10,"y":48,"width":64,"height":96},"box_normalized":{"x":0.015625,"y":0.1,"width":0.1,"height":0.2},"blur":17.99,` + tail,
+		head + `"face":2,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":320,"y":240,"width":320,"height":240},"box_normalized":{"x":0.5,"y":0.5,"width":0.5,"height":0.5},"blur":0,` + tail,
+	}
+	if !slices.Equal(e.Events, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(e.Events, "\n"), strings.Join(want, "\n"))
+	}
+
+	d.Frame.Camera = "door"
+	lines, err := eventsOf(everything, d, store.Name{Camera: "door", TimestampMillis: f.TimestampMillis, Topic: "video", Partition: 3, Offset: 99})
+	const record = `"door/2023/11/14/22/video+3+00000000000000000099`
+	paths := `"picture":` + record + `.jpg","annotated":` + record + `.annotated.jpg","crop":` + record + `.face-2.jpg",`
+	if err != nil || len(lines) != 2 || !strings.Contains(lines[1], paths) {
+		t.Errorf("got %q, %v, want %s", lines, err, paths)
+	}
+}

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+func init() {
+	register.Function2x0(eventsOf)
+	register.DoFn3x1[context.Context, int, func(*recordEvents) bool, error](&eventsFn{})
+	register.Emitter2[int, recordEvents]()
+	register.Iter1[recordEvents]()
+	beam.RegisterType(reflect.TypeFor[recordEvents]())
+}
+
+const (
+	// eventsFolder holds what is known of each face, below the root.
+	eventsFolder    = "_events"
+	eventsExtension = ".jsonl"
+
+	windowDate = "20060102" // how the name of a window begins
+)
+
+// eventsPath is the place below the root of a window's events:
+//
+//	_events/<yyyy-mm-dd>/<window>.jsonl
+//
+// The day is that on which the window began, which is in its name.
+func eventsPath(window string) string {
+	day := "unknown"
+	if t, err := time.Parse(windowDate, window[:min(len(window), len(windowDate))]); err == nil {
+		day = t.Format(time.DateOnly)
+	}
+	return eventsFolder + "/" + day + "/" + window + eventsExtension
+}
+
+// writtenEvents is the name of a window's events before they are kept.
+func writtenEvents(run, window string) string {
+	return path.Join(tmpDir, run, window+eventsExtension)
+}
+
+// recordEvents are the events of one record.
+type recordEvents struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Lines     []string
+}
+
+// WriteEvents writes the events of a PCollection<Written> to one file, in the
+// order of topic, partition, offset and face, for KeepEvents. A window without
+// events has no file. An error fails the bundle.
+func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollection) {
+	s = s.Scope("store.WriteEvents")
+	beam.ParDo0(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, eventsOf, written)))
+}
+
+func eventsOf(w Written, emit func(int, recordEvents)) {
+	if len(w.Events) > 0 {
+		emit(0, recordEvents{w.Topic, w.Partition, w.Offset, w.Events})
+	}
+}
+
+type eventsFn struct {
+	Config Config
+	Window string
+}
+
+func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*recordEvents) bool) error {
+	var all []recordEvents
+	var r recordEvents
+	for records(&r) {
+		all = append(all, r)
+		r = recordEvents{}
+	}
+	slices.SortFunc(all, func(a, b recordEvents) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
+	var data bytes.Buffer
+	for _, r := range all {
+		for _, line := range r.Lines {
+			data.WriteString(line)
+			data.WriteByte('\n')
+		}
+	}
+	fsys, err := filesystem.New(ctx, fn.Config.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	if err := put(ctx, fsys, fn.Config, writtenEvents(fn.Config.Run, fn.Window), data.Bytes()); err != nil {
+		return fmt.Errorf("writing the window's events: %w", err)
+	}
+	return nil
+}
+
+// KeepEvents gives the events that WriteEvents wrote their final name,
+// <root>/_events/<yyyy-mm-dd>/<window>.jsonl. Call it after KeepLedger, so that
+// there are no events without a ledger, and before anything is committed.
+func KeepEvents(ctx context.Context, cfg Config, window string) error {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	from, to := join(cfg.Root, writtenEvents(cfg.Run, window)), join(cfg.Root, eventsPath(window))
+	if err := inFolder(ctx, fsys, to, func() error { return filesystem.Rename(ctx, fsys, from, to) }); err != nil {
+		return fmt.Errorf("keeping the window's events: %w", err)
+	}
+	return nil
+}
+
+// ReadEvents returns the lines of a window's events, without their ends.
+// Without a file there are none.
+func ReadEvents(ctx context.Context, cfg Config, window string) ([]string, error) {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer fsys.Close()
+	data, err := filesystem.Read(ctx, fsys, join(cfg.Root, eventsPath(window)))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the events of window %s: %w", window, err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), nil
+}
+
+// Position is where a group stands in a partition: the offset that it reads next.
+type Position struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// TakeBack removes from the events of the group's windows those of records that
+// the group is about to read again: a run was killed after it kept a ledger and
+// before it committed, or somebody has set the group back. Pictures need nothing
+// of the kind, since the same record replaces them by themselves. Call it before
+// the first window. A partition of the topics without a position is read from its
+// beginning.
+func TakeBack(ctx context.Context, cfg Config, group string, topics []string, positions []Position) error {
+	windows, err := Windows(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	next, open := map[partitionID]int64{}, map[partitionID]bool{} // open: an older window may have what is read again
+	for _, p := range positions {
+		id := partitionID{p.Topic, p.Partition}
+		next[id] = p.Offset
+		if p.Offset > 0 {
+			open[id] = true
+		}
+	}
+	for _, window := range slices.Backward(windows) {
+		l, err := ReadLedger(ctx, cfg, window)
+		if errors.As(err, new(*json.SyntaxError)) { // verify tells of it
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if l.Run.Group != group {
+			continue
+		}
+		again, before := false, false
+		for _, p := range l.Partitions {
+			id := partitionID{p.Topic, p.Partition}
+			switch {
+			case p.Read == 0 || !slices.Contains(topics, p.Topic):
+			case p.LastOffset >= next[id]:
+				again = true
+			default:
+				before = true
+				delete(open, id) // older windows have lower offsets
+			}
+		}
+		if again {
+			if err := takeBack(ctx, cfg, window, topics, next); err != nil {
+				return err
+			}
+		} else if before && len(open) == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+type partitionID struct {
+	topic string
+	id    int32
+}
+
+// takeBack leaves the events of offsets below next, and of other topics.
+func takeBack(ctx context.Context, cfg Config, window string, topics []string, next map[partitionID]int64) error {
+	lines, err := ReadEvents(ctx, cfg, window)
+	if err != nil || len(lines) == 0 {
+		return err
+	}
+	var kept bytes.Buffer
+	for _, line := range lines {
+		var of struct {
+			Topic     string `json:"topic"`
+			Partition int32  `json:"partition"`
+			Offset    int64  `json:"offset"`
+		}
+		if err := json.Unmarshal([]byte(line), &of); err != nil {
+			return fmt.Errorf("reading the events of window %s: %w", window, err)
+		}
+		if of.Offset < next[partitionID{of.Topic, of.Partition}] || !slices.Contains(topics, of.Topic) {
+			kept.WriteString(line + "\n")
+		}
+	}
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	if kept.Len() == 0 {
+		return ignoreGone(remove(ctx, fsys, join(cfg.Root, eventsPath(window))))
+	}
+	return put(ctx, fsys, cfg, eventsPath(window), kept.Bytes())
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+)
+
+// event is a line about a record.
+func event(topic string, partition int32, offset int64, face int) string {
+	return fmt.Sprintf(`{"topic":%q,"partition":%d,"offset":%d,"face":%d}`, topic, partition, offset, face)
+}
+
+// A window's events are one file, in order, whatever order they come in, and
+// count once they are kept.
+func TestWriteEvents(t *testing.T) {
+	const window, file = "20260102T030405.000Z-5f3a9c01", "_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl"
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		p, s := beam.NewPipelineWithRoot()
+		WriteEvents(s, cfg, window, beam.Create(s,
+			Written{Topic: "b", Partition: 0, Offset: 3, Events: []string{"5"}},
+			Written{Topic: "a", Partition: 1, Offset: 2, Events: []string{"2", "3"}},
+			Written{Topic: "a", Partition: 1, Offset: 1},
+			Written{Topic: "a", Partition: 0, Offset: 9, Events: []string{"1"}},
+			Written{Topic: "a", Partition: 1, Offset: 10, Events: []string{"4"}},
+		))
+		for range 2 { // a window that is done again replaces its events
+			ptest.RunAndValidate(t, p)
+			if err := KeepEvents(t.Context(), cfg, window); err != nil {
+				t.Fatal(err)
+			}
+			if err := End(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			mustHold(t, root, map[string]string{file: "1\n2\n3\n4\n5\n"})
+		}
+		if lines, err := ReadEvents(t.Context(), cfg, window); err != nil || !slices.Equal(lines, []string{"1", "2", "3", "4", "5"}) {
+			t.Errorf("read %q, %v", lines, err)
+		}
+		if lines, err := ReadEvents(t.Context(), cfg, "20260102T999999"); err != nil || len(lines) > 0 {
+			t.Errorf("of a window without events: %q, %v", lines, err)
+		}
+		if err := KeepEvents(t.Context(), cfg, "20260103T"); err == nil && !strings.HasPrefix(root, "memfs") { // which renames nothing
+			t.Error("events that nobody wrote are kept")
+		}
+	})
+}
+
+// kept stores a window with a ledger and events as a run leaves it.
+func kept(t *testing.T, cfg Config, window, group string, written ...Written) {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	all := beam.CreateList(s, written)
+	WriteEvents(s, cfg, window, all)
+	WriteLedger(s, cfg, window, all, beam.CreateList(s, []Rejected{}))
+	ptest.RunAndValidate(t, p)
+	l, err := ReadWritten(t.Context(), cfg, window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Run.Group = group
+	if err := KeepLedger(t.Context(), cfg, window, l); err != nil {
+		t.Fatal(err)
+	}
+	if err := KeepEvents(t.Context(), cfg, window); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Events of records that will be read again are taken back, and no others.
+func TestTakeBack(t *testing.T) {
+	written := func(topic string, partition int32, offset int64) Written {
+		return Written{Topic: topic, Partition: partition, Offset: offset, Events: []string{event(topic, partition, offset, 1), event(topic, partition, offset, 2)}}
+	}
+	for name, test := range map[string]struct {
+		positions []Position
+		topics    []string
+		want      map[string][]int64 // offsets by window
+	}{
+		"all is committed":             {[]Position{{"a", 0, 5}, {"a", 1, 3}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
+		"the last window is not":       {[]Position{{"a", 0, 3}, {"a", 1, 2}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w4": {0}, "w5": {0}}},
+		"in a part of its partitions":  {[]Position{{"a", 0, 5}, {"a", 1, 2}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4}, "w4": {0}, "w5": {0}}},
+		"nothing is committed":         {nil, []string{"a"}, map[string][]int64{"w4": {0}, "w5": {0}}},
+		"the group was set back":       {[]Position{{"a", 0, 1}, {"a", 1, 3}}, []string{"a"}, map[string][]int64{"w1": {0}, "w2": {1}, "w3": {2}, "w4": {0}, "w5": {0}}},
+		"another topic is read":        {[]Position{{"b", 0, 0}}, []string{"b"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}}},
+		"it stands behind the windows": {[]Position{{"a", 0, 9}, {"a", 1, 9}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t.TempDir())
+			kept(t, cfg, "w1", "g", written("a", 0, 0), written("a", 0, 1))
+			kept(t, cfg, "w2", "g", written("a", 0, 2), written("a", 1, 1))
+			kept(t, cfg, "w3", "g", written("a", 0, 3), written("a", 0, 4), written("a", 1, 2))
+			kept(t, cfg, "w4", "another", written("a", 0, 0))
+			kept(t, cfg, "w5", "g", written("b", 0, 0))
+			if err := TakeBack(t.Context(), cfg, "g", test.topics, test.positions); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string][]int64{}
+			for _, window := range []string{"w1", "w2", "w3", "w4", "w5"} {
+				lines, err := ReadEvents(t.Context(), cfg, window)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(lines)%2 != 0 {
+					t.Errorf("%s: %q", window, lines)
+				}
+				for i := 0; i < len(lines); i += 2 {
+					var topic string
+					var partition, face int
+					var offset int64
+					if _, err := fmt.Sscanf(lines[i], `{"topic":%q,"partition":%d,"offset":%d,"face":%d}`, &topic, &partition, &offset, &face); err != nil || face != 1 {
+						t.Fatalf("%s: line %q (%v)", window, lines[i], err)
+					}
+					got[window] = append(got[window], offset)
+				}
+			}
+			if !maps.EqualFunc(got, test.want, slices.Equal) {
+				t.Errorf("left are %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// face.jpg is a copy, replaced in one step.
+func TestKeepLatest(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		fsys := open(t, root)
+		for _, picture := range []string{"first", "second"} {
+			if err := put(t.Context(), fsys, cfg, "cam/"+picture, []byte(picture)); err != nil {
+				t.Fatal(err)
+			}
+			if err := KeepLatest(t.Context(), cfg, "cam/"+picture); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := KeepLatest(t.Context(), cfg, "cam/third"); err == nil {
+			t.Error("a picture that is not there was kept")
+		}
+		mustHold(t, root, map[string]string{"cam/first": "first", "cam/second": "second", "face.jpg": "second"})
+	})
+}
+
+func TestLatestBefore(t *testing.T) {
+	for _, test := range []struct {
+		a, b Latest
+		want bool
+	}{
+		{Latest{}, Latest{}, false},
+		{Latest{}, Latest{-1, "a"}, true},
+		{Latest{-1, "a"}, Latest{}, false},
+		{Latest{1, "b"}, Latest{2, "a"}, true},
+		{Latest{2, "a"}, Latest{1, "b"}, false},
+		{Latest{1, "a"}, Latest{1, "b"}, true},
+		{Latest{1, "a"}, Latest{1, "a"}, false},
+	} {
+		if got := test.a.Before(test.b); got != test.want {
+			t.Errorf("%+v before %+v: %v", test.a, test.b, got)
+		}
+	}
+}
