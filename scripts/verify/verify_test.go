@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	}
 	// The second run reads with other settings than the first.
 	w.send(t, feed.JPEG)
-	w.run(t, "--keep_rejects")
+	w.run(t, "--keep_rejects", "--write=frame,annotated,crops,events")
 	w.send(t, feed.Raw)
 	w.run(t)
 	return w
@@ -208,7 +208,8 @@ func TestVerify(t *testing.T) {
 	}
 	files := w.files(t)
 	pictures, rejects, kept, ledgers := files[store.KindPicture], files[store.KindReject], files[store.KindKept], files[store.KindLedger]
-	if len(pictures) != 8 || len(rejects) != 4 || len(kept) != 2 || len(ledgers) != 2 {
+	annotated, crops, events := files[store.KindAnnotated], files[store.KindFace], files[store.KindEvents]
+	if len(pictures) != 8 || len(rejects) != 4 || len(kept) != 2 || len(ledgers) != 2 || len(annotated) != 4 || len(crops) != 5 || len(events) != 2 {
 		t.Fatalf("there are %v", files)
 	}
 	record := func(name string) string { // as a problem names it
@@ -234,13 +235,23 @@ func TestVerify(t *testing.T) {
 		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, record(pictures[0])},
 		{"a picture is cut", pictures[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
 		{"a picture has a wrong byte", pictures[0], flip, []string{recheck}, map[string]int{"differs": 1}, pictures[0]},
-		{"a picture is too many", second, one, nil, map[string]int{"picture_twice": 1}, pictures[0] + " and " + second},
-		{"a picture is too many for its record", second, one, []string{recheck}, map[string]int{"picture_twice": 1, "differs": 1}, ""},
+		{"a picture is too many", second, one, nil, map[string]int{"picture_twice": 1, "ledger_bytes": 1}, ""},
+		{"a picture is too many for its record", second, one, []string{recheck}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
+		{"an annotated picture is gone", annotated[0], nil, nil, map[string]int{"annotated_missing": 1}, record(annotated[0])},
+		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheck}, map[string]int{"differs": 1}, annotated[0]},
+		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
+		{"a crop has a wrong byte", crops[0], flip, []string{recheck}, map[string]int{"differs": 1}, crops[0]},
+		{"events are gone", events[0], nil, nil, map[string]int{"events_missing": 1}, window(ledgers[0])},
+		{"events are cut", events[1], func(data []byte) []byte { return data[:bytes.IndexByte(data, '\n')+1] }, nil, map[string]int{"events_size": 1}, window(ledgers[1])},
+		{"an event is another", events[1], func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"face":1,`), []byte(`"face":2,`), 1)
+		}, []string{recheck}, map[string]int{"differs": 1}, "there are 1 events, which are not the 1"},
 		{"a file is nobody's", "x.jpg", one, nil, map[string]int{"file_unknown": 1}, "x.jpg"},
 		{"a reject is gone", rejects[0], nil, nil, map[string]int{"reject_missing": 1}, record(rejects[0])},
 		{"a reject has a wrong byte", rejects[0], flip, []string{recheck}, map[string]int{"differs": 1}, rejects[0]},
 		{"a kept value is gone", kept[0], nil, nil, map[string]int{"kept_reject_missing": 1}, record(kept[0])},
-		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{"gap": 2, "picture_unknown": 4, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
+		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{
+			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
 		{"the last ledger is gone", ledgers[1], nil, nil, map[string]int{"committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
 		{"a ledger is torn", ledgers[1], cut, nil, map[string]int{"ledger_unreadable": 1, "committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
 		{"a ledger is wrong", ledgers[1], func(data []byte) []byte {

@@ -28,9 +28,6 @@ const (
 	kept
 )
 
-// ofFrames are the families of what is made of frames with faces.
-var ofFrames = []int{pictures, annotated, crops}
-
 var families = [...]family{
 	pictures:  {store.KindPicture, "picture", PictureMissing, PictureUnknown},
 	annotated: {store.KindAnnotated, "annotated picture", AnnotatedMissing, AnnotatedUnknown},

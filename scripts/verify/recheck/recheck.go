@@ -76,39 +76,32 @@ func (c *Checker) Close() {
 // Check adds to counts what came of a record. Each difference is a problem; an
 // error means that the record could not be checked.
 func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
-	var first []audit.Problem // with the settings of the last window
+	// With the settings of the last window. Files and events need not be of the
+	// same one: events were taken back when the record was read again.
+	var files, events problems
 	tried := map[string]bool{}
-	same := false
 	for _, w := range c.windows {
 		key := string(w.Ledger.Run.Settings)
 		if tried[key] || !w.Covers(r.Topic, r.Partition, r.Offset) {
 			continue
 		}
 		tried[key] = true
-		if same { // and this is only to know
+		if files.same && events.same { // and this is only to know
 			continue
 		}
-		files, events, err := c.makers[key].files(&r)
+		wanted, lines, err := c.makers[key].files(&r)
 		if err != nil {
 			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
-		found, err := c.compare(ctx, r, files)
+		found, err := c.compare(ctx, r, wanted)
 		if err != nil {
 			return nil, err
 		}
-		more, err := c.compareEvents(ctx, r, w.Ledger.Run.Group, events)
-		if err != nil {
+		files.add(w, found)
+		if found, err = c.compareEvents(ctx, r, w.Ledger.Run.Group, lines); err != nil {
 			return nil, err
 		}
-		found = append(found, more...)
-		if len(found) == 0 {
-			same = true
-		} else if first == nil {
-			first = found
-			for i := range first {
-				first[i].Ledger = w.Name
-			}
-		}
+		events.add(w, found)
 	}
 	switch {
 	case len(tried) == 0:
@@ -117,11 +110,30 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		counts.Mixed++
 	}
 	counts.Records++
-	if same {
+	if files.same && events.same {
 		return nil, nil
 	}
 	counts.Differ++
-	return first, nil
+	return append(files.first, events.first...), nil
+}
+
+// problems are those of one record with the settings of one window after the
+// other.
+type problems struct {
+	same  bool // with some there are none
+	first []audit.Problem
+}
+
+func (p *problems) add(w audit.Window, found []audit.Problem) {
+	switch {
+	case len(found) == 0:
+		p.same, p.first = true, nil
+	case !p.same && p.first == nil:
+		for i := range found {
+			found[i].Ledger = w.Name
+		}
+		p.first = found
+	}
 }
 
 // compare compares the files that a record gives with those that are stored.
