@@ -38,8 +38,11 @@ const (
 
 func main() {
 	if javaharness.Wanted() {
-		fmt.Fprintln(os.Stderr, javaharness.Main(os.Args[1:]))
-		os.Exit(exitFailed)
+		if err := javaharness.Main(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitFailed)
+		}
+		os.Exit(0)
 	}
 	beam.Init()
 	if goharness.Wanted() {

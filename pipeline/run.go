@@ -40,6 +40,8 @@ type session struct {
 	offsets *kafka.Offsets
 	runner  runners.Runner
 	latest  store.Latest // the picture that face.jpg is a copy of
+
+	expansion *runners.Expansion // if one is started here
 }
 
 // Run reads windows until the duration is over. The summary is never nil.
@@ -84,13 +86,9 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	defer s.runner.Close()
-	if o.Runner.Name != runners.Direct && o.ExpansionAddr == "" {
-		expansion, err := runners.StartExpansion(ctx)
-		if err != nil {
-			return err
-		}
-		defer expansion.Close()
-		o.ExpansionAddr = expansion.Addr
+	defer s.closeExpansion()
+	if err := s.expand(ctx); err != nil {
+		return err
 	}
 	if err := checks.rest(ctx, s.out); err != nil {
 		return err
@@ -107,6 +105,26 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.summary.end(stateDone)
 	return store.WriteSuccess(ctx, s.config.Store, s.summary.success(s.about))
+}
+
+// expand sees to it that there is an expansion service.
+func (s *session) expand(ctx context.Context) (err error) {
+	switch o := &s.options; {
+	case o.Runner.Name == runners.Direct:
+	case s.expansion == nil && o.ExpansionAddr != "": // not ours
+	case s.expansion == nil || s.expansion.Ended():
+		s.closeExpansion()
+		if s.expansion, err = runners.StartExpansion(ctx); err == nil {
+			o.ExpansionAddr = s.expansion.Addr
+		}
+	}
+	return err
+}
+
+func (s *session) closeExpansion() {
+	if s.expansion != nil {
+		s.expansion.Close()
+	}
 }
 
 // describe sets what the stages of the run need to know, and what its ledgers
@@ -217,11 +235,14 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 		if o.Runner.Name == runners.Direct {
 			return kafka.ReadNative(scope, window), nil
 		}
-		records, err := kafka.Read(scope, window, o.ExpansionAddr)
+		records, err := kafka.Read(scope, window, s.options.ExpansionAddr)
 		if err != nil || o.Runner.Name == runners.Prism { // which has no slots
 			return records, err
 		}
 		return kafka.Spread(scope, records), nil
+	}
+	if err := s.expand(ctx); err != nil {
+		return store.Ledger{}, err
 	}
 	p, scope := beam.NewPipelineWithRoot()
 	if err := Build(scope, source, s.config, name); err != nil {

@@ -2,7 +2,6 @@ package runners
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 )
 
 const (
-	expansionClass   = "org.apache.beam.sdk.expansion.service.ExpansionService"
 	expansionParts   = "beam"
 	expansionTimeout = 60 * time.Second
 )
@@ -29,9 +27,9 @@ type Expansion struct {
 
 // StartExpansion starts the expansion service from the Java parts that
 // scripts/setup.sh installed, and waits until it answers. The transforms it
-// expands run in a Java harness that the runner starts through this program
-// (see package javaharness). Its logs, and the harnesses', go to build/log, and
-// what they unpack to a folder of this run below build/tmp.
+// expands run in the same JVM, which serves one job of Prism's after the other
+// (see package javaharness). Its log goes to build/log, and what it unpacks to a
+// folder of this run below build/tmp.
 func StartExpansion(ctx context.Context) (*Expansion, error) {
 	java, err := parts.Java()
 	if err != nil {
@@ -57,12 +55,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Every window adds to it; what is kept is the last run's.
-	harnessLog := filepath.Join(logs, "java-harness.log")
-	if err := os.Remove(harnessLog); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	environment, err := javaharness.Environment(self, java, classPath, harnessLog, tmp)
+	environment, err := javaharness.Environment(self, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -76,16 +69,30 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-		"-Djava.io.tmpdir="+tmp, "-cp", classPath, expansionClass, strconv.Itoa(ports[0]),
+	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(ports[0]),
 		"--defaultEnvironmentType=PROCESS",
 		"--defaultEnvironmentConfig="+environment,
 		"--filesToStage="+empty)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(java, args...)
+	cmd.Dir = tmp
 	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), loopback(ports[0]), tmp, expansionTimeout)
 	if err != nil {
 		return nil, err
 	}
 	return &Expansion{Addr: service.addr, service: service}, nil
+}
+
+// Ended says whether the service has died.
+func (e *Expansion) Ended() bool {
+	select {
+	case <-e.service.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // Close ends the service.

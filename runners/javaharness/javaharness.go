@@ -1,17 +1,24 @@
-// Package javaharness starts Beam's Java harness as a process environment: what
-// a container's boot program does, without the container. The program that
-// submits the pipeline is its own launcher: the expansion service is told to
-// name it as the command, with the variables of Environment set.
+// Package javaharness gives Prism a Java harness for its process environment:
+// what a container's boot program does, without the container. The JVM is that of
+// the expansion service, which is kept from one job to the next (see
+// KeptFnHarness.java). The program that submits the pipeline is its own launcher:
+// the expansion service is told to name it as the command, with the variables of
+// Environment set, and it hands each job on to that JVM.
 package javaharness
 
 import (
 	"context"
+	_ "embed"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
@@ -22,44 +29,47 @@ import (
 )
 
 const (
-	javaEnv      = "FACESTREAM_HARNESS_JAVA"
-	classPathEnv = "FACESTREAM_HARNESS_CLASSPATH"
-	logEnv       = "FACESTREAM_HARNESS_LOG"
-	tmpEnv       = "FACESTREAM_HARNESS_TMP"
+	dirEnv = "FACESTREAM_HARNESS_DIR"
 
-	mainClass = "org.apache.beam.fn.harness.FnHarness"
+	// socket is in the directory of dirEnv, which both sides work in: the name of
+	// a socket may be no longer than about a hundred bytes.
+	socket = "harness.sock"
+	source = "KeptFnHarness.java"
 )
 
-// jvmFlags favour a quick start: a harness lives for one window. The heap holds
-// fetched records and messages under way, not the window.
-var jvmFlags = []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+//go:embed KeptFnHarness.java
+var program []byte
+
+// jvmFlags favour a quick start and a heap that does not grow with the number of
+// jobs, hence the small young generation. It holds fetched records and messages under
+// way, not the window.
+var jvmFlags = []string{"-Xmx1g", "-Xmn96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+
+// Arguments are those of Java for an expansion service that is also the harness,
+// with its own arguments after the class path. Its working directory must be dir,
+// into which the program is written.
+func Arguments(dir, classPath string, expansion ...string) ([]string, error) {
+	if err := os.WriteFile(filepath.Join(dir, source), program, 0o644); err != nil {
+		return nil, err
+	}
+	args := append([]string{}, jvmFlags...)
+	args = append(args, "-Djava.io.tmpdir="+dir, "-cp", classPath, source, socket)
+	return append(args, expansion...), nil
+}
 
 // Environment is the configuration of a PROCESS environment that runs this
 // launcher: JSON for --defaultEnvironmentConfig. command is a program that
-// calls Main when Wanted; java and classPath say what it runs, logFile takes
-// what the JVM prints, and tmp is for what it unpacks: it is killed at a
-// window's end and cleans nothing up.
-func Environment(command, java, classPath, logFile, tmp string) (string, error) {
-	config, err := json.Marshal(map[string]any{
-		"command": command,
-		"env":     map[string]string{javaEnv: java, classPathEnv: classPath, logEnv: logFile, tmpEnv: tmp},
-	})
+// calls Main when Wanted; dir is that of Arguments.
+func Environment(command, dir string) (string, error) {
+	config, err := json.Marshal(map[string]any{"command": command, "env": map[string]string{dirEnv: dir}})
 	return string(config), err
 }
 
 // Wanted says whether a runner started this process as the launcher.
-func Wanted() bool { return os.Getenv(classPathEnv) != "" }
+func Wanted() bool { return os.Getenv(dirEnv) != "" }
 
-// Main becomes the Java harness. It returns only with an error.
+// Main has the Java harness serve one job and returns when that has ended.
 func Main(args []string) error {
-	// The harness must not outlive the worker's parent, however that ends.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("tying the Java harness to its parent: %w", err)
-	}
-	// Ctrl-C is for the parent, which cancels the job.
-	if err := unix.Setpgid(0, 0); err != nil {
-		return fmt.Errorf("giving the Java harness a process group: %w", err)
-	}
 	flags := flag.NewFlagSet("javaharness", flag.ContinueOnError)
 	id := flags.String("id", "", "The worker's id.")
 	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")
@@ -74,6 +84,14 @@ func Main(args []string) error {
 	if worker == "" || *provision == "" {
 		return fmt.Errorf("starting the Java harness: --id and --provision_endpoint are required, got %q", args)
 	}
+	// The launcher must not outlive the worker's parent, however that ends.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("tying the Java harness to its parent: %w", err)
+	}
+	// Ctrl-C is for the parent, which cancels the job.
+	if err := unix.Setpgid(0, 0); err != nil {
+		return fmt.Errorf("giving the Java harness a process group: %w", err)
+	}
 	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(context.Background(), worker), *provision)
 	if err != nil {
 		return fmt.Errorf("asking %s for the worker's provision: %w", *provision, err)
@@ -82,25 +100,37 @@ func Main(args []string) error {
 	if err != nil {
 		return fmt.Errorf("reading the pipeline options: %w", err)
 	}
-	log, err := os.OpenFile(os.Getenv(logEnv), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	return serve(map[string]string{
+		"HARNESS_ID":                     worker,
+		"PIPELINE_OPTIONS":               options,
+		"LOGGING_API_SERVICE_DESCRIPTOR": descriptor(info.GetLoggingEndpoint(), *logging, *provision),
+		"CONTROL_API_SERVICE_DESCRIPTOR": descriptor(info.GetControlEndpoint(), *control, *provision),
+	})
+}
+
+// serve hands the variables of one job to the JVM and waits for its end.
+func serve(env map[string]string) error {
+	if err := os.Chdir(os.Getenv(dirEnv)); err != nil {
+		return fmt.Errorf("looking for the Java harness: %w", err)
+	}
+	conn, err := net.Dial("unix", socket)
 	if err != nil {
-		return fmt.Errorf("opening the Java harness's log: %w", err)
+		return fmt.Errorf("looking for the Java harness: %w", err)
 	}
-	for _, fd := range []int{1, 2} {
-		if err := unix.Dup2(int(log.Fd()), fd); err != nil {
-			return fmt.Errorf("redirecting to %s: %w", log.Name(), err)
-		}
+	defer conn.Close()
+	var text strings.Builder
+	for name, value := range env {
+		fmt.Fprintf(&text, "%s=%s\n", name, strings.ReplaceAll(value, "\n", " "))
 	}
-	java := os.Getenv(javaEnv)
-	env := append(os.Environ(),
-		"HARNESS_ID="+worker,
-		"PIPELINE_OPTIONS="+options,
-		"LOGGING_API_SERVICE_DESCRIPTOR="+descriptor(info.GetLoggingEndpoint(), *logging, *provision),
-		"CONTROL_API_SERVICE_DESCRIPTOR="+descriptor(info.GetControlEndpoint(), *control, *provision),
-	)
-	argv := append([]string{java}, jvmFlags...)
-	argv = append(argv, "-Djava.io.tmpdir="+os.Getenv(tmpEnv), "-cp", os.Getenv(classPathEnv), mainClass)
-	return fmt.Errorf("starting %s: %w", java, syscall.Exec(java, argv, env))
+	message := binary.BigEndian.AppendUint32(nil, uint32(text.Len()))
+	if _, err := conn.Write(append(message, text.String()...)); err != nil {
+		return fmt.Errorf("starting the Java harness: %w", err)
+	}
+	// One byte says that the job is done.
+	if n, err := io.ReadFull(conn, make([]byte, 1)); n == 0 {
+		return errors.Join(errors.New("the Java harness has died"), err)
+	}
+	return nil
 }
 
 // descriptor is a service's address as the harness reads it: the provision

@@ -14,7 +14,10 @@ import (
 func TestMain(m *testing.M) {
 	// A runner starts the test program as the Java harness's launcher.
 	if javaharness.Wanted() {
-		panic(javaharness.Main(os.Args[1:]))
+		if err := javaharness.Main(os.Args[1:]); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
 	}
 	beam.Init()
 	os.Exit(testservices.Main(m.Run))

@@ -1,0 +1,88 @@
+import java.io.BufferedInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.beam.fn.harness.FnHarness;
+import org.apache.beam.sdk.expansion.service.ExpansionService;
+
+/**
+ * Beam's expansion service and its Java harness in one JVM, which is kept from one job to the next. A JVM of its own for
+ * each job takes longer to start than a small window takes to read.
+ *
+ * <p>The first argument is the path of a Unix socket, the others are those of the expansion service. Whoever connects to
+ * the socket sends a length of four bytes and so many bytes of text, KEY=VALUE on each line: what FnHarness reads from
+ * the environment. The harness then serves that job, and answers with one byte when it has ended.
+ */
+public final class KeptFnHarness {
+    public static void main(String[] args) throws Exception {
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        server.bind(UnixDomainSocketAddress.of(Path.of(args[0])));
+        start(() -> {
+            while (true) {
+                SocketChannel connection = server.accept();
+                start(() -> serve(connection));
+            }
+        });
+        ExpansionService.main(Arrays.copyOfRange(args, 1, args.length));
+    }
+
+    private static void serve(SocketChannel connection) throws Exception {
+        try (connection) {
+            DataInputStream in = new DataInputStream(new BufferedInputStream(Channels.newInputStream(connection)));
+            String text = new String(in.readNBytes(in.readInt()), StandardCharsets.UTF_8);
+            Map<String, String> env = new HashMap<>();
+            for (String line : text.split("\n")) {
+                String[] pair = line.split("=", 2);
+                env.put(pair[0], pair[1]);
+            }
+            try {
+                FnHarness.main(env::get);
+            } finally {
+                endThreads();
+            }
+            connection.write(ByteBuffer.allocate(1));
+        }
+    }
+
+    /**
+     * Ends the threads of this job's pools, which FnHarness shuts down but does not interrupt: the one that finalizes
+     * bundles would wait for ever.
+     */
+    private static void endThreads() {
+        ThreadGroup job = Thread.currentThread().getThreadGroup();
+        Thread[] threads = new Thread[job.activeCount() + 16];
+        int n = job.enumerate(threads);
+        for (int i = 0; i < n; i++) {
+            if (threads[i].getName().startsWith("pool-")) {
+                threads[i].interrupt();
+            }
+        }
+    }
+
+    private interface Work {
+        void run() throws Exception;
+    }
+
+    /** Starts a thread in a group of its own, to which those belong that it starts. */
+    private static void start(Work work) {
+        Thread thread = new Thread(new ThreadGroup("work"), () -> {
+            try {
+                work.run();
+            } catch (Exception e) {
+                e.printStackTrace();
+            }
+        }, "work");
+        thread.setDaemon(true);
+        thread.start();
+    }
+}
