@@ -74,19 +74,22 @@ func TestInterruptOnCluster(t *testing.T) {
 }
 
 // On Prism, KafkaIO runs in a process of its own. It is wanted until it has
-// read the window, which happens before the first picture.
+// read the window, which happens before the first picture, and then for the next
+// window, which starts another.
 func TestKillJavaHarness(t *testing.T) {
 	for _, f := range []struct {
 		name   string
 		when   func(r *run, t *testing.T)
+		flags  []string
 		status int
 	}{
-		{"reading", (*run).awaitReading, 1},
-		{"idle", (*run).awaitFirstPicture, 0},
+		{"reading", (*run).awaitReading, nil, 1},
+		{"idle", (*run).awaitFirstPicture, nil, 0},
+		{"before-the-next-window", (*run).awaitFirstPicture, []string{"--window_bytes=1048576"}, 0},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			prepare(t)
-			r := newRun("java-harness-"+f.name, "--runner="+runners.Prism)
+			r := newRun("java-harness-"+f.name, append(f.flags, "--runner="+runners.Prism)...)
 			r.start(t)
 			f.when(r, t)
 			r.kill(t, find(t, "the Java harness", process.javaHarness).pid)
