@@ -18,6 +18,7 @@ type Source func(beam.Scope) (beam.PCollection, error)
 type Config struct {
 	Frame frame.Config
 	Face  face.Params
+	Less  face.Less
 	Store store.Config
 }
 
@@ -29,9 +30,10 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	if err != nil {
 		return err
 	}
-	frames, rejects := frame.Decode(s, cfg.Frame, records)
+	frames, rejects := frame.Decode(s, cfg.Frame, cfg.Less.Sampling, records)
 	detections := face.Detect(s, cfg.Face, frames)
-	entries := face.Render(s, detections)
+	detections = face.Cooldown(s, cfg.Less, detections)
+	entries := face.Render(s, cfg.Less, detections)
 	written := store.Write(s, cfg.Store, entries)
 	rejected := store.WriteRejects(s, cfg.Store, rejects)
 	store.WriteLedger(s, cfg.Store, window, written, rejected)

@@ -39,6 +39,7 @@ type session struct {
 	summary *Summary
 	offsets *kafka.Offsets
 	runner  runners.Runner
+	carry   store.Carry // what the next window must know
 }
 
 // Run reads windows until the duration is over. The summary is never nil.
@@ -94,6 +95,9 @@ func (s *session) run(ctx context.Context) error {
 	if err := checks.rest(ctx, s.out); err != nil {
 		return err
 	}
+	if err := s.readCarry(ctx); err != nil {
+		return err
+	}
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
 	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
@@ -109,10 +113,11 @@ func (s *session) run(ctx context.Context) error {
 // say of it.
 func (s *session) describe(run string) error {
 	o := s.options
-	s.config = Config{Frame: o.Frame, Face: o.Face, Store: store.Config{Root: o.Output, Run: run}}
+	s.config = Config{Frame: o.Frame, Face: o.Face, Less: o.Less, Store: store.Config{Root: o.Output, Run: run}}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
 	settings, err := face.SettingsOf(o.Frame, o.Face)
 	if err == nil {
+		settings.MaxFPS, settings.Cooldown = o.Less.Sampling.MaxFPS, o.Less.CooldownMillis
 		s.about.Settings, s.about.SettingsSHA256, err = settings.JSON()
 	}
 	return err
@@ -213,13 +218,14 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			return kafka.ReadNative(scope, window), nil
 		}
 		records, err := kafka.Read(scope, window, o.ExpansionAddr)
-		if err != nil || o.Runner.Name == runners.Prism { // which has no slots
+		// Prism has no slots, and sampling spreads what it keeps.
+		if err != nil || o.Runner.Name == runners.Prism || o.Less.Sampling.MaxFPS > 0 {
 			return records, err
 		}
 		return kafka.Spread(scope, records), nil
 	}
 	p, scope := beam.NewPipelineWithRoot()
-	if err := Build(scope, source, s.config, name); err != nil {
+	if err := Build(scope, source, s.config.following(s.carry), name); err != nil {
 		return store.Ledger{}, err
 	}
 	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
@@ -250,10 +256,16 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			}
 		}
 	}
+	carry := s.carry.After(ledger)
+	ledger.SetCarry(carry)
 	if err := store.KeepLedger(ctx, s.config.Store, name, ledger); err != nil {
 		return store.Ledger{}, err
 	}
-	return ledger, s.offsets.Commit(ctx, review)
+	if err := s.offsets.Commit(ctx, review); err != nil {
+		return store.Ledger{}, err
+	}
+	s.carry = carry
+	return ledger, nil
 }
 
 // uniqueName is the name of a run or window. Names sort by time.
@@ -290,14 +302,22 @@ func reportLost(out io.Writer, l store.Ledger) {
 	}
 }
 
-// problems is the end of a window's line when records gave no frame.
+// problems is the end of a window's line when records gave no frame, or frames
+// with faces no picture.
 func problems(sum store.Partition) string {
 	var rejected int64
 	for _, n := range sum.Rejected {
 		rejected += n
 	}
-	if sum.Skipped+rejected == 0 {
-		return ""
+	var text string
+	if sum.Skipped+rejected > 0 {
+		text = fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
 	}
-	return fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
+	if sum.Sampled > 0 {
+		text += fmt.Sprintf(", %d sampled out", sum.Sampled)
+	}
+	if sum.Cooled > 0 {
+		text += fmt.Sprintf(", %d cooling down", sum.Cooled)
+	}
+	return text
 }

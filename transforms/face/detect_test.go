@@ -67,7 +67,7 @@ func TestDetectAndRender(t *testing.T) {
 			found := Detect(s, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank))
 			passert.Equals(s, beam.ParDo(s, showDetection, found),
 				showDetection(find(withJPEG)), showDetection(find(withRaw)), showDetection(empty))
-			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, found)),
+			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, Less{}, found)),
 				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 7, Faces: 1, Files: []store.File{
 					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
 				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 99, Faces: 1, Files: []store.File{
@@ -91,7 +91,7 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	if _, err := beam.Run(t.Context(), "prism", p); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Detect: got %v, want %q", err, want)
 	}
-	_, err := renderFn{}.ProcessElement(Detection{Frame: bad, Faces: []Face{{Box: Box{1, 1, 1, 1}}}})
+	_, err := (&renderFn{}).ProcessElement(Detection{Frame: bad, Faces: []Face{{Box: Box{1, 1, 1, 1}}}})
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Render: got %v, want %q", err, want)
 	}
@@ -121,11 +121,11 @@ func TestRenderedFrameIsTheSamePicture(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
 			d := Detection{Frame: tt.frame, Faces: []Face{{Box: Box{1, 2, 3, 4}}}}
-			e, err := renderFn{}.ProcessElement(d)
+			e, err := (&renderFn{}).ProcessElement(d)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := renderFn{}.ProcessElement(d)
+			again, err := (&renderFn{}).ProcessElement(d)
 			if err != nil || !reflect.DeepEqual(e, again) {
 				t.Errorf("the second attempt differs (error %v)", err)
 			}

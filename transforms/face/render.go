@@ -23,22 +23,30 @@ const jpegQuality = 95
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
 // element for each. A frame with faces becomes one file, named by store.Name: a
 // JPEG frame the very bytes that came in, a raw or PNG frame a JPEG of quality 95,
-// grey if the frame is. A frame without faces becomes no file. An error fails the
+// grey if the frame is. A frame without faces, or that is Cooled, becomes no file.
+// An Entry has the slots of l in which the frame was kept. An error fails the
 // bundle and names the record.
-func Render(s beam.Scope, detections beam.PCollection) beam.PCollection {
+func Render(s beam.Scope, l Less, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
-	return beam.ParDo(s, &renderFn{}, detections)
+	l.Sampling.Taken, l.Stored = nil, nil // which are of no use here
+	return beam.ParDo(s, &renderFn{Less: l}, detections)
 }
 
-type renderFn struct{}
+type renderFn struct {
+	Less Less
+}
 
-func (renderFn) ProcessElement(d Detection) (store.Entry, error) { return Files(d) }
+func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
+	e, err := Files(d)
+	e.Slots = fn.Less.slots(d)
+	return e, err
+}
 
 // Files gives the files of one frame, as Render does.
 func Files(d Detection) (store.Entry, error) {
 	f := d.Frame
-	e := store.Entry{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces))}
-	if len(d.Faces) == 0 {
+	e := store.Entry{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces)), Cooled: d.Cooled}
+	if len(d.Faces) == 0 || d.Cooled {
 		return e, nil
 	}
 	data, err := jpegOf(f)

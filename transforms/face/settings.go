@@ -21,7 +21,9 @@ type Settings struct {
 	ScaleFactor   float64 `json:"scale_factor"`
 	MinNeighbors  int     `json:"min_neighbors"`
 	MinFace       int     `json:"min_face"`
-	CascadeSHA256 string  `json:"cascade_sha256"` // of the XML file, in hexadecimal digits
+	MaxFPS        float64 `json:"max_fps,omitempty"`     // Less.Sampling.MaxFPS
+	Cooldown      int64   `json:"cooldown_ms,omitempty"` // Less.CooldownMillis
+	CascadeSHA256 string  `json:"cascade_sha256"`        // of the XML file, in hexadecimal digits
 }
 
 // SettingsOf returns the settings of a pipeline with these parts.

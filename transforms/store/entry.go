@@ -14,7 +14,9 @@ type Entry struct {
 	Offset    int64
 	Size      int64 // bytes of the record's value
 	Faces     int32
+	Cooled    bool // it has faces and no files: they were stored before
 	Files     []File
+	Slots     []Slot // in which it is the one that was kept; none without max_fps and cooldown
 }
 
 // Written says what is now in the file system for one frame. There is one
@@ -25,7 +27,9 @@ type Written struct {
 	Offset      int64
 	Size        int64 // bytes of the record's value
 	Faces       int32
+	Cooled      bool // as in Entry
 	Files       int32
-	Bytes       int64 // of the files
-	FirstMillis int64 // when the first file got its final name, since 1970; 0 without files
+	Bytes       int64  // of the files
+	FirstMillis int64  // when the first file got its final name, since 1970; 0 without files
+	Slots       []Slot // as in Entry
 }

@@ -47,7 +47,7 @@ func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Writte
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
-	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces}
+	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces, Cooled: e.Cooled, Slots: e.Slots}
 	for _, f := range e.Files {
 		if err := put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data); err != nil {
 			return Written{}, recordError(e.Topic, e.Partition, e.Offset, err)

@@ -338,10 +338,11 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 
 // A field that the coder drops would be lost between two stages.
 func TestElementsPassTheirCoder(t *testing.T) {
+	slots := []Slot{{"door", SlotCooldown, 7, []Kept{{3, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}}}}
 	for _, want := range []any{
 		Rejected{Topic: "t", Partition: 1, Offset: 2, Size: 3, Reason: "r", Skipped: true},
-		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: []File{{"n", []byte{0, 255}}}},
-		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6},
+		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, Files: []File{{"n", []byte{0, 255}}}, Slots: slots},
+		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, Files: 4, Bytes: 5, FirstMillis: 6, Slots: slots},
 	} {
 		typ := reflect.TypeOf(want)
 		if v := reflect.ValueOf(want); func() bool {

@@ -27,6 +27,16 @@ func (w Window) Covers(topic string, partition int32, offset int64) bool {
 	return false
 }
 
+// Lists says whether the ledger has a file of a record that the window has read.
+func (w Window) Lists(topic string, partition int32, offset int64) bool {
+	for _, p := range w.Ledger.Partitions {
+		if p.Topic == topic && p.Partition == partition {
+			return contains(p.Pictures, offset) || contains(p.Rejects, offset)
+		}
+	}
+	return false
+}
+
 // check returns what is wrong with the ledger by itself.
 func (w Window) check() (problems []Problem) {
 	if w.Err != nil {
@@ -83,8 +93,8 @@ func checkPartition(p store.Partition) (wrong []string) {
 		text  string
 	}{
 		{p.Read == read, fmt.Sprintf("records_read is %d, and there are %d offsets", p.Read, read)},
-		{p.Read == p.Decoded+p.Skipped+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d rejected", p.Read, p.Decoded, p.Skipped, rejected)},
-		{store.Count(p.Pictures) == p.FramesWithFaces, fmt.Sprintf("frames_with_faces is %d, and %d offsets have pictures", p.FramesWithFaces, store.Count(p.Pictures))},
+		{p.Read == p.Decoded+p.Skipped+p.Sampled+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d sampled, %d rejected", p.Read, p.Decoded, p.Skipped, p.Sampled, rejected)},
+		{store.Count(p.Pictures)+p.Cooled == p.FramesWithFaces, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, store.Count(p.Pictures))},
 		{store.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, store.Count(p.Rejects))},
 		{p.Files >= store.Count(p.Pictures), fmt.Sprintf("files_written is %d, and %d offsets have pictures", p.Files, store.Count(p.Pictures))},
 		{p.FramesWithFaces <= p.Decoded && p.FramesWithFaces <= p.Faces, fmt.Sprintf("%d frames of %d have %d faces", p.FramesWithFaces, p.Decoded, p.Faces)},

@@ -87,7 +87,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		if same { // and this is only to know
 			continue
 		}
-		files, err := c.makers[key].files(&r)
+		files, err := c.makers[key].files(&r, c.listed(key, r))
 		if err != nil {
 			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
@@ -116,6 +116,13 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 	}
 	counts.Differ++
 	return first, nil
+}
+
+// listed says whether a ledger with these settings has a file of a record.
+func (c *Checker) listed(settings string, r kafka.Record) bool {
+	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
+		return string(w.Ledger.Run.Settings) == settings && w.Lists(r.Topic, r.Partition, r.Offset)
+	})
 }
 
 // compare compares the files that a record gives with those that are stored.
@@ -150,6 +157,7 @@ func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.Fil
 // maker makes the files of records with some settings.
 type maker struct {
 	config   frame.Config
+	less     bool // not every frame with a face was stored
 	detector *face.Detector
 }
 
@@ -168,13 +176,18 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &maker{cfg, detector}, nil
+		return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector}, nil
 	}
 	return nil, fmt.Errorf("%w: %w", ErrCascade, errors.Join(tried...))
 }
 
-// files makes the files of a record, as the pipeline does.
-func (m *maker) files(r *kafka.Record) ([]store.File, error) {
+// files makes the files of a record, as the pipeline does. Whether one was left out
+// because of max_fps or cooldown is decided by other records, so that is taken from
+// the ledger: it gives what it is listed with, or nothing.
+func (m *maker) files(r *kafka.Record, listed bool) ([]store.File, error) {
+	if m.less && !listed {
+		return nil, nil
+	}
 	f, reject := frame.Parse(m.config, r)
 	if reject != nil {
 		return store.RejectFiles(*reject)
