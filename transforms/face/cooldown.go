@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/frame"
+	"facestream/transforms/opaque"
 	"facestream/transforms/store"
 )
 
@@ -25,7 +26,8 @@ func init() {
 	register.Iter1[sighting]()
 	register.Iter1[Detection]()
 	register.Iter1[bool]()
-	beam.RegisterType(reflect.TypeFor[sighting]())
+	beam.RegisterCoder(reflect.TypeFor[sighting](), encodeSighting, decodeSighting)
+	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
 }
 
 // Less says which frames and pictures are left out. Both are decided by slots of
@@ -93,6 +95,14 @@ type sighting struct {
 	Offset int64
 	Boxes  []store.Box
 }
+
+func encodeSighting(s sighting) ([]byte, error) { return opaque.Encode(s) }
+
+func decodeSighting(data []byte) (sighting, error) { return opaque.Decode[sighting](data) }
+
+func encodeDetection(d Detection) ([]byte, error) { return opaque.Encode(d) }
+
+func decodeDetection(data []byte) (Detection, error) { return opaque.Decode[Detection](data) }
 
 type sightFn struct {
 	CooldownMillis int64

@@ -17,7 +17,6 @@ import (
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[Frame]())
-	beam.RegisterType(reflect.TypeFor[Reject]())
 	// The register package refuses the unnamed type of kafka.Record.
 	beam.RegisterType(reflect.TypeFor[decodeFn]())
 	register.Emitter1[Frame]()

@@ -14,10 +14,12 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/kafka"
+	"facestream/transforms/opaque"
 )
 
 func init() {
-	beam.RegisterType(reflect.TypeFor[candidate]())
+	beam.RegisterCoder(reflect.TypeFor[candidate](), encodeCandidate, decodeCandidate)
+	beam.RegisterCoder(reflect.TypeFor[Reject](), encodeReject, decodeReject)
 	beam.RegisterType(reflect.TypeFor[sampleFn]()) // of records, as decodeFn is
 	register.Function5x0(keepFirst)
 	register.Emitter2[string, candidate]()
@@ -84,6 +86,14 @@ type candidate struct {
 	Rejected bool // and it gives a Reject
 	Reject   Reject
 }
+
+func encodeCandidate(c candidate) ([]byte, error) { return opaque.Encode(c) }
+
+func decodeCandidate(data []byte) (candidate, error) { return opaque.Decode[candidate](data) }
+
+func encodeReject(r Reject) ([]byte, error) { return opaque.Encode(r) }
+
+func decodeReject(data []byte) (Reject, error) { return opaque.Decode[Reject](data) }
 
 type sampleFn struct {
 	Config   Config
