@@ -18,6 +18,7 @@ type Source func(beam.Scope) (beam.PCollection, error)
 type Config struct {
 	Frame  frame.Config
 	Face   face.Params
+	Less   face.Less
 	Output face.Output
 	Store  store.Config
 }
@@ -30,9 +31,10 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	if err != nil {
 		return err
 	}
-	frames, rejects := frame.Decode(s, cfg.Frame, records)
+	frames, rejects := frame.Decode(s, cfg.Frame, cfg.Less.Sampling, records)
 	detections := face.Detect(s, cfg.Face, frames)
-	entries := face.Render(s, cfg.Output, detections)
+	detections = face.Cooldown(s, cfg.Less, detections)
+	entries := face.Render(s, cfg.Output, cfg.Less, detections)
 	written := store.Write(s, cfg.Store, entries)
 	rejected := store.WriteRejects(s, cfg.Store, rejects)
 	if cfg.Output.Events {

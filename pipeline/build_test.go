@@ -12,6 +12,7 @@ import (
 
 	"facestream/runners"
 	"facestream/scripts/camera/video"
+	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
@@ -115,7 +116,9 @@ func TestBuildIsRegistered(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	window := kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxRecords: 1, MaxSeconds: 1}
 	src := func(s beam.Scope) (beam.PCollection, error) { return kafka.ReadNative(s, window), nil }
-	if err := Build(s, src, sampleConfig(t, t.TempDir()), "w"); err != nil {
+	cfg := sampleConfig(t, t.TempDir())
+	cfg.Less = face.Less{Sampling: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
+	if err := Build(s, src, cfg, "w"); err != nil {
 		t.Fatal(err)
 	}
 	found, err := vet.Evaluate(t.Context(), p)

@@ -66,34 +66,40 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 				!maps.Equal(summary.Rejected, map[string]int64{frame.CorruptJPEG: 16, frame.WrongSize: 33}) {
 				t.Errorf("summary %+v", summary)
 			}
-			got := outcome{Summary: *summary, Files: map[string]string{}}
-			got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
-			got.Summary.FirstFileSeconds, got.Summary.start = nil, time.Time{}
-			files := hdfsFiles(t, addrs.HDFS, dir)
-			pictures(t, files, "erin")
-			var all store.Ledger
-			for name, f := range files {
-				if strings.HasPrefix(name, "_windows/") {
-					var l store.Ledger
-					if err := json.Unmarshal(f.data, &l); err != nil {
-						t.Fatalf("%s: %v", name, err)
-					}
-					all = store.Merge(all, l)
-					continue
-				}
-				if name == "_SUCCESS" {
-					continue
-				}
-				sum := sha256.Sum256(f.data)
-				got.Files[name] = hex.EncodeToString(sum[:])
-			}
-			got.Ledger = all.Partitions
-			want[name] = got
+			want[name] = outcomeOf(t, addrs, dir, *summary)
 		})
 	}
 	for name, got := range want {
 		compareOutcomes(t, name, got, want["prism"])
 	}
+}
+
+// outcomeOf gathers what a run of erin's has left in a folder.
+func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary Summary) outcome {
+	t.Helper()
+	got := outcome{Summary: summary, Files: map[string]string{}}
+	got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
+	got.Summary.FirstFileSeconds, got.Summary.start = nil, time.Time{}
+	files := hdfsFiles(t, addrs.HDFS, dir)
+	pictures(t, files, "erin")
+	var all store.Ledger
+	for name, f := range files {
+		if strings.HasPrefix(name, "_windows/") {
+			var l store.Ledger
+			if err := json.Unmarshal(f.data, &l); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			all = store.Merge(all, l)
+			continue
+		}
+		if name == "_SUCCESS" {
+			continue
+		}
+		sum := sha256.Sum256(f.data)
+		got.Files[name] = hex.EncodeToString(sum[:])
+	}
+	got.Ledger = all.Partitions
+	return got
 }
 
 // A window of 400 raw frames, 369 MB, goes through one reader's bundle. With

@@ -30,9 +30,10 @@ type Options struct {
 	Frame         frame.Config
 	Consumer      map[string]string
 	Face          face.Params
-	Cascade       string // the file in Face
-	ExpansionAddr string // empty: start one
-	Summary       string // a file, or empty
+	Less          face.Less // without what earlier windows have left
+	Cascade       string    // the file in Face
+	ExpansionAddr string    // empty: start one
+	Summary       string    // a file, or empty
 	Write         face.Output
 	Latest        bool // keep a copy of the latest picture
 }
@@ -71,6 +72,7 @@ type settings struct {
 	minNeighbors, minFace                               int
 	consumer, runnerOptions                             keyValues
 	drain, keepRejects                                  bool
+	less                                                lessFlags
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -110,6 +112,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Float64Var(&v.scaleFactor, "scale_factor", 1.1, "`FACTOR` between the sizes at which faces are looked for, more than 1.")
 	f.IntVar(&v.minNeighbors, "min_neighbors", 3, "`COUNT` of neighbouring hits that make a face.")
 	f.IntVar(&v.minFace, "min_face", 0, "Side in `PIXELS` of the smallest face to look for; 0 is the cascade's own.")
+	v.less.add(f)
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
@@ -172,6 +175,9 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	}
 	if v.keepRejects {
 		o.Frame.KeepBytes = frame.MaxKeepBytes
+	}
+	if o.Less, err = v.less.check(); err != nil {
+		return o, err
 	}
 	if o.Write, err = v.output.check(); err != nil {
 		return o, err

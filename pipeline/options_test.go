@@ -87,6 +87,9 @@ func TestParseOptionsAccepts(t *testing.T) {
 			return o.Write.List() == "frame,annotated,crops" && o.Write.CropMargin == 0.5 && o.Latest
 		}},
 		{"--write=crops", func(o Options) bool { return o.Write.CropMargin == 0.2 }},
+		{"--max_fps=0.2", func(o Options) bool { return o.Less.Sampling.MaxFPS == 0.2 && o.Less.CooldownMillis == 0 }},
+		{"--max_fps=1000 --cooldown=90s", func(o Options) bool { return o.Less.Sampling.MaxFPS == 1000 && o.Less.CooldownMillis == 90_000 }},
+		{"--cooldown=24h", func(o Options) bool { return o.Less.Sampling.MaxFPS == 0 && o.Less.CooldownMillis == 86_400_000 }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := ParseOptions(splitFlags(tc.flag), localStack)
@@ -168,6 +171,14 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--scale_factor=NaN", "scale factor"},
 		{"--min_neighbors=-1", "neighbours"},
 		{"--min_face=-1", "smallest face"},
+		{"--max_fps=-1", "at most 1000"},
+		{"--max_fps=1001", "at most 1000"},
+		{"--max_fps=NaN", "at most 1000"},
+		{"--max_fps=Inf", "at most 1000"},
+		{"--cooldown=-1s", "from 1s to 24h"},
+		{"--cooldown=999ms", "from 1s to 24h"},
+		{"--cooldown=24h1s", "from 1s to 24h"},
+		{"--cooldown=1.0005s", "whole milliseconds"},
 		{"--cascade=" + filepath.Join(dir, "missing.xml"), "no such file"},
 		{"--cascade=" + write("corrupt.xml", "<?xml version=\"1.0\"?><opencv_storage><cascade"), "corrupt.xml"},
 		{"--cascade=" + write("other.xml", "<?xml version=\"1.0\"?><opencv_storage><a>1</a></opencv_storage>"), "other.xml"},

@@ -40,6 +40,7 @@ type session struct {
 	offsets *kafka.Offsets
 	runner  runners.Runner
 	latest  store.Latest // the picture that face.jpg is a copy of
+	carry   store.Carry  // what the next window must know
 
 	expansion *runners.Expansion // if one is started here
 }
@@ -96,6 +97,9 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.takeBack(ctx); err != nil {
 		return err
 	}
+	if err := s.readCarry(ctx); err != nil {
+		return err
+	}
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
 	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
@@ -131,10 +135,11 @@ func (s *session) closeExpansion() {
 // say of it.
 func (s *session) describe(run string) error {
 	o := s.options
-	s.config = Config{Frame: o.Frame, Face: o.Face, Output: o.Write, Store: store.Config{Root: o.Output, Run: run}}
+	s.config = Config{Frame: o.Frame, Face: o.Face, Less: o.Less, Output: o.Write, Store: store.Config{Root: o.Output, Run: run}}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
 	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
 	if err == nil {
+		settings.MaxFPS, settings.Cooldown = o.Less.Sampling.MaxFPS, o.Less.CooldownMillis
 		s.about.Settings, s.about.SettingsSHA256, err = settings.JSON()
 	}
 	s.config.Output.SettingsSHA256 = s.about.SettingsSHA256
@@ -236,7 +241,8 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			return kafka.ReadNative(scope, window), nil
 		}
 		records, err := kafka.Read(scope, window, s.options.ExpansionAddr)
-		if err != nil || o.Runner.Name == runners.Prism { // which has no slots
+		// Prism has no slots, and sampling spreads what it keeps.
+		if err != nil || o.Runner.Name == runners.Prism || o.Less.Sampling.MaxFPS > 0 {
 			return records, err
 		}
 		return kafka.Spread(scope, records), nil
@@ -245,7 +251,7 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 		return store.Ledger{}, err
 	}
 	p, scope := beam.NewPipelineWithRoot()
-	if err := Build(scope, source, s.config, name); err != nil {
+	if err := Build(scope, source, s.config.following(s.carry), name); err != nil {
 		return store.Ledger{}, err
 	}
 	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
@@ -276,10 +282,16 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			}
 		}
 	}
+	carry := s.carry.After(ledger)
+	ledger.SetCarry(carry)
 	if err := s.keep(ctx, name, ledger); err != nil {
 		return store.Ledger{}, err
 	}
-	return ledger, s.offsets.Commit(ctx, review)
+	if err := s.offsets.Commit(ctx, review); err != nil {
+		return store.Ledger{}, err
+	}
+	s.carry = carry
+	return ledger, nil
 }
 
 // keep makes what a window has left count.
@@ -349,14 +361,22 @@ func reportLost(out io.Writer, l store.Ledger) {
 	}
 }
 
-// problems is the end of a window's line when records gave no frame.
+// problems is the end of a window's line when records gave no frame, or frames
+// with faces no picture.
 func problems(sum store.Partition) string {
 	var rejected int64
 	for _, n := range sum.Rejected {
 		rejected += n
 	}
-	if sum.Skipped+rejected == 0 {
-		return ""
+	var text string
+	if sum.Skipped+rejected > 0 {
+		text = fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
 	}
-	return fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
+	if sum.Sampled > 0 {
+		text += fmt.Sprintf(", %d sampled out", sum.Sampled)
+	}
+	if sum.Cooled > 0 {
+		text += fmt.Sprintf(", %d cooling down", sum.Cooled)
+	}
+	return text
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // Summary is what a run did: the sum of its windows' ledgers.
-// RecordsRead = FramesDecoded + Skipped + the sum of Rejected.
+// RecordsRead = FramesDecoded + Skipped + Sampled + the sum of Rejected.
 type Summary struct {
 	Runner           string           `json:"runner"`
 	State            string           `json:"state"`
@@ -31,7 +31,9 @@ type Summary struct {
 	FramesDecoded    int64            `json:"frames_decoded"`
 	Rejected         map[string]int64 `json:"rejected"`
 	Skipped          int64            `json:"skipped"`
+	Sampled          int64            `json:"sampled"` // passed over because of --max_fps
 	FramesWithFaces  int64            `json:"frames_with_faces"`
+	Cooled           int64            `json:"cooled"` // of those, the ones not stored because of --cooldown
 	Faces            int64            `json:"faces"`
 	FilesWritten     int64            `json:"files_written"`
 	BytesWritten     int64            `json:"bytes_written"`
@@ -52,7 +54,9 @@ func (s *Summary) add(l store.Ledger) {
 	s.RecordsLost += l.Lost()
 	s.FramesDecoded += sum.Decoded
 	s.Skipped += sum.Skipped
+	s.Sampled += sum.Sampled
 	s.FramesWithFaces += sum.FramesWithFaces
+	s.Cooled += sum.Cooled
 	s.Faces += sum.Faces
 	s.FilesWritten += sum.Files
 	s.BytesWritten += sum.Bytes
@@ -111,9 +115,11 @@ func (s *Summary) print(out io.Writer) {
 		{s.RecordsRead, "records read"},
 		{s.RecordsLost, "lost before they were read"},
 		{s.Skipped, "skipped"},
+		{s.Sampled, "sampled out"},
 		{s.rejected(), strings.TrimSuffix("rejected: "+strings.Join(reasons, ", "), ": ")},
 		{s.FramesDecoded, "frames decoded"},
 		{s.FramesWithFaces, "frames with faces"},
+		{s.Cooled, "of them cooling down, not stored"},
 		{s.Faces, "faces"},
 		{s.FilesWritten, fmt.Sprintf("files written, %.1f MB", float64(s.BytesWritten)/1e6)},
 	} {

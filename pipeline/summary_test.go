@@ -18,7 +18,7 @@ func sampleSummary() *Summary {
 		{Topic: "a", Partition: 1, Read: 2, Decoded: 1, Rejected: map[string]int64{"corrupt_jpeg": 1}, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 30},
 	}})
 	s.add(store.Ledger{FirstMillis: 9000, Partitions: []store.Partition{
-		{Topic: "a", Partition: 0, Read: 1, Lost: []store.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
+		{Topic: "a", Partition: 0, Read: 5, Decoded: 2, Sampled: 2, FramesWithFaces: 1, Cooled: 1, Faces: 1, Lost: []store.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
 	}})
 	s.State, s.Seconds = "DONE", 12.5
 	return s
@@ -38,16 +38,18 @@ func TestSummarySave(t *testing.T) {
   "runner": "prism",
   "state": "DONE",
   "windows": 2,
-  "records_read": 8,
+  "records_read": 12,
   "records_lost": 4,
-  "frames_decoded": 4,
+  "frames_decoded": 6,
   "rejected": {
     "corrupt_jpeg": 1,
     "wrong_size": 2
   },
   "skipped": 1,
-  "frames_with_faces": 3,
-  "faces": 4,
+  "sampled": 2,
+  "frames_with_faces": 4,
+  "cooled": 1,
+  "faces": 5,
   "files_written": 3,
   "bytes_written": 100,
   "seconds": 12.5,
@@ -62,7 +64,7 @@ func TestSummarySave(t *testing.T) {
 func TestSummaryPrint(t *testing.T) {
 	var out strings.Builder
 	sampleSummary().print(&out)
-	for _, want := range []string{"8  records read\n", "4  lost before they were read\n", "3  rejected: corrupt_jpeg 1, wrong_size 2\n", "3  files written, 0.0 MB\n"} {
+	for _, want := range []string{"12  records read\n", "2  sampled out\n", "4  frames with faces\n", "1  of them cooling down, not stored\n", "4  lost before they were read\n", "3  rejected: corrupt_jpeg 1, wrong_size 2\n", "3  files written, 0.0 MB\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}

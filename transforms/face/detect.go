@@ -3,7 +3,6 @@ package face
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -14,7 +13,6 @@ import (
 func init() {
 	register.DoFn2x1[frame.Frame, func(Detection), error](&detectFn{})
 	register.Emitter1[Detection]()
-	beam.RegisterType(reflect.TypeFor[Detection]())
 }
 
 // Detect looks for faces in every frame of a PCollection<frame.Frame> and

@@ -29,13 +29,14 @@ type Face struct {
 
 // Detection is what was found in one frame. Faces are sorted from top to
 // bottom, then from left to right, so that they are the same at every attempt.
-// The frame of a Detection without faces has no Data: nobody needs it further
-// down, and it would be most of what is passed on.
+// The frame of a Detection without faces, or that is Cooled, has no Data: nobody
+// needs it further down, and it would be most of what is passed on.
 type Detection struct {
 	Frame         frame.Frame
 	Width, Height int32 // pixels of the picture that the boxes are in, which is upright
 	Faces         []Face
 	Millis        float64 // how long detection took, from the frame's bytes on; the only thing that differs between attempts
+	Cooled        bool    // Cooldown has found that its faces are stored already
 }
 
 // Params says how faces are found. NewParams gives the defaults, which are

@@ -26,18 +26,25 @@ const jpegQuality = 95
 
 // Render turns a PCollection<Detection> into a PCollection<store.Entry>, one
 // element for each, with the files and events that the output asks for. A frame
-// without faces has none. The output must be valid (Output.Validate). An error
-// fails the bundle and names the record.
-func Render(s beam.Scope, o Output, detections beam.PCollection) beam.PCollection {
+// without faces, or that is Cooled, has none. An Entry has the slots of l in which
+// the frame was kept. The output must be valid (Output.Validate). An error fails
+// the bundle and names the record.
+func Render(s beam.Scope, o Output, l Less, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
-	return beam.ParDo(s, &renderFn{Output: o}, detections)
+	l.Sampling.Taken, l.Stored = nil, nil // which are of no use here
+	return beam.ParDo(s, &renderFn{Output: o, Less: l}, detections)
 }
 
 type renderFn struct {
 	Output Output
+	Less   Less
 }
 
-func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) { return Files(fn.Output, d) }
+func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
+	e, err := Files(fn.Output, d)
+	e.Slots = fn.Less.slots(d)
+	return e, err
+}
 
 // Files gives the files and events of one frame, as Render does:
 //
@@ -51,9 +58,9 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) { return Fi
 func Files(o Output, d Detection) (store.Entry, error) {
 	f := d.Frame
 	e := store.Entry{
-		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces)), TimestampMillis: f.TimestampMillis,
+		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces)), Cooled: d.Cooled, TimestampMillis: f.TimestampMillis,
 	}
-	if len(d.Faces) == 0 {
+	if len(d.Faces) == 0 || d.Cooled {
 		return e, nil
 	}
 	name := store.Name{Camera: f.Camera, TimestampMillis: f.TimestampMillis, Topic: f.Topic, Partition: f.Partition, Offset: f.Offset}

@@ -25,6 +25,8 @@ type Settings struct {
 	CascadeSHA256 string  `json:"cascade_sha256"` // of the XML file, in hexadecimal digits
 	Write         string  `json:"write"`          // Output.List
 	CropMargin    float64 `json:"crop_margin"`
+	MaxFPS        float64 `json:"max_fps,omitempty"`     // Less.Sampling.MaxFPS
+	Cooldown      int64   `json:"cooldown_ms,omitempty"` // Less.CooldownMillis
 }
 
 // SettingsOf returns the settings of a pipeline with these parts.

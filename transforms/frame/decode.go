@@ -17,7 +17,6 @@ import (
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[Frame]())
-	beam.RegisterType(reflect.TypeFor[Reject]())
 	// The register package refuses the unnamed type of kafka.Record.
 	beam.RegisterType(reflect.TypeFor[decodeFn]())
 	register.Emitter1[Frame]()
@@ -61,9 +60,13 @@ func (c Config) Validate() error {
 // Decode turns a PCollection<kafka.Record> into a PCollection<Frame> and a
 // PCollection<Reject>. Every record gives exactly one element of one of them;
 // no record is an error. A JPEG or PNG frame has been decoded to its end, a raw
-// frame has exactly the bytes of its pixels.
-func Decode(s beam.Scope, cfg Config, records beam.PCollection) (frames, rejects beam.PCollection) {
+// frame has exactly the bytes of its pixels. What sampling passes over is a Reject
+// of the reason Sampled.
+func Decode(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
 	s = s.Scope("frame.Decode")
+	if sampling.MaxFPS > 0 {
+		return sample(s, cfg, sampling, records)
+	}
 	return beam.ParDo2(s, &decodeFn{Config: cfg}, records)
 }
 

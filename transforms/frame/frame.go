@@ -74,12 +74,14 @@ const (
 	TooLarge          = "too_large"          // more pixels than the limits allow
 	CorruptJPEG       = "corrupt_jpeg"       // begins as a JPEG but cannot be decoded
 	CorruptPNG        = "corrupt_png"        // begins as a PNG but cannot be decoded
+	Sampled           = "sampled"            // not looked at: Sampling.MaxFPS allows no more
 )
 
 // Reasons holds every reason that a Reject can have, in the order of a report.
 var Reasons = []string{
 	SkipNull, SkipEmpty, SkipSmall,
 	BadContentType, UnsupportedFormat, FormatMismatch, WrongSize, TooLarge, CorruptJPEG, CorruptPNG,
+	Sampled,
 }
 
 // Skipped says whether the record was passed over because it holds no picture,

@@ -1,5 +1,7 @@
 package store
 
+import "facestream/transforms/opaque"
+
 // File is one file to be stored.
 type File struct {
 	Name string // path below the root, as Name.Path gives it
@@ -14,11 +16,13 @@ type Entry struct {
 	Offset    int64
 	Size      int64 // bytes of the record's value
 	Faces     int32
+	Cooled    bool // it has faces and no files: they were stored before
 	// TimestampMillis is the record's. The latest picture is chosen by it.
 	TimestampMillis int64
 	Files           []File
 	// Events are JSON objects, of one line each: one for each face.
 	Events []string
+	Slots  []Slot // in which it is the one that was kept; none without max_fps and cooldown
 }
 
 // Written says what is now in the file system for one frame. There is one
@@ -29,11 +33,21 @@ type Written struct {
 	Offset      int64
 	Size        int64 // bytes of the record's value
 	Faces       int32
+	Cooled      bool // as in Entry
 	Files       int32
-	Bytes       int64 // of the files
-	FirstMillis int64 // when the first file got its final name, since 1970; 0 without files
+	Bytes       int64  // of the files
+	FirstMillis int64  // when the first file got its final name, since 1970; 0 without files
+	Slots       []Slot // as in Entry
 
 	TimestampMillis int64    // the record's
 	Picture         string   // the first file's name below the root; empty without files
 	Events          []string // the Entry's
 }
+
+func encodeEntry(e Entry) ([]byte, error) { return opaque.Encode(e) }
+
+func decodeEntry(data []byte) (Entry, error) { return opaque.Decode[Entry](data) }
+
+func encodeWritten(w Written) ([]byte, error) { return opaque.Encode(w) }
+
+func decodeWritten(data []byte) (Written, error) { return opaque.Decode[Written](data) }

@@ -17,6 +17,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/opaque"
 )
 
 func init() {
@@ -24,7 +26,7 @@ func init() {
 	register.DoFn3x1[context.Context, int, func(*recordEvents) bool, error](&eventsFn{})
 	register.Emitter2[int, recordEvents]()
 	register.Iter1[recordEvents]()
-	beam.RegisterType(reflect.TypeFor[recordEvents]())
+	beam.RegisterCoder(reflect.TypeFor[recordEvents](), encodeRecordEvents, decodeRecordEvents)
 }
 
 const (
@@ -60,6 +62,10 @@ type recordEvents struct {
 	Offset    int64
 	Lines     []string
 }
+
+func encodeRecordEvents(e recordEvents) ([]byte, error) { return opaque.Encode(e) }
+
+func decodeRecordEvents(data []byte) (recordEvents, error) { return opaque.Decode[recordEvents](data) }
 
 // WriteEvents writes the events of a PCollection<Written> to one file, in the
 // order of topic, partition, offset and face, for KeepEvents. A window without

@@ -52,8 +52,8 @@ func TestWriteEvents(t *testing.T) {
 	})
 }
 
-// kept stores a window with a ledger and events as a run leaves it.
-func kept(t *testing.T, cfg Config, window, group string, written ...Written) {
+// keptWindow stores a window with a ledger and events as a run leaves it.
+func keptWindow(t *testing.T, cfg Config, window, group string, written ...Written) {
 	t.Helper()
 	p, s := beam.NewPipelineWithRoot()
 	all := beam.CreateList(s, written)
@@ -93,11 +93,11 @@ func TestTakeBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t.TempDir())
-			kept(t, cfg, "w1", "g", written("a", 0, 0), written("a", 0, 1))
-			kept(t, cfg, "w2", "g", written("a", 0, 2), written("a", 1, 1))
-			kept(t, cfg, "w3", "g", written("a", 0, 3), written("a", 0, 4), written("a", 1, 2))
-			kept(t, cfg, "w4", "another", written("a", 0, 0))
-			kept(t, cfg, "w5", "g", written("b", 0, 0))
+			keptWindow(t, cfg, "w1", "g", written("a", 0, 0), written("a", 0, 1))
+			keptWindow(t, cfg, "w2", "g", written("a", 0, 2), written("a", 1, 1))
+			keptWindow(t, cfg, "w3", "g", written("a", 0, 3), written("a", 0, 4), written("a", 1, 2))
+			keptWindow(t, cfg, "w4", "another", written("a", 0, 0))
+			keptWindow(t, cfg, "w5", "g", written("b", 0, 0))
 			if err := TakeBack(t.Context(), cfg, "g", test.topics, test.positions); err != nil {
 				t.Fatal(err)
 			}

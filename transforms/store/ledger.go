@@ -14,6 +14,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/frame"
 )
 
 func init() {
@@ -35,8 +37,8 @@ const (
 
 // Ledger is what became of a window's records. It is computed from what was
 // written and rejected, never from what was meant, so a file that holds it
-// proves the window. For every partition, Read = Decoded + Skipped + the sum
-// of Rejected.
+// proves the window. For every partition, Read = Decoded + Skipped + Sampled +
+// the sum of Rejected, and Pictures are of FramesWithFaces - Cooled frames.
 type Ledger struct {
 	Run         Run         `json:"run"`
 	Partitions  []Partition `json:"partitions"`
@@ -87,13 +89,16 @@ type Partition struct {
 	ReadBytes       int64            `json:"bytes_read"` // of their values
 	Decoded         int64            `json:"frames_decoded"`
 	Skipped         int64            `json:"skipped"`
+	Sampled         int64            `json:"sampled"`  // passed over because of max_fps
 	Rejected        map[string]int64 `json:"rejected"` // by reason, without the skipped ones
 	FramesWithFaces int64            `json:"frames_with_faces"`
+	Cooled          int64            `json:"cooled"` // of those, the ones not stored because of cooldown
 	Faces           int64            `json:"faces"`
 	Files           int64            `json:"files_written"` // without those about rejects
 	Bytes           int64            `json:"bytes_written"`
-	Events          int64            `json:"events"`       // lines of the window's file of events
-	EventBytes      int64            `json:"events_bytes"` // of these lines
+	Events          int64            `json:"events"`          // lines of the window's file of events
+	EventBytes      int64            `json:"events_bytes"`    // of these lines
+	Slots           []Slot           `json:"slots,omitempty"` // what the next window must know; in order
 }
 
 // Range is consecutive offsets, the last one included.
@@ -231,6 +236,10 @@ func ledgerOfWritten(w Written) Ledger {
 	if w.Files > 0 {
 		p.Pictures = p.Offsets
 	}
+	if w.Cooled {
+		p.Cooled = 1
+	}
+	p.Slots = w.Slots
 	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
 	if w.Picture != "" {
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
@@ -240,9 +249,12 @@ func ledgerOfWritten(w Written) Ledger {
 
 func ledgerOfRejected(r Rejected) Ledger {
 	p := ledgerOfRecord(r.Topic, r.Partition, r.Offset, r.Size)
-	if r.Skipped {
+	switch {
+	case r.Skipped:
 		p.Skipped = 1
-	} else {
+	case r.Reason == frame.Sampled:
+		p.Sampled = 1
+	default:
 		p.Rejected = map[string]int64{r.Reason: 1}
 		p.Rejects = p.Offsets
 	}
@@ -288,12 +300,18 @@ func Merge(a, b Ledger) Ledger {
 // AddLost counts offsets of a partition that were gone before they could be
 // read.
 func (l *Ledger) AddLost(topic string, partition int32, lost []Range) {
+	p := l.partition(topic, partition)
+	p.Lost = MergeRanges(p.Lost, lost)
+}
+
+// partition returns the part for a partition, a new one if there was none.
+func (l *Ledger) partition(topic string, partition int32) *Partition {
 	p := Partition{Topic: topic, Partition: partition}
 	i, found := slices.BinarySearchFunc(l.Partitions, p, comparePartitions)
 	if !found {
 		l.Partitions = slices.Insert(l.Partitions, i, p)
 	}
-	l.Partitions[i].Lost = MergeRanges(l.Partitions[i].Lost, lost)
+	return &l.Partitions[i]
 }
 
 // Lost returns how many offsets were gone before they could be read.
@@ -308,7 +326,7 @@ func (l Ledger) Lost() (n int64) {
 func (l Ledger) Sum() Partition {
 	var sum Partition
 	for _, p := range l.Partitions {
-		p.Offsets, p.Pictures, p.Rejects, p.Lost = nil, nil, nil, nil
+		p.Offsets, p.Pictures, p.Rejects, p.Lost, p.Slots = nil, nil, nil, nil, nil
 		sum = sum.plus(p)
 	}
 	return sum
@@ -327,11 +345,14 @@ func (p Partition) plus(q Partition) Partition {
 	p.Pictures = MergeRanges(p.Pictures, q.Pictures)
 	p.Rejects = MergeRanges(p.Rejects, q.Rejects)
 	p.Lost = MergeRanges(p.Lost, q.Lost)
+	p.Slots = mergeSlots(p.Slots, q.Slots)
 	p.Read += q.Read
 	p.ReadBytes += q.ReadBytes
 	p.Decoded += q.Decoded
 	p.Skipped += q.Skipped
+	p.Sampled += q.Sampled
 	p.FramesWithFaces += q.FramesWithFaces
+	p.Cooled += q.Cooled
 	p.Faces += q.Faces
 	p.Files += q.Files
 	p.Bytes += q.Bytes

@@ -19,10 +19,16 @@ func TestWriteLedger(t *testing.T) {
 			Written{Topic: "b", Partition: 0, Offset: 7, Size: 1000, Faces: 2, Files: 1, Bytes: 100, FirstMillis: 5000, TimestampMillis: 11, Picture: "seven", Events: []string{"1", "22"}},
 			Written{Topic: "a", Partition: 1, Offset: 3, Size: 1},
 			Written{Topic: "b", Partition: 0, Offset: 5, Size: 200, Faces: 1, Files: 1, Bytes: 11, FirstMillis: 4000, TimestampMillis: 12, Picture: "five", Events: []string{"333"}},
+			Written{Topic: "c", Offset: 1, Size: 10, Faces: 2, Files: 1, Bytes: 10, FirstMillis: 6000, Slots: []Slot{
+				{"door", SlotCooldown, 4, []Kept{{1, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}}}, {"door", SlotSampled, 8, []Kept{{Offset: 1}}}}},
+			Written{Topic: "c", Offset: 2, Size: 10, Faces: 3, Cooled: true, Slots: []Slot{{"door", SlotSampled, 9, []Kept{{Offset: 2}}}}},
+			Written{Topic: "c", Offset: 4, Size: 10, Faces: 1, Files: 1, Bytes: 10, FirstMillis: 6000, Slots: []Slot{
+				{"door", SlotCooldown, 4, []Kept{{4, []Box{{9, 9, 9, 9}}}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}},
 		)
 		rejected := beam.Create(s,
 			Rejected{Topic: "b", Partition: 0, Offset: 6, Size: 30, Reason: frame.WrongSize},
 			Rejected{Topic: "b", Partition: 0, Offset: 8, Size: 4, Reason: frame.SkipNull, Skipped: true},
+			Rejected{Topic: "c", Offset: 3, Size: 70, Reason: frame.Sampled},
 			Rejected{Topic: "a", Partition: 0, Offset: 0, Reason: frame.SkipSmall, Skipped: true},
 		)
 		WriteLedger(s, cfg, "w1", written, rejected)
@@ -33,7 +39,8 @@ func TestWriteLedger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := got.Sum(); got.Read != 6 || got.ReadBytes != 1235 || got.Decoded != 3 || got.Skipped != 2 || got.Files != 2 {
+		if got := got.Sum(); got.Read != 10 || got.ReadBytes != 1335 || got.Decoded != 6 || got.Skipped != 2 ||
+			got.Sampled != 1 || got.Cooled != 1 || got.Files != 4 || got.Slots != nil {
 			t.Errorf("%s: the sum is %+v", runner, got)
 		}
 		want := Ledger{FirstMillis: 4000, Latest: Latest{12, "five"}, Partitions: []Partition{
@@ -43,6 +50,14 @@ func TestWriteLedger(t *testing.T) {
 				Pictures: []Range{{5, 5}, {7, 7}}, Rejects: []Range{{6, 6}}, Lost: []Range{},
 				Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1,
 				Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
+			{Topic: "c", FirstOffset: 1, LastOffset: 4, Offsets: []Range{{1, 4}}, Pictures: []Range{{1, 1}, {4, 4}}, Rejects: []Range{}, Lost: []Range{},
+				Read: 4, ReadBytes: 100, Decoded: 3, Sampled: 1, Rejected: map[string]int64{}, FramesWithFaces: 3, Cooled: 1, Faces: 6, Files: 2, Bytes: 20,
+				Slots: []Slot{
+					{"door", SlotCooldown, 4, []Kept{{1, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}, {4, []Box{{9, 9, 9, 9}}}}},
+					{"door", SlotSampled, 8, []Kept{{Offset: 1}}},
+					{"door", SlotSampled, 9, []Kept{{Offset: 2}}},
+					{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
+				}},
 		}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", runner, got, want)

@@ -32,7 +32,7 @@ type Rejected struct {
 }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
-// that was not merely skipped, under RejectPath, and returns a
+// that was not merely skipped or passed over by sampling, under RejectPath, and returns a
 // PCollection<Rejected> with one element for each, once its file has its final
 // name. Beside it, if the reject has kept bytes, is KeptPath with these. Like
 // pictures, the files of a record are the same at every attempt. An error names
@@ -100,9 +100,9 @@ type rejectHeader struct {
 }
 
 // RejectFiles returns the files that WriteRejects stores for r: none if the
-// record was skipped.
+// record was skipped, or passed over by sampling.
 func RejectFiles(r frame.Reject) ([]File, error) {
-	if r.Skipped() {
+	if r.Skipped() || r.Reason == frame.Sampled {
 		return nil, nil
 	}
 	about := rejectFile{

@@ -20,14 +20,16 @@ func TestWriteRejects(t *testing.T) {
 		Headers: []frame.Header{{Key: "content-type", Value: []byte("image/png"), Size: 9}, {Key: "raw", Value: []byte{0xff}, Size: 2000}, {Key: "null", Size: -1}},
 	}
 	kept := frame.Reject{Topic: "t", Offset: 1, Reason: frame.CorruptJPEG, Size: 3000, Kept: []byte("the value")}
+	sampled := frame.Reject{Topic: "t", Offset: 3, Reason: frame.Sampled, Size: 4000}
 	skipped := frame.Reject{Topic: "t", Offset: 2, Reason: frame.SkipSmall, Size: 999}
 	everywhere(t, func(t *testing.T, root string) {
 		p, s := beam.NewPipelineWithRoot()
-		rejected := WriteRejects(s, testConfig(root), beam.Create(s, bad, kept, skipped))
+		rejected := WriteRejects(s, testConfig(root), beam.Create(s, bad, kept, skipped, sampled))
 		passert.Equals(s, rejected,
 			Rejected{Topic: "door/../x", Partition: 3, Offset: 42, Size: 5000, Reason: frame.WrongSize},
 			Rejected{Topic: "t", Offset: 1, Size: 3000, Reason: frame.CorruptJPEG},
-			Rejected{Topic: "t", Offset: 2, Size: 999, Reason: frame.SkipSmall, Skipped: true})
+			Rejected{Topic: "t", Offset: 2, Size: 999, Reason: frame.SkipSmall, Skipped: true},
+			Rejected{Topic: "t", Offset: 3, Size: 4000, Reason: frame.Sampled})
 		var first map[string]string
 		for range 2 { // a run again over the same records
 			ptest.RunAndValidate(t, p)

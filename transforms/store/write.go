@@ -14,8 +14,8 @@ import (
 func init() {
 	register.DoFn3x1[context.Context, Entry, func(Written), error](&writeFn{})
 	register.Emitter1[Written]()
-	beam.RegisterType(reflect.TypeFor[Entry]())
-	beam.RegisterType(reflect.TypeFor[Written]())
+	beam.RegisterCoder(reflect.TypeFor[Entry](), encodeEntry, decodeEntry)
+	beam.RegisterCoder(reflect.TypeFor[Written](), encodeWritten, decodeWritten)
 }
 
 // Write stores the files of PCollection<Entry> and returns a
@@ -47,7 +47,10 @@ func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Writte
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
-	w := Written{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces, TimestampMillis: e.TimestampMillis, Events: e.Events}
+	w := Written{
+		Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces, Cooled: e.Cooled, Slots: e.Slots,
+		TimestampMillis: e.TimestampMillis, Events: e.Events,
+	}
 	for _, f := range e.Files {
 		if err := put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data); err != nil {
 			return Written{}, recordError(e.Topic, e.Partition, e.Offset, err)

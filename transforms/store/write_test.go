@@ -338,10 +338,11 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 
 // A field that the coder drops would be lost between two stages.
 func TestElementsPassTheirCoder(t *testing.T) {
+	slots := []Slot{{"door", SlotCooldown, 7, []Kept{{3, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}}}}
 	for _, want := range []any{
 		Rejected{Topic: "t", Partition: 1, Offset: 2, Size: 3, Reason: "r", Skipped: true},
-		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, TimestampMillis: 4, Files: []File{{"n", []byte{0, 255}}}, Events: []string{"a", "b"}},
-		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Files: 4, Bytes: 5, FirstMillis: 6, TimestampMillis: 7, Picture: "p", Events: []string{"a"}},
+		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, TimestampMillis: 4, Files: []File{{"n", []byte{0, 255}}}, Events: []string{"a", "b"}, Slots: slots},
+		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, Files: 4, Bytes: 5, FirstMillis: 6, TimestampMillis: 7, Picture: "p", Events: []string{"a"}, Slots: slots},
 		recordEvents{Topic: "t", Partition: 1, Offset: 2, Lines: []string{"a", "b"}},
 	} {
 		typ := reflect.TypeOf(want)

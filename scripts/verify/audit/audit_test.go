@@ -190,6 +190,17 @@ func TestAgreesAlso(t *testing.T) {
 			}
 			s.ledger(2).Bytes += 6
 		},
+		"frames and pictures are left out": func(s *scene) {
+			p := s.ledger(1)
+			skip(p, 17)
+			p.Offsets, p.Read, p.Sampled = []store.Range{{First: 10, Last: 18}}, 9, 1
+			p.Pictures = []store.Range{{First: 10, Last: 10}, {First: 12, Last: 13}, {First: 15, Last: 16}}
+			p.Cooled, p.Files, p.Bytes = 1, 5, 5*pictureSize
+			delete(s.files, picture(11))
+		},
+		"a window knows of slots in a partition that it has no record of": func(s *scene) {
+			s.windows[0].Ledger.SetCarry(store.Carry{{Topic: "t", Partition: 4, Slots: []store.Slot{{Camera: "door", Kind: store.SlotSampled, Kept: []store.Kept{{Offset: 3}}}}}})
+		},
 		"other topics": func(s *scene) {
 			other := window("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
@@ -282,11 +293,19 @@ func TestProblems(t *testing.T) {
 		},
 		"a record is not accounted for": {
 			func(s *scene) { s.ledger(0).Decoded-- },
-			[]string{"ledger_sum: records_read is 9, and 6 were decoded, 1 skipped, 1 rejected"},
+			[]string{"ledger_sum: records_read is 9, and 6 were decoded, 1 skipped, 0 sampled, 1 rejected"},
+		},
+		"a record was counted as sampled, too": {
+			func(s *scene) { s.ledger(0).Sampled++ },
+			[]string{"ledger_sum: records_read is 9, and 7 were decoded, 1 skipped, 1 sampled, 1 rejected"},
+		},
+		"a cooled frame has a picture": {
+			func(s *scene) { s.ledger(0).Cooled++ },
+			[]string{"ledger_sum: frames_with_faces is 6, 1 of them cooled, and 6 offsets have pictures"},
 		},
 		"a picture is not counted": {
 			func(s *scene) { s.ledger(0).FramesWithFaces++ },
-			[]string{"ledger_sum: frames_with_faces is 7, and 6 offsets have pictures"},
+			[]string{"ledger_sum: frames_with_faces is 7, 0 of them cooled, and 6 offsets have pictures"},
 		},
 		"a reject is not listed": {
 			func(s *scene) { s.ledger(0).Rejects = nil },

@@ -89,7 +89,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		if files.same && events.same { // and this is only to know
 			continue
 		}
-		wanted, lines, err := c.makers[key].files(&r)
+		wanted, lines, err := c.makers[key].files(&r, c.listed(key, r))
 		if err != nil {
 			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
@@ -136,6 +136,13 @@ func (p *problems) add(w audit.Window, found []audit.Problem) {
 	}
 }
 
+// listed says whether a ledger with these settings has a file of a record.
+func (c *Checker) listed(settings string, r kafka.Record) bool {
+	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
+		return string(w.Ledger.Run.Settings) == settings && w.Lists(r.Topic, r.Partition, r.Offset)
+	})
+}
+
 // compare compares the files that a record gives with those that are stored.
 func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.File) (problems []audit.Problem, err error) {
 	differs := func(file, text string) {
@@ -168,6 +175,7 @@ func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.Fil
 // maker makes the files of records with some settings.
 type maker struct {
 	config   frame.Config
+	less     bool // not every frame with a face was stored
 	detector *face.Detector
 	output   face.Output
 }
@@ -187,13 +195,18 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &maker{cfg, detector, output}, nil
+		return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
 	}
 	return nil, fmt.Errorf("%w: %w", ErrCascade, errors.Join(tried...))
 }
 
-// files makes the files and events of a record, as the pipeline does.
-func (m *maker) files(r *kafka.Record) ([]store.File, []string, error) {
+// files makes the files and events of a record, as the pipeline does. Whether one
+// was left out because of max_fps or cooldown is decided by other records, so that
+// is taken from the ledger: it gives what it is listed with, or nothing.
+func (m *maker) files(r *kafka.Record, listed bool) ([]store.File, []string, error) {
+	if m.less && !listed {
+		return nil, nil, nil
+	}
 	f, reject := frame.Parse(m.config, r)
 	if reject != nil {
 		files, err := store.RejectFiles(*reject)

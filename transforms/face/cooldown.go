@@ -1,0 +1,211 @@
+package face
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/frame"
+	"facestream/transforms/opaque"
+	"facestream/transforms/store"
+)
+
+func init() {
+	register.DoFn4x0[Detection, func(Detection), func(string, sighting), func(string, Detection)](&sightFn{})
+	register.DoFn3x0[string, func(*sighting) bool, func(string, bool)](&coolFn{})
+	register.Function4x0(applyCooled)
+	register.Emitter1[Detection]()
+	register.Emitter2[string, sighting]()
+	register.Emitter2[string, Detection]()
+	register.Emitter2[string, bool]()
+	register.Iter1[sighting]()
+	register.Iter1[Detection]()
+	register.Iter1[bool]()
+	beam.RegisterCoder(reflect.TypeFor[sighting](), encodeSighting, decodeSighting)
+	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
+}
+
+// Less says which frames and pictures are left out. Both are decided by slots of
+// the records' timestamps, which begin in 1970.
+type Less struct {
+	Sampling frame.Sampling
+	// CooldownMillis is the length of the slots in which a camera's faces are
+	// stored once. Default 0: every frame with a face is stored.
+	CooldownMillis int64
+	// Stored are the pictures that were stored in slots of this length before.
+	// Each counts for records of higher offsets.
+	Stored store.Carry
+}
+
+// The range of Less.CooldownMillis, but for 0.
+const (
+	MinCooldown = time.Second
+	MaxCooldown = 24 * time.Hour
+)
+
+// minOverlap is the part that two boxes have in common, of what they cover
+// together, from which on they are the same face.
+const minOverlap = 0.5
+
+// slot returns the number of a frame's slot of CooldownMillis.
+func (l Less) slot(f frame.Frame) (number int64, ok bool) {
+	if l.CooldownMillis <= 0 || !frame.Dated(f.TimestampMillis) {
+		return 0, false
+	}
+	return f.TimestampMillis / l.CooldownMillis, true
+}
+
+// slots returns the slots in which the frame is one that was kept.
+func (l Less) slots(d Detection) (slots []store.Slot) {
+	f := d.Frame
+	if number, ok := l.Sampling.Slot(f.TimestampMillis); ok {
+		slots = append(slots, store.Slot{Camera: f.Camera, Kind: store.SlotSampled, Number: number, Kept: []store.Kept{{Offset: f.Offset}}})
+	}
+	if number, ok := l.slot(f); ok && len(d.Faces) > 0 && !d.Cooled {
+		slots = append([]store.Slot{{Camera: f.Camera, Kind: store.SlotCooldown, Number: number, Kept: []store.Kept{{Offset: f.Offset, Boxes: storeBoxes(d)}}}}, slots...)
+	}
+	return slots // in order of kind
+}
+
+// Cooldown marks in a PCollection<Detection> those that are not stored: of the same
+// partition, camera and slot, pictures of lower offsets are, and each face overlaps
+// one of theirs. They lose the frame's data. Without CooldownMillis all is as it
+// was; a frame without a date is always stored.
+//
+// Only boxes are brought together. The frames, which may be large, wait for what
+// comes of it.
+func Cooldown(s beam.Scope, l Less, detections beam.PCollection) beam.PCollection {
+	if l.CooldownMillis == 0 {
+		return detections
+	}
+	s = s.Scope("face.Cooldown")
+	others, sightings, byRecord := beam.ParDo3(s, &sightFn{CooldownMillis: l.CooldownMillis}, detections)
+	cooled := beam.ParDo(s, &coolFn{Known: knownBoxes(l.Stored)}, beam.GroupByKey(s, sightings))
+	return beam.Flatten(s, others, beam.ParDo(s, applyCooled, beam.CoGroupByKey(s, byRecord, cooled)))
+}
+
+// sighting is what a frame shows.
+type sighting struct {
+	Record string // the key of the frame
+	Offset int64
+	Boxes  []store.Box
+}
+
+func encodeSighting(s sighting) ([]byte, error) { return opaque.Encode(s) }
+
+func decodeSighting(data []byte) (sighting, error) { return opaque.Decode[sighting](data) }
+
+func encodeDetection(d Detection) ([]byte, error) { return opaque.Encode(d) }
+
+func decodeDetection(data []byte) (Detection, error) { return opaque.Decode[Detection](data) }
+
+type sightFn struct {
+	CooldownMillis int64
+}
+
+func (fn *sightFn) ProcessElement(d Detection, others func(Detection), sightings func(string, sighting), byRecord func(string, Detection)) {
+	f := d.Frame
+	number, ok := Less{CooldownMillis: fn.CooldownMillis}.slot(f)
+	if !ok || len(d.Faces) == 0 {
+		others(d)
+		return
+	}
+	record := f.Topic + "+" + strconv.Itoa(int(f.Partition)) + "+" + strconv.FormatInt(f.Offset, 10)
+	sightings(frame.Group(f.Topic, f.Partition, f.Camera, number), sighting{record, f.Offset, storeBoxes(d)})
+	byRecord(record, d)
+}
+
+func storeBoxes(d Detection) []store.Box {
+	boxes := make([]store.Box, len(d.Faces))
+	for i, f := range d.Faces {
+		boxes[i] = store.Box(f.Box)
+	}
+	return boxes
+}
+
+// knownBoxes returns what was stored in earlier windows, by group.
+func knownBoxes(c store.Carry) map[string][]store.Kept {
+	out := map[string][]store.Kept{}
+	for _, p := range c {
+		for _, s := range p.Slots {
+			if s.Kind == store.SlotCooldown {
+				out[frame.Group(p.Topic, p.Partition, s.Camera, s.Number)] = s.Kept
+			}
+		}
+	}
+	return out
+}
+
+type coolFn struct {
+	Known map[string][]store.Kept
+}
+
+func (fn *coolFn) ProcessElement(group string, sightings func(*sighting) bool, cooled func(string, bool)) {
+	var all []sighting
+	var one sighting
+	for sightings(&one) {
+		all = append(all, one)
+		one = sighting{}
+	}
+	for _, s := range coolDown(fn.Known[group], all) {
+		cooled(s.Record, true)
+	}
+}
+
+// coolDown returns those of a group's sightings that show nothing new, in the
+// order of their offsets.
+func coolDown(known []store.Kept, all []sighting) (cooled []sighting) {
+	known = slices.Clone(known)
+	slices.SortFunc(all, func(a, b sighting) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, s := range all {
+		if shown(known, s) {
+			cooled = append(cooled, s)
+		} else {
+			known = append(known, store.Kept{Offset: s.Offset, Boxes: s.Boxes})
+		}
+	}
+	return cooled
+}
+
+// shown says whether each face of a sighting is in a picture of a lower offset.
+func shown(known []store.Kept, s sighting) bool {
+	for _, b := range s.Boxes {
+		if !slices.ContainsFunc(known, func(k store.Kept) bool {
+			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other store.Box) bool { return overlap(b, other) >= minOverlap })
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// overlap returns the intersection of two boxes over their union, from 0 to 1.
+func overlap(a, b store.Box) float64 {
+	width := min(a.X+a.Width, b.X+b.Width) - max(a.X, b.X)
+	height := min(a.Y+a.Height, b.Y+b.Height) - max(a.Y, b.Y)
+	if width <= 0 || height <= 0 {
+		return 0
+	}
+	both := int64(width) * int64(height)
+	all := int64(a.Width)*int64(a.Height) + int64(b.Width)*int64(b.Height) - both
+	return float64(both) / float64(all)
+}
+
+// applyCooled marks the detection of a record that has come to be cooled.
+func applyCooled(_ string, detections func(*Detection) bool, cooled func(*bool) bool, emit func(Detection)) {
+	var is bool
+	cooled(&is)
+	var d Detection
+	for detections(&d) {
+		if is {
+			d.Cooled, d.Frame.Data = true, nil
+		}
+		emit(d)
+		d = Detection{}
+	}
+}

@@ -1,0 +1,189 @@
+package frame
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/transforms/kafka"
+	"facestream/transforms/opaque"
+)
+
+func init() {
+	beam.RegisterCoder(reflect.TypeFor[candidate](), encodeCandidate, decodeCandidate)
+	beam.RegisterCoder(reflect.TypeFor[Reject](), encodeReject, decodeReject)
+	beam.RegisterType(reflect.TypeFor[sampleFn]()) // of records, as decodeFn is
+	register.Function5x0(keepFirst)
+	register.Emitter2[string, candidate]()
+	register.Iter1[candidate]()
+}
+
+// Sampling says how many frames of a camera are kept.
+type Sampling struct {
+	// MaxFPS is how many slots a second has, by the records' timestamps. In each,
+	// the first frame of a camera in a partition is kept. From above 0 to
+	// MaxMaxFPS. Default 0: every frame is kept.
+	MaxFPS float64
+	// Taken are slots of which a frame was kept before.
+	Taken []Taken
+}
+
+// MaxMaxFPS is the most that Sampling.MaxFPS may be: timestamps are in
+// milliseconds.
+const MaxMaxFPS = 1000
+
+// Taken is the frame that was kept of one slot. It counts for records of higher
+// offsets, so that a record read again is decided as it was.
+type Taken struct {
+	Topic     string
+	Partition int32
+	Camera    string
+	Slot      int64
+	Offset    int64
+}
+
+// Slot returns the number of the slot that a timestamp is in, counted from 1970.
+// There is none without sampling, and for what Dated refuses.
+func (s Sampling) Slot(millis int64) (number int64, ok bool) {
+	if s.MaxFPS <= 0 || !Dated(millis) {
+		return 0, false
+	}
+	return int64(math.Floor(float64(millis) * s.MaxFPS / 1000)), true
+}
+
+// lastMillis ends the years that four digits hold.
+var lastMillis = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() - 1
+
+// Dated says whether a timestamp, in milliseconds since 1970, is a time before
+// the year 10000. Kafka's "no timestamp" is not.
+func Dated(millis int64) bool { return millis >= 0 && millis <= lastMillis }
+
+// sample is Decode with sampling. A record is decided by those of lower offsets in
+// its group, which are of the same partition, camera and slot: it is passed over
+// if one of them gives a frame. So it makes no difference in which order they come
+// and how they are spread over bundles and windows.
+//
+// The first stage looks at no value of which it knows already that it is passed
+// over. Hardly more than what is kept is decoded and then grouped.
+func sample(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
+	candidates, early := beam.ParDo2(s, &sampleFn{Config: cfg, Sampling: sampling}, records)
+	frames, late := beam.ParDo2(s, keepFirst, beam.GroupByKey(s, candidates))
+	return frames, beam.Flatten(s, early, late)
+}
+
+// candidate is a record that may be the first of its group that gives a frame.
+type candidate struct {
+	Offset   int64
+	Frame    Frame
+	Rejected bool // and it gives a Reject
+	Reject   Reject
+}
+
+func encodeCandidate(c candidate) ([]byte, error) { return opaque.Encode(c) }
+
+func decodeCandidate(data []byte) (candidate, error) { return opaque.Decode[candidate](data) }
+
+func encodeReject(r Reject) ([]byte, error) { return opaque.Encode(r) }
+
+func decodeReject(data []byte) (Reject, error) { return opaque.Decode[Reject](data) }
+
+type sampleFn struct {
+	Config   Config
+	Sampling Sampling
+
+	// first has the lowest offset that is known to give a frame, by group.
+	first map[string]int64
+}
+
+func (fn *sampleFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
+	fn.first = map[string]int64{}
+	for _, t := range fn.Sampling.Taken {
+		fn.give(Group(t.Topic, t.Partition, t.Camera, t.Slot), t.Offset)
+	}
+}
+
+func (fn *sampleFn) give(group string, offset int64) {
+	if first, ok := fn.first[group]; !ok || offset < first {
+		fn.first[group] = offset
+	}
+}
+
+func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
+	count(ctx, CountRead)
+	var size int64
+	if r.Value != nil {
+		size = int64(len(*r.Value))
+	}
+	camera := cameraOf(&r)
+	slot, dated := fn.Sampling.Slot(r.Timestamp)
+	group := Group(r.Topic, r.Partition, camera, slot)
+	if !dated { // a group of its own
+		group = fmt.Sprintf("%s+%d+offset+%d", r.Topic, r.Partition, r.Offset)
+	}
+	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
+		count(ctx, Sampled)
+		rejects(sampled(r.Topic, r.Partition, r.Offset, r.Timestamp, camera, size))
+		return
+	}
+	f, reject := Parse(fn.Config, &r)
+	switch {
+	case reject == nil:
+		fn.give(group, r.Offset)
+		candidates(group, candidate{Offset: r.Offset, Frame: f})
+	case reject.Skipped():
+		count(ctx, reject.Reason)
+		rejects(*reject)
+	default:
+		candidates(group, candidate{Offset: r.Offset, Rejected: true, Reject: *reject})
+	}
+}
+
+// Group is the key of the records of a partition, a camera and a slot. A topic has
+// no plus sign, and a camera, which may have any, is last.
+func Group(topic string, partition int32, camera string, slot int64) string {
+	return topic + "+" + strconv.Itoa(int(partition)) + "+" + strconv.FormatInt(slot, 10) + "+" + camera
+}
+
+// keepFirst decides a group.
+func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
+	var all []candidate
+	var c candidate
+	for candidates(&c) {
+		all = append(all, c)
+		c = candidate{}
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.Offset, b.Offset) })
+	first := int64(math.MaxInt64)
+	for _, c := range all {
+		switch f, r := c.Frame, c.Reject; {
+		case c.Offset > first && c.Rejected:
+			count(ctx, Sampled)
+			rejects(sampled(r.Topic, r.Partition, r.Offset, r.TimestampMillis, r.Camera, r.Size))
+		case c.Offset > first:
+			count(ctx, Sampled)
+			rejects(sampled(f.Topic, f.Partition, f.Offset, f.TimestampMillis, f.Camera, f.Size))
+		case c.Rejected:
+			count(ctx, r.Reason)
+			rejects(r)
+		default:
+			count(ctx, CountDecoded)
+			first = c.Offset
+			frames(f)
+		}
+	}
+}
+
+func sampled(topic string, partition int32, offset, millis int64, camera string, size int64) Reject {
+	return Reject{
+		Topic: topic, Partition: partition, Offset: offset, TimestampMillis: millis, Camera: camera,
+		Reason: Sampled, Detail: "the camera has a frame of the same slot already", Size: size,
+	}
+}

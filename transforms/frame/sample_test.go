@@ -1,0 +1,203 @@
+package frame
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+
+	"facestream/transforms/kafka"
+)
+
+func init() {
+	register.Function1x1(showFrame)
+	register.Function1x1(showReject)
+}
+
+func showFrame(f Frame) string {
+	return fmt.Sprintf("%s+%d+%d %s %d %d bytes", f.Topic, f.Partition, f.Offset, f.Camera, f.TimestampMillis, len(f.Data))
+}
+
+func showReject(r Reject) string {
+	return fmt.Sprintf("%s+%d+%d %s %d %s %d %d bytes", r.Topic, r.Partition, r.Offset, r.Camera, r.TimestampMillis, r.Reason, len(r.Head), r.Size)
+}
+
+func TestSlots(t *testing.T) {
+	const none = -1
+	for _, tt := range []struct {
+		fps    float64
+		millis int64
+		want   int64
+	}{
+		{1, 0, 0}, {1, 999, 0}, {1, 1000, 1}, {1, 1_700_000_000_123, 1_700_000_000},
+		{2, 499, 0}, {2, 500, 1},
+		{0.5, 1999, 0}, {0.5, 2000, 1},
+		{0.1, 9_999, 0}, {0.1, 10_000, 1}, {0.1, 1_700_000_009_999, 170_000_000}, {0.1, 1_700_000_010_000, 170_000_001},
+		{29.97, 33, 0}, {29.97, 34, 1}, // a slot has 33.37 ms
+		{1000, 1_700_000_000_123, 1_700_000_000_123},
+		{1e-9, 1_700_000_000_123, 1},
+		{0, 5, none},
+		{1, none, none}, {1, math.MinInt64, none}, {1, math.MaxInt64, none},
+		{1, 253_402_300_799_999, 253_402_300_799}, {1, 253_402_300_800_000, none}, // 9999 ends
+		{1000, 253_402_300_799_999, 253_402_300_799_999},
+	} {
+		got, ok := Sampling{MaxFPS: tt.fps}.Slot(tt.millis)
+		if !ok {
+			got = none
+		}
+		if got != tt.want {
+			t.Errorf("%v fps, %d ms: got %d, want %d", tt.fps, tt.millis, got, tt.want)
+		}
+	}
+}
+
+func TestGroupsDiffer(t *testing.T) {
+	seen := map[string]bool{}
+	for _, topic := range []string{"t", "t1"} {
+		for _, partition := range []int32{1, 11} {
+			for _, camera := range []string{"", "1", "1+1", "+1", "offset"} {
+				for _, slot := range []int64{0, 1, 11} {
+					seen[Group(topic, partition, camera, slot)] = true
+				}
+			}
+		}
+	}
+	if len(seen) != 2*2*5*3 {
+		t.Errorf("%d keys for 60 groups", len(seen))
+	}
+}
+
+// Which records of a group are kept depends on their offsets alone: not on the
+// order in which they come, nor on the bundles.
+func TestDecodeWithSampling(t *testing.T) {
+	good, bad := make([]byte, 1200), make([]byte, 5000)
+	at := func(offset, millis int64, camera string, value []byte) kafka.Record {
+		r := record(value, ContentType, raw10x40, Camera, camera)
+		r.Offset, r.Timestamp = offset, millis
+		return r
+	}
+	null := at(15, 1400, "door", nil)
+	null.Value = nil
+	other := at(13, 1300, "door", good)
+	other.Partition = 3
+	records := []kafka.Record{
+		at(10, 1000, "door", bad), // before the first that gives a frame
+		at(11, 1999, "door", good),
+		at(12, 1200, "door", good), // earlier by its time, later by its offset
+		other,
+		at(14, 1300, "gate", good),
+		null,
+		at(16, 1500, "door", bad),
+		at(17, 2000, "door", good), // the next slot
+		at(18, -1, "door", good),   // no time at all
+		at(19, -1, "door", good),
+		at(20, math.MaxInt64, "door", good),
+		at(21, 3000, "door", good), // of a slot that was taken by 22: read again
+		at(22, 3000, "door", good),
+		at(23, 3100, "door", good),
+		at(24, 4000, "door", good), // of a slot that an earlier window has taken
+		at(25, 4000, "door", []byte{1}),
+	}
+	sampling := Sampling{MaxFPS: 1, Taken: []Taken{
+		{"video", 2, "door", 3, 22}, {"video", 2, "door", 4, 9}, {"video", 2, "door", 4, 99}, {"other", 2, "door", 2, 1}, {"video", 2, "hall", 2, 1},
+	}}
+	var frames, rejects []any
+	for _, r := range []string{
+		"video+2+11 door 1999", "video+3+13 door 1300", "video+2+14 gate 1300", "video+2+17 door 2000", "video+2+18 door -1", "video+2+19 door -1",
+		"video+2+20 door 9223372036854775807", "video+2+21 door 3000",
+	} {
+		frames = append(frames, r+" 1200 bytes")
+	}
+	for _, r := range []string{
+		"10 door 1000 wrong_size 64 5000", "12 door 1200 sampled 0 1200", "15 door 1400 skipped_null 0 0", "16 door 1500 sampled 0 5000",
+		"22 door 3000 sampled 0 1200", "23 door 3100 sampled 0 1200", "24 door 4000 sampled 0 1200", "25 door 4000 skipped_small 0 1",
+	} {
+		rejects = append(rejects, "video+2+"+r+" bytes")
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, runner := range []string{"prism", "direct", "direct", "direct"} {
+		random.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+		p, s := beam.NewPipelineWithRoot()
+		gotFrames, gotRejects := Decode(s, lab, sampling, beam.CreateList(s, records))
+		passert.Equals(s, beam.ParDo(s, showFrame, gotFrames), frames...)
+		passert.Equals(s, beam.ParDo(s, showReject, gotRejects), rejects...)
+		result, err := beam.Run(t.Context(), runner, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int64{}
+		for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == CounterNamespace }).Counters() {
+			got[c.Name()] += value(c) // of two stages
+		}
+		if want := map[string]int64{"read": 16, "decoded": 8, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1, "sampled": 5}; !reflect.DeepEqual(got, want) {
+			t.Errorf("counters are %v, want %v", got, want)
+		}
+	}
+}
+
+// One that was seen to give a frame spares the rest of its group the decoding, in
+// the same bundle. In any bundles, the group comes to the same.
+func TestSamplingDoesNotDependOnBundles(t *testing.T) {
+	const n = 12
+	var records []kafka.Record
+	for offset := range int64(n) {
+		r := record(make([]byte, 1200), ContentType, raw10x40)
+		r.Offset, r.Timestamp = offset, 100*offset // 0 to 9 in one slot
+		if offset < 2 {
+			*r.Value = make([]byte, 5000)
+		}
+		records = append(records, r)
+	}
+	want := "0 wrong_size, 1 wrong_size, 2 frame, 3 sampled, 4 sampled, 5 sampled, 6 sampled, 7 sampled, 8 sampled, 9 sampled, 10 frame, 11 sampled"
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 50 {
+		random.Shuffle(n, func(i, j int) { records[i], records[j] = records[j], records[i] })
+		groups, out := map[string][]candidate{}, make([]string, n)
+		reject := func(r Reject) { out[r.Offset] += fmt.Sprintf("%d %s", r.Offset, r.Reason) }
+		fn := &sampleFn{Config: lab, Sampling: Sampling{MaxFPS: 1}}
+		for _, bundle := range slices.Collect(slices.Chunk(records, 1+random.IntN(n))) {
+			fn.StartBundle(t.Context(), nil, nil)
+			for _, r := range bundle {
+				fn.ProcessElement(t.Context(), r, func(key string, c candidate) { groups[key] = append(groups[key], c) }, reject)
+			}
+		}
+		for key, all := range groups {
+			next := func(c *candidate) bool {
+				if len(all) == 0 {
+					return false
+				}
+				*c, all = all[0], all[1:]
+				return true
+			}
+			keepFirst(t.Context(), key, next, func(f Frame) { out[f.Offset] += fmt.Sprintf("%d frame", f.Offset) }, reject)
+		}
+		if got := strings.Join(out, ", "); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// A field that the coder drops would be lost between two stages.
+func TestCandidatePassesItsCoder(t *testing.T) {
+	want := candidate{
+		Offset: 4, Frame: Frame{Topic: "t", Partition: 1, Offset: 4, TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
+		Rejected: true,
+		Reject: Reject{Topic: "t", Partition: 1, Offset: 4, TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
+			Head: []byte{1}, Headers: []Header{{"k", []byte{2}, 3}, {"n", nil, -1}}, Kept: []byte{4}},
+	}
+	var buf strings.Builder
+	if err := beam.NewElementEncoder(reflect.TypeFor[candidate]()).Encode(want, &buf); err != nil {
+		t.Fatal(err)
+	}
+	got, err := beam.NewElementDecoder(reflect.TypeFor[candidate]()).Decode(strings.NewReader(buf.String()))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v (%v), want %+v", got, err, want)
+	}
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// kept gives a slot in which some offsets were kept.
+func kept(camera string, number int64, offsets ...int64) Slot {
+	s := Slot{Camera: camera, Kind: SlotSampled, Number: number}
+	for _, offset := range offsets {
+		s.Kept = append(s.Kept, Kept{Offset: offset})
+	}
+	return s
+}
+
+func ledgerOf(partition int32, slots ...Slot) Ledger {
+	return Ledger{Partitions: []Partition{{Topic: "t", Partition: partition, Slots: slots}}}
+}
+
+// The latest slots of each camera and kind are left, whatever is merged first.
+func TestMergedSlots(t *testing.T) {
+	var parts []Ledger
+	var want []Slot
+	for n := range int64(40) {
+		for _, camera := range []string{"a", "b"} {
+			// Two bundles keep something in each.
+			parts = append(parts, ledgerOf(0, kept(camera, n, 3*n)), ledgerOf(0, kept(camera, n, 3*n+1)))
+			if n >= 40-16 {
+				want = append(want, kept(camera, n, 3*n, 3*n+1))
+			}
+		}
+	}
+	cool := Slot{"a", SlotCooldown, 2, []Kept{{5, []Box{{1, 2, 3, 4}}}}}
+	parts = append(parts, ledgerOf(0, cool))
+	want = append(want, cool)
+	slices.SortFunc(want, compareSlots)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		random.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		before := fmt.Sprint(parts)
+		// As runners do: accumulators of any size are merged with each other.
+		all := slices.Clone(parts)
+		for len(all) > 1 {
+			i := random.IntN(len(all) - 1)
+			all[i] = Merge(all[i], all[i+1])
+			all = slices.Delete(all, i+1, i+2)
+		}
+		if got := all[0].Partitions[0].Slots; !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		if fmt.Sprint(parts) != before {
+			t.Fatal("Merge has changed what it was given")
+		}
+	}
+}
+
+func TestCarry(t *testing.T) {
+	far := int64(1 << 40) // of a wrong clock
+	first := Carry(nil).After(Merge(ledgerOf(0, kept("a", 5, 50), kept("a", far, 51)), ledgerOf(1, kept("a", 7, 3))))
+	before := fmt.Sprint(first)
+	second := first.After(ledgerOf(0, kept("a", 5, 60), kept("b", 6, 61)))
+	want := Carry{
+		{"t", 0, []Slot{kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)}},
+		{"t", 1, []Slot{kept("a", 7, 3)}}, // of which the window had no record
+	}
+	if !reflect.DeepEqual(second, want) || fmt.Sprint(first) != before {
+		t.Errorf("got %+v, want %+v; the first became %+v", second, want, first)
+	}
+	// The wrong one goes as others do.
+	for n := range int64(17) {
+		second = second.After(ledgerOf(0, kept("a", 10+n, 100+n)))
+	}
+	if got := second[0].Slots; len(got) != 17 || got[0].Number != 11 || got[15].Number != 26 || got[16].Camera != "b" {
+		t.Errorf("got %+v, want slots 11 to 26 of a, and that of b", got)
+	}
+	if p := want[0]; p.Before(61) || !p.Before(62) {
+		t.Error("61 is the last offset that was kept")
+	}
+}
+
+func TestCarryOfManyCameras(t *testing.T) {
+	var c Carry
+	for n := range int64(3) {
+		var slots []Slot
+		for i := range int64(2000) {
+			slots = append(slots, kept(fmt.Sprintf("%d-%d", n, i), n, n*2000+i))
+		}
+		c = c.After(ledgerOf(0, slots...))
+	}
+	if got := c[0].Slots; len(got) != 4096 || c[0].Before(5999) || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
+		t.Errorf("%d slots, want those of the last 4096 cameras", len(got))
+	}
+}
+
+// A ledger keeps what it passes on, and without the feature its file is as it was.
+func TestLedgerWithSlots(t *testing.T) {
+	c := Carry{{"t", 0, []Slot{{"a", SlotCooldown, 5, []Kept{{50, []Box{{1, 2, 3, 4}}}}}}}, {"u", 3, []Slot{kept("b", 6, 61)}}}
+	l := ledgerOf(0, kept("gone", 1, 1))
+	l.SetCarry(c)
+	data, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Ledger
+	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(CarryOf(got), c) {
+		t.Errorf("%s gives %+v (%v), want %+v", data, CarryOf(got), err, c)
+	}
+	l.SetCarry(nil)
+	if data, err := json.Marshal(l.Partitions[0]); err != nil || slices.Contains(keysOf(t, data), "slots") {
+		t.Errorf("without slots: %s (%v)", data, err)
+	}
+	if (Slot{}).last() != -1 {
+		t.Error("a slot in which nothing was kept has no last offset")
+	}
+}
+
+func keysOf(t *testing.T, data []byte) (keys []string) {
+	t.Helper()
+	fields := map[string]any{}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		t.Fatal(err)
+	}
+	for key := range fields {
+		keys = append(keys, key)
+	}
+	return keys
+}
