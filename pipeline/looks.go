@@ -229,6 +229,9 @@ func (c *checks) lookAtCascade(context.Context) (f finding, err error) {
 	// It was loaded when the options were read.
 	settings, err := face.SettingsOf(c.options.Frame, c.options.Face, c.options.Write)
 	f.says = fmt.Sprintf("%s loads in OpenCV %s, SHA-256 %s", c.options.Cascade, face.OpenCVVersion(), settings.CascadeSHA256)
+	if c.options.Profile != "" {
+		f.says += fmt.Sprintf("; for profiles %s, SHA-256 %s", c.options.Profile, settings.ProfileSHA256)
+	}
 	return f, err
 }
 

@@ -32,6 +32,7 @@ type Options struct {
 	Face          face.Params
 	Less          face.Less // without what earlier windows have left
 	Cascade       string    // the file in Face
+	Profile       string    // the other one in Face, or empty
 	ExpansionAddr string    // empty: start one
 	Summary       string    // a file, or empty
 	Write         face.Output
@@ -61,18 +62,17 @@ Exit status: 0 done, 1 failed, 2 wrong setting or no such topic, 130 interrupted
 
 // settings are the flags as given.
 type settings struct {
-	places                                              places.Flags
-	output                                              outputFlags
-	runner, duration, frameSize, cascade, expansionAddr string
-	summary, endpoint, master, worker                   string
-	parallelism                                         int
-	window, stallTimeout                                time.Duration
-	windowBytes                                         int64
-	scaleFactor                                         float64
-	minNeighbors, minFace                               int
-	consumer, runnerOptions                             keyValues
-	drain, keepRejects                                  bool
-	less                                                lessFlags
+	places                                     places.Flags
+	output                                     outputFlags
+	detector                                   detectorFlags
+	less                                       lessFlags
+	runner, duration, frameSize, expansionAddr string
+	summary, endpoint, master, worker          string
+	parallelism                                int
+	window, stallTimeout                       time.Duration
+	windowBytes                                int64
+	consumer, runnerOptions                    keyValues
+	drain, keepRejects                         bool
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -95,6 +95,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f := flag.NewFlagSet("pipeline", flag.ContinueOnError)
 	v.places.Add(f)
 	v.output.add(f)
+	v.detector.add(f)
 	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process), flink, spark, or direct (inside this process, without Java).")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
@@ -108,10 +109,6 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Int64Var(&v.windowBytes, "window_bytes", 0, "The most `BYTES` of records that one window may hold; this bounds the memory. Default: 67108864 on prism, 268435456 elsewhere.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
-	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: OpenCV's haarcascade_frontalface_alt.xml.")
-	f.Float64Var(&v.scaleFactor, "scale_factor", 1.1, "`FACTOR` between the sizes at which faces are looked for, more than 1.")
-	f.IntVar(&v.minNeighbors, "min_neighbors", 3, "`COUNT` of neighbouring hits that make a face.")
-	f.IntVar(&v.minFace, "min_face", 0, "Side in `PIXELS` of the smallest face to look for; 0 is the cascade's own.")
 	v.less.add(f)
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
@@ -193,26 +190,15 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)
 	}
-	o.Cascade, o.Face, err = v.face()
-	return o, err
-}
-
-// face loads the cascade and lets OpenCV try it, before anything is submitted.
-func (v *settings) face() (file string, params face.Params, err error) {
-	file = v.cascade
-	if file == "" {
-		if file, err = face.DefaultCascade(); err != nil {
-			return "", params, err
-		}
+	found, err := v.detector.check()
+	if err != nil {
+		return o, err
 	}
-	if params, err = face.NewParams(file); err != nil {
-		return "", params, fmt.Errorf("--cascade: %w", err)
-	}
+	o.Cascade, o.Profile, o.Face, o.Write.Detector = found.cascade, found.profile, found.params, v.detector.preset
 	if v.runner == runners.Flink || v.runner == runners.Spark {
-		params.Threads = 1 // each slot is one
+		o.Face.Threads = 1 // each slot is one
 	}
-	params.ScaleFactor, params.MinNeighbors, params.MinFace = v.scaleFactor, v.minNeighbors, v.minFace
-	return file, params, params.Validate()
+	return o, nil
 }
 
 // parseDuration takes Go's form, or a bare number: minutes.

@@ -53,7 +53,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f := flag.NewFlagSet("verify", flag.ContinueOnError)
 	v.places.Add(f)
 	f.IntVar(&v.recheck, "recheck", 0, "Choose this `NUMBER` of records at random, read them again from Kafka, make their files once more, and compare the bytes.")
-	f.Func("cascade", "`FILE` of the cascade classifier that the pipeline was given, for --recheck. May be given several times, if there were several. Default: OpenCV's haarcascade_frontalface_alt.xml.", func(file string) error {
+	f.Func("cascade", "`FILE` of the cascade classifier that the pipeline was given, for --recheck. May be given several times, if there were several. Default: those of OpenCV that the pipeline's presets and --profile use.", func(file string) error {
 		v.cascades = append(v.cascades, file)
 		return nil
 	})
@@ -103,11 +103,11 @@ func (v *settings) options(local func() (state.Addrs, bool)) (options, error) {
 	return o, err
 }
 
-// cascadeFiles returns the files that were named, or OpenCV's.
+// cascadeFiles returns the files that were named, or those of OpenCV that the
+// pipeline uses.
 func cascadeFiles(named []string) ([]string, error) {
 	if len(named) == 0 {
-		file, err := face.DefaultCascade()
-		return []string{file}, err
+		return face.InstalledCascades()
 	}
 	for _, file := range named {
 		if _, err := os.Stat(file); err != nil {

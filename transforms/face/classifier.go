@@ -74,7 +74,7 @@ func unload(handle unsafe.Pointer) {
 }
 
 // detect returns the boxes in a picture of one channel of bytes that is not
-// empty, in no order.
+// empty, in no order. Params.MinFace is in pixels of that picture here.
 func (c *classifier) detect(grey gocv.Mat, p Params) ([]Box, error) {
 	var found *C.face_box
 	var count C.int

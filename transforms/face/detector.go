@@ -1,10 +1,8 @@
 package face
 
 import (
-	"cmp"
 	"fmt"
 	"image"
-	"slices"
 	"time"
 
 	"gocv.io/x/gocv"
@@ -17,27 +15,38 @@ import (
 type Detector struct {
 	params     Params
 	classifier *classifier
+	profile    *classifier // nil without Params.Profile
 }
 
-// NewDetector leases a classifier from the pool of the process. The parameters
+// NewDetector leases classifiers from the pool of the process. The parameters
 // must be valid.
 func NewDetector(p Params) (*Detector, error) {
 	c, err := classifiers.lease(p.Cascade)
 	if err != nil {
 		return nil, err
 	}
-	return &Detector{params: p, classifier: c}, nil
+	d := &Detector{params: p, classifier: c}
+	if len(p.Profile) > 0 {
+		if d.profile, err = classifiers.lease(p.Profile); err != nil {
+			d.Close()
+			return nil, fmt.Errorf("the cascade of profiles: %w", err)
+		}
+	}
+	return d, nil
 }
 
-// Close gives the classifier back. The Detector is of no use any more. One that
-// is dropped without Close costs no more than a new classifier for the next.
+// Close gives the classifiers back. The Detector is of no use any more. One that
+// is dropped without Close costs no more than new classifiers for the next.
 func (d *Detector) Close() {
 	classifiers.giveBack(d.classifier)
-	d.classifier = nil
+	if d.profile != nil {
+		classifiers.giveBack(d.profile)
+	}
+	d.classifier, d.profile = nil, nil
 }
 
 // Detect returns the boxes that OpenCV's detectMultiScale finds in the grey
-// picture, sorted from top to bottom, then from left to right. A raw frame in
+// picture, or in what Params make of it, sorted from top to bottom, then from left to right. A raw frame in
 // colour is made grey by cvtColor, a grey one is taken as it is, a JPEG or PNG is
 // decoded as grey by OpenCV, or by Go if OpenCV refuses it. If EXIF data say which
 // way is up, boxes are those of the upright picture, as viewers show it; Go leaves
@@ -54,14 +63,10 @@ func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 		return Detection{}, err
 	}
 	defer grey.Close()
-	boxes, err := d.classifier.detect(grey, d.params)
+	boxes, err := d.find(grey)
 	if err != nil {
 		return Detection{}, fmt.Errorf("detecting faces: %w", err)
 	}
-	// Threads find them in any order.
-	slices.SortFunc(boxes, func(a, b Box) int {
-		return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
-	})
 	found := Detection{Frame: f, Width: int32(grey.Cols()), Height: int32(grey.Rows())}
 	for _, b := range boxes {
 		found.Faces = append(found.Faces, Face{Box: b, Blur: blur(grey, b)})

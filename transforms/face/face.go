@@ -3,13 +3,7 @@
 package face
 
 import (
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"facestream/transforms/frame"
 )
@@ -43,16 +37,27 @@ type Detection struct {
 // those of OpenCV's detectMultiScale.
 type Params struct {
 	// Cascade is the gzip-compressed XML file of a cascade classifier, as
-	// NewParams gives it. It travels inside the pipeline. Required.
+	// ReadCascade gives it. It travels inside the pipeline. Required.
 	Cascade []byte
 	// ScaleFactor is by how much the search window grows from one pass over the
 	// picture to the next: from MinScaleFactor to MaxScaleFactor. Default 1.1.
 	ScaleFactor float64
 	// MinNeighbors is how many overlapping hits make a face. Default 3.
 	MinNeighbors int
-	// MinFace is the side of the smallest face that is looked for, in pixels.
-	// Default 0: the cascade's own smallest, about 20.
+	// MinFace is the side of the smallest face that is looked for, in pixels of
+	// the whole picture. Default 0: the cascade's own, about 20 times Downscale.
 	MinFace int
+	// Downscale is by how much the picture is shrunk (INTER_AREA) before faces
+	// are looked for: from 1, which is not at all, to MaxDownscale. Boxes are
+	// those of the whole picture. Default 1.
+	Downscale float64
+	// Equalize has equalizeHist even out the light of the picture, once it is
+	// shrunk, before faces are looked for.
+	Equalize bool
+	// Profile is a cascade for faces seen from one side, as ReadCascade gives it;
+	// it is tried on the picture and on its mirror image. Of boxes that overlap
+	// one is then kept. Optional.
+	Profile []byte
 	// Threads is how many threads OpenCV takes for one frame. It holds for the
 	// whole process. Default 0: one for each core.
 	Threads int
@@ -65,35 +70,17 @@ const (
 	MaxScaleFactor = 10
 )
 
+// MaxDownscale leaves a face of 200 pixels the 20 that a cascade needs.
+const MaxDownscale = 10
+
 // maxThreads is far more than any machine that this runs on has cores.
 const maxThreads = 1024
 
 // NewParams gives the default parameters with the cascade of the file. A file
 // that is missing or that OpenCV cannot load is an error.
-func NewParams(file string) (Params, error) {
-	xml, err := os.ReadFile(file)
-	if err != nil {
-		return Params{}, fmt.Errorf("reading the cascade: %w", err)
-	}
-	var b bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		return Params{}, err
-	}
-	if _, err := zip.Write(xml); err != nil {
-		return Params{}, fmt.Errorf("compressing %s: %w", file, err)
-	}
-	if err := zip.Close(); err != nil {
-		return Params{}, fmt.Errorf("compressing %s: %w", file, err)
-	}
-	p := Params{Cascade: b.Bytes(), ScaleFactor: 1.1, MinNeighbors: 3}
-	if err := p.Validate(); err != nil {
-		return Params{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return p, nil
-}
+func NewParams(file string) (Params, error) { return NewPresetWith(Parity, file) }
 
-// Validate says what is wrong with the parameters. It loads the cascade.
+// Validate says what is wrong with the parameters. It loads the cascades.
 func (p Params) Validate() error {
 	switch {
 	case !(p.ScaleFactor >= MinScaleFactor && p.ScaleFactor <= MaxScaleFactor): // NaN is neither
@@ -102,37 +89,15 @@ func (p Params) Validate() error {
 		return fmt.Errorf("%d neighbours: there must be from 0 to %d", p.MinNeighbors, frame.MaxSide)
 	case p.MinFace < 0 || p.MinFace > frame.MaxSide:
 		return fmt.Errorf("smallest face of %d pixels: it must be from 0 (the cascade's own) to %d", p.MinFace, frame.MaxSide)
+	case !(p.Downscale >= 1 && p.Downscale <= MaxDownscale):
+		return fmt.Errorf("downscale %v: it must be from 1 (the picture as it is) to %v", p.Downscale, MaxDownscale)
 	case p.Threads < 0 || p.Threads > maxThreads:
 		return fmt.Errorf("%d threads: there must be from 0 (one for each core) to %d", p.Threads, maxThreads)
 	}
-	c, err := classifiers.lease(p.Cascade)
+	d, err := NewDetector(p)
 	if err != nil {
 		return err
 	}
-	classifiers.giveBack(c)
+	d.Close()
 	return nil
-}
-
-// defaultCascade is OpenCV's own cascade for faces seen from the front, and
-// cascadeDirs are where installers put it.
-const defaultCascade = "haarcascade_frontalface_alt.xml"
-
-var cascadeDirs = []string{
-	"/usr/share/opencv4/haarcascades",
-	"/usr/local/share/opencv4/haarcascades",
-	"/usr/share/opencv/haarcascades",
-	"/opt/homebrew/share/opencv4/haarcascades",
-}
-
-// DefaultCascade returns the path of haarcascade_frontalface_alt.xml as it was
-// installed with OpenCV.
-func DefaultCascade() (path string, err error) {
-	for _, dir := range cascadeDirs {
-		path := filepath.Join(dir, defaultCascade)
-		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			return path, err
-		}
-	}
-	return "", fmt.Errorf("no %s in %s: install OpenCV's data (Debian: opencv-data), or name a cascade file",
-		defaultCascade, strings.Join(cascadeDirs, ", "))
 }

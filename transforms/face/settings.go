@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"facestream/transforms/frame"
 )
@@ -25,57 +27,81 @@ type Settings struct {
 	CascadeSHA256 string  `json:"cascade_sha256"` // of the XML file, in hexadecimal digits
 	Write         string  `json:"write"`          // Output.List
 	CropMargin    float64 `json:"crop_margin"`
+
+	// Left out where they are zero: ledgers older than these keep their SHA-256.
 	MaxFPS        float64 `json:"max_fps,omitempty"`     // Less.Sampling.MaxFPS
 	Cooldown      int64   `json:"cooldown_ms,omitempty"` // Less.CooldownMillis
+	Detector      string  `json:"detector,omitempty"`    // Output.Detector
+	Downscale     float64 `json:"downscale,omitempty"`
+	Equalize      bool    `json:"equalize,omitempty"`
+	ProfileSHA256 string  `json:"profile_sha256,omitempty"` // as CascadeSHA256
 }
 
 // SettingsOf returns the settings of a pipeline with these parts.
 func SettingsOf(cfg frame.Config, p Params, o Output) (Settings, error) {
-	zip, err := gzip.NewReader(bytes.NewReader(p.Cascade))
+	s := Settings{
+		FrameWidth: cfg.Width, FrameHeight: cfg.Height, KeepBytes: cfg.KeepBytes,
+		ScaleFactor: p.ScaleFactor, MinNeighbors: p.MinNeighbors, MinFace: p.MinFace,
+		Write: o.List(), CropMargin: o.CropMargin,
+		Detector: o.Detector, Downscale: p.Downscale, Equalize: p.Equalize,
+	}
+	var err error
+	if s.CascadeSHA256, err = cascadeSHA256(p.Cascade); err == nil && len(p.Profile) > 0 {
+		s.ProfileSHA256, err = cascadeSHA256(p.Profile)
+	}
+	return s, err
+}
+
+// cascadeSHA256 returns the SHA-256 of a cascade's XML file, in hexadecimal
+// digits.
+func cascadeSHA256(cascade []byte) (string, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(cascade))
 	if err != nil {
-		return Settings{}, fmt.Errorf("unpacking the cascade: %w", err)
+		return "", fmt.Errorf("unpacking the cascade: %w", err)
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, zip); err != nil {
-		return Settings{}, fmt.Errorf("unpacking the cascade: %w", err)
+		return "", fmt.Errorf("unpacking the cascade: %w", err)
 	}
-	return Settings{
-		FrameWidth: cfg.Width, FrameHeight: cfg.Height, KeepBytes: cfg.KeepBytes,
-		ScaleFactor: p.ScaleFactor, MinNeighbors: p.MinNeighbors, MinFace: p.MinFace,
-		CascadeSHA256: hex.EncodeToString(hash.Sum(nil)),
-		Write:         o.List(), CropMargin: o.CropMargin,
-	}, nil
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Parts is the way back from SettingsOf, with the cascade of a file, which must
-// be the very one of the settings.
-func (s Settings) Parts(cascade string) (frame.Config, Params, Output, error) {
-	cfg, p, o, err := s.parts(cascade)
-	if err != nil {
-		return frame.Config{}, Params{}, Output{}, err
+// Parts is the way back from SettingsOf, with cascades that are among the files,
+// by their SHA-256.
+func (s Settings) Parts(cascades []string) (cfg frame.Config, p Params, o Output, err error) {
+	p = Params{
+		ScaleFactor: s.ScaleFactor, MinNeighbors: s.MinNeighbors, MinFace: s.MinFace,
+		Downscale: cmp.Or(s.Downscale, 1), Equalize: s.Equalize, // older ledgers have no downscale
 	}
-	got, err := SettingsOf(cfg, p, o)
-	if err != nil {
-		return frame.Config{}, Params{}, Output{}, err
-	}
-	if got.CascadeSHA256 != s.CascadeSHA256 {
-		return frame.Config{}, Params{}, Output{}, fmt.Errorf("%s has the SHA-256 %s, and the cascade that was used %s", cascade, got.CascadeSHA256, s.CascadeSHA256)
-	}
-	return cfg, p, o, nil
-}
-
-func (s Settings) parts(cascade string) (cfg frame.Config, p Params, o Output, err error) {
-	if p, err = NewParams(cascade); err != nil {
+	if p.Cascade, err = chooseCascade(cascades, s.CascadeSHA256); err != nil {
 		return cfg, p, o, err
 	}
-	p.ScaleFactor, p.MinNeighbors, p.MinFace = s.ScaleFactor, s.MinNeighbors, s.MinFace
+	if s.ProfileSHA256 != "" {
+		if p.Profile, err = chooseCascade(cascades, s.ProfileSHA256); err != nil {
+			return cfg, p, o, err
+		}
+	}
 	cfg = frame.Config{Width: s.FrameWidth, Height: s.FrameHeight, KeepBytes: s.KeepBytes}
 	if o, err = ParseOutput(cmp.Or(s.Write, outputs[0].name)); err != nil { // older ledgers say nothing
 		return cfg, p, o, err
 	}
-	o.CropMargin = s.CropMargin
+	o.CropMargin, o.Detector = s.CropMargin, s.Detector
 	_, o.SettingsSHA256, err = s.JSON()
 	return cfg, p, o, err
+}
+
+// chooseCascade reads the one of the files that has the SHA-256.
+func chooseCascade(files []string, sum string) ([]byte, error) {
+	for _, file := range files {
+		xml, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the cascade: %w", err)
+		}
+		if hash := sha256.Sum256(xml); hex.EncodeToString(hash[:]) == sum {
+			return compress(xml)
+		}
+	}
+	return nil, fmt.Errorf("a cascade that was used has the SHA-256 %s, and none of %s has", sum, strings.Join(files, ", "))
 }
 
 // JSON returns the settings as compact JSON, and its SHA-256 in hexadecimal

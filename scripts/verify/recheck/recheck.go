@@ -21,8 +21,8 @@ import (
 	"facestream/transforms/store"
 )
 
-// ErrCascade is wrapped by the error of New when no cascade is the one that a
-// window was done with.
+// ErrCascade is wrapped by the error of New when a cascade that a window was done
+// with is not among the files.
 var ErrCascade = errors.New("not the cascade of the ledgers")
 
 // Checker checks records, one at a time.
@@ -181,23 +181,18 @@ type maker struct {
 }
 
 func newMaker(s face.Settings, cascades []string) (*maker, error) {
-	var tried []error
-	for _, cascade := range cascades {
-		cfg, params, output, err := s.Parts(cascade)
-		if err == nil {
-			err = params.Validate() // the settings are a ledger's
-		}
-		if err != nil {
-			tried = append(tried, err)
-			continue
-		}
-		detector, err := face.NewDetector(params)
-		if err != nil {
-			return nil, err
-		}
-		return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
+	cfg, params, output, err := s.Parts(cascades)
+	if err == nil {
+		err = params.Validate() // the settings are a ledger's
 	}
-	return nil, fmt.Errorf("%w: %w", ErrCascade, errors.Join(tried...))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCascade, err)
+	}
+	detector, err := face.NewDetector(params)
+	if err != nil {
+		return nil, err
+	}
+	return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
 }
 
 // files makes the files and events of a record, as the pipeline does. Whether one

@@ -1,0 +1,77 @@
+package face
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// dataDirs are where installers put OpenCV's data.
+var dataDirs = []string{
+	"/usr/share/opencv4",
+	"/usr/local/share/opencv4",
+	"/usr/share/opencv",
+	"/opt/homebrew/share/opencv4",
+}
+
+// profileCascade is OpenCV's own for faces seen from one side.
+const profileCascade = "haarcascades/haarcascade_profileface.xml"
+
+// ReadCascade returns a cascade's XML file as Params take it: compressed.
+func ReadCascade(file string) ([]byte, error) {
+	xml, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the cascade: %w", err)
+	}
+	return compress(xml)
+}
+
+func compress(xml []byte) ([]byte, error) {
+	var b bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	_, err = zip.Write(xml)
+	if err := errors.Join(err, zip.Close()); err != nil {
+		return nil, fmt.Errorf("compressing the cascade: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// DefaultCascade returns the path of the cascade of the preset Parity as it was
+// installed with OpenCV.
+func DefaultCascade() (path string, err error) { return PresetCascade(Parity) }
+
+// ProfileCascade returns the path of haarcascade_profileface.xml as it was
+// installed with OpenCV.
+func ProfileCascade() (path string, err error) { return installed(profileCascade) }
+
+// InstalledCascades returns the paths of the cascades of all presets and of
+// ProfileCascade.
+func InstalledCascades() ([]string, error) {
+	var paths []string
+	for _, name := range append(presetCascades(), profileCascade) {
+		path, err := installed(name)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// installed returns the path of a file of OpenCV's data.
+func installed(name string) (path string, err error) {
+	for _, dir := range dataDirs {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			return path, err
+		}
+	}
+	return "", fmt.Errorf("no %s in %s: install OpenCV's data (Debian: opencv-data), or name a cascade file", name, strings.Join(dataDirs, ", "))
+}

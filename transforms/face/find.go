@@ -1,0 +1,92 @@
+package face
+
+import (
+	"cmp"
+	"image"
+	"math"
+	"slices"
+
+	"gocv.io/x/gocv"
+)
+
+// find returns the boxes in a grey picture that is not empty, sorted as
+// Detect's.
+func (d *Detector) find(grey gocv.Mat) ([]Box, error) {
+	whole := image.Pt(grey.Cols(), grey.Rows())
+	p := d.params
+	if p.Downscale > 1 {
+		small := shrunk(grey, p.Downscale)
+		defer small.Close()
+		grey = small
+		p.MinFace = int(float64(p.MinFace) / p.Downscale)
+	}
+	if p.Equalize {
+		even := gocv.NewMat()
+		defer even.Close()
+		gocv.EqualizeHist(grey, &even)
+		grey = even
+	}
+	boxes, err := d.classifier.detect(grey, p)
+	if err == nil && d.profile != nil {
+		var sides []Box
+		sides, err = d.sides(grey, p)
+		boxes = suppress(boxes, sides)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Downscale > 1 {
+		boxes = enlarged(boxes, image.Pt(grey.Cols(), grey.Rows()), whole, d.params.MinFace)
+	}
+	// Threads find them in any order.
+	slices.SortFunc(boxes, byPlace)
+	return boxes, nil
+}
+
+// byPlace orders boxes from top to bottom, then from left to right.
+func byPlace(a, b Box) int {
+	return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
+}
+
+// sides returns the boxes of faces that are seen from either side, in no order:
+// the cascade knows one side only.
+func (d *Detector) sides(grey gocv.Mat, p Params) ([]Box, error) {
+	boxes, err := d.profile.detect(grey, p)
+	if err != nil {
+		return nil, err
+	}
+	mirrored := gocv.NewMat()
+	defer mirrored.Close()
+	gocv.Flip(grey, &mirrored, 1)
+	others, err := d.profile.detect(mirrored, p)
+	for _, b := range others {
+		b.X = int32(grey.Cols()) - b.X - b.Width
+		boxes = append(boxes, b)
+	}
+	return boxes, err
+}
+
+// shrunk returns a picture made smaller by a factor, of a pixel at least.
+func shrunk(grey gocv.Mat, factor float64) gocv.Mat {
+	side := func(n int) int { return max(1, int(math.Round(float64(n)/factor))) }
+	small := gocv.NewMat()
+	gocv.Resize(grey, &small, image.Pt(side(grey.Cols()), side(grey.Rows())), 0, 0, gocv.InterpolationArea)
+	return small
+}
+
+// enlarged returns the boxes of a picture that was shrunk as those of the whole
+// one, cut off where it ends, without those of a side below minFace.
+func enlarged(boxes []Box, small, whole image.Point, minFace int) []Box {
+	scale := func(at int32, small, whole int) int32 {
+		return int32(max(0, min(math.Round(float64(at)*float64(whole)/float64(small)), float64(whole))))
+	}
+	var kept []Box
+	for _, b := range boxes {
+		x, y := scale(b.X, small.X, whole.X), scale(b.Y, small.Y, whole.Y)
+		b = Box{x, y, scale(b.X+b.Width, small.X, whole.X) - x, scale(b.Y+b.Height, small.Y, whole.Y) - y}
+		if smallest := int32(max(1, minFace)); b.Width >= smallest && b.Height >= smallest {
+			kept = append(kept, b)
+		}
+	}
+	return kept
+}
