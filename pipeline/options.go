@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +31,7 @@ type Options struct {
 	Cascade       string // the file in Face
 	ExpansionAddr string // empty: start one
 	Summary       string // a file, or empty
+	Profile       profiling
 }
 
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
@@ -68,6 +67,7 @@ type settings struct {
 	minNeighbors, minFace                               int
 	consumer, runnerOptions                             keyValues
 	drain, keepRejects                                  bool
+	profile                                             profiling
 }
 
 func newSettings() *settings { return &settings{consumer: keyValues{}, runnerOptions: keyValues{}} }
@@ -109,6 +109,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
+	v.profile.add(f)
 	return f
 }
 
@@ -140,7 +141,7 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
-		StallTimeout: v.stallTimeout,
+		StallTimeout: v.stallTimeout, Profile: v.profile,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {
@@ -169,13 +170,11 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	if v.keepRejects {
 		o.Frame.KeepBytes = frame.MaxKeepBytes
 	}
-	if o.Summary != "" {
-		if dir, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !dir.IsDir() {
-			return o, fmt.Errorf("--summary=%s: %s is not a folder; make it first", o.Summary, filepath.Dir(o.Summary))
-		}
-		if file, err := os.Stat(o.Summary); err == nil && file.IsDir() {
-			return o, fmt.Errorf("--summary=%s: it is a folder; name a file in it", o.Summary)
-		}
+	if err := checkNewFile("--summary", o.Summary); err != nil {
+		return o, err
+	}
+	if err := o.Profile.check(); err != nil {
+		return o, err
 	}
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)

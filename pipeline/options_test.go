@@ -163,6 +163,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--cascade=" + dir, "directory"},
 		{"--expansion_addr=8097", "HOST:PORT"},
 		{"--summary=" + dir, "is a folder"},
+		{"--cpu_profile=" + dir, "--cpu_profile=" + dir + ": it is a folder"},
+		{"--cpu_profile=" + filepath.Join(dir, "no", "cpu"), "not a folder"},
 		{"--summary=" + filepath.Join(dir, "no", "s.json"), "not a folder"},
 		{"--consumer_config=auto.offset.reset=latest", "none is skipped"},
 		{"--consumer_config=enable.auto.commit=true", "enable.auto.commit"},
