@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"facestream/runners"
@@ -42,8 +43,9 @@ type Lab struct {
 	cpus   []int  // that this process may use
 	procs  *procs.Watcher
 	say    func(format string, args ...any)
-	runs   int // of the pipeline
-	totals map[string]int
+	runs   int             // of the pipeline
+	totals map[string]int  // frames of each topic
+	warm   map[string]bool // runners that have run a job
 }
 
 // Open compiles the pipeline and starts Kafka, HDFS and the clusters of the
@@ -61,7 +63,7 @@ func Open(ctx context.Context, names []string, progress io.Writer) (*Lab, error)
 		return nil, err
 	}
 	began := time.Now()
-	l := &Lab{dir: dir, procs: procs.Watch(os.Getpid(), Class), totals: map[string]int{}}
+	l := &Lab{dir: dir, procs: procs.Watch(os.Getpid(), Class), totals: map[string]int{}, warm: map[string]bool{}}
 	l.say = func(format string, args ...any) {
 		fmt.Fprintf(progress, "%4.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
@@ -80,16 +82,18 @@ func (l *Lab) start(ctx context.Context, build string, names []string) error {
 	if l.cpus, err = affinity(); err != nil {
 		return err
 	}
-	if err := l.compile(ctx); err != nil {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.compile(ctx) })
+	g.Go(func() (err error) {
+		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
+			Kafka: true, HDFS: true, Flink: slices.Contains(names, runners.Flink), Spark: slices.Contains(names, runners.Spark),
+		})
+		if err == nil && l.stack.SparkWeb != "" {
+			l.master, err = sparkMaster(ctx, l.stack.SparkWeb)
+		}
 		return err
-	}
-	l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
-		Kafka: true, HDFS: true, Flink: slices.Contains(names, runners.Flink), Spark: slices.Contains(names, runners.Spark),
 	})
-	if err == nil && l.stack.SparkWeb != "" {
-		l.master, err = sparkMaster(ctx, l.stack.SparkWeb)
-	}
-	return err
+	return g.Wait()
 }
 
 // Say tells who watches what happens.
