@@ -212,7 +212,11 @@ func (w *Watcher) update(p *Process, s stat) {
 	if err != nil {
 		w.fail(err)
 	} else if len(args) > 0 {
-		p.Args, p.class = args, w.class(args)
+		class := w.class(args)
+		if class != p.class { // another program, with a memory of its own
+			p.peakKB = 0
+		}
+		p.Args, p.class = args, class
 	}
 	kb, err := readPeakKB(p.PID)
 	w.fail(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,12 +45,15 @@ func burn() {
 		}
 	}
 	os.Stdout.WriteString("done\n")
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+	if line, _ := bufio.NewReader(os.Stdin).ReadString('\n'); line != "" {
+		panic(syscall.Exec("/bin/cat", []string{"cat"}, nil))
+	}
 }
 
 // startBurning starts such a process below a shell, and returns when it has used
-// what it uses. end lets it end.
-func startBurning(t *testing.T) (end func()) {
+// what it uses. A line that it reads makes it another program, and the end of its
+// input ends it.
+func startBurning(t *testing.T) (become, end func()) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", os.Args[0]+"; exit 0")
 	cmd.Env = append(os.Environ(), burnEnv+"=1")
@@ -67,7 +71,12 @@ func startBurning(t *testing.T) (end func()) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	return func() {
+	become = func() {
+		if _, err := in.Write([]byte("cat\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return become, func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
@@ -97,7 +106,7 @@ func TestUsed(t *testing.T) {
 	if err := w.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	end := startBurning(t)
+	_, end := startBurning(t)
 	got := used(t, w)
 	// It stops at the first look after it has used so much.
 	if got.CPU < burnt || got.CPU > 10*burnt {
@@ -128,7 +137,7 @@ func TestUsed(t *testing.T) {
 func TestBegin(t *testing.T) {
 	w := Watch(os.Getpid(), classOf)
 	defer w.Stop()
-	end := startBurning(t)
+	_, end := startBurning(t)
 	defer end()
 	if err := w.Begin(); err != nil {
 		t.Fatal(err)
@@ -138,9 +147,39 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// A process that becomes another program leaves its memory behind.
+func TestBecomes(t *testing.T) {
+	become := func(args []string) string {
+		if args[0] == "cat" {
+			return "cat"
+		}
+		return classOf(args)
+	}
+	w := Watch(os.Getpid(), become)
+	defer w.Stop()
+	toCat, end := startBurning(t)
+	defer end()
+	if got := used(t, w); got.Peak < burntSize {
+		t.Fatalf("%+v before", got)
+	}
+	toCat()
+	for {
+		all, err := w.Used()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cat := all["cat"]; cat.CPU > 0 {
+			if cat.Peak >= burntSize {
+				t.Errorf("%+v, want the memory of cat", cat)
+			}
+			return
+		}
+	}
+}
+
 // Processes of others are not looked at, whatever they are called.
 func TestForeign(t *testing.T) {
-	end := startBurning(t)
+	_, end := startBurning(t)
 	defer end()
 	w := Watch(1<<30, classOf)
 	defer w.Stop()
