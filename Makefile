@@ -11,7 +11,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # $(call packages,-v) lists the packages without OpenCV, $(call packages,) those with.
 packages = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep $(1) gocv.io/x/gocv | cut -d ' ' -f 1)
 
-.PHONY: help setup build demo up up-clusters down test test-faults test-rest test-short soak lint clean
+.PHONY: help setup build demo up up-clusters down test test-faults test-rest test-short soak bench lint clean
 
 help: ## List what make can do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -55,6 +55,9 @@ test-short: setup ## Run the tests that need no services.
 
 soak: setup ## For 20 minutes, kill one part after another, and look whether all is where it should be.
 	go run ./scripts/soak --duration=20m
+
+bench: setup ## Measure every runner against what this machine can do at best, in 20 minutes.
+	go run ./scripts/bench all
 
 lint: setup ## Look for what is badly formatted or suspicious.
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }

@@ -81,7 +81,13 @@ func run(args []string) int {
 		return exitFailed
 	}
 	defer closeLog()
+	stopProfile, err := o.CPUProfile.start()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+		return exitFailed
+	}
 	summary, err := Run(ctx, o, os.Stdout)
+	err = errors.Join(err, stopProfile())
 	if o.Summary != "" {
 		err = errors.Join(err, summary.save(o.Summary))
 	}

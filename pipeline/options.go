@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +33,7 @@ type Options struct {
 	Profile       string    // the other one in Face, or empty
 	ExpansionAddr string    // empty: start one
 	Summary       string    // a file, or empty
+	CPUProfile    profiling
 	Write         face.Output
 	Latest        bool // keep a copy of the latest picture
 }
@@ -66,6 +65,7 @@ type settings struct {
 	output                                     outputFlags
 	detector                                   detectorFlags
 	less                                       lessFlags
+	profile                                    profiling
 	runner, duration, frameSize, expansionAddr string
 	summary, endpoint, master, worker          string
 	parallelism                                int
@@ -113,6 +113,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
+	v.profile.add(f)
 	return f
 }
 
@@ -144,7 +145,7 @@ func ParseOptions(args []string, local func() (state.Addrs, bool)) (Options, err
 func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
-		StallTimeout: v.stallTimeout, Latest: v.output.latest,
+		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.profile,
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {
@@ -179,13 +180,11 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 	if o.Write, err = v.output.check(); err != nil {
 		return o, err
 	}
-	if o.Summary != "" {
-		if dir, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !dir.IsDir() {
-			return o, fmt.Errorf("--summary=%s: %s is not a folder; make it first", o.Summary, filepath.Dir(o.Summary))
-		}
-		if file, err := os.Stat(o.Summary); err == nil && file.IsDir() {
-			return o, fmt.Errorf("--summary=%s: it is a folder; name a file in it", o.Summary)
-		}
+	if err := checkNewFile("--summary", o.Summary); err != nil {
+		return o, err
+	}
+	if err := o.CPUProfile.check(); err != nil {
+		return o, err
 	}
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)
@@ -195,8 +194,9 @@ func (v *settings) options(local func() (state.Addrs, bool)) (Options, error) {
 		return o, err
 	}
 	o.Cascade, o.Profile, o.Face, o.Write.Detector = found.cascade, found.profile, found.params, v.detector.preset
-	if v.runner == runners.Flink || v.runner == runners.Spark {
-		o.Face.Threads = 1 // each slot is one
+	o.Face.Threads = 1
+	if v.runner == runners.Prism || v.runner == runners.Direct {
+		o.Face.Parallel = runtime.NumCPU() // elsewhere, each slot is one
 	}
 	return o, nil
 }

@@ -67,7 +67,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
 		{"--runner=flink", func(o Options) bool {
-			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1
+			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
 		}},
 		{"--runner=spark --master=spark://h:7077", func(o Options) bool {
 			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker) && o.Face.Threads == 1
@@ -75,6 +75,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
 			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
 		}},
+		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == runtime.NumCPU() }},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
 		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},
@@ -187,6 +188,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--cascade=" + dir, "directory"},
 		{"--expansion_addr=8097", "HOST:PORT"},
 		{"--summary=" + dir, "is a folder"},
+		{"--cpu_profile=" + dir, "--cpu_profile=" + dir + ": it is a folder"},
+		{"--cpu_profile=" + filepath.Join(dir, "no", "cpu"), "not a folder"},
 		{"--summary=" + filepath.Join(dir, "no", "s.json"), "not a folder"},
 		{"--consumer_config=auto.offset.reset=latest", "none is skipped"},
 		{"--consumer_config=enable.auto.commit=true", "enable.auto.commit"},

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/frame"
+	"facestream/transforms/parallel"
 )
 
 func init() {
@@ -17,7 +18,7 @@ func init() {
 
 // Detect looks for faces in every frame of a PCollection<frame.Frame> and
 // returns a PCollection<Detection>, one element for each frame, also for one
-// without a face. The parameters must be valid (Params.Validate). An error
+// without a face, Params.Parallel of them at a time. The parameters must be valid (Params.Validate). An error
 // fails the bundle and names the record: frames were checked before, so it
 // means that OpenCV does not work on that machine, and no record is to blame.
 func Detect(s beam.Scope, p Params, frames beam.PCollection) beam.PCollection {
@@ -28,33 +29,47 @@ func Detect(s beam.Scope, p Params, frames beam.PCollection) beam.PCollection {
 type detectFn struct {
 	Params Params
 
-	detector *Detector
+	detectors chan *Detector // those that nobody uses
+	work      *parallel.Work[Detection]
 }
 
 func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection)) error {
-	if fn.detector != nil {
-		return nil // the last bundle failed
+	n := max(1, fn.Params.Parallel)
+	// Those of a bundle that failed may still be at work.
+	fn.detectors, fn.work = make(chan *Detector, n), parallel.New[Detection](n)
+	for range n {
+		d, err := NewDetector(fn.Params)
+		if err != nil {
+			return err
+		}
+		fn.detectors <- d
 	}
-	var err error
-	fn.detector, err = NewDetector(fn.Params)
-	return err
-}
-
-func (fn *detectFn) ProcessElement(f frame.Frame, emit func(Detection)) error {
-	found, err := fn.detector.Detect(f)
-	if err != nil {
-		return recordError(f, err)
-	}
-	if len(found.Faces) == 0 {
-		found.Frame.Data = nil
-	}
-	emit(found)
 	return nil
 }
 
-func (fn *detectFn) FinishBundle(_ context.Context, _ func(Detection)) error {
-	fn.detector.Close()
-	fn.detector = nil
+func (fn *detectFn) ProcessElement(f frame.Frame, emit func(Detection)) error {
+	detectors := fn.detectors
+	return fn.work.Begin(func() (Detection, error) {
+		d := <-detectors
+		defer func() { detectors <- d }()
+		found, err := d.Detect(f)
+		if err != nil {
+			return Detection{}, recordError(f, err)
+		}
+		if len(found.Faces) == 0 {
+			found.Frame.Data = nil
+		}
+		return found, nil
+	}, emit)
+}
+
+func (fn *detectFn) FinishBundle(_ context.Context, emit func(Detection)) error {
+	if err := fn.work.Finish(emit); err != nil {
+		return err
+	}
+	for range cap(fn.detectors) {
+		(<-fn.detectors).Close()
+	}
 	return nil
 }
 

@@ -61,6 +61,10 @@ type Params struct {
 	// Threads is how many threads OpenCV takes for one frame. It holds for the
 	// whole process. Default 0: one for each core.
 	Threads int
+	// Parallel is how many frames of a bundle Detect looks at, at a time. With one
+	// thread each that uses more of the cores than one frame with many threads,
+	// most of all where pictures are small. Default 0: one.
+	Parallel int
 }
 
 // The range of Params.ScaleFactor. OpenCV takes anything above 1, but the
@@ -93,6 +97,8 @@ func (p Params) Validate() error {
 		return fmt.Errorf("downscale %v: it must be from 1 (the picture as it is) to %v", p.Downscale, MaxDownscale)
 	case p.Threads < 0 || p.Threads > maxThreads:
 		return fmt.Errorf("%d threads: there must be from 0 (one for each core) to %d", p.Threads, maxThreads)
+	case p.Parallel < 0 || p.Parallel > maxThreads:
+		return fmt.Errorf("%d frames at a time: there must be from 0 (one) to %d", p.Parallel, maxThreads)
 	}
 	d, err := NewDetector(p)
 	if err != nil {

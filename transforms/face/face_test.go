@@ -48,6 +48,7 @@ func TestValidate(t *testing.T) {
 		{"negative face", func(p *Params) { p.MinFace = -1 }, "-1 pixels"},
 		{"face beyond int32", func(p *Params) { p.MinFace = 1 << 32 }, "4294967296 pixels"},
 		{"negative threads", func(p *Params) { p.Threads = -1 }, "-1 threads"},
+		{"negative parallel", func(p *Params) { p.Parallel = -1 }, "-1 frames at a time"},
 		{"cascade missing", func(p *Params) { p.Cascade = nil }, "unpacking the cascade"},
 		{"cascade cut short", func(p *Params) { p.Cascade = p.Cascade[:len(p.Cascade)/2] }, "unpacking the cascade"},
 	} {

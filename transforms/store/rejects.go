@@ -54,7 +54,7 @@ func (fn *rejectFn) StartBundle(ctx context.Context, _ func(Rejected)) error {
 }
 
 func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit func(Rejected)) error {
-	return fn.sink.writes.begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
+	return fn.sink.writes.Begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
 }
 
 func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {

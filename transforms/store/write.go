@@ -43,7 +43,7 @@ func (fn *writeFn) StartBundle(ctx context.Context, _ func(Written)) error {
 }
 
 func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Written)) error {
-	return fn.sink.writes.begin(func() (Written, error) { return fn.write(ctx, e) }, emit)
+	return fn.sink.writes.Begin(func() (Written, error) { return fn.write(ctx, e) }, emit)
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {

@@ -1,4 +1,4 @@
-package store
+package parallel
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 
 func TestParallel(t *testing.T) {
 	const n, total = 3, 20
-	p := newParallel[int](n)
+	p := New[int](n)
 	var got []int
 	emit := func(v int) { got = append(got, v) }
 	// With n under way, beginning another waits for one of them.
 	release := make(chan struct{})
 	running := make(chan struct{}, n)
 	for i := range n {
-		if err := p.begin(func() (int, error) { running <- struct{}{}; <-release; return i, nil }, emit); err != nil {
+		if err := p.Begin(func() (int, error) { running <- struct{}{}; <-release; return i, nil }, emit); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -24,14 +24,14 @@ func TestParallel(t *testing.T) {
 	}
 	close(release)
 	for i := n; i < total; i++ {
-		if err := p.begin(func() (int, error) { return i, nil }, emit); err != nil {
+		if err := p.Begin(func() (int, error) { return i, nil }, emit); err != nil {
 			t.Fatal(err)
 		}
 		if p.open > n {
 			t.Fatalf("%d under way, want at most %d", p.open, n)
 		}
 	}
-	if err := p.finish(emit); err != nil {
+	if err := p.Finish(emit); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(got)
@@ -49,15 +49,15 @@ func TestParallel(t *testing.T) {
 // emitted.
 func TestParallelError(t *testing.T) {
 	failed := errors.New("failed")
-	p := newParallel[int](2)
+	p := New[int](2)
 	var got []int
 	emit := func(v int) { got = append(got, v) }
-	err := p.begin(func() (int, error) { return 0, failed }, emit)
+	err := p.Begin(func() (int, error) { return 0, failed }, emit)
 	for i := 1; i < 10 && err == nil; i++ {
-		err = p.begin(func() (int, error) { return i, nil }, emit)
+		err = p.Begin(func() (int, error) { return i, nil }, emit)
 	}
 	if err == nil {
-		err = p.finish(emit)
+		err = p.Finish(emit)
 	}
 	if !errors.Is(err, failed) || slices.Contains(got, 0) {
 		t.Errorf("error %v, emitted %v", err, got)

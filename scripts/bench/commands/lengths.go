@@ -1,0 +1,41 @@
+package commands
+
+import (
+	"facestream/scripts/bench/bare"
+	"facestream/scripts/bench/lab"
+	"facestream/scripts/camera/feed"
+	"facestream/scripts/camera/video"
+)
+
+// rawLimit is how many raw frames fit into one window, in whole periods. What
+// the pipeline counts for a record beside its value is less than the slack.
+const (
+	rawSlack = 64 << 10
+	rawLimit = lab.WindowBytes / (video.DemoWidth*video.DemoHeight*3 + rawSlack) / bare.Period * bare.Period
+)
+
+// lengths are the numbers of frames of the two runs that tell a rate. The longer
+// is long enough that the difference is some seconds more than what a start
+// varies by, and still one window.
+func (c choice) lengths(format, preset string, slots int) (short, long int) {
+	short, long = 60, 180
+	if preset != parity {
+		short, long = 180, 900
+	}
+	long = short + (long-short)*slots
+	short, long = c.scaled(short), c.scaled(long)
+	if format == feed.Raw {
+		short, long = min(short, bare.Period), min(long, rawLimit)
+	}
+	return short, max(long, short+bare.Period)
+}
+
+// boundFrames is how many frames a bound is measured with. Its start is not
+// measured.
+func (c choice) boundFrames(preset string, slots int) int {
+	frames := bare.Period
+	if preset != parity {
+		frames = 3 * bare.Period
+	}
+	return c.scaled(frames * slots)
+}

@@ -1,0 +1,181 @@
+// Package lab is where measurements are made: real services, the pipeline as a
+// process of its own, and a look at what every process uses.
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"facestream/runners"
+	"facestream/runners/parts"
+	"facestream/scripts/bench/procs"
+	"facestream/scripts/stack/services"
+)
+
+const (
+	dirMode  = 0o755
+	fileMode = 0o644
+
+	user = "bench" // Hadoop's
+
+	goneLimit = 15 * time.Second // until what was ended has ended
+	gonePoll  = 50 * time.Millisecond
+)
+
+// Lab is a place to measure in. Its methods are called one at a time.
+type Lab struct {
+	dir    string
+	stack  *services.Stack
+	master string // of Spark
+	cpus   []int  // that this process may use
+	procs  *procs.Watcher
+	say    func(format string, args ...any)
+	runs   int             // of the pipeline
+	totals map[string]int  // frames of each topic
+	warm   map[string]bool // runners that have run a job
+}
+
+// Open compiles the pipeline and starts Kafka, HDFS and the clusters of the
+// runners. progress is told what happens.
+func Open(ctx context.Context, names []string, progress io.Writer) (*Lab, error) {
+	build, err := parts.Build()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(build, dirMode); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(build, "bench-")
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	l := &Lab{dir: dir, procs: procs.Watch(os.Getpid(), Class), totals: map[string]int{}, warm: map[string]bool{}}
+	l.say = func(format string, args ...any) {
+		fmt.Fprintf(progress, "%4.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}
+	if err := l.start(ctx, build, names); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Lab) start(ctx context.Context, build string, names []string) error {
+	l.say("compiling, and starting Kafka, HDFS, and the clusters of %s", strings.Join(names, ", "))
+	if err := l.prepareRoot(build); err != nil {
+		return err
+	}
+	var err error
+	if l.cpus, err = affinity(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.compile(ctx) })
+	g.Go(func() (err error) {
+		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
+			Kafka: true, HDFS: true, Flink: slices.Contains(names, runners.Flink), Spark: slices.Contains(names, runners.Spark),
+		})
+		if err == nil && l.stack.SparkWeb != "" {
+			l.master, err = sparkMaster(ctx, l.stack.SparkWeb)
+		}
+		return err
+	})
+	return g.Wait()
+}
+
+// Say tells who watches what happens.
+func (l *Lab) Say(format string, args ...any) { l.say(format, args...) }
+
+// Close ends everything that the lab has started, and removes its files.
+func (l *Lab) Close() error {
+	var err error
+	if l.stack != nil {
+		err = l.stack.Stop()
+	}
+	for deadline := time.Now().Add(goneLimit); ; time.Sleep(gonePoll) {
+		left := l.procs.Running()
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			err = errors.Join(err, fmt.Errorf("process %d is left: %s", left[0].PID, strings.Join(left[0].Args, " ")))
+			break
+		}
+	}
+	l.procs.Stop()
+	return errors.Join(err, os.RemoveAll(l.dir))
+}
+
+// root is the project's root of the pipelines, so that their logs and temporary
+// files are nobody else's.
+func (l *Lab) root() string { return filepath.Join(l.dir, "root") }
+
+func (l *Lab) program() string { return filepath.Join(l.dir, "pipeline") }
+
+func (l *Lab) prepareRoot(build string) error {
+	if err := os.MkdirAll(filepath.Join(l.root(), "build"), dirMode); err != nil {
+		return err
+	}
+	return os.Symlink(filepath.Join(build, "java"), filepath.Join(l.root(), "build", "java"))
+}
+
+func (l *Lab) compile(ctx context.Context) error {
+	root, err := parts.Root()
+	if err != nil {
+		return err
+	}
+	// Without a version stamp: go refuses to make one in a checkout that belongs
+	// to another user.
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", l.program(), "./pipeline")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compiling: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// affinity returns the processors that this process may use.
+func affinity() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, err
+	}
+	var out []int
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			out = append(out, cpu)
+		}
+	}
+	return out, nil
+}
+
+// sparkMaster returns the address of the Master, which its web page tells.
+func sparkMaster(ctx context.Context, web string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, web+"/json/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var master struct{ URL string }
+	if err := json.NewDecoder(resp.Body).Decode(&master); err != nil {
+		return "", fmt.Errorf("reading the page of Spark's Master: %w", err)
+	}
+	return master.URL, nil
+}

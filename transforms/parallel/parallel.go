@@ -1,0 +1,67 @@
+// Package parallel does work of a DoFn's bundle side by side. What is done is
+// emitted by the bundle's goroutine; what is still under way at the bundle's end,
+// in FinishBundle.
+package parallel
+
+// Work does the work of a bundle's elements side by side, in goroutines. It
+// is used by one goroutine, the bundle's, which alone may emit.
+type Work[T any] struct {
+	results chan result[T]
+	open    int // work that has begun and whose result was not taken
+}
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+// New does up to n pieces of work at a time.
+func New[T any](n int) *Work[T] {
+	// With room for every result, work that nobody waits for any more, as after
+	// an error, ends by itself.
+	return &Work[T]{results: make(chan result[T], n)}
+}
+
+// Begin begins work, once there is room for it, and emits what is done by then.
+func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
+	for p.open == cap(p.results) {
+		if err := p.take(<-p.results, emit); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case r := <-p.results:
+			if err := p.take(r, emit); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		break
+	}
+	p.open++
+	go func() {
+		value, err := work()
+		p.results <- result[T]{value, err}
+	}()
+	return nil
+}
+
+// Finish waits for all work and emits what comes of it.
+func (p *Work[T]) Finish(emit func(T)) error {
+	for p.open > 0 {
+		if err := p.take(<-p.results, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Work[T]) take(r result[T], emit func(T)) error {
+	p.open--
+	if r.err == nil {
+		emit(r.value)
+	}
+	return r.err
+}
