@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,4 +164,51 @@ func meanDifference(t *testing.T, got image.Image, want gocv.Mat) float64 {
 		}
 	}
 	return float64(sum) / float64(width*height*3)
+}
+
+// TestDetectInParallel demands of a bundle that looks at several frames at a time
+// the same as of one that does not, and an error that names the record.
+func TestDetectInParallel(t *testing.T) {
+	p := quick(t)
+	var want []string
+	for _, n := range []int{0, 1, 3} {
+		p.Parallel = n
+		fn := &detectFn{Params: p}
+		var got []string
+		emit := func(d Detection) { got = append(got, showDetection(d)) }
+		for range 2 { // bundles
+			if err := fn.StartBundle(t.Context(), emit); err != nil {
+				t.Fatal(err)
+			}
+			for i, data := range [][]byte{readFile(t, photo), readFile(t, progressive), readFile(t, photo), make([]byte, 640*480*3)} {
+				f := parse(t, data)
+				f.Offset = int64(i)
+				if err := fn.ProcessElement(f, emit); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := fn.FinishBundle(t.Context(), emit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Sort(got)
+		if want == nil {
+			want = got
+		}
+		if len(got) != 8 || !slices.Equal(got, want) {
+			t.Errorf("%d at a time: got\n%s\nwant\n%s", n, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+
+	fn := &detectFn{Params: p}
+	if err := fn.StartBundle(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	err := fn.ProcessElement(frame.Frame{Topic: "video", Offset: 12345, Format: frame.JPEG, Data: []byte("GIF89a")}, nil)
+	if err == nil { // it may come later
+		err = fn.FinishBundle(t.Context(), nil)
+	}
+	if err == nil || !strings.Contains(err.Error(), "topic video, partition 0, offset 12345: ") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -233,11 +233,12 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d := fn.detector
+	d := <-fn.detectors
+	fn.detectors <- d
 	if err := fn.FinishBundle(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if fn.detector != nil || d.classifier != nil {
+	if d.classifier != nil {
 		t.Error("the classifier is still held after FinishBundle")
 	}
 }
