@@ -158,7 +158,7 @@ func TestRenderedSlots(t *testing.T) {
 		{"both, cooled", cooled, Less{Sampling: sampling, CooldownMillis: 60_000}, 0, []store.Slot{sampled}},
 		{"both, undated", undated, Less{Sampling: sampling, CooldownMillis: 60_000}, 1, nil},
 	} {
-		e, err := (&renderFn{Less: tt.less}).ProcessElement(tt.detection)
+		e, err := (&renderFn{Output: onlyFrames, Less: tt.less}).ProcessElement(tt.detection)
 		if err != nil {
 			t.Fatal(err)
 		}

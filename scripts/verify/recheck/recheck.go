@@ -82,7 +82,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 	tried := map[string]bool{}
 	for _, w := range c.windows {
 		key := string(w.Ledger.Run.Settings)
-		if tried[key] || !w.Covers(r.Topic, r.Partition, r.Offset) {
+		if tried[key] || !w.Covers(r.Topic, r.Partition, r.Offset) || c.makers[key].undecided() {
 			continue
 		}
 		tried[key] = true
@@ -194,6 +194,10 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 	}
 	return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
 }
+
+// undecided says that nothing tells which frames were left out: only pictures are
+// listed, and none were written.
+func (m *maker) undecided() bool { return m.less && !m.output.Pictures() }
 
 // files makes the files and events of a record, as the pipeline does. Whether one
 // was left out because of max_fps or cooldown is decided by other records, so that
