@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path"
 	"reflect"
@@ -18,6 +19,7 @@ import (
 	"facestream/scripts/stack/services"
 	"facestream/scripts/stack/services/testservices"
 	"facestream/scripts/stack/state"
+	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -45,6 +47,7 @@ type outcome struct {
 	Summary Summary           // without times and windows
 	Ledger  []store.Partition // of all windows together
 	Files   map[string]string // SHA-256 by path, without ledgers and _SUCCESS
+	Events  map[string]string // by record and face, without what differs each time
 }
 
 // 1,000 records, JPEG and raw mixed, on four partitions, some of them bad, give
@@ -60,6 +63,7 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 			dir := "/user/erin/" + name
 			summary := runOnce(t, optionsFor(t, append(flags,
 				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=same-"+name, "--user=erin", "--output="+addrs.HDFS+dir,
+				"--write=frame,annotated,crops,events",
 				// Fast enough for CI; which faces it finds is another test's matter.
 				"--min_face=100", "--scale_factor=1.3", "--duration=10m", "--drain")...))
 			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 51 ||
@@ -77,7 +81,7 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 // outcomeOf gathers what a run of erin's has left in a folder.
 func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary Summary) outcome {
 	t.Helper()
-	got := outcome{Summary: summary, Files: map[string]string{}}
+	got := outcome{Summary: summary, Files: map[string]string{}, Events: map[string]string{}}
 	got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
 	got.Summary.FirstFileSeconds, got.Summary.start = nil, time.Time{}
 	files := hdfsFiles(t, addrs.HDFS, dir)
@@ -95,10 +99,29 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary Summary) out
 		if name == "_SUCCESS" {
 			continue
 		}
+		if strings.HasPrefix(name, "_events/") {
+			for line := range strings.Lines(string(f.data)) {
+				var e face.Event
+				if err := json.Unmarshal([]byte(line), &e); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				key := fmt.Sprintf("%s face %d", recordName(e.Topic, e.Partition, e.Offset), e.Face)
+				e.DetectMillis = 0
+				again, err := json.Marshal(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.Events[key] += string(again) // twice would differ
+			}
+			continue
+		}
 		sum := sha256.Sum256(f.data)
 		got.Files[name] = hex.EncodeToString(sum[:])
 	}
 	got.Ledger = all.Partitions
+	for i := range got.Ledger {
+		got.Ledger[i].EventBytes = 0 // those of detect_ms, too
+	}
 	return got
 }
 
@@ -138,6 +161,9 @@ func compareOutcomes(t *testing.T, name string, got, want outcome) {
 	}
 	if differ := differences(got.Files, want.Files); len(differ) > 0 {
 		t.Errorf("%s: %d files that are not Prism's, or that only Prism has, such as %s", name, len(differ), differ[0])
+	}
+	if differ := differences(got.Events, want.Events); len(differ) > 0 {
+		t.Errorf("%s: %d events that are not Prism's, such as of %s: %s, Prism's is %s", name, len(differ), differ[0], got.Events[differ[0]], want.Events[differ[0]])
 	}
 }
 
