@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facestream/scripts/stack/state"
+	"facestream/transforms/face"
 )
 
 func noStack() (state.Addrs, bool) { return state.Addrs{}, false }
@@ -51,6 +52,10 @@ func TestParseOptionsAccepts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	alt2, err := face.PresetCascade("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		flag  string
 		right func(Options) bool
@@ -87,6 +92,21 @@ func TestParseOptionsAccepts(t *testing.T) {
 			return o.Write.List() == "frame,annotated,crops" && o.Write.CropMargin == 0.5 && o.Latest
 		}},
 		{"--write=crops", func(o Options) bool { return o.Write.CropMargin == 0.2 }},
+		{"--topics=a", func(o Options) bool {
+			return o.Write.Detector == "parity" && o.Face.ScaleFactor == 1.1 && o.Face.MinNeighbors == 3 && o.Face.MinFace == 0 &&
+				o.Face.Downscale == 1 && !o.Face.Equalize && o.Face.Profile == nil && o.Profile == "" &&
+				filepath.Base(o.Cascade) == "haarcascade_frontalface_alt.xml"
+		}},
+		{"--detector=fast", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 2 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
+		}},
+		{"--detector=fast --downscale=1.5 --min_face=0 --scale_factor=1.3 --min_neighbors=0 --equalize", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.5 && o.Face.MinFace == 0 && o.Face.ScaleFactor == 1.3 && o.Face.MinNeighbors == 0 && o.Face.Equalize
+		}},
+		{"--detector=balanced --cascade=" + alt2 + " --profile", func(o Options) bool {
+			return o.Face.ScaleFactor == 1.15 && o.Cascade == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
+		}},
+		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := ParseOptions(splitFlags(tc.flag), localStack)
@@ -168,6 +188,15 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--scale_factor=NaN", "scale factor"},
 		{"--min_neighbors=-1", "neighbours"},
 		{"--min_face=-1", "smallest face"},
+		{"--detector=slow", "parity, balanced, fast"},
+		{"--detector=", "parity, balanced, fast"},
+		{"--downscale=0", "from 1"},
+		{"--downscale=0.5", "from 1"},
+		{"--downscale=11", "to 10"},
+		{"--downscale=NaN", "downscale NaN"},
+		{"--scale_factor=0", "scale factor"},
+		{"--equalize=perhaps", "equalize"},
+		{"--profile=side.xml", "profile"},
 		{"--cascade=" + filepath.Join(dir, "missing.xml"), "no such file"},
 		{"--cascade=" + write("corrupt.xml", "<?xml version=\"1.0\"?><opencv_storage><cascade"), "corrupt.xml"},
 		{"--cascade=" + write("other.xml", "<?xml version=\"1.0\"?><opencv_storage><a>1</a></opencv_storage>"), "other.xml"},
