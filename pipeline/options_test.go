@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facestream/scripts/stack/state"
+	"facestream/transforms/face"
 )
 
 func noStack() (state.Addrs, bool) { return state.Addrs{}, false }
@@ -49,6 +50,10 @@ func TestParseOptionsAccepts(t *testing.T) {
 		settings += "<property><name>" + name + "</name><value>" + value + "</value></property>"
 	}
 	if err := os.WriteFile(filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	alt2, err := face.PresetCascade("fast")
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -91,6 +96,21 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--max_fps=0.2", func(o Options) bool { return o.Less.Sampling.MaxFPS == 0.2 && o.Less.CooldownMillis == 0 }},
 		{"--max_fps=1000 --cooldown=90s", func(o Options) bool { return o.Less.Sampling.MaxFPS == 1000 && o.Less.CooldownMillis == 90_000 }},
 		{"--cooldown=24h", func(o Options) bool { return o.Less.Sampling.MaxFPS == 0 && o.Less.CooldownMillis == 86_400_000 }},
+		{"--topics=a", func(o Options) bool {
+			return o.Write.Detector == "parity" && o.Face.ScaleFactor == 1.1 && o.Face.MinNeighbors == 3 && o.Face.MinFace == 0 &&
+				o.Face.Downscale == 1 && !o.Face.Equalize && o.Face.Profile == nil && o.Profile == "" &&
+				filepath.Base(o.Cascade) == "haarcascade_frontalface_alt.xml"
+		}},
+		{"--detector=fast", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 2 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
+		}},
+		{"--detector=fast --downscale=1.5 --min_face=0 --scale_factor=1.3 --min_neighbors=0 --equalize", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.5 && o.Face.MinFace == 0 && o.Face.ScaleFactor == 1.3 && o.Face.MinNeighbors == 0 && o.Face.Equalize
+		}},
+		{"--detector=balanced --cascade=" + alt2 + " --profile", func(o Options) bool {
+			return o.Face.ScaleFactor == 1.15 && o.Cascade == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
+		}},
+		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := ParseOptions(splitFlags(tc.flag), localStack)
@@ -180,6 +200,15 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--cooldown=999ms", "from 1s to 24h"},
 		{"--cooldown=24h1s", "from 1s to 24h"},
 		{"--cooldown=1.0005s", "whole milliseconds"},
+		{"--detector=slow", "parity, balanced, fast"},
+		{"--detector=", "parity, balanced, fast"},
+		{"--downscale=0", "from 1"},
+		{"--downscale=0.5", "from 1"},
+		{"--downscale=11", "to 10"},
+		{"--downscale=NaN", "downscale NaN"},
+		{"--scale_factor=0", "scale factor"},
+		{"--equalize=perhaps", "equalize"},
+		{"--profile=side.xml", "profile"},
 		{"--cascade=" + filepath.Join(dir, "missing.xml"), "no such file"},
 		{"--cascade=" + write("corrupt.xml", "<?xml version=\"1.0\"?><opencv_storage><cascade"), "corrupt.xml"},
 		{"--cascade=" + write("other.xml", "<?xml version=\"1.0\"?><opencv_storage><a>1</a></opencv_storage>"), "other.xml"},

@@ -13,6 +13,7 @@ import (
 
 	"facestream/scripts/bench/bare"
 	"facestream/scripts/bench/commands"
+	"facestream/scripts/bench/detect"
 )
 
 const exitUsage = 2
@@ -23,6 +24,7 @@ Flink and Spark. It ends them when it is done, also after Ctrl-C.
   go run ./scripts/bench COMMAND [flags]
 
   all      frames/s of every runner, format, preset and number of slots, against bounds
+  detect   speed, recall and false positives of each preset of the detector; without services
   data     the data path alone, the detector off, on Flink
   memory   peak memory with n and 10n records
   scaling  frames/s of each slot with 1, 2, 4 and 8 partitions
@@ -34,6 +36,7 @@ COMMAND --help shows its flags.
 // mains are the commands by name. What they return is the exit status.
 var mains = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) int{
 	"all":        commands.All.Main,
+	"detect":     detect.Main,
 	"data":       commands.Data.Main,
 	"memory":     commands.Memory.Main,
 	"scaling":    commands.Scaling.Main,

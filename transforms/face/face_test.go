@@ -49,6 +49,13 @@ func TestValidate(t *testing.T) {
 		{"face beyond int32", func(p *Params) { p.MinFace = 1 << 32 }, "4294967296 pixels"},
 		{"negative threads", func(p *Params) { p.Threads = -1 }, "-1 threads"},
 		{"negative parallel", func(p *Params) { p.Parallel = -1 }, "-1 frames at a time"},
+		{"downscale 10", func(p *Params) { p.Downscale = 10 }, ""},
+		{"downscale missing", func(p *Params) { p.Downscale = 0 }, "downscale 0: it must be from 1"},
+		{"downscale of less than 1", func(p *Params) { p.Downscale = 0.99 }, "from 1"},
+		{"downscale NaN", func(p *Params) { p.Downscale = math.NaN() }, "downscale NaN"},
+		{"downscale infinite", func(p *Params) { p.Downscale = math.Inf(1) }, "to 10"},
+		{"profile", func(p *Params) { p.Profile = p.Cascade }, ""},
+		{"profile that is none", func(p *Params) { p.Profile = []byte("x") }, "the cascade of profiles: unpacking"},
 		{"cascade missing", func(p *Params) { p.Cascade = nil }, "unpacking the cascade"},
 		{"cascade cut short", func(p *Params) { p.Cascade = p.Cascade[:len(p.Cascade)/2] }, "unpacking the cascade"},
 	} {

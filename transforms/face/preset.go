@@ -19,8 +19,8 @@ type preset struct {
 // presets were chosen by measuring: see the README's figures.
 var presets = []preset{
 	{Parity, "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.1, MinNeighbors: 3, Downscale: 1}},
-	{"balanced", "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.2, MinNeighbors: 3, MinFace: 48, Downscale: 1}},
-	{"fast", "haarcascades/haarcascade_frontalface_alt2.xml", Params{ScaleFactor: 1.2, MinNeighbors: 3, MinFace: 48, Downscale: 2}},
+	{"balanced", "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.15, MinNeighbors: 3, MinFace: 48, Downscale: 1}},
+	{"fast", "haarcascades/haarcascade_frontalface_alt2.xml", Params{ScaleFactor: 1.15, MinNeighbors: 2, MinFace: 48, Downscale: 2}},
 }
 
 // Presets are the names that NewPreset knows, the default first.

@@ -1,0 +1,103 @@
+package face
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"facestream/transforms/frame"
+)
+
+// TestSettingsRoundTrip sends every preset through a ledger and back.
+func TestSettingsRoundTrip(t *testing.T) {
+	files, err := InstalledCascades()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := frame.Config{Width: 320, Height: 240, KeepBytes: 7}
+	sums := map[string]bool{}
+	for name, p := range presetParams(t) {
+		o := Output{Crops: true, Events: true, CropMargin: 0.3, Detector: name}
+		s, err := SettingsOf(cfg, p, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, sum, err := s.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[sum] = true
+		var read Settings
+		if err := json.Unmarshal(data, &read); err != nil {
+			t.Fatal(err)
+		}
+		o.SettingsSHA256 = sum
+		gotCfg, gotParams, gotOutput, err := read.Parts(files)
+		if err != nil || gotCfg != cfg || !reflect.DeepEqual(gotParams, p) || gotOutput != o {
+			t.Errorf("%s: got %v, %v, %v, want %v, %v; or other parameters", name, err, gotCfg, gotOutput, cfg, o)
+		}
+	}
+	if len(sums) != len(Presets)+1 {
+		t.Errorf("%d different settings, want %d", len(sums), len(Presets)+1)
+	}
+}
+
+// TestOldSettings reads those of a ledger from before there were presets: their
+// SHA-256 is in events, and may not change.
+func TestOldSettings(t *testing.T) {
+	const old = `{"frame_width":640,"frame_height":480,"keep_bytes":0,"scale_factor":1.1,"min_neighbors":3,"min_face":0,` +
+		`"cascade_sha256":"6281df13459cfe218ff057b02b2ae3859b12ff14a93ffe8952f7b33fad7b9697","write":"frame,events","crop_margin":0}`
+	var s Settings
+	if err := json.Unmarshal([]byte(old), &s); err != nil {
+		t.Fatal(err)
+	}
+	data, _, err := s.JSON()
+	if err != nil || string(data) != old {
+		t.Errorf("got %s, %v, want %s", data, err, old)
+	}
+	s.CascadeSHA256 = sha256Of(t, mustCascade(t))
+	_, p, o, err := s.Parts([]string{mustCascade(t)})
+	if err != nil || !reflect.DeepEqual(p, defaultParams(t)) || o.Detector != "" {
+		t.Errorf("got %v, %q, or other parameters than the defaults", err, o.Detector)
+	}
+}
+
+func sha256Of(t *testing.T, cascade string) string {
+	t.Helper()
+	p, err := NewParams(cascade)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := SettingsOf(frame.Config{}, p, Output{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CascadeSHA256
+}
+
+func TestPartsRefuses(t *testing.T) {
+	all := presetParams(t)
+	s, err := SettingsOf(frame.Config{}, all["everything"], Output{Events: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := InstalledCascades()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		files []string
+		want  string
+	}{
+		{nil, s.CascadeSHA256},
+		{[]string{mustCascade(t)}, s.CascadeSHA256},
+		{files[:len(files)-1], s.ProfileSHA256},
+		{[]string{filepath.Join(t.TempDir(), "missing.xml")}, "missing.xml"},
+	} {
+		if _, _, _, err := s.Parts(tt.files); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: got %v, want an error with %q", tt.files, err, tt.want)
+		}
+	}
+}
