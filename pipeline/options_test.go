@@ -102,7 +102,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 				filepath.Base(o.Cascade) == "haarcascade_frontalface_alt.xml"
 		}},
 		{"--detector=fast", func(o Options) bool {
-			return o.Write.Detector == "fast" && o.Face.Downscale == 2 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.6 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
 		}},
 		{"--detector=fast --downscale=1.5 --min_face=0 --scale_factor=1.3 --min_neighbors=0 --equalize", func(o Options) bool {
 			return o.Write.Detector == "fast" && o.Face.Downscale == 1.5 && o.Face.MinFace == 0 && o.Face.ScaleFactor == 1.3 && o.Face.MinNeighbors == 0 && o.Face.Equalize

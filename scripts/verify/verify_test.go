@@ -311,7 +311,7 @@ func TestVerify(t *testing.T) {
 	t.Run("windows overlap", func(t *testing.T) {
 		w.commit(t, 0)
 		w.verify(t, 0)
-		w.run(t, "--keep_rejects", "--min_face=1000")
+		w.run(t, "--keep_rejects", "--detector=fast", "--profile", "--min_face=1000")
 		r := w.verify(t, 0, recheck)
 		if want := (audit.Recheck{Records: 20, Mixed: 20}); *r.Recheck != want || r.Ledgers != 3 {
 			t.Errorf("%d ledgers, rechecked %+v, want 3 and %+v", r.Ledgers, r.Recheck, want)

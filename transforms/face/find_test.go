@@ -163,11 +163,11 @@ func withProfile(t testing.TB, p Params) Params {
 	return p
 }
 
-// TestProfileSeesBothSides has single hits be faces, so that there are some in
+// TestProfileSeesBothSides has every hit be a face, so that there are some in
 // any picture.
 func TestProfileSeesBothSides(t *testing.T) {
 	p := withProfile(t, defaultParams(t))
-	p.MinNeighbors = 1
+	p.MinNeighbors = 0
 	d := newDetector(t, p)
 	grey, err := gocv.IMDecode(readFile(t, photo), gocv.IMReadGrayScale)
 	if err != nil {
@@ -291,21 +291,26 @@ func TestThreadsOfPresets(t *testing.T) {
 	}
 }
 
-// TestFastFindsSmallFaces shrinks the photograph until its face has 60 pixels.
+// TestFastFindsSmallFaces shrinks the photograph until its face has 60 pixels,
+// and puts it in several places.
 func TestFastFindsSmallFaces(t *testing.T) {
 	mat := decodeColour(t, readFile(t, photo))
 	small := gocv.NewMat()
 	defer small.Close()
 	gocv.Resize(mat, &small, image.Pt(640*60/232, 480*60/232), 0, 0, gocv.InterpolationArea)
-	canvas := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(120, 120, 120, 0), 240, 320, gocv.MatTypeCV8UC3)
-	defer canvas.Close()
-	place := canvas.Region(image.Rect(70, 50, 70+small.Cols(), 50+small.Rows()))
-	defer place.Close()
-	small.CopyTo(&place)
-	got, err := boxes(newDetector(t, presetParams(t)["fast"]).Detect(rawFrame(canvas)))
-	want := Box{70 + 233*60/232, 50 + 152*60/232, 60, 60}
-	if err != nil || len(got) != 1 || got[0].IoU(want) < 0.5 {
-		t.Errorf("got %v, %v, want about %v", got, err, want)
+	d := newDetector(t, presetParams(t)["fast"])
+	for i := range 5 {
+		canvas := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(120, 120, 120, 0), 240, 320, gocv.MatTypeCV8UC3)
+		defer canvas.Close()
+		x, y := 50+11*i, 40+7*i
+		place := canvas.Region(image.Rect(x, y, x+small.Cols(), y+small.Rows()))
+		defer place.Close()
+		small.CopyTo(&place)
+		got, err := boxes(d.Detect(rawFrame(canvas)))
+		want := Box{int32(x + 233*60/232), int32(y + 152*60/232), 60, 60}
+		if err != nil || len(got) != 1 || got[0].IoU(want) < 0.5 {
+			t.Errorf("at %d,%d: got %v, %v, want about %v", x, y, got, err, want)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type preset struct {
 var presets = []preset{
 	{Parity, "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.1, MinNeighbors: 3, Downscale: 1}},
 	{"balanced", "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.15, MinNeighbors: 3, MinFace: 48, Downscale: 1}},
-	{"fast", "haarcascades/haarcascade_frontalface_alt2.xml", Params{ScaleFactor: 1.15, MinNeighbors: 2, MinFace: 48, Downscale: 2}},
+	{"fast", "haarcascades/haarcascade_frontalface_alt2.xml", Params{ScaleFactor: 1.2, MinNeighbors: 2, MinFace: 48, Downscale: 1.6}},
 }
 
 // Presets are the names that NewPreset knows, the default first.
