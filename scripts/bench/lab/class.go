@@ -10,7 +10,6 @@ const (
 	Pipeline    = "pipeline"
 	Worker      = "go worker" // of a cluster
 	Harness     = "java harness"
-	Expansion   = "expansion service"
 	JobServer   = "job server"
 	JobManager  = "jobmanager"
 	TaskManager = "taskmanager"
@@ -30,8 +29,7 @@ var Services = []string{Kafka, NameNode, DataNode}
 // mainClasses tell Java's processes apart, by the ends of the names of their main
 // classes.
 var mainClasses = map[string]string{
-	".FnHarness":                          Harness,
-	".ExpansionService":                   Expansion,
+	"KeptFnHarness.java":                  Harness, // and the expansion service
 	"JobServerDriver":                     JobServer,
 	".StandaloneSessionClusterEntrypoint": JobManager,
 	".TaskManagerRunner":                  TaskManager,
@@ -47,8 +45,8 @@ var mainClasses = map[string]string{
 func Class(args []string) string {
 	switch filepath.Base(args[0]) {
 	case "pipeline":
-		// A cluster, and Prism for a moment, start the program with these.
-		if len(args) > 1 && strings.HasPrefix(args[1], "--id=") {
+		// Prism, too, starts the program, as a launcher that waits; it quotes the id.
+		if len(args) > 1 && strings.HasPrefix(args[1], "--id=") && !strings.HasPrefix(args[1], "--id='") {
 			return Worker
 		}
 		return Pipeline

@@ -84,8 +84,7 @@ func TestClass(t *testing.T) {
 	for line, want := range map[string]string{
 		"/x/pipeline --runner=prism":                                                                         Pipeline,
 		"/x/pipeline --id=1-1 --provision_endpoint=localhost:1":                                              Worker,
-		"/x/java -Xmx1g -cp /a/* org.apache.beam.fn.harness.FnHarness":                                       Harness,
-		"java -cp /a/* org.apache.beam.sdk.expansion.service.ExpansionService 8097":                          Expansion,
+		"/x/java -Xmx1g -cp /a/* KeptFnHarness.java harness.sock 8097":                                       Harness,
 		"java -cp /a/* org.apache.beam.runners.flink.FlinkJobServerDriver --x":                               JobServer,
 		"java -cp /a/* org.apache.beam.runners.spark.SparkJobServerDriver --x":                               JobServer,
 		"java -cp /a/* org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir c": JobManager,
