@@ -46,9 +46,9 @@ func (d *Detector) Close() {
 }
 
 // Detect returns the boxes that OpenCV's detectMultiScale finds in the grey
-// picture, or in what Params make of it, sorted from top to bottom, then from left to right. A raw frame in
-// colour is made grey by cvtColor, a grey one is taken as it is, a JPEG or PNG is
-// decoded as grey by OpenCV, or by Go if OpenCV refuses it. If EXIF data say which
+// picture, or in what Params make of it, sorted from top to bottom, then from left
+// to right. A raw frame in colour is made grey by cvtColor, a grey one is taken as
+// it is, a JPEG or PNG is decoded as grey by OpenCV, or by Go if OpenCV refuses it. If EXIF data say which
 // way is up, boxes are those of the upright picture, as viewers show it; Go leaves
 // it as it lies. A frame that frame.Decode gives is no error; an error means that
 // OpenCV does not work here.
