@@ -42,7 +42,7 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 	for _, cut := range cuts {
 		root := t.TempDir()
 		o := optionsFor(t, append(slices.Clone(lessSettings), "--kafka=localhost:1", "--output="+root)...)
-		cfg := Config{Frame: o.Frame, Face: o.Face, Less: o.Less, Store: testStore(root)}
+		cfg := Config{Frame: o.Frame, Face: o.Face, Less: o.Less, Output: o.Write, Store: testStore(root)}
 		var carry store.Carry
 		counts := newSummary("", wantCounts.start)
 		first := 0

@@ -63,7 +63,6 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 			dir := "/user/erin/" + name
 			summary := runOnce(t, optionsFor(t, append(flags,
 				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=same-"+name, "--user=erin", "--output="+addrs.HDFS+dir,
-				"--write=frame,annotated,crops,events",
 				// Fast enough for CI; which faces it finds is another test's matter.
 				"--min_face=100", "--scale_factor=1.3", "--duration=10m", "--drain")...))
 			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 51 ||

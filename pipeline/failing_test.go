@@ -15,6 +15,7 @@ import (
 
 	"facestream/runners"
 	"facestream/scripts/camera/feed"
+	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -81,7 +82,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 				return beam.ParDo(s, fn, beam.Create(s, records...)), nil
 			}
 			p, s := beam.NewPipelineWithRoot()
-			if err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Store: cfg}, "w"); err != nil {
+			if err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Output: face.Output{Frame: true}, Store: cfg}, "w"); err != nil {
 				t.Fatal(err)
 			}
 			return r.Run(t.Context(), "failing", p)

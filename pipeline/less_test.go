@@ -23,7 +23,7 @@ import (
 )
 
 // lessSettings are those of wantLess.
-var lessSettings = []string{"--max_fps=2.5", "--cooldown=2s", "--min_face=100", "--scale_factor=1.3"}
+var lessSettings = []string{"--max_fps=2.5", "--cooldown=2s", "--min_face=100", "--scale_factor=1.3", "--write=frame,annotated,crops,events"}
 
 // What a record of a lessLog shows.
 const (
@@ -98,7 +98,7 @@ func wantLess(topic string, log []lessRecord) (counts Summary, files []string) {
 			continue
 		}
 		stored[slot] = true
-		counts.FilesWritten++
+		counts.FilesWritten += 3 // the frame, annotated, and its one face
 		files = append(files, name)
 	}
 	slices.Sort(files)
