@@ -55,7 +55,7 @@ need() {
 have_java() {
 	java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 	major=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
-	[ "${major:-0}" -ge "$min_java" ]
+	[ "${major:-0}" -ge "$min_java" ] && "$java" --list-modules | grep -q '^jdk\.compiler@'
 }
 
 have_cascade() {
@@ -101,7 +101,7 @@ packages() {
 	attempt "installing Debian packages" apt-get install -y --no-install-recommends \
 		-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 $missing
 	hash -r
-	have_java || fail "java is older than $min_java after installing openjdk-17-jdk-headless: $(command -v "$java")"
+	have_java || fail "java is older than $min_java, or no JDK, after installing openjdk-17-jdk-headless: $(command -v "$java")"
 }
 
 # golang installs the Go that go.mod asks for in /usr/local. Go's own module of
