@@ -22,7 +22,7 @@ import (
 
 const (
 	// cancelTimeout is how long a cancelled job may take to end.
-	cancelTimeout = 20 * time.Second
+	cancelTimeout = time.Minute
 	// pollInterval is how often a job service is asked for a job's state: a job
 	// server that hangs keeps the stream of messages open.
 	pollInterval = 5 * time.Second
