@@ -41,9 +41,9 @@ const (
 var program []byte
 
 // jvmFlags favour a quick start and a heap that does not grow with the number of
-// jobs, hence the small young generation. It holds fetched records and messages under
-// way, not the window.
-var jvmFlags = []string{"-Xmx1g", "-Xmn96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+// jobs: it begins small, and is cleaned up before it grows. It holds fetched records
+// and messages under way, not the window.
+var jvmFlags = []string{"-Xms160m", "-Xmx1g", "-Xmn96m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
 
 // Arguments are those of Java for an expansion service that is also the harness,
 // with its own arguments after the class path. Its working directory must be dir,
