@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,9 +26,9 @@ type Row struct {
 	Format              string             `json:"format"`
 	Preset              string             `json:"preset"`
 	Slots               int                `json:"slots"`
-	FramesPerSecond     float64            `json:"frames_per_second"`
-	RatioToBareDetector float64            `json:"ratio_to_bare_detector"`
-	RatioToBarePlumbing float64            `json:"ratio_to_bare_plumbing"`
+	FramesPerSecond     float64            `json:"frames_per_second,omitempty"` // 0: the runs were too short to tell
+	RatioToBareDetector float64            `json:"ratio_to_bare_detector,omitempty"`
+	RatioToBarePlumbing float64            `json:"ratio_to_bare_plumbing,omitempty"`
 	FirstFileSeconds    float64            `json:"first_file_seconds"`
 	CPUSecondsPer1000   map[string]float64 `json:"cpu_seconds_per_1000"`
 	PeakRSSMB           map[string]float64 `json:"peak_rss_mb"`
@@ -83,9 +84,14 @@ func measureAll(ctx context.Context, l *lab.Lab, c choice, out io.Writer) error 
 	}
 	combinations := b.combinations()
 	began := time.Now()
+	var untold error // what was too short, which the other rows need not go without
 	for i, row := range combinations {
 		if err := b.measure(ctx, &row); err != nil {
-			return fmt.Errorf("%s, %s, %s, %d slots: %w", row.Runner, row.Format, row.Preset, row.Slots, err)
+			err = fmt.Errorf("%s, %s, %s, %s: %w", row.Runner, row.Format, row.Preset, plural(row.Slots, "slot"), err)
+			if !errors.Is(err, lab.ErrTooShort) {
+				return err
+			}
+			untold = errors.Join(untold, err)
 		}
 		b.report.Rows = append(b.report.Rows, row)
 		done := i + 1
@@ -97,9 +103,9 @@ func measureAll(ctx context.Context, l *lab.Lab, c choice, out io.Writer) error 
 		return err
 	}
 	if c.json {
-		return printJSON(out, b.report)
+		return errors.Join(untold, printJSON(out, b.report))
 	}
-	return b.report.print(out)
+	return errors.Join(untold, b.report.print(out))
 }
 
 // fill makes a topic of each format, as long as its longest run.
@@ -150,11 +156,8 @@ func (b *bench) measure(ctx context.Context, row *Row) error {
 	steady, err := b.Steady(ctx, lab.Job{
 		Runner: row.Runner, Topic: row.Format, Preset: row.Preset, Slots: row.Slots, Flags: lab.InOneWindow,
 	}, short, long, b.times)
-	if err != nil {
-		return err
-	}
 	row.fill(steady, detector, plumbing)
-	return nil
+	return err
 }
 
 func (r *Row) fill(s lab.Steady, detector, plumbing bare.Result) {

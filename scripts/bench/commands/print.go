@@ -58,10 +58,11 @@ func number(v float64) string {
 func (r report) print(out io.Writer) error {
 	rows := [][]string{{"runner", "format", "preset", "slots", "frames/s", "of detector", "of plumbing", "first picture s"}}
 	for _, row := range r.Rows {
-		rows = append(rows, []string{
-			row.Runner, row.Format, row.Preset, fmt.Sprint(row.Slots), number(row.FramesPerSecond),
-			fmt.Sprintf("%.2f", row.RatioToBareDetector), fmt.Sprintf("%.2f", row.RatioToBarePlumbing), number(row.FirstFileSeconds),
-		})
+		rate := []string{"?", "?", "?"}
+		if row.FramesPerSecond > 0 {
+			rate = []string{number(row.FramesPerSecond), fmt.Sprintf("%.2f", row.RatioToBareDetector), fmt.Sprintf("%.2f", row.RatioToBarePlumbing)}
+		}
+		rows = append(rows, slices.Concat([]string{row.Runner, row.Format, row.Preset, fmt.Sprint(row.Slots)}, rate, []string{number(row.FirstFileSeconds)}))
 	}
 	if err := table(out, rows...); err != nil {
 		return err

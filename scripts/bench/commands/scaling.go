@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,12 +27,13 @@ type scalingRow struct {
 	Preset     string  `json:"preset"`
 	Partitions int     `json:"partitions"`
 	Slots      int     `json:"slots"`
-	Rate       float64 `json:"frames_per_second"`
-	EachSlot   float64 `json:"frames_per_second_per_slot"`
+	Rate       float64 `json:"frames_per_second,omitempty"` // 0: the runs were too short to tell
+	EachSlot   float64 `json:"frames_per_second_per_slot,omitempty"`
 }
 
 func measureScaling(ctx context.Context, l *lab.Lab, c choice, out io.Writer) error {
 	var all []scalingRow
+	var untold error // as in all
 	for _, partitions := range partitionCounts {
 		topic, most := fmt.Sprint("partitions-", partitions), 0
 		for _, preset := range c.presets {
@@ -49,7 +51,11 @@ func measureScaling(ctx context.Context, l *lab.Lab, c choice, out io.Writer) er
 					short, long := c.lengths(feed.JPEG, preset, slots)
 					s, err := l.Steady(ctx, lab.Job{Runner: runner, Topic: topic, Preset: preset, Slots: slots, Flags: lab.InOneWindow}, short, long, c.times)
 					if err != nil {
-						return fmt.Errorf("%s, %d partitions, %d slots: %w", runner, partitions, slots, err)
+						err = fmt.Errorf("%s, %s, %s, %s: %w", runner, preset, plural(partitions, "partition"), plural(slots, "slot"), err)
+						if !errors.Is(err, lab.ErrTooShort) {
+							return err
+						}
+						untold = errors.Join(untold, err)
 					}
 					row := scalingRow{runner, preset, partitions, slots, s.Rate, s.Rate / float64(slots)}
 					l.Say("%s, %s, %s, %s: %.1f frames/s", runner, preset, plural(partitions, "partition"), plural(slots, "slot"), row.Rate)
@@ -59,13 +65,13 @@ func measureScaling(ctx context.Context, l *lab.Lab, c choice, out io.Writer) er
 		}
 	}
 	if c.json {
-		return printJSON(out, struct {
+		return errors.Join(untold, printJSON(out, struct {
 			Rows []scalingRow `json:"rows"`
-		}{all})
+		}{all}))
 	}
 	rows := [][]string{{"runner", "preset", "partitions", "slots", "frames/s", "of each slot"}}
 	for _, r := range all {
 		rows = append(rows, []string{r.Runner, r.Preset, fmt.Sprint(r.Partitions), fmt.Sprint(r.Slots), number(r.Rate), number(r.EachSlot)})
 	}
-	return table(out, rows...)
+	return errors.Join(untold, table(out, rows...))
 }

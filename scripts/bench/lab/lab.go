@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,7 @@ const (
 
 	user = "bench" // Hadoop's
 
-	goneLimit = 15 * time.Second // until what was ended has ended
+	goneLimit = time.Minute // until what was ended has ended, also on a busy machine
 	gonePoll  = 50 * time.Millisecond
 )
 
@@ -141,6 +142,9 @@ func (l *Lab) compile(ctx context.Context) error {
 	// to another user.
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", l.program(), "./pipeline")
 	cmd.Dir = root
+	// The compilers and linkers that it starts end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("compiling: %w\n%s", err, out)
 	}

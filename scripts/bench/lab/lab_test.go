@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -27,8 +28,10 @@ func TestSteady(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v (%v), want %+v", got, err, want)
 	}
-	if _, err := steady(short, ranOf(10, 600, nil)); err == nil || !strings.Contains(err.Error(), "--scale") {
-		t.Errorf("more frames in the same time: error %v, want one that advises --scale", err)
+	got, err = steady(short, ranOf(10, 600, map[string]procs.Use{"late": {CPU: time.Second, Peak: 1e6}}))
+	want = Steady{FirstFile: 6.5, CPU: map[string]float64{"late": 2}, Peak: map[string]float64{"late": 1}}
+	if !errors.Is(err, ErrTooShort) || !reflect.DeepEqual(got, want) {
+		t.Errorf("more frames in the same time: %+v, error %v, want %+v and ErrTooShort", got, err, want)
 	}
 }
 

@@ -201,17 +201,22 @@ func execute(ctx context.Context, cpus []int, env, args []string) ([]byte, error
 
 func tail(out []byte) []byte { return out[max(0, len(out)-logTail):] }
 
+// ErrTooShort is wrapped by errors that say that a rate cannot be told: what else
+// happened on the machine made more of a difference than the number of frames.
+var ErrTooShort = errors.New("too little to tell how long a frame takes; give a larger --scale")
+
 // Steady is what a job does once it runs, which two runs of different lengths
 // tell, and what its start costs.
 type Steady struct {
-	Rate      float64            // frames a second
+	Rate      float64            // frames a second; 0 with ErrTooShort
 	FirstFile float64            // seconds from the start of the program to the first picture; 0 without one
 	CPU       map[string]float64 // seconds for 1,000 frames, by class of process
 	Peak      map[string]float64 // MB (1,000,000 bytes) of the largest process of a class
 }
 
 // Steady measures a job with two numbers of frames, each of them as often as
-// said; the median of their times counts.
+// said; the median of their times counts. With ErrTooShort it still says what the
+// runs have used.
 func (l *Lab) Steady(ctx context.Context, j Job, short, long, times int) (Steady, error) {
 	if err := l.warmUp(ctx, j, short); err != nil {
 		return Steady{}, err
@@ -264,15 +269,10 @@ func median(ran []Ran) Ran {
 	return sorted[len(sorted)/2]
 }
 
-// steady takes what the shorter run did out of the longer.
+// steady takes what the shorter run did out of the longer, which has more frames.
 func steady(short, long Ran) (Steady, error) {
 	frames := float64(long.Summary.RecordsRead - short.Summary.RecordsRead)
-	seconds := long.Seconds - short.Seconds
-	if frames <= 0 || seconds <= 0 {
-		return Steady{}, fmt.Errorf("%d frames took %.1f s and %d frames %.1f s: too little to tell how long one takes; give a larger --scale",
-			short.Summary.RecordsRead, short.Seconds, long.Summary.RecordsRead, long.Seconds)
-	}
-	s := Steady{Rate: frames / seconds, CPU: map[string]float64{}, Peak: map[string]float64{}}
+	s := Steady{CPU: map[string]float64{}, Peak: map[string]float64{}}
 	for class, use := range long.Used {
 		// A process that does nothing for the frames may have used less.
 		s.CPU[class] = max(0, use.CPU-short.Used[class].CPU).Seconds() / frames * 1000
@@ -281,6 +281,12 @@ func steady(short, long Ran) (Steady, error) {
 	if first := short.Summary.FirstFileSeconds; first != nil {
 		s.FirstFile = *first
 	}
+	seconds := long.Seconds - short.Seconds
+	if seconds <= 0 {
+		return s, fmt.Errorf("%d frames took %.1f s and %d frames %.1f s: %w",
+			short.Summary.RecordsRead, short.Seconds, long.Summary.RecordsRead, long.Seconds, ErrTooShort)
+	}
+	s.Rate = frames / seconds
 	return s, nil
 }
 
