@@ -19,9 +19,21 @@ const pixelsPerByte = 8 * 8 * 8
 
 var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
 
-// checkJPEG decodes the value. It allocates no more than fits the number of
-// bytes, whatever size the JPEG's header claims.
+// checkJPEG says whether jpeg.Decode decodes the value. It allocates no more than
+// fits the number of bytes, whatever size the JPEG's header claims.
 func checkJPEG(value []byte) (picture, *refusal) {
+	p, no := checkJPEGHeader(value)
+	if no != nil || surelyWhole(value) {
+		return p, no
+	}
+	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
+		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
+	}
+	return p, nil
+}
+
+// checkJPEGHeader compares what the JPEG says of itself with the limits.
+func checkJPEGHeader(value []byte) (picture, *refusal) {
 	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
 	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
 		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
@@ -45,18 +57,26 @@ func checkJPEG(value []byte) (picture, *refusal) {
 	if n := scans(value); n > MaxScans {
 		return picture{}, refuse(UnsupportedFormat, "a JPEG with %d scans is not supported, only up to %d", n, MaxScans)
 	}
-	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
-		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
-	}
 	return p, nil
 }
 
 // The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
 // single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
 const (
-	markerScan  = 0xDA
-	markerEnd   = 0xD9
-	firstSingle = 0xD0
+	markerBaseline     = 0xC0
+	markerExtended     = 0xC1
+	markerHuffman      = 0xC4
+	firstRestart       = 0xD0
+	restarts           = 8
+	markerEnd          = 0xD9
+	markerScan         = 0xDA
+	markerQuantization = 0xDB
+	markerInterval     = 0xDD
+	firstApp           = 0xE0
+	lastApp            = 0xEF
+	markerComment      = 0xFE
+
+	firstSingle = firstRestart
 	lastSingle  = 0xD8
 )
 
