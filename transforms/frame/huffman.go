@@ -52,7 +52,7 @@ const (
 )
 
 // huffman is a Huffman table (C.2, F.2.2.3) without what the codes stand for.
-// One without codes is not defined.
+// One that is not defined has no codes.
 type huffman struct {
 	// direct gives the step by the next directBits bits, and 0 if they are only
 	// the beginning of a code, or of none.
@@ -63,7 +63,6 @@ type huffman struct {
 	// added to be an index of steps.
 	limit  [codeBits + 1]uint32
 	offset [codeBits + 1]int
-	codes  int
 }
 
 // define makes the table of what a JPEG says (B.2.4.2): how many codes of each
@@ -93,7 +92,6 @@ func (h *huffman) define(counts *[codeBits]byte, symbols []byte, stepOf func(byt
 		}
 		h.limit[bits] = uint32(code) << (codeBits - bits)
 	}
-	h.codes = n
 	return n, n > 0
 }
 

@@ -183,7 +183,7 @@ func (w *walk) scan(b, data []byte) (rest []byte, ok bool) {
 		return nil, false
 	}
 	n := int(b[0])
-	if n < 1 || n > w.count || len(b) != 4+2*n ||
+	if n < 1 || len(b) != 4+2*n ||
 		!bytes.Equal(b[len(b)-3:], []byte{0, blockSize - 1, 0}) { // of sequential JPEGs
 		return nil, false
 	}
@@ -200,7 +200,7 @@ func (w *walk) scan(b, data []byte) (rest []byte, ok bool) {
 		seen[i] = true
 		t := tables{&w.tables[dcClass][dc], &w.tables[acClass][ac]}
 		c = w.components[i]
-		if t.dc.codes == 0 || t.ac.codes == 0 || blocks+c.blocks() > len(unit) {
+		if blocks+c.blocks() > len(unit) {
 			return nil, false
 		}
 		for range c.blocks() {
