@@ -18,12 +18,11 @@ const (
 // it. It is 0 if there is no such code.
 type step uint16
 
-// The coefficients of steps that are not 1 to 16 coefficients: the end of the
-// block, wherever in it, and what no block may contain. Added to any place in a
-// block, blockEnd is above 2*blockSize, and noStep between that and blockSize.
+// How far two steps go that are not of 1 to 16 coefficients. Whoever adds them up
+// is at blockSize, or above blockEnd, if the block is right.
 const (
-	blockEnd = 2 * blockSize
-	noStep   = blockSize + 1
+	blockEnd = 2 * blockSize // the other coefficients are 0: from 1 or more it leads above itself
+	noStep   = blockSize + 1 // no block contains it: from 0 to blockSize-1 it leads between the two
 )
 
 // dcStep gives the step of a DC code (F.2.2.1), but for the code's own bits.

@@ -7,11 +7,13 @@ import (
 
 // surelyWhole says whether jpeg.Decode certainly decodes the value. It exists
 // because image/jpeg makes pixels, which nobody needs here, and that would cost
-// more than the rest of the way from Kafka to HDFS but for finding faces. It only
-// follows the codes of a sequential JPEG with Huffman tables (ITU-T T.81, B.2 and
-// F.2), of one or three components and 8 bits a sample, which is what cameras
-// write. False says nothing: the JPEG may be progressive, or have anything unusual.
-// It allocates nothing, and takes time by the size of the value, not of the picture.
+// more than the rest of the way from Kafka to HDFS but for finding faces.
+//
+// It follows the codes of a sequential JPEG with Huffman tables (ITU-T T.81, B.2
+// and F.2), of one or three components and 8 bits a sample, which is what cameras
+// write, and demands what image/jpeg does or more. False says nothing: the JPEG may
+// be progressive, or have anything unusual, or be damaged. It allocates nothing, and
+// takes time by the size of the value, whatever size of picture that claims.
 func surelyWhole(value []byte) bool {
 	if !bytes.HasPrefix(value, jpegMagic) {
 		return false
