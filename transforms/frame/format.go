@@ -2,11 +2,7 @@ package frame
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"image/color"
-	"image/jpeg"
 	"maps"
 	"mime"
 	"slices"
@@ -25,11 +21,6 @@ const (
 	// Camera names the header that says which camera took the picture.
 	Camera = "camera"
 )
-
-// JPEGContentType is the content type of a JPEG file. It may be grey or have
-// three colours, be baseline or progressive. Bytes after its end are kept.
-// JPEGs with four colours (CMYK) or more than MaxScans scans are not supported.
-const JPEGContentType = "image/jpeg"
 
 // rawType is the content type of raw frames, and bgrName how it names BGR. The
 // names are GStreamer's, in capitals or not.
@@ -75,12 +66,6 @@ const (
 	// a small file could keep a decoder at work for minutes.
 	MaxScans = 100
 )
-
-// pixelsPerByte is the most that a byte of a JPEG can hold: an 8x8 block takes
-// one bit or more.
-const pixelsPerByte = 8 * 8 * 8
-
-var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
 
 // files are the kinds of values that say themselves how large they are.
 var files = []struct {
@@ -178,72 +163,6 @@ func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
 		return picture{}, refuse(WrongSize, "%d bytes, but a raw frame of %dx%d has %d as %s", len(value), p.width, p.height, want, name)
 	}
 	return p, nil
-}
-
-// checkJPEG decodes the value. It allocates no more than fits the number of
-// bytes, whatever size the JPEG's header claims.
-func checkJPEG(value []byte) (picture, *refusal) {
-	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
-	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
-		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
-	}
-	if err != nil {
-		return picture{}, refuse(CorruptJPEG, "reading the JPEG's header: %v", err)
-	}
-	p := picture{JPEG, header.Width, header.Height}
-	if p.width < 1 || p.height < 1 {
-		return picture{}, refuse(CorruptJPEG, "the JPEG's header says %dx%d pixels", p.width, p.height)
-	}
-	if err := checkSize(p.width, p.height); err != nil {
-		return picture{}, refuse(TooLarge, "%v", err)
-	}
-	if header.ColorModel == color.CMYKModel {
-		return picture{}, refuse(UnsupportedFormat, "a JPEG with four colours (CMYK) is not supported")
-	}
-	if p.width*p.height > len(value)*pixelsPerByte {
-		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
-	}
-	if n := scans(value); n > MaxScans {
-		return picture{}, refuse(UnsupportedFormat, "a JPEG with %d scans is not supported, only up to %d", n, MaxScans)
-	}
-	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
-		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
-	}
-	return p, nil
-}
-
-// The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
-// single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
-const (
-	markerScan  = 0xDA
-	markerEnd   = 0xD9
-	firstSingle = 0xD0
-	lastSingle  = 0xD8
-)
-
-// scans counts the scans of a JPEG, which is whole or not.
-func scans(value []byte) int {
-	n := 0
-	for rest := value[len(jpegMagic)-1:]; ; {
-		i := bytes.IndexByte(rest, 0xFF)
-		if i < 0 || i+1 == len(rest) {
-			return n
-		}
-		marker := rest[i+1]
-		rest = rest[i+1:]
-		switch {
-		case marker == 0xFF: // filling: the next byte is the marker
-			continue
-		case marker == 0, marker >= firstSingle && marker <= lastSingle:
-			rest = rest[1:]
-			continue
-		case marker == markerEnd, len(rest) < 3:
-			return n
-		case marker == markerScan:
-			n++
-		}
-		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
-	}
 }
 
 // checkSize compares a frame with the limits. Both sides are above 0.

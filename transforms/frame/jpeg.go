@@ -1,0 +1,106 @@
+package frame
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"image/color"
+	"image/jpeg"
+)
+
+// JPEGContentType is the content type of a JPEG file. It may be grey or have
+// three colours, be baseline or progressive. Bytes after its end are kept.
+// JPEGs with four colours (CMYK) or more than MaxScans scans are not supported.
+const JPEGContentType = "image/jpeg"
+
+// pixelsPerByte is the most that a byte of a JPEG can hold: an 8x8 block takes
+// one bit or more.
+const pixelsPerByte = 8 * 8 * 8
+
+var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
+
+// checkJPEG says whether jpeg.Decode decodes the value. It allocates no more than
+// fits the number of bytes, whatever size the JPEG's header claims.
+func checkJPEG(value []byte) (picture, *refusal) {
+	p, no := checkJPEGHeader(value)
+	if no != nil || surelyWhole(value) {
+		return p, no
+	}
+	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
+		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
+	}
+	return p, nil
+}
+
+// checkJPEGHeader compares what the JPEG says of itself with the limits.
+func checkJPEGHeader(value []byte) (picture, *refusal) {
+	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
+	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
+		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
+	}
+	if err != nil {
+		return picture{}, refuse(CorruptJPEG, "reading the JPEG's header: %v", err)
+	}
+	p := picture{JPEG, header.Width, header.Height}
+	if p.width < 1 || p.height < 1 {
+		return picture{}, refuse(CorruptJPEG, "the JPEG's header says %dx%d pixels", p.width, p.height)
+	}
+	if err := checkSize(p.width, p.height); err != nil {
+		return picture{}, refuse(TooLarge, "%v", err)
+	}
+	if header.ColorModel == color.CMYKModel {
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with four colours (CMYK) is not supported")
+	}
+	if p.width*p.height > len(value)*pixelsPerByte {
+		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
+	}
+	if n := scans(value); n > MaxScans {
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with %d scans is not supported, only up to %d", n, MaxScans)
+	}
+	return p, nil
+}
+
+// The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
+// single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
+const (
+	markerBaseline     = 0xC0
+	markerExtended     = 0xC1
+	markerHuffman      = 0xC4
+	firstRestart       = 0xD0
+	restarts           = 8
+	markerEnd          = 0xD9
+	markerScan         = 0xDA
+	markerQuantization = 0xDB
+	markerInterval     = 0xDD
+	firstApp           = 0xE0
+	lastApp            = 0xEF
+	markerComment      = 0xFE
+
+	firstSingle = firstRestart
+	lastSingle  = 0xD8
+)
+
+// scans counts the scans of a JPEG, which is whole or not.
+func scans(value []byte) int {
+	n := 0
+	for rest := value[len(jpegMagic)-1:]; ; {
+		i := bytes.IndexByte(rest, 0xFF)
+		if i < 0 || i+1 == len(rest) {
+			return n
+		}
+		marker := rest[i+1]
+		rest = rest[i+1:]
+		switch {
+		case marker == 0xFF: // filling: the next byte is the marker
+			continue
+		case marker == 0, marker >= firstSingle && marker <= lastSingle:
+			rest = rest[1:]
+			continue
+		case marker == markerEnd, len(rest) < 3:
+			return n
+		case marker == markerScan:
+			n++
+		}
+		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
+	}
+}
