@@ -78,6 +78,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	}
 	cmd := exec.Command(java, args...)
 	cmd.Dir = tmp
+	cmd.Env = append(os.Environ(), javaharness.Malloc...)
 	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), loopback(ports[0]), tmp, expansionTimeout)
 	if err != nil {
 		return nil, err

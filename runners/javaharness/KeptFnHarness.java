@@ -11,9 +11,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.beam.fn.harness.FnHarness;
 import org.apache.beam.sdk.expansion.service.ExpansionService;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.InternalChannelz;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ManagedChannel;
 
 /**
  * Beam's expansion service and its Java harness in one JVM, which is kept from one job to the next. A JVM of its own for
@@ -21,9 +24,12 @@ import org.apache.beam.sdk.expansion.service.ExpansionService;
  *
  * <p>The first argument is the path of a Unix socket, the others are those of the expansion service. Whoever connects to
  * the socket sends a length of four bytes and so many bytes of text, KEY=VALUE on each line: what FnHarness reads from
- * the environment. The harness then serves that job, and answers with one byte when it has ended.
+ * the environment. The harness then serves that job, and answers with one byte when it has ended. Jobs follow each other:
+ * when one begins, those before are over.
  */
 public final class KeptFnHarness {
+    private static List<?> earlier = List.of(); // channels that were there when the last job began
+
     public static void main(String[] args) throws Exception {
         ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         server.bind(UnixDomainSocketAddress.of(Path.of(args[0])));
@@ -45,6 +51,7 @@ public final class KeptFnHarness {
                 String[] pair = line.split("=", 2);
                 env.put(pair[0], pair[1]);
             }
+            closeChannels();
             try {
                 FnHarness.main(env::get);
             } finally {
@@ -52,6 +59,16 @@ public final class KeptFnHarness {
             }
             connection.write(ByteBuffer.allocate(1));
         }
+    }
+
+    /**
+     * Closes the channels that FnHarness has left open for earlier jobs, three for each. Every one has a connection, for
+     * which the runner keeps what it knows of its job. Those of the job before stay until the next begins: its log may
+     * not be sent yet.
+     */
+    private static synchronized void closeChannels() {
+        earlier.forEach(channel -> ((ManagedChannel) channel).shutdownNow());
+        earlier = InternalChannelz.instance().getRootChannels(0, Integer.MAX_VALUE).channels;
     }
 
     /**

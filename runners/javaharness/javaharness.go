@@ -42,8 +42,19 @@ var program []byte
 
 // jvmFlags favour a quick start and a heap that does not grow with the number of
 // jobs: it begins small, and is cleaned up before it grows. It holds fetched records
-// and messages under way, not the window.
-var jvmFlags = []string{"-Xms160m", "-Xmx1g", "-Xmn96m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+// and messages under way, not the window; what is there between jobs is 26 MB.
+var jvmFlags = []string{"-Xms112m", "-Xmx1g", "-Xmn48m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", oneArena}
+
+// oneArena has gRPC, which sends one message after the other here, keep one pool of
+// buffers outside of the heap instead of two for each processor.
+const oneArena = "-Dorg.apache.beam.vendor.grpc.v1p60p1.io.netty.allocator.numDirectArenas=1"
+
+// Malloc are variables for the JVM's environment that have the C library give
+// back what is freed. Kafka's consumer reads through buffers outside of the heap,
+// as large as what it fetches, by a new thread for each job. By itself, the C
+// library takes an arena for each thread and, after the first such buffer, serves
+// the others from arenas as well, where each job leaves its holes.
+var Malloc = []string{"MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=131072"}
 
 // Arguments are those of Java for an expansion service that is also the harness,
 // with its own arguments after the class path. Its working directory must be dir,

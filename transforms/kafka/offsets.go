@@ -372,8 +372,8 @@ func (o *Offsets) scan(ctx context.Context, positions map[partition]position, vi
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
 		kgo.ConsumePartitions(assignment),
-		kgo.FetchMaxBytes(2*fetchBytes),
-		kgo.FetchMaxPartitionBytes(fetchBytes),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(partitionFetchBytes),
 		kgo.KeepControlRecords(), // so that a range ending in one is seen to end
 	)
 	if err != nil {

@@ -23,8 +23,12 @@ const (
 
 	byteArrayDeserializer = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
 
-	// fetchBytes is what one fetch of one partition may bring. Kafka's default
-	// of 1 MiB is about one raw frame, a round trip for each.
+	// partitionFetchBytes is what one fetch may bring of one partition. Kafka's
+	// default of 1 MiB is about one raw frame, a round trip for each.
+	partitionFetchBytes = 2 << 20
+	// fetchBytes is what one fetch may bring of all partitions. The consumer holds
+	// some fetches, and throws away what it has fetched beyond the window. Kafka's
+	// default of 50 MiB is more than many a window.
 	fetchBytes = 8 << 20
 )
 
@@ -63,7 +67,8 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 	consumer := map[string]string{
 		"bootstrap.servers":         w.Brokers,
 		"group.id":                  w.Group,
-		"max.partition.fetch.bytes": fmt.Sprint(fetchBytes),
+		"fetch.max.bytes":           fmt.Sprint(fetchBytes),
+		"max.partition.fetch.bytes": fmt.Sprint(partitionFetchBytes),
 	}
 	maps.Copy(consumer, w.Consumer)
 	for key, fixed := range fixedSettings {

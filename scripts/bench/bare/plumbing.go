@@ -16,7 +16,7 @@ import (
 )
 
 // fetchBytes is what one fetch of one partition may bring, as in the pipeline.
-const fetchBytes = 8 << 20
+const fetchBytes = 2 << 20
 
 // measurePlumbing has each worker take records from Kafka, look for faces, and
 // write what has any to HDFS.
