@@ -21,6 +21,8 @@ import (
 const (
 	// jobServerTimeout is how long a job server may take to start.
 	jobServerTimeout = 60 * time.Second
+	// gentleTimeout is how long a job server may take to end.
+	gentleTimeout = 10 * time.Second
 	// maxMessageBytes is the most that a job service may answer; a pipeline
 	// comes back with each state.
 	maxMessageBytes = 64 << 20
@@ -35,6 +37,9 @@ func openCluster(ctx context.Context, c Config) (Runner, error) {
 			return nil, err
 		}
 		endpoint, closeServer = server.addr, server.close
+		if c.Name == Spark {
+			closeServer = server.closeGently // its executors serve all jobs
+		}
 	}
 	client, closeClient, err := dialJobServer(ctx, endpoint)
 	if err != nil {
@@ -139,7 +144,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
 	})
 	if err != nil {
 		return nil, err

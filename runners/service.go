@@ -49,6 +49,17 @@ func startService(ctx context.Context, what string, cmd *exec.Cmd, logFile, addr
 	return s, nil
 }
 
+// closeGently asks the service to end, and ends it if it takes too long: one that
+// has told other processes what to do can tell them that it is over.
+func (s *service) closeGently() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(gentleTimeout):
+	}
+	s.close()
+}
+
 // close ends the service.
 func (s *service) close() {
 	_ = s.cmd.Process.Kill() // it keeps no state

@@ -27,7 +27,11 @@ type Config struct {
 	// spark://host:port. LocalMaster names one inside of the job server.
 	Master string
 	// Slots is the most cores of a Spark cluster that a job takes; 0 is all.
-	Slots        int
+	Slots int
+	// OneRun says that all jobs are those of one run, one after the other: on
+	// Spark they then share their executors, which start once. Such a job is only
+	// cancelled by the end of the job server.
+	OneRun       bool
 	Port         int // of the job service, on the loopback address
 	ArtifactPort int // of the artifact service, likewise
 	// Dir is the job server's own folder; it must exist. It holds its settings
@@ -48,6 +52,15 @@ type Program struct {
 // attempts is how often a job's failed work is done again where the cluster is
 // inside of the job server; a real cluster has its own settings for that.
 const attempts = 4
+
+const (
+	// keptContext has Beam keep its Spark context from one job to the next, whose
+	// executors take longer to start than a small window takes to do.
+	keptContext = "-Dbeam.spark.test.reuseSparkContext=true"
+	// cleaning is how often Spark looks for what ended jobs have shuffled and
+	// cached, to remove it from the executors.
+	cleaning = "-Dspark.cleaner.periodicGC.interval=1min"
+)
 
 // LocalMaster is the Master of a cluster of so many slots inside of the job
 // server.
@@ -92,6 +105,9 @@ func New(c Config) (Program, error) {
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
+		if c.OneRun {
+			p.JVM = append(p.JVM, keptContext, cleaning)
+		}
 		if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
