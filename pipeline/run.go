@@ -241,11 +241,12 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			return kafka.ReadNative(scope, window), nil
 		}
 		records, err := kafka.Read(scope, window, s.options.ExpansionAddr)
-		// Prism has no slots, and sampling spreads what it keeps.
+		// So that all slots work on what one reader reads. Prism has none, and
+		// sampling spreads what it keeps.
 		if err != nil || o.Runner.Name == runners.Prism || o.Less.Sampling.MaxFPS > 0 {
 			return records, err
 		}
-		return kafka.Spread(scope, records), nil
+		return beam.Reshuffle(scope, records), nil
 	}
 	if err := s.expand(ctx); err != nil {
 		return store.Ledger{}, err

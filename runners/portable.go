@@ -119,16 +119,23 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 	if err != nil {
 		return "", err
 	}
-	for _, e := range pipeline.GetComponents().GetEnvironments() {
+	ours := ""
+	for id, e := range pipeline.GetComponents().GetEnvironments() {
 		// Nothing is staged: the program is where it runs, and so are the Java
 		// parts.
 		e.Dependencies = nil
 		// The other environments are Java's. Only Prism has no JVM of its own for
 		// them.
 		own := e.GetUrn() == environment.GetUrn() && bytes.Equal(e.GetPayload(), environment.GetPayload())
+		if own {
+			ours = id
+		}
 		if r.config.Name != Prism && !own {
 			e.Urn, e.Payload = embeddedURN, nil
 		}
+	}
+	if r.config.Name == Flink {
+		onlyReshuffles(pipeline, ours)
 	}
 	options, err := r.options.proto(name)
 	if err != nil {
@@ -144,6 +151,19 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 		PreparationId: prepared.GetPreparationId(), RetrievalToken: prepared.GetStagingSessionToken(),
 	})
 	return run.GetJobId(), err
+}
+
+// onlyReshuffles has Flink shuffle by Beam's Reshuffle for the given environment
+// only; others' are expanded into their parts, which group by random keys. To
+// Flink's optimizer, what was once dealt out evenly is so for ever, whatever became
+// of it: after KafkaIO's own Reshuffle of what is to be read, one of the records
+// would leave them all where they were read.
+func onlyReshuffles(pipeline *pipepb.Pipeline, environment string) {
+	for _, t := range pipeline.GetComponents().GetTransforms() {
+		if t.GetSpec().GetUrn() == graphx.URNReshuffle && t.GetEnvironmentId() != environment {
+			t.Spec = nil
+		}
+	}
 }
 
 // environment says where the DoFns run.

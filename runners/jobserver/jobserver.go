@@ -54,6 +54,10 @@ type Program struct {
 const attempts = 4
 
 const (
+	// executorFlags are for Java that copies records, between Kafka, shuffles and
+	// workers: compiling it best and collecting in the background would take more
+	// from the cores than they give.
+	executorFlags = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 	// keptContext has Beam keep its Spark context from one job to the next, whose
 	// executors take longer to start than a small window takes to do.
 	keptContext = "-Dbeam.spark.test.reuseSparkContext=true"
@@ -103,6 +107,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.driver.host=127.0.0.1",
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
+			"-Dspark.executor.defaultJavaOptions="+executorFlags,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
 		if c.OneRun {
