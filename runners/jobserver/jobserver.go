@@ -108,6 +108,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
+			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
 		if c.OneRun {
