@@ -151,6 +151,8 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	}
 	args := append([]string{
 		"-Xmx" + jobServerHeap(c), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.io.tmpdir=" + tmp,
+		// The heap begins small and is cleaned up before it grows.
+		"-Xms64m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40",
 	}, program.JVM...)
 	args = append(args, "-cp", program.ClassPath, program.Class)
 	cmd := exec.Command(java, append(args, program.Args...)...)

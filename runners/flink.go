@@ -12,7 +12,7 @@ import (
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 )
 
-// flinkPoll is how often a cancelled job is looked at.
+// flinkPoll is how often the cluster is asked for a job's state.
 const flinkPoll = 200 * time.Millisecond
 
 // flinkMaster returns host:port of the REST API of the cluster that runs the
@@ -32,10 +32,40 @@ func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 	return "", errors.New("the job server does not know the job any more")
 }
 
+// finishedOnFlink waits for the end of the job of that name and says whether the
+// cluster has finished it. The job server would tell up to two seconds later, since
+// Flink's client asks less and less often. What else there is to say is left to
+// it: why a job failed, or that the cluster does not answer.
+func finishedOnFlink(ctx context.Context, master, name string) bool {
+	id, err := flinkJob(ctx, master, name)
+	for err == nil && id == "" && pause(ctx, flinkPoll) {
+		id, err = flinkJob(ctx, master, name)
+	}
+	if err != nil || id == "" {
+		return false
+	}
+	state, err := endOnFlink(ctx, master, id)
+	return err == nil && state == "FINISHED"
+}
+
 // cancelFlink cancels the job of that name on the cluster, and waits until it
 // has ended. Beam's job server does not do it: on a cancellation it only stops
 // waiting for the job.
 func cancelFlink(ctx context.Context, master, name string) error {
+	id, err := flinkJob(ctx, master, name)
+	if err != nil || id == "" { // it had not begun
+		return err
+	}
+	if err := flinkREST(ctx, http.MethodPatch, master, "/jobs/"+id+"?mode=cancel", nil); err != nil {
+		return err
+	}
+	_, err = endOnFlink(ctx, master, id)
+	return err
+}
+
+// flinkJob returns the cluster's id of the job of that name; it is empty if the
+// cluster has no such job.
+func flinkJob(ctx context.Context, master, name string) (string, error) {
 	var jobs struct {
 		Jobs []struct {
 			ID   string `json:"jid"`
@@ -43,35 +73,41 @@ func cancelFlink(ctx context.Context, master, name string) error {
 		}
 	}
 	if err := flinkREST(ctx, http.MethodGet, master, "/jobs/overview", &jobs); err != nil {
-		return err
+		return "", err
 	}
 	for _, job := range jobs.Jobs {
-		if job.Name != name {
-			continue
-		}
-		path := "/jobs/" + job.ID
-		if err := flinkREST(ctx, http.MethodPatch, master, path+"?mode=cancel", nil); err != nil {
-			return err
-		}
-		tick := time.NewTicker(flinkPoll)
-		defer tick.Stop()
-		for {
-			var state struct{ Status string }
-			if err := flinkREST(ctx, http.MethodGet, master, path+"/status", &state); err != nil {
-				return err
-			}
-			switch state.Status {
-			case "CANCELED", "FAILED", "FINISHED":
-				return nil
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return fmt.Errorf("job %s is still %s: %w", job.ID, state.Status, ctx.Err())
-			}
+		if job.Name == name {
+			return job.ID, nil
 		}
 	}
-	return nil // it had not begun
+	return "", nil
+}
+
+// endOnFlink waits until a job has ended and returns its state then.
+func endOnFlink(ctx context.Context, master, id string) (string, error) {
+	for {
+		var state struct{ Status string }
+		if err := flinkREST(ctx, http.MethodGet, master, "/jobs/"+id+"/status", &state); err != nil {
+			return "", err
+		}
+		switch state.Status {
+		case "CANCELED", "FAILED", "FINISHED":
+			return state.Status, nil
+		}
+		if !pause(ctx, flinkPoll) {
+			return "", fmt.Errorf("job %s is still %s: %w", id, state.Status, ctx.Err())
+		}
+	}
+}
+
+// pause waits, and says whether ctx has not ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // flinkREST calls Flink's REST API and decodes the answer, unless to is nil.

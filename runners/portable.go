@@ -34,6 +34,9 @@ const (
 	embeddedURN = "EMBEDDED"
 )
 
+// errFinished ends the following of a job that has ended well.
+var errFinished = errors.New("the job has finished")
+
 // portable submits to a job service.
 type portable struct {
 	config  Config
@@ -82,7 +85,19 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 			return fmt.Errorf("asking for the cluster of job %s: %w", id, err)
 		}
 	}
-	cause, err := r.follow(ctx, id)
+	following, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if master != "" {
+		go func() {
+			if finishedOnFlink(following, master, name) {
+				stop(errFinished)
+			}
+		}()
+	}
+	cause, err := r.follow(following, id)
+	if context.Cause(following) == errFinished {
+		return nil
+	}
 	if ctx.Err() != nil {
 		if err := r.cancel(context.WithoutCancel(ctx), id, name, master); err != nil {
 			return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)

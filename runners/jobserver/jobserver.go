@@ -56,14 +56,15 @@ const attempts = 4
 const (
 	// executorFlags are for Java that copies records, between Kafka, shuffles and
 	// workers: compiling it best and collecting in the background would take more
-	// from the cores than they give.
-	executorFlags = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+	// from the cores than they give. The heap begins small and is cleaned up before
+	// it grows.
+	executorFlags = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms160m -Xmn96m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
 	// keptContext has Beam keep its Spark context from one job to the next, whose
 	// executors take longer to start than a small window takes to do.
 	keptContext = "-Dbeam.spark.test.reuseSparkContext=true"
 	// cleaning is how often Spark looks for what ended jobs have shuffled and
 	// cached, to remove it from the executors.
-	cleaning = "-Dspark.cleaner.periodicGC.interval=1min"
+	cleaning = "-Dspark.cleaner.periodicGC.interval=10s"
 )
 
 // LocalMaster is the Master of a cluster of so many slots inside of the job
@@ -108,6 +109,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
+			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2",
 			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
