@@ -22,46 +22,38 @@ func New[T any](n int) *Work[T] {
 	return &Work[T]{results: make(chan result[T], n)}
 }
 
-// Begin begins work, once there is room for it, and emits what is done by then.
+// Begin begins work, once there is room for it, and then emits what was done by
+// then, so that nothing waits for what an emit does.
 func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
-	for p.open == cap(p.results) {
-		if err := p.take(<-p.results, emit); err != nil {
-			return err
+	var done []T
+	for p.open == cap(p.results) || len(p.results) > 0 {
+		r := <-p.results
+		p.open--
+		if r.err != nil {
+			return r.err
 		}
-	}
-	for {
-		select {
-		case r := <-p.results:
-			if err := p.take(r, emit); err != nil {
-				return err
-			}
-			continue
-		default:
-		}
-		break
+		done = append(done, r.value)
 	}
 	p.open++
 	go func() {
 		value, err := work()
 		p.results <- result[T]{value, err}
 	}()
+	for _, value := range done {
+		emit(value)
+	}
 	return nil
 }
 
 // Finish waits for all work and emits what comes of it.
 func (p *Work[T]) Finish(emit func(T)) error {
 	for p.open > 0 {
-		if err := p.take(<-p.results, emit); err != nil {
-			return err
+		r := <-p.results
+		p.open--
+		if r.err != nil {
+			return r.err
 		}
-	}
-	return nil
-}
-
-func (p *Work[T]) take(r result[T], emit func(T)) error {
-	p.open--
-	if r.err == nil {
 		emit(r.value)
 	}
-	return r.err
+	return nil
 }
