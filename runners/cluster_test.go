@@ -128,7 +128,7 @@ func TestFlinkOptions(t *testing.T) {
 	}
 	get(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
 	for _, job := range jobs.Jobs {
-		if job.Name != name {
+		if !strings.HasPrefix(job.Name, name+"-") {
 			continue
 		}
 		var config struct {

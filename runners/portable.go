@@ -3,9 +3,11 @@ package runners
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -73,6 +75,10 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 		if err := r.awaitTurn(ctx); err != nil {
 			return err
 		}
+	}
+	if r.config.Name == Flink {
+		// Its cluster knows jobs by their names, those of others and ended ones too.
+		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
 	id, err := r.submit(ctx, name, p)
 	if err != nil {
