@@ -169,15 +169,14 @@ func TestAsk(t *testing.T) {
 	addrs := realClusters(t)
 	for _, name := range clusters {
 		c := onCluster(t, name, addrs)
-		got, err := runners.AskJobServer(t.Context(), c)
 		// The one for Flink learns of a job's end later than who has run it.
-		for end := time.Now().Add(time.Minute); err == nil && got.Job != "" && time.Now().Before(end); {
-			time.Sleep(100 * time.Millisecond)
-			got, err = runners.AskJobServer(t.Context(), c)
-		}
-		if want := (runners.JobServer{Engine: name}); err != nil || got != want {
-			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
-		}
+		await(t, "the job server of "+name, func() string {
+			got, err := runners.AskJobServer(t.Context(), c)
+			if want := (runners.JobServer{Engine: name}); err != nil || got != want {
+				return fmt.Sprintf("%+v, %v, want %+v", got, err, want)
+			}
+			return ""
+		})
 		c.Options = map[string]string{"max_bundle_sizes": "1"}
 		if _, err := runners.AskJobServer(t.Context(), c); !errors.Is(err, runners.ErrUnknownOption) {
 			t.Errorf("%s: error %.200v, want one about the option", name, err)

@@ -27,12 +27,11 @@ func New[T any](n int) *Work[T] {
 func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 	var done []T
 	for p.open == cap(p.results) || len(p.results) > 0 {
-		r := <-p.results
-		p.open--
-		if r.err != nil {
-			return r.err
+		value, err := p.take()
+		if err != nil {
+			return err
 		}
-		done = append(done, r.value)
+		done = append(done, value)
 	}
 	p.open++
 	go func() {
@@ -48,12 +47,18 @@ func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 // Finish waits for all work and emits what comes of it.
 func (p *Work[T]) Finish(emit func(T)) error {
 	for p.open > 0 {
-		r := <-p.results
-		p.open--
-		if r.err != nil {
-			return r.err
+		value, err := p.take()
+		if err != nil {
+			return err
 		}
-		emit(r.value)
+		emit(value)
 	}
 	return nil
+}
+
+// take waits for work to end.
+func (p *Work[T]) take() (T, error) {
+	r := <-p.results
+	p.open--
+	return r.value, r.err
 }
