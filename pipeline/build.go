@@ -37,9 +37,12 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	entries := face.Render(s, cfg.Output, cfg.Less, detections)
 	written := store.Write(s, cfg.Store, entries)
 	rejected := store.WriteRejects(s, cfg.Store, rejects)
+	files := []beam.PCollection{store.WriteLedger(s, cfg.Store, window, written, rejected)}
 	if cfg.Output.Events {
-		store.WriteEvents(s, cfg.Store, window, written)
+		files = append(files, store.WriteEvents(s, cfg.Store, window, written))
 	}
-	store.WriteLedger(s, cfg.Store, window, written, rejected)
+	// Nobody reads their names, but for a stage without output Prism waits in a
+	// loop that leaves it little of the processors.
+	beam.Flatten(s, files...)
 	return nil
 }

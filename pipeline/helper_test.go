@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/runners/goharness"
-	"facestream/runners/javaharness"
 	"facestream/scripts/camera/feed"
 	"facestream/scripts/camera/video"
 	"facestream/scripts/stack/services"
@@ -23,9 +22,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A runner starts the test program as the Java harness's launcher or as a
-	// worker, and the tests of the command line start it as the command.
-	if javaharness.Wanted() || goharness.Wanted() || os.Getenv(commandEnv) != "" {
+	// A cluster starts the test program as a worker, and the tests of the command
+	// line start it as the command.
+	if goharness.Wanted() || os.Getenv(commandEnv) != "" {
 		main()
 	}
 	beam.Init()

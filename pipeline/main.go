@@ -21,7 +21,6 @@ import (
 
 	"facestream/runners"
 	"facestream/runners/goharness"
-	"facestream/runners/javaharness"
 	"facestream/runners/parts"
 	"facestream/scripts/stack/state"
 	"facestream/transforms/kafka"
@@ -37,13 +36,6 @@ const (
 )
 
 func main() {
-	if javaharness.Wanted() {
-		if err := javaharness.Main(os.Args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(exitFailed)
-		}
-		os.Exit(0)
-	}
 	beam.Init()
 	if goharness.Wanted() {
 		fmt.Fprintln(os.Stderr, goharness.Main(os.Args[1:]))

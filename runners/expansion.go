@@ -23,6 +23,7 @@ type Expansion struct {
 	Addr string // host:port
 
 	service *service
+	pool    *javaharness.Pool
 }
 
 // StartExpansion starts the expansion service from the Java parts that
@@ -43,19 +44,11 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	logs := filepath.Join(build, "log")
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return nil, err
 	}
 	tmp, err := scratchDir(filepath.Join(build, "tmp"))
-	if err != nil {
-		return nil, err
-	}
-	environment, err := javaharness.Environment(self, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +62,16 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
+	pool, err := javaharness.Serve(tmp)
+	if err != nil {
+		return nil, err
+	}
 	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(ports[0]),
-		"--defaultEnvironmentType=PROCESS",
-		"--defaultEnvironmentConfig="+environment,
+		"--defaultEnvironmentType=EXTERNAL",
+		"--defaultEnvironmentConfig="+pool.Addr(),
 		"--filesToStage="+empty)
 	if err != nil {
+		pool.Close()
 		return nil, err
 	}
 	cmd := exec.Command(java, args...)
@@ -81,9 +79,10 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	cmd.Env = append(os.Environ(), javaharness.Malloc...)
 	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), loopback(ports[0]), tmp, expansionTimeout)
 	if err != nil {
+		pool.Close()
 		return nil, err
 	}
-	return &Expansion{Addr: service.addr, service: service}, nil
+	return &Expansion{Addr: service.addr, service: service, pool: pool}, nil
 }
 
 // Ended says whether the service has died.
@@ -97,4 +96,7 @@ func (e *Expansion) Ended() bool {
 }
 
 // Close ends the service.
-func (e *Expansion) Close() { e.service.close() }
+func (e *Expansion) Close() {
+	e.service.close()
+	e.pool.Close()
+}

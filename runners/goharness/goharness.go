@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
@@ -61,12 +60,11 @@ func Main(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	worker := strings.Trim(*id, "'") // Prism quotes it
-	if worker == "" || *provision == "" {
+	if *id == "" || *provision == "" {
 		return errors.New("starting the worker: --id and --provision_endpoint are required; Flink and Spark set them")
 	}
 	go endWithParent(os.Getppid())
-	ctx := grpcx.WriteWorkerID(context.Background(), worker)
+	ctx := grpcx.WriteWorkerID(context.Background(), *id)
 	info, err := tools.ProvisionInfo(ctx, *provision)
 	if err != nil {
 		return fmt.Errorf("asking %s for the worker's provision: %w", *provision, err)

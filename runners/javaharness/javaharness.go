@@ -1,39 +1,34 @@
-// Package javaharness gives Prism a Java harness for its process environment:
-// what a container's boot program does, without the container. The JVM is that of
-// the expansion service, which is kept from one job to the next (see
-// KeptFnHarness.java). The program that submits the pipeline is its own launcher:
-// the expansion service is told to name it as the command, with the variables of
-// Environment set, and it hands each job on to that JVM.
+// Package javaharness gives Prism a Java harness in a JVM that is kept from one
+// job to the next, that of the expansion service (see KeptFnHarness.java). A Pool
+// is the external environment that the service is told to name: Prism asks it for a
+// worker for each job, and it hands the job on to that JVM.
 package javaharness
 
 import (
 	"context"
 	_ "embed"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
-	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/encoding/prototext"
-
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/prototext"
 )
 
 const (
-	dirEnv = "FACESTREAM_HARNESS_DIR"
-
-	// socket is in the directory of dirEnv, which both sides work in: the name of
-	// a socket may be no longer than about a hundred bytes.
-	socket = "harness.sock"
+	socket = "harness.sock" // in the directory of the JVM
 	source = "KeptFnHarness.java"
 )
 
@@ -68,90 +63,128 @@ func Arguments(dir, classPath string, expansion ...string) ([]string, error) {
 	return append(args, expansion...), nil
 }
 
-// Environment is the configuration of a PROCESS environment that runs this
-// launcher: JSON for --defaultEnvironmentConfig. command is a program that
-// calls Main when Wanted; dir is that of Arguments.
-func Environment(command, dir string) (string, error) {
-	config, err := json.Marshal(map[string]any{"command": command, "env": map[string]string{dirEnv: dir}})
-	return string(config), err
+// Pool is a worker pool whose workers are all in one JVM.
+type Pool struct {
+	fnpb.UnimplementedBeamFnExternalWorkerPoolServer
+
+	dir    *os.File // that of Arguments
+	addr   string
+	server *grpc.Server
+
+	mu      sync.Mutex
+	workers map[string]context.CancelFunc // by their ids, of jobs that run
 }
 
-// Wanted says whether a runner started this process as the launcher.
-func Wanted() bool { return os.Getenv(dirEnv) != "" }
-
-// Main has the Java harness serve one job and returns when that has ended.
-func Main(args []string) error {
-	flags := flag.NewFlagSet("javaharness", flag.ContinueOnError)
-	id := flags.String("id", "", "The worker's id.")
-	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")
-	logging := flags.String("logging_endpoint", "", "The logging service, if the provision service does not name it.")
-	control := flags.String("control_endpoint", "", "The control service, likewise.")
-	flags.String("artifact_endpoint", "", "Not used: the class path is on this machine.")
-	flags.String("semi_persist_dir", "", "Not used.")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	worker := strings.Trim(*id, "'") // Prism quotes it
-	if worker == "" || *provision == "" {
-		return fmt.Errorf("starting the Java harness: --id and --provision_endpoint are required, got %q", args)
-	}
-	// The launcher must not outlive the worker's parent, however that ends.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("tying the Java harness to its parent: %w", err)
-	}
-	// Ctrl-C is for the parent, which cancels the job.
-	if err := unix.Setpgid(0, 0); err != nil {
-		return fmt.Errorf("giving the Java harness a process group: %w", err)
-	}
-	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(context.Background(), worker), *provision)
+// Serve starts a pool on a free port. dir is that of Arguments; the JVM need not
+// have started yet.
+func Serve(dir string) (*Pool, error) {
+	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("asking %s for the worker's provision: %w", *provision, err)
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the pool of Java workers: %w", err), d.Close())
+	}
+	p := &Pool{dir: d, addr: l.Addr().String(), server: grpc.NewServer(), workers: map[string]context.CancelFunc{}}
+	fnpb.RegisterBeamFnExternalWorkerPoolServer(p.server, p)
+	go func() { _ = p.server.Serve(l) }() // until Close
+	return p, nil
+}
+
+// Addr is the pool's host:port, what --defaultEnvironmentConfig takes for an
+// environment of the type EXTERNAL.
+func (p *Pool) Addr() string { return p.addr }
+
+// Close ends the pool.
+func (p *Pool) Close() {
+	p.server.Stop()
+	_ = p.dir.Close()
+}
+
+// StartWorker has the JVM serve a job. It never says that this failed, which Prism
+// takes for a reason to end the process: the job fails instead.
+func (p *Pool) StartWorker(ctx context.Context, r *fnpb.StartWorkerRequest) (*fnpb.StartWorkerResponse, error) {
+	working, stop := context.WithCancel(context.Background())
+	p.mu.Lock()
+	p.workers[r.GetWorkerId()] = stop
+	p.mu.Unlock()
+	conn, err := p.hand(ctx, r)
+	go func() {
+		if err == nil {
+			defer conn.Close()
+			// One byte says that the job is over.
+			_, err = io.ReadFull(conn, make([]byte, 1))
+		}
+		if err == nil || working.Err() != nil {
+			return
+		}
+		slog.Error("the Java harness has died", "worker", r.GetWorkerId(), "error", err)
+		giveUp(working, r)
+	}()
+	return &fnpb.StartWorkerResponse{}, nil
+}
+
+// StopWorker is told that a job is over. Its worker ends with its control stream.
+func (p *Pool) StopWorker(_ context.Context, r *fnpb.StopWorkerRequest) (*fnpb.StopWorkerResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if stop, ok := p.workers[r.GetWorkerId()]; ok {
+		stop()
+		delete(p.workers, r.GetWorkerId())
+	}
+	return &fnpb.StopWorkerResponse{}, nil
+}
+
+// hand tells the JVM what a worker needs to know.
+func (p *Pool) hand(ctx context.Context, r *fnpb.StartWorkerRequest) (net.Conn, error) {
+	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(ctx, r.GetWorkerId()), r.GetProvisionEndpoint().GetUrl())
+	if err != nil {
+		return nil, fmt.Errorf("asking for the worker's provision: %w", err)
 	}
 	options, err := tools.ProtoToJSON(info.GetPipelineOptions())
 	if err != nil {
-		return fmt.Errorf("reading the pipeline options: %w", err)
+		return nil, fmt.Errorf("reading the pipeline options: %w", err)
 	}
-	return serve(map[string]string{
-		"HARNESS_ID":                     worker,
+	// The name of a socket may be no longer than about a hundred bytes.
+	conn, err := net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/%s", p.dir.Fd(), socket))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the JVM: %w", err)
+	}
+	if _, err := conn.Write(message(map[string]string{
+		"HARNESS_ID":                     r.GetWorkerId(),
 		"PIPELINE_OPTIONS":               options,
-		"LOGGING_API_SERVICE_DESCRIPTOR": descriptor(info.GetLoggingEndpoint(), *logging, *provision),
-		"CONTROL_API_SERVICE_DESCRIPTOR": descriptor(info.GetControlEndpoint(), *control, *provision),
-	})
+		"LOGGING_API_SERVICE_DESCRIPTOR": descriptor(r.GetLoggingEndpoint()),
+		"CONTROL_API_SERVICE_DESCRIPTOR": descriptor(r.GetControlEndpoint()),
+	})); err != nil {
+		return nil, errors.Join(fmt.Errorf("handing the job on: %w", err), conn.Close())
+	}
+	return conn, nil
 }
 
-// serve hands the variables of one job to the JVM and waits for its end.
-func serve(env map[string]string) error {
-	if err := os.Chdir(os.Getenv(dirEnv)); err != nil {
-		return fmt.Errorf("looking for the Java harness: %w", err)
-	}
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return fmt.Errorf("looking for the Java harness: %w", err)
-	}
-	defer conn.Close()
+// message is what KeptFnHarness reads: a length, and a variable on each line.
+func message(env map[string]string) []byte {
 	var text strings.Builder
 	for name, value := range env {
 		fmt.Fprintf(&text, "%s=%s\n", name, strings.ReplaceAll(value, "\n", " "))
 	}
-	message := binary.BigEndian.AppendUint32(nil, uint32(text.Len()))
-	if _, err := conn.Write(append(message, text.String()...)); err != nil {
-		return fmt.Errorf("starting the Java harness: %w", err)
-	}
-	// One byte says that the job is done.
-	if n, err := io.ReadFull(conn, make([]byte, 1)); n == 0 {
-		return errors.Join(errors.New("the Java harness has died"), err)
-	}
-	return nil
+	return append(binary.BigEndian.AppendUint32(nil, uint32(text.Len())), text.String()...)
 }
 
-// descriptor is a service's address as the harness reads it: the provision
-// service's word, else the command line's, else the one endpoint there is.
-func descriptor(known *pipepb.ApiServiceDescriptor, flag, fallback string) string {
-	if known.GetUrl() == "" {
-		known = &pipepb.ApiServiceDescriptor{Url: fallback}
-		if flag != "" {
-			known.Url = flag
-		}
+// descriptor is an endpoint as the harness reads it.
+func descriptor(d *pipepb.ApiServiceDescriptor) string {
+	return prototext.MarshalOptions{}.Format(d)
+}
+
+// giveUp takes the place of a worker that does not come, until it is given work, and
+// leaves: that the runner notices. A runner that has noticed already gives none.
+func giveUp(ctx context.Context, r *fnpb.StartWorkerRequest) {
+	conn, err := grpc.NewClient(r.GetControlEndpoint().GetUrl(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return
 	}
-	return prototext.MarshalOptions{}.Format(known)
+	defer conn.Close()
+	if control, err := fnpb.NewBeamFnControlClient(conn).Control(grpcx.WriteWorkerID(ctx, r.GetWorkerId())); err == nil {
+		_, _ = control.Recv()
+	}
 }

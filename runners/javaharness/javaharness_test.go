@@ -1,23 +1,26 @@
 package javaharness
 
 import (
+	"context"
 	"encoding/binary"
-	"encoding/json"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
+	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// jvm is the other end of the socket, in a folder that the launcher is told of.
-// It answers what it is told, or nothing, and returns the lines that it was sent.
-func jvm(t *testing.T, answer []byte) (lines <-chan []string) {
+// jvm is the other end of the socket in dir. It answers what it is told, or
+// nothing, when it may, and returns the lines that it was sent.
+func jvm(t *testing.T, dir string, answer []byte, may <-chan struct{}) (lines <-chan []string) {
 	t.Helper()
-	dir := t.TempDir()
-	t.Setenv(dirEnv, dir)
-	t.Chdir(dir)
-	l, err := net.Listen("unix", socket)
+	l, err := net.Listen("unix", filepath.Join(dir, socket))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +28,7 @@ func jvm(t *testing.T, answer []byte) (lines <-chan []string) {
 	out := make(chan []string, 1)
 	go func() {
 		conn, err := l.Accept()
+		l.Close() // it serves one job
 		if err != nil {
 			return
 		}
@@ -37,71 +41,137 @@ func jvm(t *testing.T, answer []byte) (lines <-chan []string) {
 		if _, err := io.ReadFull(conn, text); err != nil {
 			t.Error(err)
 		}
-		if _, err := conn.Write(answer); err != nil {
-			t.Error(err)
-		}
 		got := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 		slices.Sort(got)
 		out <- got
+		<-may
+		if _, err := conn.Write(answer); err != nil {
+			t.Error(err)
+		}
 	}()
 	return out
 }
 
-func TestServe(t *testing.T) {
-	lines := jvm(t, []byte{0})
-	if err := serve(map[string]string{"A": "1=2", "B": "x\ny"}); err != nil {
-		t.Error(err)
-	}
-	if got, want := <-lines, []string{"A=1=2", "B=x y"}; !slices.Equal(got, want) {
-		t.Errorf("the JVM was sent %q, want %q", got, want)
-	}
+// runner is the part of Prism that a worker talks to.
+type runner struct {
+	fnpb.UnimplementedProvisionServiceServer
+	fnpb.UnimplementedBeamFnControlServer
+
+	url  string
+	left chan struct{} // one for each worker that was given work and has left
 }
 
-func TestServeByAJVMThatDies(t *testing.T) {
-	lines := jvm(t, nil)
-	if err := serve(map[string]string{"A": "1"}); err == nil || !strings.Contains(err.Error(), "has died") {
-		t.Errorf("got %v", err)
-	}
-	<-lines
-}
-
-func TestServeWithoutAJVM(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv(dirEnv, dir)
-	t.Chdir(dir)
-	if err := serve(nil); err == nil || !strings.Contains(err.Error(), "looking for the Java harness") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// The launcher is asked for by what Environment sets.
-func TestEnvironmentIsWanted(t *testing.T) {
-	if Wanted() {
-		t.Fatal("wanted before it is asked for")
-	}
-	text, err := Environment("program", "/some/dir")
+func newRunner(t *testing.T) *runner {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config struct {
-		Command string            `json:"command"`
-		Env     map[string]string `json:"env"`
+	r := &runner{url: l.Addr().String(), left: make(chan struct{}, 1)}
+	server := grpc.NewServer()
+	fnpb.RegisterProvisionServiceServer(server, r)
+	fnpb.RegisterBeamFnControlServer(server, r)
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+	return r
+}
+
+func (r *runner) GetProvisionInfo(context.Context, *fnpb.GetProvisionInfoRequest) (*fnpb.GetProvisionInfoResponse, error) {
+	options, err := structpb.NewStruct(map[string]any{"an_option": "its value"})
+	return &fnpb.GetProvisionInfoResponse{Info: &fnpb.ProvisionInfo{PipelineOptions: options}}, err
+}
+
+func (r *runner) Control(control fnpb.BeamFnControl_ControlServer) error {
+	if err := control.Send(&fnpb.InstructionRequest{InstructionId: "work"}); err != nil {
+		return err
 	}
-	if err := json.Unmarshal([]byte(text), &config); err != nil || config.Command != "program" {
-		t.Errorf("%s: %v", text, err)
-	}
-	for name, value := range config.Env {
-		t.Setenv(name, value)
-	}
-	if !Wanted() {
-		t.Errorf("not wanted with %v", config.Env)
+	<-control.Context().Done()
+	r.left <- struct{}{}
+	return nil
+}
+
+func (r *runner) request() *fnpb.StartWorkerRequest {
+	endpoint := &pipepb.ApiServiceDescriptor{Url: r.url}
+	return &fnpb.StartWorkerRequest{
+		WorkerId: "a worker", ControlEndpoint: endpoint, LoggingEndpoint: endpoint, ProvisionEndpoint: endpoint,
 	}
 }
 
-func TestMainRefuses(t *testing.T) {
-	for _, args := range [][]string{nil, {"--id=x"}, {"--provision_endpoint=x"}, {"--id=''", "--provision_endpoint=x"}, {"--nonsense"}} {
-		if err := Main(args); err == nil {
-			t.Errorf("%q is taken", args)
+func serve(t *testing.T, dir string) *Pool {
+	t.Helper()
+	p, err := Serve(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func start(t *testing.T, p *Pool, r *fnpb.StartWorkerRequest) {
+	t.Helper()
+	if got, err := p.StartWorker(t.Context(), r); err != nil || got.GetError() != "" {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+var now = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func TestPoolHandsOn(t *testing.T) {
+	dir, r := t.TempDir(), newRunner(t)
+	lines := jvm(t, dir, []byte{0}, now)
+	start(t, serve(t, dir), r.request())
+	got := <-lines
+	if len(got) != 4 || got[1] != "HARNESS_ID=a worker" {
+		t.Fatalf("the JVM was sent %q", got)
+	}
+	for i, want := range []string{"CONTROL_API_SERVICE_DESCRIPTOR=", "", "LOGGING_API_SERVICE_DESCRIPTOR="} {
+		if want != "" && (!strings.HasPrefix(got[i], want) || !strings.Contains(got[i], r.url)) {
+			t.Errorf("the JVM was sent %q, want %s and %s", got[i], want, r.url)
 		}
+	}
+	if got := strings.ReplaceAll(got[3], " ", ""); got != `PIPELINE_OPTIONS={"an_option":"itsvalue"}` {
+		t.Errorf("the JVM was sent %q", got)
+	}
+}
+
+// Without a JVM, somebody takes its place, so that the runner sees it end.
+func TestPoolWithoutAJVM(t *testing.T) {
+	r := newRunner(t)
+	start(t, serve(t, t.TempDir()), r.request())
+	<-r.left
+}
+
+func TestPoolWithAJVMThatDies(t *testing.T) {
+	dir, r := t.TempDir(), newRunner(t)
+	lines := jvm(t, dir, nil, now)
+	start(t, serve(t, dir), r.request())
+	<-lines
+	<-r.left
+}
+
+// What becomes of the JVM after the job does not matter.
+func TestPoolAfterTheJob(t *testing.T) {
+	dir, r, may := t.TempDir(), newRunner(t), make(chan struct{})
+	lines := jvm(t, dir, nil, may)
+	p := serve(t, dir)
+	start(t, p, r.request())
+	<-lines
+	if _, err := p.StopWorker(t.Context(), &fnpb.StopWorkerRequest{WorkerId: "a worker"}); err != nil {
+		t.Error(err)
+	}
+	close(may)
+	// A second worker of that name is the first that the runner gives work.
+	start(t, p, r.request())
+	<-r.left
+	select {
+	case <-r.left:
+		t.Error("the first worker's place was taken, too")
+	default:
+	}
+}
+
+func TestMessage(t *testing.T) {
+	if got, want := string(message(map[string]string{"A": "x\ny=z"})), "\x00\x00\x00\x08A=x y=z\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -30,6 +30,10 @@ const (
 	// some fetches, and throws away what it has fetched beyond the window. Kafka's
 	// default of 50 MiB is more than many a window.
 	fetchBytes = 8 << 20
+	// fetchWaitMillis is how long the broker keeps a fetch that finds nothing. A
+	// consumer that has read all there is has asked for more, and waits for that
+	// answer when it closes, at the end of each window: by default half a second.
+	fetchWaitMillis = 50
 )
 
 // Window says which records one bounded read takes: from the offsets that the
@@ -69,6 +73,7 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 		"group.id":                  w.Group,
 		"fetch.max.bytes":           fmt.Sprint(fetchBytes),
 		"max.partition.fetch.bytes": fmt.Sprint(partitionFetchBytes),
+		"fetch.max.wait.ms":         fmt.Sprint(fetchWaitMillis),
 	}
 	maps.Copy(consumer, w.Consumer)
 	for key, fixed := range fixedSettings {

@@ -23,7 +23,7 @@ import (
 
 func init() {
 	register.Function2x0(eventsOf)
-	register.DoFn3x1[context.Context, int, func(*recordEvents) bool, error](&eventsFn{})
+	register.DoFn3x2[context.Context, int, func(*recordEvents) bool, string, error](&eventsFn{})
 	register.Emitter2[int, recordEvents]()
 	register.Iter1[recordEvents]()
 	beam.RegisterCoder(reflect.TypeFor[recordEvents](), encodeRecordEvents, decodeRecordEvents)
@@ -69,10 +69,11 @@ func decodeRecordEvents(data []byte) (recordEvents, error) { return opaque.Decod
 
 // WriteEvents writes the events of a PCollection<Written> to one file, in the
 // order of topic, partition, offset and face, for KeepEvents. A window without
-// events has no file. An error fails the bundle.
-func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollection) {
+// events has no file. An error fails the bundle. The PCollection<string> has the
+// name of the file.
+func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteEvents")
-	beam.ParDo0(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, eventsOf, written)))
+	return beam.ParDo(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, eventsOf, written)))
 }
 
 func eventsOf(w Written, emit func(int, recordEvents)) {
@@ -86,7 +87,7 @@ type eventsFn struct {
 	Window string
 }
 
-func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*recordEvents) bool) error {
+func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*recordEvents) bool) (string, error) {
 	var all []recordEvents
 	var r recordEvents
 	for records(&r) {
@@ -105,13 +106,14 @@ func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*rec
 	}
 	fsys, err := filesystem.New(ctx, fn.Config.Root)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer fsys.Close()
-	if err := put(ctx, fsys, fn.Config, writtenEvents(fn.Config.Run, fn.Window), data.Bytes()); err != nil {
-		return fmt.Errorf("writing the window's events: %w", err)
+	name := writtenEvents(fn.Config.Run, fn.Window)
+	if err := put(ctx, fsys, fn.Config, name, data.Bytes()); err != nil {
+		return "", fmt.Errorf("writing the window's events: %w", err)
 	}
-	return nil
+	return name, nil
 }
 
 // KeepEvents gives the events that WriteEvents wrote their final name,

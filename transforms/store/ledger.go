@@ -23,7 +23,7 @@ func init() {
 	register.Function1x1(ledgerOfWritten)
 	register.Function1x1(ledgerOfRejected)
 	register.Function2x1(Merge)
-	register.DoFn2x1[context.Context, Ledger, error](&ledgerFn{})
+	register.DoFn2x2[context.Context, Ledger, string, error](&ledgerFn{})
 	// Without it, a Ledger is a row to Beam, and Flink, which takes rows apart,
 	// does not read this one as the SDK writes it.
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
@@ -118,15 +118,15 @@ func Count(ranges []Range) (n int64) {
 // WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
 // and writes the ledger for ReadWritten, also for a window without records. It
 // does not count yet: a job that has lost its driver may run on to its end, and
-// another run reads the same records again.
-func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam.PCollection) {
+// another run reads the same records again. The PCollection<string> has its name.
+func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteLedger")
 	all := beam.Flatten(s,
 		beam.ParDo(s, emptyLedger, beam.Impulse(s)),
 		beam.ParDo(s, ledgerOfWritten, written),
 		beam.ParDo(s, ledgerOfRejected, rejected),
 	)
-	beam.ParDo0(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
+	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
 }
 
 // ReadWritten reads what WriteLedger wrote.
@@ -212,13 +212,14 @@ type ledgerFn struct {
 	Window string
 }
 
-func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) error {
+func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) (string, error) {
 	fs, err := filesystem.New(ctx, fn.Config.Root)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer fs.Close()
-	return putLedger(ctx, fs, fn.Config, writtenLedger(fn.Config, fn.Window), l)
+	name := writtenLedger(fn.Config, fn.Window)
+	return name, putLedger(ctx, fs, fn.Config, name, l)
 }
 
 func emptyLedger([]byte) Ledger { return Ledger{} }

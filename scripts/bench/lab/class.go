@@ -45,8 +45,7 @@ var mainClasses = map[string]string{
 func Class(args []string) string {
 	switch filepath.Base(args[0]) {
 	case "pipeline":
-		// Prism, too, starts the program, as a launcher that waits; it quotes the id.
-		if len(args) > 1 && strings.HasPrefix(args[1], "--id=") && !strings.HasPrefix(args[1], "--id='") {
+		if len(args) > 1 && strings.HasPrefix(args[1], "--id=") {
 			return Worker
 		}
 		return Pipeline
