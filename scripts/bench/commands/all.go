@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"facestream/scripts/bench/bare"
@@ -119,6 +120,10 @@ func (b *bench) fill(ctx context.Context) error {
 				most = max(most, long, b.boundFrames(preset, slots)+bare.Period)
 			}
 		}
+		if slices.ContainsFunc(b.runners, func(runner string) bool { return windowed(runner, format) }) {
+			_, long := b.windowedLengths()
+			most = max(most, long)
+		}
 		if err := b.Fill(ctx, format, format, lab.Partitions, most); err != nil {
 			return err
 		}
@@ -153,9 +158,12 @@ func (b *bench) measure(ctx context.Context, row *Row) error {
 		return err
 	}
 	short, long := b.lengths(row.Format, row.Preset, row.Slots)
-	steady, err := b.Steady(ctx, lab.Job{
-		Runner: row.Runner, Topic: row.Format, Preset: row.Preset, Slots: row.Slots, Flags: lab.InOneWindow,
-	}, short, long, b.times)
+	job := lab.Job{Runner: row.Runner, Topic: row.Format, Preset: row.Preset, Slots: row.Slots, Flags: lab.InOneWindow}
+	if windowed(row.Runner, row.Format) {
+		short, long = b.windowedLengths()
+		job.Flags, job.Windows = lab.ToTheEnd, true
+	}
+	steady, err := b.Steady(ctx, job, short, long, b.times)
 	row.fill(steady, detector, plumbing)
 	return err
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"facestream/runners"
 	"facestream/scripts/bench/bare"
 	"facestream/scripts/bench/lab"
 	"facestream/scripts/camera/feed"
@@ -28,6 +29,18 @@ func (c choice) lengths(format, preset string, slots int) (short, long int) {
 		short, long = min(short, bare.Period), min(long, rawLimit)
 	}
 	return short, max(long, short+bare.Period)
+}
+
+// windowed says that a combination is measured in windows of the runner's default
+// size. All raw frames of a run would be several of Prism's windows, of which it
+// holds ten times what is in them: one of them all would measure new memory mostly.
+func windowed(runner, format string) bool { return runner == runners.Prism && format == feed.Raw }
+
+// windowedLengths are the numbers of frames of two runs in windows. Five of Prism's
+// default windows hold 72 raw frames each, together six periods.
+func (c choice) windowedLengths() (short, long int) {
+	short = c.scaled(6 * bare.Period)
+	return short, 2 * short
 }
 
 // boundFrames is how many frames a bound is measured with. Its start is not

@@ -51,7 +51,12 @@ func TestMedian(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
-	if err := ranOf(1, 60, nil).complete(60); err != nil {
+	if err := ranOf(1, 60, nil).complete(60, false); err != nil {
+		t.Error(err)
+	}
+	several := ranOf(1, 60, nil)
+	several.Summary.Windows = 2
+	if err := several.complete(60, true); err != nil {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(*Summary){
@@ -61,7 +66,7 @@ func TestComplete(t *testing.T) {
 	} {
 		r := ranOf(1, 60, nil)
 		change(&r.Summary)
-		if r.complete(60) == nil {
+		if r.complete(60, false) == nil {
 			t.Errorf("%s: %+v counts as complete", name, r.Summary)
 		}
 	}
