@@ -150,7 +150,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 		return nil, err
 	}
 	args := append([]string{
-		"-Xmx" + jobServerHeap(c), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.io.tmpdir=" + tmp,
+		"-Xmx" + jobServerHeap(c), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", "-Djava.io.tmpdir=" + tmp,
 		// The heap begins small and is cleaned up before it grows.
 		"-Xms64m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40",
 	}, program.JVM...)

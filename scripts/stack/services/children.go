@@ -24,9 +24,9 @@ const (
 
 // jvmFlags make a JVM start fast and stay small. Garbage collection and
 // compilation in the background would take the cores from the job that is
-// looked at.
+// looked at, and so would full collections whenever there are more classes.
 var jvmFlags = []string{
-	"-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xms64m",
+	"-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xms64m",
 	"-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true",
 }
 

@@ -71,6 +71,9 @@ func flinkSettings(dir, web, jobManager string) (string, error) {
 		{"taskmanager.memory.jvm-overhead.min", megabytes(jvmOverhead)},
 		{"taskmanager.memory.jvm-overhead.max", megabytes(jvmOverhead)},
 
+		// Frames do not get smaller by it.
+		{"taskmanager.network.batch-shuffle.compression.enabled", "false"},
+
 		// A job survives the loss of a TaskManager, and the loss is seen soon.
 		{"restart-strategy.type", "fixed-delay"},
 		{"restart-strategy.fixed-delay.attempts", "3"},
