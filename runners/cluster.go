@@ -16,6 +16,7 @@ import (
 
 	"facestream/runners/jobserver"
 	"facestream/runners/parts"
+	"facestream/runners/ports"
 )
 
 const (
@@ -135,7 +136,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	free, err := ports.Free(2)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Port: ports[0], ArtifactPort: ports[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Port: free[0], ArtifactPort: free[1], Dir: tmp,
 	})
 	if err != nil {
 		return nil, err
@@ -157,7 +158,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	args = append(args, "-cp", program.ClassPath, program.Class)
 	cmd := exec.Command(java, append(args, program.Args...)...)
 	cmd.Env = append(os.Environ(), program.Env...)
-	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(build, "log", "jobserver.log"), loopback(ports[0]), tmp, jobServerTimeout)
+	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(build, "log", "jobserver.log"), ports.Loopback(free[0]), tmp, jobServerTimeout)
 }
 
 // jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server

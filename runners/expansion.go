@@ -10,6 +10,7 @@ import (
 
 	"facestream/runners/javaharness"
 	"facestream/runners/parts"
+	"facestream/runners/ports"
 )
 
 const (
@@ -58,7 +59,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(1)
+	free, err := ports.Free(1)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(ports[0]),
+	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(free[0]),
 		"--defaultEnvironmentType=EXTERNAL",
 		"--defaultEnvironmentConfig="+pool.Addr(),
 		"--filesToStage="+empty)
@@ -77,7 +78,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	cmd := exec.Command(java, args...)
 	cmd.Dir = tmp
 	cmd.Env = append(os.Environ(), javaharness.Malloc...)
-	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), loopback(ports[0]), tmp, expansionTimeout)
+	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), ports.Loopback(free[0]), tmp, expansionTimeout)
 	if err != nil {
 		pool.Close()
 		return nil, err

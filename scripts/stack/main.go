@@ -16,7 +16,7 @@ import (
 	"strings"
 	"syscall"
 
-	"facestream/scripts/stack/services"
+	"facestream/runners/ports"
 	"facestream/scripts/stack/state"
 )
 
@@ -152,7 +152,7 @@ func parseUp(args []string) (wanted, error) {
 	w := wanted{addrs: map[string]string{}, webAddrs: map[string]string{}}
 	f := flag.NewFlagSet("up", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // the error says it
-	ports := []struct {
+	asked := []struct {
 		name    string
 		service string
 		addrs   map[string]string
@@ -166,8 +166,8 @@ func parseUp(args []string) (wanted, error) {
 		{name: "spark_port", service: state.Spark, addrs: w.addrs},
 		{name: "spark_web_port", service: state.Spark, addrs: w.webAddrs},
 	}
-	for i := range ports {
-		f.IntVar(&ports[i].port, ports[i].name, 0, "")
+	for i := range asked {
+		f.IntVar(&asked[i].port, asked[i].name, 0, "")
 	}
 	for {
 		if err := f.Parse(args); err != nil {
@@ -188,7 +188,7 @@ func parseUp(args []string) (wanted, error) {
 	if len(w.services) == 0 {
 		w.services = []string{state.Kafka, state.HDFS}
 	}
-	for _, p := range ports {
+	for _, p := range asked {
 		const highest = 65535
 		switch {
 		case p.port == 0:
@@ -197,7 +197,7 @@ func parseUp(args []string) (wanted, error) {
 		case !slices.Contains(w.services, p.service):
 			return w, fmt.Errorf("%w: --%s is set, but only %s is to be started", errUsage, p.name, list(w.services))
 		default:
-			p.addrs[p.service] = services.Loopback(p.port)
+			p.addrs[p.service] = ports.Loopback(p.port)
 		}
 	}
 	return w, nil

@@ -11,17 +11,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"facestream/runners/parts"
+	"facestream/runners/ports"
 	"facestream/scripts/stack/state"
 )
 
@@ -164,29 +163,12 @@ func chooseAddrs(addrs ...*string) error {
 	return nil
 }
 
-// listen opens an address, or a free one if it is empty. It looks for that
-// below the ports that the kernel gives to outgoing connections: one of those
-// could be taken by any client between here and the start of the service.
+// listen opens an address, or a free one if it is empty.
 func listen(addr string) (net.Listener, error) {
 	if addr != "" {
 		return net.Listen("tcp", addr)
 	}
-	const low, high, tries = 20000, 32768, 100
-	var last error
-	for range tries {
-		l, err := net.Listen("tcp", Loopback(low+rand.IntN(high-low)))
-		if err == nil {
-			return l, nil
-		}
-		last = err
-	}
-	return nil, fmt.Errorf("looking for a free port: %w", last)
-}
-
-// Loopback returns the address of a port on this machine. It is an IPv4
-// address, because "localhost" may lead to IPv6, where nothing listens.
-func Loopback(port int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return ports.Listen()
 }
 
 // prepareOnce runs prepare and marks the folder, unless it is marked: what was
