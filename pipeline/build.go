@@ -25,11 +25,12 @@ type Config struct {
 
 // Build assembles the pipeline of one window: it stores the pictures of the
 // source's records, a line for each face, a file about each record that is
-// rejected, and a ledger under the window's name that says what became of each.
-func Build(s beam.Scope, src Source, cfg Config, window string) error {
+// rejected, and a ledger under the window's name that says what became of each. It
+// returns the PCollections of the names of the ledger and of the file of lines.
+func Build(s beam.Scope, src Source, cfg Config, window string) ([]beam.PCollection, error) {
 	records, err := src(s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	frames, rejects := frame.Decode(s, cfg.Frame, cfg.Less.Sampling, records)
 	detections := face.Detect(s, cfg.Face, frames)
@@ -41,8 +42,5 @@ func Build(s beam.Scope, src Source, cfg Config, window string) error {
 	if cfg.Output.Events {
 		files = append(files, store.WriteEvents(s, cfg.Store, window, written))
 	}
-	// Nobody reads their names, but for a stage without output Prism waits in a
-	// loop that leaves it little of the processors.
-	beam.Flatten(s, files...)
-	return nil
+	return files, nil
 }

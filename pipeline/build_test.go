@@ -53,7 +53,7 @@ func TestBuildFromInjectedSource(t *testing.T) {
 			root := t.TempDir()
 			p, s := beam.NewPipelineWithRoot()
 			src := func(s beam.Scope) (beam.PCollection, error) { return beam.Create(s, sampleRecords(t)...), nil }
-			if err := Build(s, src, sampleConfig(t, root), "w"); err != nil {
+			if _, err := Build(s, src, sampleConfig(t, root), "w"); err != nil {
 				t.Fatal(err)
 			}
 			r, err := runners.Open(t.Context(), runners.Config{Name: name})
@@ -118,7 +118,7 @@ func TestBuildIsRegistered(t *testing.T) {
 	src := func(s beam.Scope) (beam.PCollection, error) { return kafka.ReadNative(s, window), nil }
 	cfg := sampleConfig(t, t.TempDir())
 	cfg.Less = face.Less{Sampling: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
-	if err := Build(s, src, cfg, "w"); err != nil {
+	if _, err := Build(s, src, cfg, "w"); err != nil {
 		t.Fatal(err)
 	}
 	found, err := vet.Evaluate(t.Context(), p)

@@ -58,7 +58,7 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
 			src := func(s beam.Scope) (beam.PCollection, error) { return beam.Create(s, window...), nil }
 			name := fmt.Sprint("w", i)
-			if err := Build(s, src, cfg.following(carry), name); err != nil {
+			if _, err := Build(s, src, cfg.following(carry), name); err != nil {
 				t.Fatal(err)
 			}
 			if err := runner.Run(t.Context(), name, p); err != nil {

@@ -82,7 +82,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 				return beam.ParDo(s, fn, beam.Create(s, records...)), nil
 			}
 			p, s := beam.NewPipelineWithRoot()
-			if err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Output: face.Output{Frame: true}, Store: cfg}, "w"); err != nil {
+			if _, err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Output: face.Output{Frame: true}, Store: cfg}, "w"); err != nil {
 				t.Fatal(err)
 			}
 			return r.Run(t.Context(), "failing", p)
