@@ -43,12 +43,12 @@ test: setup ## Run every test, with real services; without OpenCV also look for 
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp" $(MAKE) --no-print-directory -j2 test-faults test-rest
 
 test-faults:
-	go test -count=1 -timeout 20m ./pipeline/faults
+	go test -count=1 -timeout 40m ./pipeline/faults
 
 test-rest:
-	go test -count=1 -race -timeout 15m $(filter-out %/pipeline/faults,$(call packages,-v))
-	go test -count=1 -timeout 15m $(call packages,)
-	go test -count=1 -tags matprofile -timeout 15m ./transforms/face ./scripts/camera/video
+	go test -count=1 -race -timeout 30m $(filter-out %/pipeline/faults,$(call packages,-v))
+	go test -count=1 -timeout 30m $(call packages,)
+	go test -count=1 -tags matprofile -timeout 30m ./transforms/face ./scripts/camera/video
 
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...

@@ -144,16 +144,17 @@ func TestCommandStopped(t *testing.T) {
 	}
 }
 
-// await returns when is says true, and fails the test after a minute.
+// await returns when is says true, and fails the test after some minutes.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	const patience = 3 * time.Minute
+	deadline := time.After(patience)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !is() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited a minute for %s", what)
+			t.Fatalf("waited %v for %s", patience, what)
 		case <-tick.C:
 		}
 	}

@@ -228,7 +228,7 @@ func await(t *testing.T, what string, is func() bool) {
 	for !is() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited a minute for this: %s", what)
+			t.Fatalf("waited %v for this: %s", patience, what)
 		case <-tick.C:
 		}
 	}

@@ -45,7 +45,7 @@ const (
 	frames     = 60 // with the default parameters, two slots are busy with them for four seconds
 	user       = "zoe"
 
-	patience = time.Minute // for what must come to pass
+	patience = 3 * time.Minute // for what must come to pass
 )
 
 // bad are records of which no picture comes, among the frames: half of them are
@@ -265,7 +265,7 @@ func (r *run) finish(t *testing.T, status int) {
 	case <-time.After(2 * patience):
 		_ = r.cmd.Process.Kill()
 		<-r.ended
-		t.Fatalf("%s ran on for two minutes:\n%s%s", r.name, r.stdout, r.stderr)
+		t.Fatalf("%s ran on for %v:\n%s%s", r.name, 2*patience, r.stdout, r.stderr)
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != status {
 		t.Fatalf("%s: exit status %d, want %d:\n%s%s", r.name, got, status, r.stdout, r.stderr)
