@@ -28,7 +28,7 @@ var (
 	optionName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	// ownOptions are the runner's options that have a meaning to this program.
 	ownOptions = []string{
-		"app_name", "experiments", "job_name", "parallelism", "streaming", "runner", "files_to_stage",
+		"app_name", "experiments", "job_name", "options_id", "parallelism", "streaming", "runner", "files_to_stage",
 		"flink_master", "spark_master", "default_environment_type", "default_environment_config",
 	}
 )

@@ -14,6 +14,10 @@ const (
 	maxMessages = 64
 	// minMessageBytes is Beam's own size of a message.
 	minMessageBytes = 1 << 20
+	// optionsID is the same for all jobs: JVMs keep the options of each id for ever,
+	// and by default draw a new one whenever they read any. It is for options whose
+	// values come later, of which there are none.
+	optionsID = 1
 )
 
 // options are a runner's pipeline options by name.
@@ -40,7 +44,7 @@ func newOptions(c Config) options {
 
 // proto gives the options the form of the job API.
 func (o options) proto(job string) (*structpb.Struct, error) {
-	all := map[string]any{"job_name": job, "app_name": job}
+	all := map[string]any{"job_name": job, "app_name": job, "options_id": optionsID}
 	maps.Copy(all, o)
 	fields := make(map[string]any, len(all))
 	for name, value := range all {
