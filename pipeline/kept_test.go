@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/scripts/camera/feed"
 )
 
 // The JVM that serves all windows on Prism keeps nothing of them: neither
@@ -24,7 +26,7 @@ func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
 		raw         = 640 * 480 * 3 // bytes of a frame
 		early, late = 4, 10         // windows, of four frames each
 		sockets     = 6             // of two windows
-		live        = 1 << 20       // bytes
+		live        = 3 * raw       // bytes: a leak of one frame for each window is six
 		outside     = 16 << 10      // KiB: two fetches
 	)
 	client, admin := kafkaClient(t, addrs.Kafka)
@@ -67,6 +69,37 @@ func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
 	}
 }
 
+// Because something of each window stays in that JVM, another one follows after
+// many of them.
+func TestHarnessIsRenewed(t *testing.T) {
+	addrs := realServices(t)
+	const topic, frames = "renewed", 6
+	sendDemo(t, addrs.Kafka, topic, feed.Raw, 0, frames)
+	before := expansionWindows
+	defer func() { expansionWindows = before }()
+	expansionWindows = 2
+	served := map[int]int{}
+	out := writerFunc(func(line []byte) {
+		t.Logf("%s", line)
+		if bytes.HasPrefix(line, []byte("window ")) {
+			served[harness(t)]++
+		}
+	})
+	summary, err := Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--runner=prism", "--topics="+topic, "--group="+topic, "--user=erin",
+		"--output="+addrs.HDFS+"/user/erin/renewed", "--detector=fast", "--min_face=500", "--window_bytes=1048576", "--duration=10m", "--drain"), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary.Windows != frames || summary.FramesDecoded != frames {
+		t.Errorf("%d windows of %d frames, want %d of one each", summary.Windows, summary.FramesDecoded, frames)
+	}
+	for pid, windows := range served {
+		if windows != expansionWindows || len(served) != frames/expansionWindows {
+			t.Errorf("process %d of %d has served %d windows, want %d of %d", pid, len(served), windows, expansionWindows, frames/expansionWindows)
+		}
+	}
+}
+
 type writerFunc func(line []byte)
 
 func (f writerFunc) Write(p []byte) (int, error) {
@@ -81,33 +114,39 @@ type held struct {
 	outsideKiB int64 // resident memory that is neither a file's nor the heap
 }
 
-// heldByHarness looks at the child of this process that is the Java harness.
+// heldByHarness looks at the Java harness.
 func heldByHarness(t *testing.T) (h held) {
+	t.Helper()
+	pid := harness(t)
+	histogram, err := exec.CommandContext(t.Context(), "jcmd", strconv.Itoa(pid), "GC.class_histogram").Output()
+	if err != nil {
+		t.Errorf("jcmd: %v", err)
+	}
+	// Its last line is "Total INSTANCES BYTES".
+	if fields := strings.Fields(string(histogram)); len(fields) > 0 {
+		h.live, _ = strconv.ParseInt(fields[len(fields)-1], 10, 64)
+	}
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if to, _ := os.Readlink(link); strings.HasPrefix(to, "socket:") {
+			h.sockets++
+		}
+	}
+	h.outsideKiB = outsideOfHeap(t, pid)
+	return h
+}
+
+// harness is the child of this process that is the Java harness.
+func harness(t *testing.T) int {
 	t.Helper()
 	for pid, name := range descendants(t, os.Getpid()) {
 		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if name != "java" || !strings.Contains(string(args), "KeptFnHarness.java") {
-			continue
+		if name == "java" && strings.Contains(string(args), "KeptFnHarness.java") {
+			return pid
 		}
-		histogram, err := exec.CommandContext(t.Context(), "jcmd", strconv.Itoa(pid), "GC.class_histogram").Output()
-		if err != nil {
-			t.Errorf("jcmd: %v", err)
-		}
-		// Its last line is "Total INSTANCES BYTES".
-		if fields := strings.Fields(string(histogram)); len(fields) > 0 {
-			h.live, _ = strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		}
-		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-		for _, link := range links {
-			if to, _ := os.Readlink(link); strings.HasPrefix(to, "socket:") {
-				h.sockets++
-			}
-		}
-		h.outsideKiB = outsideOfHeap(t, pid)
-		return h
 	}
 	t.Error("there is no Java harness")
-	return h
+	return 0
 }
 
 // outsideOfHeap sums the anonymous mappings of /proc/PID/smaps beyond the first

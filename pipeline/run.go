@@ -30,6 +30,10 @@ const (
 	maxRepeats = 3
 )
 
+// expansionWindows is how many windows one expansion service serves: its JVM, which
+// on Prism also reads, keeps a class or two and some 30 KiB of each.
+var expansionWindows = 1000
+
 // session is what the windows of a run share.
 type session struct {
 	options Options
@@ -43,6 +47,7 @@ type session struct {
 	carry   store.Carry  // what the next window must know
 
 	expansion *runners.Expansion // if one is started here
+	expanded  int                // windows by it
 }
 
 // Run reads windows until the duration is over. The summary is never nil.
@@ -116,10 +121,10 @@ func (s *session) expand(ctx context.Context) (err error) {
 	switch o := &s.options; {
 	case o.Runner.Name == runners.Direct:
 	case s.expansion == nil && o.ExpansionAddr != "": // not ours
-	case s.expansion == nil || s.expansion.Ended():
+	case s.expansion == nil || s.expansion.Ended() || s.expanded >= expansionWindows:
 		s.closeExpansion()
 		if s.expansion, err = runners.StartExpansion(ctx); err == nil {
-			o.ExpansionAddr = s.expansion.Addr
+			o.ExpansionAddr, s.expanded = s.expansion.Addr, 0
 		}
 	}
 	return err
@@ -251,6 +256,7 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if err := s.expand(ctx); err != nil {
 		return store.Ledger{}, err
 	}
+	s.expanded++
 	p, scope := beam.NewPipelineWithRoot()
 	files, err := Build(scope, source, s.config.following(s.carry), name)
 	if err != nil {
