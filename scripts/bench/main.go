@@ -47,6 +47,8 @@ var mains = map[string]func(ctx context.Context, args []string, stdout, stderr i
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	// A reader that has gone away, as of "bench all | head", is no reason to leave things behind.
+	ctx, _ = signal.NotifyContext(ctx, syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"facestream/runners/parts"
-	"facestream/scripts/bench/bare"
 	"facestream/scripts/bench/commands"
 	"facestream/scripts/bench/lab"
 	"facestream/scripts/bench/procs"
@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// The bounds are measured by this very program.
-	if len(os.Args) > 1 && os.Args[1] == bare.Command {
+	if len(os.Args) > 1 && mains[os.Args[1]] != nil {
 		main()
 	}
 	os.Exit(m.Run())
@@ -111,6 +111,30 @@ func TestInterrupted(t *testing.T) {
 	stop()
 	if got := <-status; got != 130 || !strings.Contains(stderr.String(), "bench: interrupted") || strings.Contains(stderr.String(), "left") {
 		t.Errorf("exit status %d, want 130:\n%s", got, &stderr)
+	}
+}
+
+// The same if nobody reads what it prints any more, as with "bench all 2>&1 | head".
+func TestReaderGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
+	nothingLeft(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	reader.Close()
+	cmd := exec.CommandContext(t.Context(), self, few...)
+	cmd.Stderr = writer
+	err = cmd.Run()
+	if status := cmd.ProcessState.ExitCode(); status != 130 {
+		t.Errorf("exit status %d (%v), want 130", status, err)
 	}
 }
 
