@@ -64,6 +64,10 @@ const (
 	// keptContext has Beam keep its Spark context from one job to the next, whose
 	// executors take longer to start than a small window takes to do.
 	keptContext = "-Dbeam.spark.test.reuseSparkContext=true"
+	// refetches is how often in a row a stage may miss what it is to fetch. After an
+	// executor's death that was more than Spark's own four times, in a test on a busy
+	// machine: the stage is tried again at once, and what it misses takes seconds.
+	refetches = "-Dspark.stage.maxConsecutiveAttempts=100"
 	// cleaning is how often Spark looks for what ended jobs have shuffled and
 	// cached, to remove it from the executors.
 	cleaning = "-Dspark.cleaner.periodicGC.interval=5s"
@@ -113,6 +117,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
 			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2",
 			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
+			refetches,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
 		if c.OneRun {
