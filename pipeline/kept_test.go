@@ -22,12 +22,12 @@ func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
 	addrs := realServices(t)
 	const (
 		topic       = "kept"
-		frames      = 40
+		frames      = 64
 		raw         = 640 * 480 * 3 // bytes of a frame
-		early, late = 4, 10         // windows, of four frames each
+		early, late = 4, 16         // windows, of four frames each
 		sockets     = 6             // of two windows
-		live        = 3 * raw       // bytes: a leak of one frame for each window is six
-		outside     = 16 << 10      // KiB: two fetches
+		live        = 8 * raw       // bytes: a window has four frames, which may be on their way; one left by each window is 12
+		outside     = 32 << 10      // KiB: four fetches
 	)
 	client, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 4)
