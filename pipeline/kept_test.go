@@ -16,7 +16,7 @@ import (
 	"facestream/scripts/camera/feed"
 )
 
-// The JVM that serves all windows on Prism keeps nothing of them: neither
+// The JVM that serves all windows on Prism keeps next to nothing of them: neither
 // connections, nor objects, nor memory outside of its heap.
 func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
 	addrs := realServices(t)

@@ -30,10 +30,7 @@ func TestMain(m *testing.M) {
 var few = []string{"all", "--runners=prism", "--formats=jpeg", "--presets=fast", "--slots=1", "--scale=0.01", "--json"}
 
 func TestAll(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
-	nothingLeft(t)
+	startsServices(t)
 	var stdout, stderr bytes.Buffer
 	// So few frames may be too few on a busy machine, which it must say.
 	status := run(t.Context(), few, &stdout, &stderr)
@@ -85,10 +82,7 @@ func TestAll(t *testing.T) {
 
 // Ctrl-C ends everything that was started.
 func TestInterrupted(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
-	nothingLeft(t)
+	startsServices(t)
 	watcher := procs.Watch(os.Getpid(), lab.Class)
 	defer watcher.Stop()
 	ctx, stop := context.WithCancel(t.Context())
@@ -116,10 +110,7 @@ func TestInterrupted(t *testing.T) {
 
 // The same if nobody reads what it prints any more, as with "bench all 2>&1 | head".
 func TestReaderGone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
-	nothingLeft(t)
+	startsServices(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -138,10 +129,14 @@ func TestReaderGone(t *testing.T) {
 	}
 }
 
-// nothingLeft looks, at the end of the test, for processes that it has not ended
-// and folders that it has not removed.
-func nothingLeft(t *testing.T) {
+// startsServices is for tests that start real services, not with -short. At the
+// end of the test it looks for processes that are not ended and folders that are
+// not removed.
+func startsServices(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
 	build, err := parts.Build()
 	if err != nil {
 		t.Fatal(err)
