@@ -90,7 +90,7 @@ func TestCommandStopped(t *testing.T) {
 				for s := bufio.NewScanner(stdout); s.Scan(); {
 				}
 			}()
-			// In mid window: a picture is there, and both JVMs run.
+			// In mid window: a picture is there, and Prism and the JVM run.
 			children := map[int]string{}
 			await(t, "the first picture", func() bool {
 				for pid, name := range descendants(t, cmd.Process.Pid) {
@@ -99,7 +99,7 @@ func TestCommandStopped(t *testing.T) {
 				return hasPicture(t, addrs.HDFS, dir)
 			})
 			if len(children) < 2 {
-				t.Errorf("child processes %v, want the expansion service and the Java harness", children)
+				t.Errorf("child processes %v, want Prism and the JVM that reads", children)
 			}
 			to := cmd.Process.Pid
 			if tc.signal == syscall.SIGINT {

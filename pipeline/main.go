@@ -108,8 +108,8 @@ func exitStatus(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// logToFile sends what Beam and Prism log to build/log/pipeline.log: on the
-// terminal it would bury the program's own lines.
+// logToFile sends what Beam logs to build/log/pipeline.log: on the terminal it would
+// bury the program's own lines.
 func logToFile() (closeLog func(), err error) {
 	build, err := parts.Build()
 	if err != nil {

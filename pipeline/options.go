@@ -97,7 +97,7 @@ func newFlags(v *settings) *flag.FlagSet {
 	v.places.Add(f)
 	v.output.add(f)
 	v.detector.add(f)
-	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (inside this process), flink, spark, or direct (inside this process, without Java).")
+	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")

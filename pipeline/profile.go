@@ -16,7 +16,7 @@ type profiling struct {
 }
 
 func (p *profiling) add(f *flag.FlagSet) {
-	f.StringVar(&p.file, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all Go parts; a cluster's workers are other processes.")
+	f.StringVar(&p.file, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
 }
 
 func (p profiling) check() error { return checkNewFile("--cpu_profile", p.file) }

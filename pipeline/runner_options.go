@@ -16,7 +16,7 @@ import (
 )
 
 // windowBytes is each runner's default of --window_bytes. Prism holds a window
-// about ten times over in this process.
+// about ten times over.
 var windowBytes = map[string]int64{
 	runners.Prism:  64 << 20,
 	runners.Flink:  256 << 20,

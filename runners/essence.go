@@ -5,10 +5,9 @@ import "strings"
 const (
 	essenceLines = 10
 	essenceBytes = 2000
-	// lostHarness is how Prism says that a process has gone which it has started.
-	// The only one that it starts is the Java harness.
+	// lostHarness is how Prism says that a harness has gone. That is Java's: Go's is
+	// in this process.
 	lostHarness = "SDK worker disconnected"
-	processMark = "beam:env:process"
 )
 
 // essence is what matters to a person of a job's cause of failure: of a DoFn's
@@ -27,7 +26,7 @@ func essence(cause string) string {
 	lines = lines[:min(len(lines), essenceLines)]
 	text := strings.TrimSpace(strings.Join(lines, ""))
 	text = strings.ToValidUTF8(text[:min(len(text), essenceBytes)], "")
-	if strings.Contains(text, lostHarness) && strings.Contains(text, processMark) {
+	if strings.Contains(text, lostHarness) {
 		text = "the Java harness, which reads from Kafka, has ended: " + text
 	}
 	return text

@@ -87,14 +87,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 }
 
 // Ended says whether the service has died.
-func (e *Expansion) Ended() bool {
-	select {
-	case <-e.service.ended:
-		return true
-	default:
-		return false
-	}
-}
+func (e *Expansion) Ended() bool { return e.service.hasEnded() }
 
 // Close ends the service.
 func (e *Expansion) Close() {

@@ -1,4 +1,4 @@
-// Package runners runs Beam pipelines: on Prism inside this process, on Flink
+// Package runners runs Beam pipelines: on Prism in a child of this process, on Flink
 // and Spark through Beam's job servers, and on the direct runner. It submits to
 // the job service itself, because the SDK's own Execute passes on few of a
 // runner's options and takes a cancelled job and a broken stream for success.
@@ -12,7 +12,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	//lint:ignore SA1019 Prism is what users get; this one needs no job service, which tests are glad of
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
 	"facestream/runners/jobserver"
 )
@@ -76,11 +75,7 @@ func Open(ctx context.Context, c Config) (Runner, error) {
 	case Direct:
 		return directRunner{}, nil
 	case Prism:
-		client, err := prism.CreateJobServer(ctx, prism.Options{})
-		if err != nil {
-			return nil, fmt.Errorf("starting Prism: %w", err)
-		}
-		return openPortable(c, client, func() {})
+		return openPrism(ctx, c)
 	case Flink, Spark:
 		return openCluster(ctx, c)
 	}

@@ -18,13 +18,13 @@ import (
 // however that ends.
 type service struct {
 	addr  string // host:port
-	tmp   string // its own folder
+	tmp   string // its own folder, if it has one
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
 // startService starts cmd, with its output in logFile, and waits until it
-// accepts connections at addr. tmp is removed with the service.
+// accepts connections at addr. tmp, if not empty, is removed with the service.
 func startService(ctx context.Context, what string, cmd *exec.Cmd, logFile, addr, tmp string, timeout time.Duration) (*service, error) {
 	if err := os.MkdirAll(filepath.Dir(logFile), 0o755); err != nil {
 		return nil, err
@@ -46,6 +46,16 @@ func startService(ctx context.Context, what string, cmd *exec.Cmd, logFile, addr
 		return nil, fmt.Errorf("starting %s: %w; its log is %s", what, err, logFile)
 	}
 	return s, nil
+}
+
+// hasEnded says whether the service has died.
+func (s *service) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // closeGently asks the service to end, and ends it if it takes too long: one that

@@ -171,6 +171,11 @@ func (p process) javaHarness() bool {
 	return strings.Contains(p.cmdline, "FnHarness") && strings.Contains(p.cmdline, shared.root)
 }
 
+// prism says whether the process is the Prism of a run.
+func (p process) prism() bool {
+	return strings.HasPrefix(p.cmdline, shared.pipeline+" "+runners.PrismCommand+" ")
+}
+
 // connected says whether the process has a connection to a port of this
 // machine. Where that is known, is in proc(5).
 func (p process) connected(t *testing.T, port int) bool {

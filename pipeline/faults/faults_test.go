@@ -102,6 +102,26 @@ func TestKillJavaHarness(t *testing.T) {
 	}
 }
 
+// Prism runs in a process of its own as well, which is wanted as long as the window
+// is under way.
+func TestKillPrism(t *testing.T) {
+	for name, when := range map[string]func(r *run, t *testing.T){
+		"reading": (*run).awaitReading,
+		"writing": (*run).awaitFirstPicture,
+	} {
+		t.Run(name, func(t *testing.T) {
+			prepare(t)
+			r := newRun("prism-"+name, "--runner="+runners.Prism)
+			r.start(t)
+			when(r, t)
+			r.kill(t, find(t, "Prism", process.prism).pid)
+			r.finish(t, 1)
+			r.next(t, "--runner="+runners.Prism)
+			r.check(t)
+		})
+	}
+}
+
 func goWorker(t *testing.T, _ *cluster, _ *run) int {
 	t.Helper()
 	return find(t, "a Go worker", process.worker).pid

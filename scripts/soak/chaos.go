@@ -33,7 +33,8 @@ type victim struct {
 // faults are all that can happen.
 var faults = []fault{
 	{"the Prism pipeline is killed", pipelineOn(runners.Prism), syscall.SIGKILL, 0, 0},
-	{"a Java harness of the Prism pipeline is killed", javaHarnesses, syscall.SIGKILL, 0, 0},
+	{"a Java harness of the Prism pipeline is killed", childrenOnPrism("FnHarness"), syscall.SIGKILL, 0, 0},
+	{"the Prism of a pipeline is killed", childrenOnPrism(runners.PrismCommand), syscall.SIGKILL, 0, 0},
 	{"the Flink pipeline's driver is killed", pipelineOn(runners.Flink), syscall.SIGKILL, 0, 0},
 	{"a Go worker of the Flink cluster is killed", goWorkers, syscall.SIGKILL, 0, 0},
 	{"a TaskManager is killed", members(taskManagers...), syscall.SIGKILL, 5 * time.Second, 15 * time.Second},
@@ -58,8 +59,8 @@ func members(names ...string) func(*soak) ([]victim, error) {
 	}
 }
 
-// pipelineOn is the process of the pipeline on a runner. On Prism that is also
-// the runner and the Go worker.
+// pipelineOn is the process of the pipeline on a runner. On Prism that is also the
+// Go worker.
 func pipelineOn(runner string) func(*soak) ([]victim, error) {
 	return func(s *soak) (out []victim, err error) {
 		for _, p := range s.pipelines {
@@ -71,13 +72,16 @@ func pipelineOn(runner string) func(*soak) ([]victim, error) {
 	}
 }
 
-// javaHarnesses are those that the pipeline on Prism has started.
-func javaHarnesses(s *soak) ([]victim, error) {
-	pipelines, err := pipelineOn(runners.Prism)(s)
-	if err != nil {
-		return nil, err
+// childrenOnPrism are processes that the pipeline on Prism has started, those with
+// the text in their command lines.
+func childrenOnPrism(text string) func(*soak) ([]victim, error) {
+	return func(s *soak) ([]victim, error) {
+		pipelines, err := pipelineOn(runners.Prism)(s)
+		if err != nil {
+			return nil, err
+		}
+		return childrenOf(pipelines, text)
 	}
-	return childrenOf(pipelines, "FnHarness")
 }
 
 // goWorkers are those that the TaskManagers have started.

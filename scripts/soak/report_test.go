@@ -11,7 +11,7 @@ import (
 
 func TestPrintFaults(t *testing.T) {
 	happened := make([]int, len(faults))
-	happened[0], happened[2] = 3, 12
+	happened[0], happened[3] = 3, 12
 	var out bytes.Buffer
 	printFaults(&out, happened, 7, 20*time.Minute+300*time.Millisecond)
 	for _, want := range []string{

@@ -3,11 +3,14 @@ package lab
 import (
 	"path/filepath"
 	"strings"
+
+	"facestream/runners"
 )
 
 // The classes of processes.
 const (
 	Pipeline    = "pipeline"
+	Prism       = "prism"     // the runner, for the pipeline
 	Worker      = "go worker" // of a cluster
 	Harness     = "java harness"
 	JobServer   = "job server"
@@ -45,8 +48,11 @@ var mainClasses = map[string]string{
 func Class(args []string) string {
 	switch filepath.Base(args[0]) {
 	case "pipeline":
-		if len(args) > 1 && strings.HasPrefix(args[1], "--id=") {
+		switch {
+		case len(args) > 1 && strings.HasPrefix(args[1], "--id="):
 			return Worker
+		case len(args) > 1 && args[1] == runners.PrismCommand:
+			return Prism
 		}
 		return Pipeline
 	case "java":

@@ -92,6 +92,7 @@ func TestClass(t *testing.T) {
 	for line, want := range map[string]string{
 		"/x/pipeline --runner=prism":                                                                         Pipeline,
 		"/x/pipeline --id=1-1 --provision_endpoint=localhost:1":                                              Worker,
+		"/x/pipeline prism-server 30001":                                                                     Prism,
 		"/x/java -Xmx1g -cp /a/* KeptFnHarness.java harness.sock 8097":                                       Harness,
 		"java -cp /a/* org.apache.beam.runners.flink.FlinkJobServerDriver --x":                               JobServer,
 		"java -cp /a/* org.apache.beam.runners.spark.SparkJobServerDriver --x":                               JobServer,
@@ -103,8 +104,8 @@ func TestClass(t *testing.T) {
 		"java -cp /a/* kafka.Kafka /c/server.properties":                                                     Kafka,
 		"java -cp /a/* org.apache.hadoop.hdfs.server.namenode.NameNode":                                      NameNode,
 		"java -cp /a/* org.apache.hadoop.hdfs.server.datanode.DataNode":                                      DataNode,
-		"java -cp /a/* some.Main": Other,
-		"/usr/bin/go build":       Other,
+		"java -cp /a/* some.Main":                                                                            Other,
+		"/usr/bin/go build":                                                                                  Other,
 	} {
 		if got := Class(strings.Fields(line)); got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)

@@ -1,0 +1,131 @@
+package runners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"facestream/runners/parts"
+	"facestream/runners/ports"
+)
+
+// PrismCommand before a port as the only arguments has any program with this
+// package be Prism, from beam.Init on.
+const PrismCommand = "prism-server"
+
+// prismTimeout is how long Prism may take to start.
+const prismTimeout = 30 * time.Second
+
+// prismJobs is how many jobs one Prism runs: it keeps some 0.6 MB of each for ever.
+// Tests set it.
+var prismJobs = 100
+
+func init() {
+	runtime.RegisterInit(func() {
+		if len(os.Args) == 3 && os.Args[1] == PrismCommand {
+			fmt.Fprintln(os.Stderr, servePrism(os.Args[2]))
+			os.Exit(1)
+		}
+	})
+}
+
+// servePrism runs Prism until this process is ended.
+func servePrism(port string) error {
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return fmt.Errorf("%s: %w", PrismCommand, err)
+	}
+	if _, err := prism.CreateJobServer(context.Background(), prism.Options{Port: n}); err != nil {
+		return fmt.Errorf("%s: %w", PrismCommand, err)
+	}
+	select {}
+}
+
+// prismRunner runs jobs on a Prism that is a child of this process, and ends with
+// it. There, what a job leaves can be given back, and a crash of Prism's is the end
+// of a job and not of the program.
+type prismRunner struct {
+	config Config
+	server *service
+	client *portable
+	log    string // of that server
+	jobs   int    // by that server
+}
+
+func openPrism(ctx context.Context, c Config) (Runner, error) {
+	if !beam.Initialized() { // nor would the child be Prism
+		return nil, errors.New("starting Prism: beam.Init was not called")
+	}
+	r := &prismRunner{config: c}
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *prismRunner) start(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("starting Prism: %w", err)
+	}
+	build, err := parts.Build()
+	if err != nil {
+		return err
+	}
+	free, err := ports.Free(1)
+	if err != nil {
+		return err
+	}
+	r.log = filepath.Join(build, "log", "prism.log")
+	cmd := exec.Command(program, PrismCommand, strconv.Itoa(free[0]))
+	if r.server, err = startService(ctx, "Prism", cmd, r.log, ports.Loopback(free[0]), "", prismTimeout); err != nil {
+		return err
+	}
+	client, closeClient, err := dialJobServer(ctx, r.server.addr)
+	if err != nil {
+		r.server.close()
+		return err
+	}
+	if r.client, err = openPortable(r.config, client, closeClient); err != nil {
+		closeClient()
+		r.server.close()
+	}
+	r.jobs = 0
+	return err
+}
+
+func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) error {
+	if r.jobs >= prismJobs || r.server.hasEnded() {
+		r.Close()
+		if err := r.start(ctx); err != nil {
+			return err
+		}
+	}
+	r.jobs++
+	err := r.client.Run(ctx, name, p)
+	if status.Code(err) != codes.Unavailable {
+		return err
+	}
+	select {
+	case <-r.server.ended: // or is about to
+		return fmt.Errorf("Prism, which ran the job, has ended; what it said last is in %s: %w", r.log, err)
+	case <-time.After(answerTimeout):
+		return err
+	}
+}
+
+func (r *prismRunner) Close() {
+	r.client.Close()
+	r.server.close()
+}

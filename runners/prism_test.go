@@ -1,0 +1,95 @@
+package runners
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+func init() {
+	register.Function1x0(pass)
+	register.Function2x1(call)
+}
+
+func pass([]byte) {}
+
+// call calls the address that it is given.
+func call(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func prismForTest(t *testing.T) *prismRunner {
+	t.Helper()
+	r, err := Open(t.Context(), Config{Name: Prism})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r.(*prismRunner)
+}
+
+func runsOneJob(t *testing.T, r *prismRunner) {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, pass, beam.Impulse(s))
+	if err := r.Run(t.Context(), "passes", p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Because a Prism keeps something of each job, another one follows after some of
+// them, and the one before has ended.
+func TestPrismIsRenewed(t *testing.T) {
+	before := prismJobs
+	defer func() { prismJobs = before }()
+	prismJobs = 2
+	r := prismForTest(t)
+	var servers []*service
+	served := map[*service]int{}
+	for range 6 {
+		runsOneJob(t, r)
+		if served[r.server]++; served[r.server] == 1 {
+			servers = append(servers, r.server)
+		}
+	}
+	if len(servers) != 3 {
+		t.Errorf("%d servers ran 6 jobs, want one for each %d", len(servers), prismJobs)
+	}
+	for i, s := range servers {
+		if last := i == len(servers)-1; s.hasEnded() == last {
+			t.Errorf("server %d of %d: has it ended? %v, want %v", i+1, len(servers), last, !last)
+		}
+	}
+}
+
+// When Prism dies, the job has failed, and the next one runs.
+func TestPrismDies(t *testing.T) {
+	r := prismForTest(t)
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		_ = r.server.cmd.Process.Kill()
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, call, beam.Create(s, server.URL))
+	err := r.Run(t.Context(), "dies", p)
+	if err == nil || !strings.Contains(err.Error(), "Prism, which ran the job, has ended") || !strings.Contains(err.Error(), r.log) {
+		t.Errorf("error %v, want one that says that Prism has ended, and where its log is", err)
+	}
+	runsOneJob(t, r)
+}
