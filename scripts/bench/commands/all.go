@@ -28,6 +28,8 @@ type Row struct {
 	Preset              string             `json:"preset"`
 	Slots               int                `json:"slots"`
 	FramesPerSecond     float64            `json:"frames_per_second,omitempty"` // 0: the runs were too short to tell
+	BareDetector        float64            `json:"bare_detector_frames_per_second"`
+	BarePlumbing        float64            `json:"bare_plumbing_frames_per_second"`
 	RatioToBareDetector float64            `json:"ratio_to_bare_detector,omitempty"`
 	RatioToBarePlumbing float64            `json:"ratio_to_bare_plumbing,omitempty"`
 	FirstFileSeconds    float64            `json:"first_file_seconds"`
@@ -35,16 +37,6 @@ type Row struct {
 	PeakRSSMB           map[string]float64 `json:"peak_rss_mb"`
 
 	jobCPU float64 // milliseconds for a frame, all processes of the job
-}
-
-// Bound is what a bound has reached.
-type Bound struct {
-	Bound           string  `json:"bound"`
-	Format          string  `json:"format"`
-	Preset          string  `json:"preset"`
-	Slots           int     `json:"slots"`
-	OneCPU          bool    `json:"one_cpu"` // bound to one processor, for Prism with one slot
-	FramesPerSecond float64 `json:"frames_per_second"`
 }
 
 // StageRow says where the time of a frame goes, in milliseconds.
@@ -59,14 +51,6 @@ type StageRow struct {
 type report struct {
 	Rows   []Row      `json:"rows"`
 	Stages []StageRow `json:"stages"`
-	Bounds []Bound    `json:"bounds"`
-}
-
-// boundKey tells the bounds apart.
-type boundKey struct {
-	bound, format, preset string
-	slots                 int
-	pinned                bool
 }
 
 // bench is one measuring of everything.
@@ -74,12 +58,11 @@ type bench struct {
 	*lab.Lab
 	choice
 
-	bounds map[boundKey]bare.Result
 	report report
 }
 
 func measureAll(ctx context.Context, l *lab.Lab, c choice, out io.Writer) error {
-	b := &bench{Lab: l, choice: c, bounds: map[boundKey]bare.Result{}}
+	b := &bench{Lab: l, choice: c}
 	if err := b.fill(ctx); err != nil {
 		return err
 	}
@@ -146,7 +129,8 @@ func (b *bench) combinations() []Row {
 	return out
 }
 
-// measure fills a row.
+// measure fills a row. The bounds are measured right before, also if another row
+// has the same: what a machine can do varies by the minute.
 func (b *bench) measure(ctx context.Context, row *Row) error {
 	cpus := b.CPUs(row.Runner, row.Slots)
 	detector, err := b.bound(ctx, bare.Detector, row, cpus)
@@ -169,19 +153,15 @@ func (b *bench) measure(ctx context.Context, row *Row) error {
 }
 
 func (r *Row) fill(s lab.Steady, detector, plumbing bare.Result) {
-	r.FramesPerSecond = s.Rate
-	r.RatioToBareDetector = s.Rate / detector.Rate()
-	r.RatioToBarePlumbing = s.Rate / plumbing.Rate()
+	r.FramesPerSecond, r.BareDetector, r.BarePlumbing = s.Rate, detector.Rate(), plumbing.Rate()
+	r.RatioToBareDetector = s.Rate / r.BareDetector
+	r.RatioToBarePlumbing = s.Rate / r.BarePlumbing
 	r.FirstFileSeconds, r.CPUSecondsPer1000, r.PeakRSSMB = s.FirstFile, s.CPU, s.Peak
 	r.jobCPU = s.JobCPU()
 }
 
-// bound measures a bound for a row, unless it was measured for another.
+// bound measures a bound for a row.
 func (b *bench) bound(ctx context.Context, bound string, row *Row, cpus []int) (bare.Result, error) {
-	key := boundKey{bound, row.Format, row.Preset, row.Slots, cpus != nil}
-	if r, ok := b.bounds[key]; ok {
-		return r, nil
-	}
 	r, err := b.Bound(ctx, bare.Config{
 		Bound: bound, Format: row.Format, Preset: row.Preset, Workers: row.Slots, Topic: row.Format,
 		Frames: b.boundFrames(row.Preset, row.Slots), Writers: writers,
@@ -190,8 +170,6 @@ func (b *bench) bound(ctx context.Context, bound string, row *Row, cpus []int) (
 		return r, fmt.Errorf("measuring the bare %s: %w", bound, err)
 	}
 	b.Say("bare %s, %s, %s, %s: %.1f frames/s", bound, row.Format, row.Preset, plural(row.Slots, "worker"), r.Rate())
-	b.bounds[key] = r
-	b.report.Bounds = append(b.report.Bounds, Bound{bound, row.Format, row.Preset, row.Slots, cpus != nil, r.Rate()})
 	return r, nil
 }
 

@@ -36,11 +36,12 @@ func (c choice) lengths(format, preset string, slots int) (short, long int) {
 // holds ten times what is in them: one of them all would measure new memory mostly.
 func windowed(runner, format string) bool { return runner == runners.Prism && format == feed.Raw }
 
-// windowedLengths are the numbers of frames of two runs in windows. Five of Prism's
-// default windows hold 72 raw frames each, together six periods.
+// windowedLengths are the numbers of frames of two runs in windows. The longer has
+// five of Prism's default windows more, which hold 72 raw frames each: together six
+// periods.
 func (c choice) windowedLengths() (short, long int) {
-	short = c.scaled(6 * bare.Period)
-	return short, 2 * short
+	short = c.scaled(2 * bare.Period)
+	return short, short + c.scaled(6*bare.Period)
 }
 
 // boundFrames is how many frames a bound is measured with. Its start is not
