@@ -29,7 +29,7 @@ const prismTimeout = 30 * time.Second
 
 // prismJobs is how many jobs one Prism runs: it keeps some 0.6 MB of each for ever.
 // Tests set it.
-var prismJobs = 100
+var prismJobs = 10
 
 func init() {
 	runtime.RegisterInit(func() {
