@@ -77,7 +77,7 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 	}
 	cmd := exec.Command(java, args...)
 	cmd.Dir = tmp
-	cmd.Env = append(os.Environ(), javaharness.Malloc...)
+	cmd.Env = append(os.Environ(), parts.Malloc...)
 	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), ports.Loopback(free[0]), tmp, expansionTimeout)
 	if err != nil {
 		pool.Close()

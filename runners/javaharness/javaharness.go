@@ -44,13 +44,6 @@ var jvmFlags = []string{"-Xms112m", "-Xmx1g", "-Xmn48m", "-XX:MinHeapFreeRatio=2
 // buffers outside of the heap instead of two for each processor.
 const oneArena = "-Dorg.apache.beam.vendor.grpc.v1p60p1.io.netty.allocator.numDirectArenas=1"
 
-// Malloc are variables for the JVM's environment that have the C library give
-// back what is freed. Kafka's consumer reads through buffers outside of the heap,
-// as large as what it fetches, by a new thread for each job. By itself, the C
-// library takes an arena for each thread and, after the first such buffer, serves
-// the others from arenas as well, where each job leaves its holes.
-var Malloc = []string{"MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=131072"}
-
 // Arguments are those of Java for an expansion service that is also the harness,
 // with its own arguments after the class path. Its working directory must be dir,
 // into which the program is written.

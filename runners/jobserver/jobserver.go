@@ -115,11 +115,13 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
-			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2",
 			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
 			refetches,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
+		for _, variable := range parts.Malloc {
+			p.JVM = append(p.JVM, "-Dspark.executorEnv."+variable)
+		}
 		if c.OneRun {
 			p.JVM = append(p.JVM, keptContext, cleaning)
 		}
@@ -127,6 +129,7 @@ func New(c Config) (Program, error) {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
 		_, p.Env, err = SparkHome(c.Dir)
+		p.Env = append(p.Env, parts.Malloc...)
 		return p, err
 	}
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)

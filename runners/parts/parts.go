@@ -83,3 +83,10 @@ func Java() (string, error) {
 	}
 	return java, nil
 }
+
+// Malloc are variables for the environment of a JVM that have the C library give
+// back what is freed. By itself, it takes an arena for each of many threads, and once
+// a large buffer was freed serves others of its size from arenas as well, where
+// whatever comes and goes with each job leaves its holes: Kafka's consumer reads
+// through buffers as large as what it fetches, by a new thread for each job.
+var Malloc = []string{"MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=131072"}
