@@ -115,13 +115,11 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
+			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2",
 			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
 			refetches,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
-		for _, variable := range parts.Malloc {
-			p.JVM = append(p.JVM, "-Dspark.executorEnv."+variable)
-		}
 		if c.OneRun {
 			p.JVM = append(p.JVM, keptContext, cleaning)
 		}
