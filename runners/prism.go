@@ -119,7 +119,7 @@ func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) er
 	}
 	select {
 	case <-r.server.ended: // or is about to
-		return fmt.Errorf("Prism, which ran the job, has ended; what it said last is in %s: %w", r.log, err)
+		return fmt.Errorf("the process of Prism, which ran the job, has ended; what it said last is in %s: %w", r.log, err)
 	case <-time.After(answerTimeout):
 		return err
 	}
