@@ -74,6 +74,7 @@ func openPrism(ctx context.Context, c Config) (Runner, error) {
 	return r, nil
 }
 
+// start sets the server and what belongs to it, unless there is an error.
 func (r *prismRunner) start(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -87,22 +88,25 @@ func (r *prismRunner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.log = filepath.Join(build, "log", "prism.log")
+	log := filepath.Join(build, "log", "prism.log")
 	cmd := exec.Command(program, PrismCommand, strconv.Itoa(free[0]))
-	if r.server, err = startService(ctx, "Prism", cmd, r.log, ports.Loopback(free[0]), "", prismTimeout); err != nil {
-		return err
-	}
-	client, closeClient, err := dialJobServer(ctx, r.server.addr)
+	server, err := startService(ctx, "Prism", cmd, log, ports.Loopback(free[0]), "", prismTimeout)
 	if err != nil {
-		r.server.close()
 		return err
 	}
-	if r.client, err = openPortable(r.config, client, closeClient); err != nil {
-		closeClient()
-		r.server.close()
+	service, closeService, err := dialJobServer(ctx, server.addr)
+	if err != nil {
+		server.close()
+		return err
 	}
-	r.jobs = 0
-	return err
+	client, err := openPortable(r.config, service, closeService)
+	if err != nil {
+		closeService()
+		server.close()
+		return err
+	}
+	r.server, r.client, r.log, r.jobs = server, client, log, 0
+	return nil
 }
 
 func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) error {

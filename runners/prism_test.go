@@ -93,3 +93,18 @@ func TestPrismDies(t *testing.T) {
 	}
 	runsOneJob(t, r)
 }
+
+// A Prism that cannot be followed by another one is an error, and no more.
+func TestPrismDoesNotStartAgain(t *testing.T) {
+	r := prismForTest(t)
+	r.server.close()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, pass, beam.Impulse(s))
+	if err := r.Run(ctx, "does not start", p); err == nil {
+		t.Error("no error although Prism could not be started")
+	}
+	r.Close()
+	runsOneJob(t, r)
+}
