@@ -168,10 +168,12 @@ func check(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	made = append([]string{cfg.tmp(), join(cfg.Root, tmpDir)}, made...)
+	name := path.Join(tmpDir, cfg.Run, "check-"+rand.Text())
+	made = append([]string{join(cfg.Root, name), cfg.tmp(), join(cfg.Root, tmpDir)}, made...)
 	defer func() {
-		// Whatever came of it. What somebody has put something into meanwhile
-		// stays, and so does what has something of another user in it.
+		// Whatever came of it, also if ctx has ended while the file was there. What
+		// somebody has put something into meanwhile stays, and so does what has
+		// something of another user in it.
 		for _, dir := range made {
 			_ = remove(context.WithoutCancel(ctx), fsys, dir)
 		}
@@ -179,7 +181,6 @@ func check(ctx context.Context, cfg Config) error {
 	if err := mkdirAll(ctx, fsys, cfg.Root); err != nil {
 		return err
 	}
-	name := path.Join(tmpDir, cfg.Run, "check-"+rand.Text())
 	want := []byte(name)
 	if err := put(ctx, fsys, cfg, name, want); err != nil {
 		return err
