@@ -2,8 +2,6 @@ package runners
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -13,22 +11,17 @@ import (
 
 func init() {
 	register.Function1x0(pass)
-	register.Function2x1(call)
+	register.Function1x0(kill)
 }
 
 func pass([]byte) {}
 
-// call calls the address that it is given.
-func call(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+// dying is the server that kill ends.
+var dying *service
+
+func kill([]byte) {
+	_ = dying.cmd.Process.Kill()
+	<-dying.ended
 }
 
 func prismForTest(t *testing.T) *prismRunner {
@@ -78,15 +71,9 @@ func TestPrismIsRenewed(t *testing.T) {
 // When Prism dies, the job has failed, and the next one runs.
 func TestPrismDies(t *testing.T) {
 	r := prismForTest(t)
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		_ = r.server.cmd.Process.Kill()
-		<-release
-	}))
-	defer server.Close()
-	defer close(release)
+	dying = r.server
 	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, call, beam.Create(s, server.URL))
+	beam.ParDo0(s, kill, beam.Impulse(s))
 	err := r.Run(t.Context(), "dies", p)
 	if err == nil || !strings.Contains(err.Error(), "Prism, which ran the job, has ended") || !strings.Contains(err.Error(), r.log) {
 		t.Errorf("error %v, want one that says that Prism has ended, and where its log is", err)

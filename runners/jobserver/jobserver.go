@@ -115,8 +115,8 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			"-Dspark.executor.defaultJavaOptions="+executorFlags,
-			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2",
-			"-Dspark.shuffle.compress=false", // a JPEG gets no smaller
+			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2", // not all of parts.Malloc: raw frames need large buffers all the time
+			"-Dspark.shuffle.compress=false",         // a JPEG gets no smaller
 			refetches,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
