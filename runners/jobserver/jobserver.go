@@ -73,6 +73,11 @@ const (
 	cleaning = "-Dspark.cleaner.periodicGC.interval=5s"
 )
 
+// remembered is how much Spark keeps of jobs that have ended, for a page that nobody
+// sees. By default that is a thousand jobs and stages, and a hundred thousand tasks,
+// each with Beam's metrics as text: half a megabyte for each window of a run.
+var remembered = []string{"-Dspark.ui.retainedJobs=4", "-Dspark.ui.retainedStages=4", "-Dspark.ui.retainedTasks=64"}
+
 // LocalMaster is the Master of a cluster of so many slots inside of the job
 // server.
 func LocalMaster(engine string, slots int) string {
@@ -120,6 +125,7 @@ func New(c Config) (Program, error) {
 			refetches,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
 		)
+		p.JVM = append(p.JVM, remembered...)
 		if c.OneRun {
 			p.JVM = append(p.JVM, keptContext, cleaning)
 		}
