@@ -38,7 +38,7 @@ var program []byte
 // jvmFlags favour a quick start and a heap that does not grow with the number of
 // jobs: it begins small, and is cleaned up before it grows. It holds fetched records
 // and messages under way, not the window; what is there between jobs is 26 MB.
-var jvmFlags = []string{"-Xms112m", "-Xmx1g", "-Xmn48m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", oneArena}
+var jvmFlags = []string{"-Xms176m", "-Xmx1g", "-Xmn112m", "-XX:SurvivorRatio=3", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", oneArena}
 
 // oneArena has gRPC, which sends one message after the other here, keep one pool of
 // buffers outside of the heap instead of two for each processor.

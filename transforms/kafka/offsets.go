@@ -44,6 +44,7 @@ type Offsets struct {
 	answered bool
 	// first is what they answered then.
 	first kadm.Metadata
+	ahead lookahead
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -64,7 +65,7 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 
 // Connect is Open for topics that may not exist: see Exists.
 func Connect(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
-	o := &Offsets{brokers: brokers, group: group, topics: topics}
+	o := &Offsets{brokers: brokers, group: group, topics: topics, ahead: lookahead{}}
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),

@@ -31,7 +31,8 @@ type Plan struct {
 // most maxBytes, whichever partitions the reader takes them from. It looks at
 // the waiting records themselves, because nothing else tells their sizes: a
 // partition at a time up to the budget, four budgets in all; what it has not
-// seen counts as the largest it has. One record is always allowed.
+// seen counts as the largest it has. One record is always allowed. What it has
+// seen, it remembers for the windows after this one.
 func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
@@ -41,43 +42,76 @@ func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
 	for _, p := range positions {
 		plan.Lag += p.end - p.start
 	}
-	if plan.Lag == 0 {
-		return plan, nil
-	}
-	seen := map[partition]*sizes{}
-	for p, at := range positions {
-		seen[p] = &sizes{unseen: at.end - at.start}
-	}
-	var total int64
-	err = o.scan(ctx, positions, func(r *kgo.Record) bool {
-		p := partition{r.Topic, r.Partition}
-		s := seen[p]
-		s.unseen = positions[p].end - r.Offset - 1
-		if !r.Attrs.IsControl() {
-			s.add(recordBytes(r))
-			total += recordBytes(r)
-		}
-		return total < scanBudgets*maxBytes && anyOf(seen, func(s *sizes) bool {
-			return s.unseen > 0 && s.bytes < maxBytes && len(s.each) < maxWindowRecords
-		})
+	o.ahead.move(positions)
+	err = o.scan(ctx, o.ahead.wanted(maxBytes), func(r *kgo.Record) bool {
+		o.ahead.see(r)
+		return len(o.ahead.wanted(maxBytes)) > 0
 	})
 	if err != nil {
 		return Plan{}, fmt.Errorf("looking ahead in %v: %w", o.topics, err)
 	}
-	plan.Records = fit(slices.Collect(maps.Values(seen)), maxBytes)
+	plan.Records = fit(slices.Collect(maps.Values(o.ahead)), maxBytes)
 	return plan, nil
 }
 
+// lookahead is what was seen of the records that are waiting.
+type lookahead map[partition]*sizes
+
 // sizes are the sizes of one partition's waiting records, in order.
 type sizes struct {
-	each   []int64
-	bytes  int64 // sum of each
-	unseen int64 // records behind them
+	each       []int64
+	offsets    []int64 // of each
+	bytes      int64   // sum of each
+	start, end int64   // the offsets that wait: [start, end)
+	next       int64   // what was looked at: [start, next)
 }
 
-func (s *sizes) add(n int64) {
-	s.each = append(s.each, n)
-	s.bytes += n
+// unseen is how many records may wait behind those that were looked at.
+func (s *sizes) unseen() int64 { return s.end - s.next }
+
+// move forgets what is not waiting any more.
+func (l lookahead) move(positions map[partition]position) {
+	maps.DeleteFunc(l, func(p partition, _ *sizes) bool { _, ok := positions[p]; return !ok })
+	for p, at := range positions {
+		s := l[p]
+		if s == nil || at.start < s.start || at.start > s.next || at.end < s.next {
+			s = &sizes{next: at.start}
+			l[p] = s
+		}
+		s.start, s.end = at.start, at.end
+		gone, _ := slices.BinarySearch(s.offsets, at.start)
+		for _, n := range s.each[:gone] {
+			s.bytes -= n
+		}
+		s.each, s.offsets = slices.Delete(s.each, 0, gone), slices.Delete(s.offsets, 0, gone)
+	}
+}
+
+// wanted are the records that have to be looked at for a window of maxBytes.
+func (l lookahead) wanted(maxBytes int64) map[partition]position {
+	var total int64
+	out := map[partition]position{}
+	for p, s := range l {
+		total += s.bytes
+		if s.unseen() > 0 && s.bytes < maxBytes && len(s.each) < maxWindowRecords {
+			out[p] = position{start: s.next, end: s.end}
+		}
+	}
+	if total >= scanBudgets*maxBytes {
+		return nil
+	}
+	return out
+}
+
+// see takes note of the next record of a partition.
+func (l lookahead) see(r *kgo.Record) {
+	s := l[partition{r.Topic, r.Partition}]
+	s.next = r.Offset + 1
+	if r.Attrs.IsControl() {
+		return
+	}
+	s.each, s.offsets = append(s.each, recordBytes(r)), append(s.offsets, r.Offset)
+	s.bytes += recordBytes(r)
 }
 
 // fit returns the largest number of records n, at least 1 if there are any,
@@ -86,7 +120,7 @@ func (s *sizes) add(n int64) {
 func fit(partitions []*sizes, maxBytes int64) int64 {
 	var total, largest int64
 	for _, s := range partitions {
-		total += int64(len(s.each)) + s.unseen
+		total += int64(len(s.each)) + s.unseen()
 		for _, n := range s.each {
 			largest = max(largest, n)
 		}
@@ -98,7 +132,7 @@ func fit(partitions []*sizes, maxBytes int64) int64 {
 		for _, s := range partitions {
 			k := min(n, int64(len(s.each)))
 			all = append(all, s.each[:k]...)
-			unseen += min(n-k, s.unseen)
+			unseen += min(n-k, s.unseen())
 		}
 		unseen = min(unseen, n)
 		sum = unseen * largest
@@ -119,13 +153,4 @@ func recordBytes(r *kgo.Record) int64 {
 		n += len(h.Key) + len(h.Value)
 	}
 	return int64(n)
-}
-
-func anyOf(m map[partition]*sizes, is func(*sizes) bool) bool {
-	for _, s := range m {
-		if is(s) {
-			return true
-		}
-	}
-	return false
 }

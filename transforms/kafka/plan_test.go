@@ -1,6 +1,12 @@
 package kafka
 
-import "testing"
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 func TestFit(t *testing.T) {
 	repeat := func(n int, size int64) []int64 {
@@ -21,8 +27,8 @@ func TestFit(t *testing.T) {
 		"any partition may fill the window":   {[]*sizes{{each: repeat(50, 1)}, {each: repeat(50, 10)}}, 100, 10},
 		"small ones first, then large ones":   {[]*sizes{{each: append(repeat(50, 1), repeat(50, 25)...)}}, 100, 52},
 		"large ones behind the reach":         {[]*sizes{{each: repeat(200, 1)}, {each: append(repeat(60, 1), 1000)}}, 100, 60},
-		"unseen count as the largest seen":    {[]*sizes{{each: repeat(2, 10), unseen: 1000}}, 100, 10},
-		"unseen ones beside small ones":       {[]*sizes{{each: []int64{50, 1, 1}, unseen: 5}}, 101, 3},
+		"unseen count as the largest seen":    {[]*sizes{{each: repeat(2, 10), end: 1000}}, 100, 10},
+		"unseen ones beside small ones":       {[]*sizes{{each: []int64{50, 1, 1}, end: 5}}, 101, 3},
 		"never more than one reader may read": {[]*sizes{{each: repeat(20_000, 1)}}, 1 << 40, 9_999},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -31,4 +37,51 @@ func TestFit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each record is looked at once, also if many windows pass before it is read.
+func TestLookaheadRemembers(t *testing.T) {
+	const size = recordOverhead + 744
+	p, q := partition{"t", 0}, partition{"t", 1}
+	ahead := lookahead{}
+	look := func(what string, positions map[partition]position, maxBytes int64, want map[partition]position) {
+		t.Helper()
+		ahead.move(positions)
+		got := ahead.wanted(maxBytes)
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: wants to look at %v, want %v", what, got, want)
+		}
+	}
+	see := func(p partition, offsets ...int64) {
+		for _, o := range offsets {
+			ahead.see(&kgo.Record{Topic: p.topic, Partition: p.id, Offset: o, Value: make([]byte, size-recordOverhead)})
+		}
+	}
+	records := func(want int64, maxBytes int64) {
+		t.Helper()
+		if got := fit(slices.Collect(maps.Values(ahead)), maxBytes); got != want {
+			t.Errorf("%d records fit into %d bytes, want %d", got, maxBytes, want)
+		}
+	}
+	look("nothing seen", map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size,
+		map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}})
+	see(p, 10, 11, 13) // 12 is no record
+	see(q, 0, 1)
+	look("enough seen", map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size, nil)
+	records(3, 3*size)
+	look("two done, and new ones", map[partition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, 3*size,
+		map[partition]position{p: {start: 14, end: 100}, q: {start: 2, end: 5}})
+	look("a smaller window", map[partition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, size, nil)
+	look("moved beyond what was seen", map[partition]position{p: {start: 50, end: 100}, q: {start: 2, end: 2}}, 3*size,
+		map[partition]position{p: {start: 50, end: 100}})
+	see(p, 50, 51)
+	look("moved back", map[partition]position{p: {start: 20, end: 100}, q: {start: 2, end: 2}}, 3*size,
+		map[partition]position{p: {start: 20, end: 100}})
+	see(p, 20)
+	look("cut off at its end", map[partition]position{p: {start: 19, end: 20}}, 3*size,
+		map[partition]position{p: {start: 19, end: 20}})
+	if _, ok := ahead[q]; ok {
+		t.Error("a partition that is gone is still there")
+	}
+	records(1, 3*size)
 }
