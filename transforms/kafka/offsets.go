@@ -65,7 +65,7 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 
 // Connect is Open for topics that may not exist: see Exists.
 func Connect(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
-	o := &Offsets{brokers: brokers, group: group, topics: topics, ahead: lookahead{}}
+	o := &Offsets{brokers: brokers, group: group, topics: topics}
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),

@@ -45,17 +45,20 @@ func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
 	o.ahead.move(positions)
 	err = o.scan(ctx, o.ahead.wanted(maxBytes), func(r *kgo.Record) bool {
 		o.ahead.see(r)
-		return len(o.ahead.wanted(maxBytes)) > 0
+		return o.ahead.bytes < scanBudgets*maxBytes && o.ahead.anyWanted(maxBytes)
 	})
 	if err != nil {
 		return Plan{}, fmt.Errorf("looking ahead in %v: %w", o.topics, err)
 	}
-	plan.Records = fit(slices.Collect(maps.Values(o.ahead)), maxBytes)
+	plan.Records = fit(slices.Collect(maps.Values(o.ahead.partitions)), maxBytes)
 	return plan, nil
 }
 
 // lookahead is what was seen of the records that are waiting.
-type lookahead map[partition]*sizes
+type lookahead struct {
+	partitions map[partition]*sizes
+	bytes      int64 // sum of the partitions'
+}
 
 // sizes are the sizes of one partition's waiting records, in order.
 type sizes struct {
@@ -69,14 +72,19 @@ type sizes struct {
 // unseen is how many records may wait behind those that were looked at.
 func (s *sizes) unseen() int64 { return s.end - s.next }
 
+// wanted says whether more records have to be looked at for a window of maxBytes.
+func (s *sizes) wanted(maxBytes int64) bool {
+	return s.unseen() > 0 && s.bytes < maxBytes && len(s.each) < maxWindowRecords
+}
+
 // move forgets what is not waiting any more.
-func (l lookahead) move(positions map[partition]position) {
-	maps.DeleteFunc(l, func(p partition, _ *sizes) bool { _, ok := positions[p]; return !ok })
+func (l *lookahead) move(positions map[partition]position) {
+	l.bytes = 0
+	moved := make(map[partition]*sizes, len(positions))
 	for p, at := range positions {
-		s := l[p]
+		s := l.partitions[p]
 		if s == nil || at.start < s.start || at.start > s.next || at.end < s.next {
 			s = &sizes{next: at.start}
-			l[p] = s
 		}
 		s.start, s.end = at.start, at.end
 		gone, _ := slices.BinarySearch(s.offsets, at.start)
@@ -84,34 +92,43 @@ func (l lookahead) move(positions map[partition]position) {
 			s.bytes -= n
 		}
 		s.each, s.offsets = slices.Delete(s.each, 0, gone), slices.Delete(s.offsets, 0, gone)
+		moved[p] = s
+		l.bytes += s.bytes
 	}
+	l.partitions = moved
 }
 
 // wanted are the records that have to be looked at for a window of maxBytes.
-func (l lookahead) wanted(maxBytes int64) map[partition]position {
-	var total int64
+func (l *lookahead) wanted(maxBytes int64) map[partition]position {
 	out := map[partition]position{}
-	for p, s := range l {
-		total += s.bytes
-		if s.unseen() > 0 && s.bytes < maxBytes && len(s.each) < maxWindowRecords {
+	for p, s := range l.partitions {
+		if l.bytes < scanBudgets*maxBytes && s.wanted(maxBytes) {
 			out[p] = position{start: s.next, end: s.end}
 		}
-	}
-	if total >= scanBudgets*maxBytes {
-		return nil
 	}
 	return out
 }
 
+func (l *lookahead) anyWanted(maxBytes int64) bool {
+	for _, s := range l.partitions {
+		if s.wanted(maxBytes) {
+			return true
+		}
+	}
+	return false
+}
+
 // see takes note of the next record of a partition.
-func (l lookahead) see(r *kgo.Record) {
-	s := l[partition{r.Topic, r.Partition}]
+func (l *lookahead) see(r *kgo.Record) {
+	s := l.partitions[partition{r.Topic, r.Partition}]
 	s.next = r.Offset + 1
 	if r.Attrs.IsControl() {
 		return
 	}
-	s.each, s.offsets = append(s.each, recordBytes(r)), append(s.offsets, r.Offset)
-	s.bytes += recordBytes(r)
+	n := recordBytes(r)
+	s.each, s.offsets = append(s.each, n), append(s.offsets, r.Offset)
+	s.bytes += n
+	l.bytes += n
 }
 
 // fit returns the largest number of records n, at least 1 if there are any,

@@ -59,7 +59,7 @@ func TestLookaheadRemembers(t *testing.T) {
 	}
 	records := func(want int64, maxBytes int64) {
 		t.Helper()
-		if got := fit(slices.Collect(maps.Values(ahead)), maxBytes); got != want {
+		if got := fit(slices.Collect(maps.Values(ahead.partitions)), maxBytes); got != want {
 			t.Errorf("%d records fit into %d bytes, want %d", got, maxBytes, want)
 		}
 	}
@@ -80,7 +80,7 @@ func TestLookaheadRemembers(t *testing.T) {
 	see(p, 20)
 	look("cut off at its end", map[partition]position{p: {start: 19, end: 20}}, 3*size,
 		map[partition]position{p: {start: 19, end: 20}})
-	if _, ok := ahead[q]; ok {
+	if _, ok := ahead.partitions[q]; ok {
 		t.Error("a partition that is gone is still there")
 	}
 	records(1, 3*size)
