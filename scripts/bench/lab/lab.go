@@ -44,9 +44,9 @@ type Lab struct {
 	cpus   []int  // that this process may use
 	procs  *procs.Watcher
 	say    func(format string, args ...any)
-	runs   int             // of the pipeline
-	totals map[string]int  // frames of each topic
-	warm   map[string]bool // runners that have run a job
+	runs   int            // of the pipeline
+	totals map[string]int // frames of each topic
+	warm   map[string]int // the most slots that a runner has run a job with
 }
 
 // Open compiles the pipeline and starts Kafka, HDFS and the clusters of the
@@ -64,7 +64,7 @@ func Open(ctx context.Context, names []string, progress io.Writer) (*Lab, error)
 		return nil, err
 	}
 	began := time.Now()
-	l := &Lab{dir: dir, procs: procs.Watch(os.Getpid(), Class), totals: map[string]int{}, warm: map[string]bool{}}
+	l := &Lab{dir: dir, procs: procs.Watch(os.Getpid(), Class), totals: map[string]int{}, warm: map[string]int{}}
 	l.say = func(format string, args ...any) {
 		fmt.Fprintf(progress, "%4.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}

@@ -242,13 +242,14 @@ func (l *Lab) Steady(ctx context.Context, j Job, short, long, times int) (Steady
 	return steady(median(ran[0]), median(ran[1]))
 }
 
-// warmUp runs the first job of a runner once more: a new cluster is slow, and the
-// shorter run would have all of that.
+// warmUp runs the first job of a runner with so many slots once more: a new cluster
+// is slow, and so is a slot that was idle so far. The shorter run would have all of
+// that.
 func (l *Lab) warmUp(ctx context.Context, j Job, frames int) error {
-	if l.warm[j.Runner] || j.Runner == runners.Prism { // which is new for each run
+	if l.warm[j.Runner] >= j.Slots || j.Runner == runners.Prism { // which is new for each run
 		return nil
 	}
-	l.warm[j.Runner] = true
+	l.warm[j.Runner] = j.Slots
 	j.Frames = frames
 	_, err := l.Run(ctx, j)
 	return err
