@@ -37,7 +37,8 @@ var program []byte
 
 // jvmFlags favour a quick start and a heap that does not grow with the number of
 // jobs: it begins small, and is cleaned up before it grows. It holds fetched records
-// and messages under way, not the window; what is there between jobs is 26 MB.
+// and messages under way, not the window; what is there between jobs is 26 MB. What
+// is under way fits into a survivor space: else the old generation fills with it.
 var jvmFlags = []string{"-Xms176m", "-Xmx1g", "-Xmn112m", "-XX:SurvivorRatio=3", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", oneArena}
 
 // oneArena has gRPC, which sends one message after the other here, keep one pool of

@@ -44,6 +44,7 @@ type Offsets struct {
 	answered bool
 	// first is what they answered then.
 	first kadm.Metadata
+	// ahead is what Plan has seen.
 	ahead lookahead
 }
 
