@@ -98,9 +98,12 @@ func (b *bench) fill(ctx context.Context) error {
 		most := 0
 		for _, preset := range b.presets {
 			for _, slots := range b.slots {
-				_, long := b.lengths(format, preset, slots)
 				// The bounds' first frames are not measured.
-				most = max(most, long, b.boundFrames(preset, slots)+bare.Period)
+				most = max(most, b.boundFrames(preset, slots)+bare.Period)
+				for _, runner := range b.runners {
+					_, long := b.lengths(runner, format, preset, slots)
+					most = max(most, long)
+				}
 			}
 		}
 		if slices.ContainsFunc(b.runners, func(runner string) bool { return windowed(runner, format) }) {
@@ -141,7 +144,7 @@ func (b *bench) measure(ctx context.Context, row *Row) error {
 	if err != nil {
 		return err
 	}
-	short, long := b.lengths(row.Format, row.Preset, row.Slots)
+	short, long := b.lengths(row.Runner, row.Format, row.Preset, row.Slots)
 	job := lab.Job{Runner: row.Runner, Topic: row.Format, Preset: row.Preset, Slots: row.Slots, Flags: lab.InOneWindow}
 	if windowed(row.Runner, row.Format) {
 		short, long = b.windowedLengths()

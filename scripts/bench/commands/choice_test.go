@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/runners"
 	"facestream/scripts/camera/feed"
 )
 
@@ -70,22 +71,26 @@ func TestWrongChoice(t *testing.T) {
 
 func TestLengths(t *testing.T) {
 	for _, tc := range []struct {
-		scale          float64
-		format, preset string
-		slots          int
-		short, long    int
+		scale                  float64
+		runner, format, preset string
+		slots                  int
+		short, long            int
 	}{
-		{1, feed.JPEG, parity, 1, 60, 180},
-		{1, feed.JPEG, parity, 2, 60, 300},
-		{1, feed.JPEG, fast, 2, 180, 1620},
-		{2, feed.JPEG, parity, 1, 120, 360},
-		{0.01, feed.JPEG, fast, 2, 60, 120},
+		{1, runners.Flink, feed.JPEG, parity, 1, 60, 180},
+		{1, runners.Flink, feed.JPEG, parity, 2, 60, 300},
+		{1, runners.Flink, feed.JPEG, fast, 2, 180, 1620},
+		{2, runners.Flink, feed.JPEG, parity, 1, 120, 360},
+		{0.01, runners.Flink, feed.JPEG, fast, 2, 60, 120},
+		// Executors are new for each run on Spark.
+		{1, runners.Spark, feed.JPEG, parity, 2, 180, 420},
+		{1, runners.Spark, feed.JPEG, fast, 1, 540, 1260},
 		// 256 MiB hold 271 raw frames of 640x480 with their slack.
-		{1, feed.Raw, fast, 2, 60, 240},
-		{9, feed.Raw, parity, 2, 60, 240},
-		{0.01, feed.Raw, parity, 1, 60, 120},
+		{1, runners.Flink, feed.Raw, fast, 2, 60, 240},
+		{9, runners.Flink, feed.Raw, parity, 2, 60, 240},
+		{1, runners.Spark, feed.Raw, fast, 2, 60, 240},
+		{0.01, runners.Flink, feed.Raw, parity, 1, 60, 120},
 	} {
-		short, long := choice{scale: tc.scale}.lengths(tc.format, tc.preset, tc.slots)
+		short, long := choice{scale: tc.scale}.lengths(tc.runner, tc.format, tc.preset, tc.slots)
 		if short != tc.short || long != tc.long {
 			t.Errorf("%+v: %d and %d frames", tc, short, long)
 		}

@@ -17,14 +17,17 @@ const (
 
 // lengths are the numbers of frames of the two runs that tell a rate. The longer
 // is long enough that the difference is some seconds more than what a start
-// varies by, and still one window.
-func (c choice) lengths(format, preset string, slots int) (short, long int) {
-	short, long = 60, 180
+// varies by, and still one window. On Spark a run has executors of its own, which
+// compile for their first seconds: there the shorter is that long.
+func (c choice) lengths(runner, format, preset string, slots int) (short, long int) {
+	short, more := 60, 120*slots
 	if preset != parity {
-		short, long = 180, 900
+		short, more = 180, 720*slots
 	}
-	long = short + (long-short)*slots
-	short, long = c.scaled(short), c.scaled(long)
+	if runner == runners.Spark {
+		short += more / 2
+	}
+	short, long = c.scaled(short), c.scaled(short+more)
 	if format == feed.Raw {
 		short, long = min(short, bare.Period), min(long, rawLimit)
 	}

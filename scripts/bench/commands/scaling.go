@@ -36,10 +36,12 @@ func measureScaling(ctx context.Context, l *lab.Lab, c choice, out io.Writer) er
 	var untold error // as in all
 	for _, partitions := range partitionCounts {
 		topic, most := fmt.Sprint("partitions-", partitions), 0
-		for _, preset := range c.presets {
-			for _, slots := range c.slots {
-				_, long := c.lengths(feed.JPEG, preset, slots)
-				most = max(most, long)
+		for _, runner := range c.runners {
+			for _, preset := range c.presets {
+				for _, slots := range c.slots {
+					_, long := c.lengths(runner, feed.JPEG, preset, slots)
+					most = max(most, long)
+				}
 			}
 		}
 		if err := l.Fill(ctx, topic, feed.JPEG, partitions, most); err != nil {
@@ -48,7 +50,7 @@ func measureScaling(ctx context.Context, l *lab.Lab, c choice, out io.Writer) er
 		for _, runner := range c.runners {
 			for _, preset := range c.presets {
 				for _, slots := range c.slots {
-					short, long := c.lengths(feed.JPEG, preset, slots)
+					short, long := c.lengths(runner, feed.JPEG, preset, slots)
 					s, err := l.Steady(ctx, lab.Job{Runner: runner, Topic: topic, Preset: preset, Slots: slots, Flags: lab.InOneWindow}, short, long, c.times)
 					if err != nil {
 						err = fmt.Errorf("%s, %s, %s, %s: %w", runner, preset, plural(partitions, "partition"), plural(slots, "slot"), err)

@@ -42,11 +42,11 @@ func measureWindows(ctx context.Context, l *lab.Lab, c choice, out io.Writer) er
 	c.scale = 1
 	var all []windowsRow
 	for _, preset := range c.presets {
-		short, long := c.lengths(feed.JPEG, preset, c.slots[0])
-		if err := l.Fill(ctx, preset, feed.JPEG, lab.Partitions, long); err != nil {
-			return err
-		}
 		for _, runner := range c.runners {
+			short, long := c.lengths(runner, feed.JPEG, preset, c.slots[0])
+			if err := l.Fill(ctx, preset, feed.JPEG, lab.Partitions, long); err != nil {
+				return err
+			}
 			job := lab.Job{Runner: runner, Topic: preset, Preset: preset, Slots: c.slots[0], Flags: lab.InOneWindow}
 			steady, err := l.Steady(ctx, job, short, long, c.times)
 			if err != nil {

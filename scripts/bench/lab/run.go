@@ -242,11 +242,12 @@ func (l *Lab) Steady(ctx context.Context, j Job, short, long, times int) (Steady
 	return steady(median(ran[0]), median(ran[1]))
 }
 
-// warmUp runs the first job of a runner with so many slots once more: a new cluster
-// is slow, and so is a slot that was idle so far. The shorter run would have all of
-// that.
+// warmUp runs the first job of a runner once more, and on Flink that with more slots:
+// a new cluster is slow, and so is a TaskManager that was idle so far. The shorter run
+// would have all of that. Executors of Spark are new for each run, as all of Prism is.
 func (l *Lab) warmUp(ctx context.Context, j Job, frames int) error {
-	if l.warm[j.Runner] >= j.Slots || j.Runner == runners.Prism { // which is new for each run
+	warm := l.warm[j.Runner]
+	if j.Runner == runners.Prism || warm >= j.Slots || j.Runner == runners.Spark && warm > 0 {
 		return nil
 	}
 	l.warm[j.Runner] = j.Slots
