@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"facestream/scripts/bench/bare"
@@ -102,13 +101,12 @@ func (b *bench) fill(ctx context.Context) error {
 				most = max(most, b.boundFrames(preset, slots)+bare.Period)
 				for _, runner := range b.runners {
 					_, long := b.lengths(runner, format, preset, slots)
+					if windowed(runner, format) {
+						_, long = b.windowedLengths(preset)
+					}
 					most = max(most, long)
 				}
 			}
-		}
-		if slices.ContainsFunc(b.runners, func(runner string) bool { return windowed(runner, format) }) {
-			_, long := b.windowedLengths()
-			most = max(most, long)
 		}
 		if err := b.Fill(ctx, format, format, lab.Partitions, most); err != nil {
 			return err
@@ -147,7 +145,7 @@ func (b *bench) measure(ctx context.Context, row *Row) error {
 	short, long := b.lengths(row.Runner, row.Format, row.Preset, row.Slots)
 	job := lab.Job{Runner: row.Runner, Topic: row.Format, Preset: row.Preset, Slots: row.Slots, Flags: lab.InOneWindow}
 	if windowed(row.Runner, row.Format) {
-		short, long = b.windowedLengths()
+		short, long = b.windowedLengths(row.Preset)
 		job.Flags, job.Windows = lab.ToTheEnd, true
 	}
 	steady, err := b.Steady(ctx, job, short, long, b.times)

@@ -41,10 +41,14 @@ func windowed(runner, format string) bool { return runner == runners.Prism && fo
 
 // windowedLengths are the numbers of frames of two runs in windows. The longer has
 // five of Prism's default windows more, which hold 72 raw frames each: together six
-// periods.
-func (c choice) windowedLengths() (short, long int) {
-	short = c.scaled(2 * bare.Period)
-	return short, short + c.scaled(6*bare.Period)
+// periods. With parity, where a window takes four times as long, half as many do.
+func (c choice) windowedLengths(preset string) (short, long int) {
+	short, more := 2*bare.Period, 6*bare.Period
+	if preset == parity {
+		more /= 2
+	}
+	short = c.scaled(short)
+	return short, short + c.scaled(more)
 }
 
 // boundFrames is how many frames a bound is measured with. Its start is not
