@@ -6,13 +6,14 @@ require (
 	github.com/apache/beam/sdks/v2 v2.77.0
 	github.com/bluenviron/gortsplib/v4 v4.16.2
 	github.com/colinmarc/hdfs/v2 v2.4.0
+	github.com/prometheus/procfs v0.23.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0
 	gocv.io/x/gocv v0.31.0
-	golang.org/x/sync v0.23.0
-	golang.org/x/sys v0.48.0
+	golang.org/x/sync v0.24.0
+	golang.org/x/sys v0.49.0
 	google.golang.org/grpc v1.83.2
 	google.golang.org/protobuf v1.36.12
 )

@@ -3,44 +3,59 @@ package main
 import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/run"
+	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 
 	// The file system of hdfs:// URLs.
 	_ "facestream/transforms/hdfs"
 )
 
-// Source gives a window's records, a PCollection<kafka.Record>.
-type Source func(beam.Scope) (beam.PCollection, error)
-
-// Config is what the stages need to know.
-type Config struct {
-	Frame  frame.Config
-	Face   face.Params
-	Less   face.Less
-	Output face.Output
-	Store  store.Config
+// Build is the whole graph of one window: the way of a record from Kafka to its
+// picture and its entry in the window's ledger.
+func Build(s beam.Scope, w run.Window) error {
+	records, err := read(s, w)
+	if err != nil {
+		return err
+	}
+	files := process(s, w, records)
+	if w.Runner == runners.Prism {
+		// Prism waits in a busy loop for a stage without output, so the names of the files
+		// become one. Spark would write both files in one action, and decode twice.
+		beam.Flatten(s, files...)
+	}
+	return nil
 }
 
-// Build assembles the pipeline of one window: it stores the pictures of the
-// source's records, a line for each face, a file about each record that is
-// rejected, and a ledger under the window's name that says what became of each. It
-// returns the PCollections of the names of the ledger and of the file of lines.
-func Build(s beam.Scope, src Source, cfg Config, window string) ([]beam.PCollection, error) {
-	records, err := src(s)
-	if err != nil {
-		return nil, err
+// read returns the window's records, a PCollection<kafka.Record>.
+func read(s beam.Scope, w run.Window) (beam.PCollection, error) {
+	if w.Runner == runners.Direct {
+		return kafka.ReadNative(s, w.Read), nil
 	}
-	frames, rejects := frame.Decode(s, cfg.Frame, cfg.Less.Sampling, records)
-	detections := face.Detect(s, cfg.Face, frames)
-	detections = face.Cooldown(s, cfg.Less, detections)
-	entries := face.Render(s, cfg.Output, cfg.Less, detections)
-	written := store.Write(s, cfg.Store, entries)
-	rejected := store.WriteRejects(s, cfg.Store, rejects)
-	files := []beam.PCollection{store.WriteLedger(s, cfg.Store, window, written, rejected)}
-	if cfg.Output.Events {
-		files = append(files, store.WriteEvents(s, cfg.Store, window, written))
+	records, err := kafka.Read(s, w.Read, w.Expansion)
+	// One reader reads the window. On a cluster a Reshuffle has all slots work on it,
+	// unless sampling shuffles what it keeps.
+	if err != nil || w.Runner == runners.Prism || w.Sampling.Frames.MaxFPS > 0 {
+		return records, err
 	}
-	return files, nil
+	return beam.Reshuffle(s, records), nil
+}
+
+// process stores what is in records, and returns the PCollections of the names of the
+// ledger and of the file of events.
+func process(s beam.Scope, w run.Window, records beam.PCollection) []beam.PCollection {
+	frames, rejects := frame.Decode(s, w.Frame, w.Sampling.Frames, records)
+	detections := face.Detect(s, w.Face, frames)
+	detections = face.Cooldown(s, w.Sampling, detections)
+	entries := face.Render(s, w.Output, w.Sampling, detections)
+	written := store.Write(s, w.Store, entries)
+	rejected := store.WriteRejects(s, w.Store, rejects)
+	files := []beam.PCollection{store.WriteLedger(s, w.Store, w.Name, written, rejected)}
+	if w.Output.Events {
+		files = append(files, store.WriteEvents(s, w.Store, w.Name, written))
+	}
+	return files
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/vet"
 
+	"facestream/internal/camera/video"
 	"facestream/runners"
-	"facestream/scripts/camera/video"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -117,7 +117,7 @@ func TestBuildIsRegistered(t *testing.T) {
 	window := kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxRecords: 1, MaxSeconds: 1}
 	src := func(s beam.Scope) (beam.PCollection, error) { return kafka.ReadNative(s, window), nil }
 	cfg := sampleConfig(t, t.TempDir())
-	cfg.Less = face.Less{Sampling: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
+	cfg.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
 	if _, err := Build(s, src, cfg, "w"); err != nil {
 		t.Fatal(err)
 	}

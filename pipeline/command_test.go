@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"facestream/scripts/camera/feed"
+	"facestream/internal/camera/feed"
 )
 
 // commandEnv makes the test program the pipeline command.

@@ -15,10 +15,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/scripts/camera/feed"
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
-	"facestream/scripts/stack/state"
+	"facestream/internal/camera/feed"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"

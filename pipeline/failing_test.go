@@ -13,8 +13,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/camera/feed"
 	"facestream/runners"
-	"facestream/scripts/camera/feed"
 	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"

@@ -17,8 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/internal/paths"
 	"facestream/runners/jobserver"
-	"facestream/runners/parts"
 	"facestream/transforms/face"
 )
 
@@ -135,11 +135,11 @@ func TestVideoFileWithAllOutputs(t *testing.T) {
 // spark returns the rows of a query over files of events.
 func spark(t *testing.T, files, query string) (rows []string) {
 	t.Helper()
-	java, err := parts.Java()
+	java, err := paths.Java()
 	if err != nil {
 		t.Fatal(err)
 	}
-	classPath, err := parts.ClassPath(jobserver.Spark)
+	classPath, err := paths.ClassPath(jobserver.Spark)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
 	"facestream/runners/goharness"
-	"facestream/scripts/camera/feed"
-	"facestream/scripts/camera/video"
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
-	"facestream/scripts/stack/state"
 )
 
 func TestMain(m *testing.M) {

@@ -23,9 +23,9 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
 	"facestream/runners"
-	"facestream/scripts/camera/feed"
-	"facestream/scripts/camera/video"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"

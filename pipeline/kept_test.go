@@ -13,7 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/scripts/camera/feed"
+	"facestream/internal/camera/feed"
 )
 
 // The JVM that serves all windows on Prism keeps next to nothing of them: neither

@@ -16,7 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/scripts/camera/video"
+	"facestream/internal/camera/video"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"

@@ -1,9 +1,7 @@
-// Command pipeline finds faces in video frames from Kafka and stores the
-// pictures in HDFS.
+// Command pipeline finds faces in video frames from Kafka and stores the pictures in
+// HDFS. It is installed as facestream.
 //
 //	go run ./pipeline --runner=prism --topics=frames --duration=5m
-//
-// With check as its first argument, it looks at what such a run needs.
 package main
 
 import (
@@ -11,118 +9,128 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/audit/verify"
+	"facestream/internal/cli"
+	"facestream/internal/config"
+	"facestream/internal/paths"
+	"facestream/internal/preflight"
+	"facestream/internal/run"
 	"facestream/runners"
 	"facestream/runners/goharness"
-	"facestream/runners/parts"
-	"facestream/scripts/stack/state"
+	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 )
 
-// checkCommand before the flags of a run asks for a look at what it needs.
-const checkCommand = "check"
+const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
 
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
+  facestream [flags]          run
+  facestream check [flags]    look at everything that a run with these flags needs
+  facestream verify [flags]   look whether everything is where it should be
+
+In a checkout, "go run ./pipeline" stands for facestream. A run goes on where the
+group's last run stopped, in windows, until the duration is over. With a stack
+started by "make up", no flag is needed.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  facestream --runner=flink
+  facestream --kafka=broker1:9092,broker2:9092 --topics=door,hall \
+      --user=video --output=hdfs://namenode:8020/faces --duration=30
+
+Exit status: 0 done, 1 failed, 2 wrong setting or no such topic, 130 interrupted.
+`
+
+const checkUsage = `facestream check looks at everything that a run with the same flags needs, changes
+nothing, and prints a line for each thing. Exit status 0 says that nothing failed.
+
+Flags:
+`
+
+// program is the command line of facestream.
+func program() cli.Command {
+	return cli.Command{
+		Name: "facestream", Usage: usage, Examples: examples, Libraries: []string{"OpenCV " + face.OpenCVVersion()},
+		Interrupted: "interrupted; the window under way is not committed and will be read again",
+		Setup: func(f *flag.FlagSet) cli.Run {
+			flags := config.New(f)
+			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+				o, err := flags.Options()
+				if err != nil {
+					return cli.Usagef("%w", err)
+				}
+				return runPipeline(ctx, o, stdout, stderr)
+			}
+		},
+		Subcommands: []cli.Command{
+			{Name: "facestream check", Usage: checkUsage, Setup: func(f *flag.FlagSet) cli.Run {
+				flags := config.New(f)
+				return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+					o, err := flags.Options()
+					if err != nil {
+						return cli.Usagef("%w", err)
+					}
+					if err := preflight.Check(ctx, o, stdout); err != nil {
+						return fmt.Errorf("%w: %w", cli.ErrSaid, usageError(err))
+					}
+					return nil
+				}
+			}},
+			verify.Command("facestream verify"),
+		},
+	}
+}
 
 func main() {
 	beam.Init()
 	if goharness.Wanted() {
 		fmt.Fprintln(os.Stderr, goharness.Main(os.Args[1:]))
-		os.Exit(exitFailed)
+		os.Exit(cli.ExitFailed)
 	}
-	os.Exit(run(os.Args[1:]))
+	cli.Main(program())
 }
 
-func run(args []string) int {
-	onlyCheck := len(args) > 0 && args[0] == checkCommand
-	if onlyCheck {
-		args = args[1:]
-	}
-	o, err := ParseOptions(args, state.Running)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		PrintHelp(os.Stdout)
-		return 0
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "pipeline: %v (see --help)\n", err)
-		return exitUsage
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second Ctrl-C ends the program at once.
-	context.AfterFunc(ctx, stop)
-	if onlyCheck {
-		// Its lines have said what is wrong.
-		return exitStatus(ctx, Check(ctx, o, os.Stdout))
-	}
-
-	closeLog, err := logToFile()
+func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer) error {
+	dir, err := paths.NewRun(o.StateDir)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-		return exitFailed
+		return err
 	}
-	defer closeLog()
-	stopProfile, err := o.CPUProfile.start()
+	defer os.RemoveAll(filepath.Join(dir, "tmp"))
+	// On the terminal, what Beam logs would bury the program's own lines.
+	log, err := os.Create(filepath.Join(dir, "pipeline.log"))
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-		return exitFailed
+		return err
 	}
-	summary, err := Run(ctx, o, os.Stdout)
+	defer log.Close()
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	stopProfile, err := run.Profile(o.CPUProfile)
+	if err != nil {
+		return err
+	}
+	summary, err := run.Run(ctx, o, Build, dir, stdout)
 	err = errors.Join(err, stopProfile())
 	if o.Summary != "" {
-		err = errors.Join(err, summary.save(o.Summary))
+		err = errors.Join(err, summary.Save(o.Summary))
 	}
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "pipeline: interrupted; the window under way is not committed and will be read again")
-		if errors.Is(err, runners.ErrNotCancelled) {
-			fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
-		}
-	default:
-		fmt.Fprintf(os.Stderr, "pipeline: %v\n", err)
+	if ctx.Err() != nil && errors.Is(err, runners.ErrNotCancelled) {
+		fmt.Fprintf(stderr, "facestream: %v\n", err)
 	}
-	return exitStatus(ctx, err)
+	return usageError(err)
 }
 
-func exitStatus(ctx context.Context, err error) int {
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil:
-		return exitInterrupted
-	case errors.Is(err, kafka.ErrUnknownTopic), errors.Is(err, runners.ErrUnknownOption):
-		return exitUsage
+// usageError marks those errors that only the user can mend.
+func usageError(err error) error {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, runners.ErrUnknownOption) {
+		return cli.Usagef("%w", err)
 	}
-	return exitFailed
-}
-
-// logToFile sends what Beam logs to build/log/pipeline.log: on the terminal it would
-// bury the program's own lines.
-func logToFile() (closeLog func(), err error) {
-	build, err := parts.Build()
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(build, "log")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.Create(filepath.Join(dir, "pipeline.log"))
-	if err != nil {
-		return nil, err
-	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(f, nil)))
-	return func() { _ = f.Close() }, nil
+	return err
 }

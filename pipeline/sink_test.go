@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/scripts/camera/feed"
+	"facestream/internal/camera/feed"
 	"facestream/transforms/store"
 )
 

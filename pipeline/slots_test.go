@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"facestream/scripts/camera/feed"
+	"facestream/internal/camera/feed"
 )
 
 // On a cluster, both slots work on a window, although one reader has read it:

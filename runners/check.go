@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"facestream/runners/parts"
+	"facestream/internal/paths"
 )
 
 // What the Java parts are made for, and README.md asks of a cluster.
@@ -53,7 +53,7 @@ var javaVersion = regexp.MustCompile(`version "([^"]+)"`)
 // Java returns the java program that is used, and its version. One that is not of
 // a JDK is an error.
 func Java(ctx context.Context) (program, version string, err error) {
-	if program, err = parts.Java(); err != nil {
+	if program, err = paths.Java(); err != nil {
 		return "", "", err
 	}
 	out, err := exec.CommandContext(ctx, program, "-version").CombinedOutput()
@@ -77,7 +77,7 @@ func Java(ctx context.Context) (program, version string, err error) {
 func Parts(c Config, ownExpansion bool) ([]string, error) {
 	var found []string
 	for _, profile := range profiles(c, ownExpansion) {
-		classPath, err := parts.ClassPath(profile)
+		classPath, err := paths.ClassPath(profile)
 		if err != nil {
 			return nil, err
 		}

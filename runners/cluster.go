@@ -14,9 +14,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"facestream/internal/jvm"
+	"facestream/internal/paths"
+	"facestream/internal/ports"
 	"facestream/runners/jobserver"
-	"facestream/runners/parts"
-	"facestream/runners/ports"
 )
 
 const (
@@ -120,19 +121,13 @@ func answers(ctx context.Context, client jobpb.JobServiceClient) error {
 	return err
 }
 
-// startJobServer starts a job server as a child of this process. It ends with
-// it, however that ends. Its log goes to build/log, and what it unpacks and
-// stages to a folder below build/tmp.
+// startJobServer starts a job server as a child of this process, which ends with it.
 func startJobServer(ctx context.Context, c Config) (*service, error) {
-	java, err := parts.Java()
+	java, err := paths.Java()
 	if err != nil {
 		return nil, err
 	}
-	build, err := parts.Build()
-	if err != nil {
-		return nil, err
-	}
-	tmp, err := scratchDir(filepath.Join(build, "tmp"))
+	tmp, err := scratch(c.Dir, "jobserver")
 	if err != nil {
 		return nil, err
 	}
@@ -140,25 +135,26 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := c.Master == ""
 	master := c.Master
-	if master == "" {
+	if own {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Port: free[0], ArtifactPort: free[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Port: free[0], ArtifactPort: free[1], Dir: tmp,
 	})
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{
-		"-Xmx" + jobServerHeap(c), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", "-Djava.io.tmpdir=" + tmp,
-		// The heap begins small and is cleaned up before it grows.
-		"-Xms64m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40",
-	}, program.JVM...)
-	args = append(args, "-cp", program.ClassPath, program.Class)
-	cmd := exec.Command(java, append(args, program.Args...)...)
+	logging, err := jvm.LogFlags(tmp)
+	if err != nil {
+		return nil, err
+	}
+	args := slices.Concat(jvm.Small, jvm.Frugal, []string{"-Xms64m", "-Xmx" + jobServerHeap(c), "-Djava.io.tmpdir=" + tmp},
+		logging, program.JVM, []string{"-cp", program.ClassPath, program.Class}, program.Args)
+	cmd := exec.Command(java, args...)
 	cmd.Env = append(os.Environ(), program.Env...)
-	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(build, "log", "jobserver.log"), ports.Loopback(free[0]), tmp, jobServerTimeout)
+	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(c.Dir, "jobserver.log"), ports.Loopback(free[0]), tmp, jobServerTimeout)
 }
 
 // jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server

@@ -1,10 +1,8 @@
 package runners_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +11,12 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/proc"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/runners"
-	"facestream/runners/parts"
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
-	"facestream/scripts/stack/state"
 )
 
 // clusters are the engines that have clusters.
@@ -37,7 +36,7 @@ func onCluster(t *testing.T, name string, addrs state.Addrs) runners.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := runners.Config{Name: name, Worker: self}
+	c := runners.Config{Dir: t.TempDir(), Name: name, Worker: self}
 	switch name {
 	case runners.Flink:
 		c.Endpoint, c.Parallelism = addrs.Flink, 2
@@ -53,20 +52,17 @@ func TestLocalCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts job servers")
 	}
-	build, err := parts.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range clusters {
 		t.Run(name, func(t *testing.T) {
-			r, err := runners.Open(t.Context(), runners.Config{Name: name, Parallelism: 2})
+			dir := t.TempDir()
+			r, err := runners.Open(t.Context(), runners.Config{Dir: dir, Name: name, Parallelism: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
 			testRunFails(t, r)
 			testRunIsCancelled(t, r)
 			r.Close()
-			left, err := filepath.Glob(filepath.Join(build, "tmp", fmt.Sprint(os.Getpid())+"-*"))
+			left, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
 			if err != nil || len(left) > 0 {
 				t.Errorf("%v is left (%v)", left, err)
 			}
@@ -93,8 +89,8 @@ func TestCluster(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			await(t, "the end of the jobs and of their workers", func() string {
-				return strings.Join(append(active(t, name, addrs), workers(t, self)...), ", ")
+			testkit.Await(t, "the end of the jobs and of their workers", func() bool {
+				return len(active(t, name, addrs))+len(workers(t, self)) == 0
 			})
 		})
 	}
@@ -103,7 +99,7 @@ func TestCluster(t *testing.T) {
 // A job server that does not answer, or is none, is an error that names it.
 func TestOpenRefusesWhatIsNoJobServer(t *testing.T) {
 	for _, endpoint := range []string{"127.0.0.1:1"} {
-		_, err := runners.Open(t.Context(), runners.Config{Name: runners.Flink, Endpoint: endpoint})
+		_, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: endpoint})
 		if err == nil || !strings.Contains(err.Error(), endpoint) {
 			t.Errorf("error %v, want one that names %s", err, endpoint)
 		}
@@ -126,7 +122,7 @@ func TestFlinkOptions(t *testing.T) {
 	var jobs struct {
 		Jobs []struct{ JID, Name string }
 	}
-	get(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
+	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
 	for _, job := range jobs.Jobs {
 		if !strings.HasPrefix(job.Name, name+"-") {
 			continue
@@ -137,12 +133,12 @@ func TestFlinkOptions(t *testing.T) {
 				User        map[string]string `json:"user-config"`
 			} `json:"execution-config"`
 		}
-		get(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
+		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
 		if e := config.Execution; e.Parallelism != 2 || e.User["maxBundleSize"] != "77" {
 			t.Errorf("job configuration %+v, want parallelism 2 and bundles of 77", config)
 		}
 		var checkpoints struct{ Interval int }
-		get(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/checkpoints/config", &checkpoints)
+		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/checkpoints/config", &checkpoints)
 		if checkpoints.Interval != 123456 {
 			t.Errorf("checkpoints every %d ms, want 123456", checkpoints.Interval)
 		}
@@ -170,12 +166,9 @@ func TestAsk(t *testing.T) {
 	for _, name := range clusters {
 		c := onCluster(t, name, addrs)
 		// The one for Flink learns of a job's end later than who has run it.
-		await(t, "the job server of "+name, func() string {
+		testkit.Await(t, "the job server of "+name+", idle", func() bool {
 			got, err := runners.AskJobServer(t.Context(), c)
-			if want := (runners.JobServer{Engine: name}); err != nil || got != want {
-				return fmt.Sprintf("%+v, %v, want %+v", got, err, want)
-			}
-			return ""
+			return err == nil && got == runners.JobServer{Engine: name}
 		})
 		c.Options = map[string]string{"max_bundle_sizes": "1"}
 		if _, err := runners.AskJobServer(t.Context(), c); !errors.Is(err, runners.ErrUnknownOption) {
@@ -191,7 +184,7 @@ func TestAsk(t *testing.T) {
 		t.Error(err)
 	}
 	const nobody = "127.0.0.1:1"
-	_, jobServer := runners.AskJobServer(t.Context(), runners.Config{Name: runners.Flink, Endpoint: nobody})
+	_, jobServer := runners.AskJobServer(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: nobody})
 	_, closed := runners.AskFlink(t.Context(), nobody)
 	_, other := runners.AskFlink(t.Context(), strings.TrimPrefix(addrs.SparkWeb, "http://"))
 	for _, err := range []error{jobServer, closed, other, runners.Reach(t.Context(), nobody)} {
@@ -212,12 +205,12 @@ func TestJava(t *testing.T) {
 		ownExpansion bool
 		want         string
 	}{
-		{runners.Config{Name: runners.Direct}, true, "[]"},
-		{runners.Config{Name: runners.Prism}, false, "[]"},
-		{runners.Config{Name: runners.Prism}, true, "[beam 2.62.0]"},
-		{runners.Config{Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},
-		{runners.Config{Name: runners.Spark, Endpoint: "h:1"}, true, "[beam 2.62.0]"},
-		{runners.Config{Name: runners.Spark, Master: "spark://h:1"}, false, "[spark 2.62.0]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Direct}, true, "[]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, false, "[]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, true, "[beam 2.62.0]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Spark, Endpoint: "h:1"}, true, "[beam 2.62.0]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Spark, Master: "spark://h:1"}, false, "[spark 2.62.0]"},
 	} {
 		found, err := runners.Parts(tc.config, tc.ownExpansion)
 		if err != nil || fmt.Sprint(found) != tc.want || runners.NeedsJava(tc.config, tc.ownExpansion) != (len(found) > 0) {
@@ -227,10 +220,6 @@ func TestJava(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
 	if _, _, err := runners.Java(t.Context()); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
 		t.Errorf("error %v, want one about JAVA_HOME", err)
-	}
-	t.Setenv("FACESTREAM_ROOT", t.TempDir())
-	if _, err := runners.Parts(runners.Config{Name: runners.Prism}, true); err == nil || !strings.Contains(err.Error(), "make setup") {
-		t.Errorf("error %v, want one that says make setup", err)
 	}
 }
 
@@ -242,7 +231,7 @@ func active(t *testing.T, name string, addrs state.Addrs) []string {
 		var jobs struct {
 			Jobs []struct{ Name, State string }
 		}
-		get(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
+		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
 		for _, job := range jobs.Jobs {
 			if job.State != "FINISHED" && job.State != "FAILED" && job.State != "CANCELED" {
 				out = append(out, job.Name+" "+job.State)
@@ -253,7 +242,7 @@ func active(t *testing.T, name string, addrs state.Addrs) []string {
 	var master struct {
 		Active []struct{ Name, State string } `json:"activeapps"`
 	}
-	get(t, addrs.SparkWeb+"/json/", &master)
+	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &master)
 	for _, app := range master.Active {
 		out = append(out, app.Name+" "+app.State)
 	}
@@ -263,65 +252,20 @@ func active(t *testing.T, name string, addrs state.Addrs) []string {
 // workers returns the processes of a program that a cluster has started.
 func workers(t *testing.T, program string) []string {
 	t.Helper()
-	return processes(t, func(_, commandLine string) bool {
-		return strings.HasPrefix(commandLine, program+" --id=")
-	})
+	return commandLines(testkit.Processes(t, func(p proc.Running) bool {
+		return p.Args[0] == program && len(p.Args) > 1 && strings.HasPrefix(p.Args[1], "--id=")
+	}))
 }
 
 // children returns a process's children.
 func children(t *testing.T, pid int) []string {
 	t.Helper()
-	return processes(t, func(stat, _ string) bool {
-		fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
-		return len(fields) > 1 && fields[1] == fmt.Sprint(pid)
-	})
+	return commandLines(testkit.Processes(t, func(p proc.Running) bool { return p.Parent == pid }))
 }
 
-// processes returns the id and the command line of those that fit.
-func processes(t *testing.T, fits func(stat, commandLine string) bool) []string {
-	t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, dir := range dirs {
-		stat, err1 := os.ReadFile(filepath.Join(dir, "stat"))
-		line, err2 := os.ReadFile(filepath.Join(dir, "cmdline"))
-		commandLine := strings.ReplaceAll(string(line), "\x00", " ")
-		if err1 == nil && err2 == nil && fits(string(stat), commandLine) {
-			out = append(out, filepath.Base(dir)+" "+commandLine)
-		}
+func commandLines(all []proc.Running) (out []string) {
+	for _, p := range all {
+		out = append(out, fmt.Sprint(p.PID, " ", strings.Join(p.Args, " ")))
 	}
 	return out
-}
-
-// await returns when what returns "", and fails the test if it goes on to say
-// what is wrong.
-func await(t *testing.T, what string, wrong func() string) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		text := wrong()
-		if text == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("waiting for %s: %s", what, text)
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-func get(t *testing.T, url string, to any) {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(to); err != nil {
-		t.Fatalf("%s: %v", url, err)
-	}
 }

@@ -8,9 +8,10 @@ import (
 	"strconv"
 	"time"
 
+	"facestream/internal/jvm"
+	"facestream/internal/paths"
+	"facestream/internal/ports"
 	"facestream/runners/javaharness"
-	"facestream/runners/parts"
-	"facestream/runners/ports"
 )
 
 const (
@@ -18,54 +19,78 @@ const (
 	expansionTimeout = 60 * time.Second
 )
 
-// Expansion is a running expansion service for KafkaIO. It is a child of this
-// process and ends with it, however that ends.
-type Expansion struct {
-	Addr string // host:port
+// expansionJobs is how many jobs one expansion service serves. Its JVM, which on Prism
+// also reads, keeps three classes and some 24 KB of each: they would fill it after a
+// day of windows of two seconds. Tests set it.
+var expansionJobs = 1000
 
+// Expansion is an expansion service for KafkaIO, from the Java parts that
+// scripts/setup.sh installed. It is a child of this process and ends with it, however
+// that ends. The transforms it expands run in the same JVM, which serves one job of
+// Prism's after the other (see package javaharness).
+type Expansion struct {
+	run     string // folder
 	service *service
 	pool    *javaharness.Pool
+	jobs    int // by this service
 }
 
-// StartExpansion starts the expansion service from the Java parts that
-// scripts/setup.sh installed, and waits until it answers. The transforms it
-// expands run in the same JVM, which serves one job of Prism's after the other
-// (see package javaharness). Its log goes to build/log, and what it unpacks to a
-// folder of this run below build/tmp.
-func StartExpansion(ctx context.Context) (*Expansion, error) {
-	java, err := parts.Java()
-	if err != nil {
-		return nil, err
+// NewExpansion returns an expansion service that has not started. Its log and what it
+// unpacks go to the folder run.
+func NewExpansion(run string) *Expansion { return &Expansion{run: run} }
+
+// Next returns host:port of the service for one more job. Where it has died, or has
+// served many jobs, another one is started.
+func (e *Expansion) Next(ctx context.Context) (addr string, err error) {
+	if e.service != nil && (e.service.HasEnded() || e.jobs >= expansionJobs) {
+		e.Close()
 	}
-	classPath, err := parts.ClassPath(expansionParts)
-	if err != nil {
-		return nil, err
+	if err := e.Start(ctx); err != nil {
+		return "", err
 	}
-	build, err := parts.Build()
-	if err != nil {
-		return nil, err
+	e.jobs++
+	return e.service.addr, nil
+}
+
+// Close ends the service.
+func (e *Expansion) Close() {
+	if e.service != nil {
+		e.service.close()
+		e.pool.Close()
+		e.service = nil
 	}
-	logs := filepath.Join(build, "log")
-	if err := os.MkdirAll(logs, 0o755); err != nil {
-		return nil, err
+}
+
+// Start starts the service unless it runs, and waits until it answers.
+func (e *Expansion) Start(ctx context.Context) error {
+	if e.service != nil {
+		return nil
 	}
-	tmp, err := scratchDir(filepath.Join(build, "tmp"))
+	java, err := paths.Java()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	classPath, err := paths.ClassPath(expansionParts)
+	if err != nil {
+		return err
+	}
+	tmp, err := scratch(e.run, "expansion")
+	if err != nil {
+		return err
 	}
 	// Staging one empty file keeps the service from staging its whole class
 	// path with every job.
 	empty := filepath.Join(tmp, "empty.jar")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
-		return nil, err
+		return err
 	}
 	free, err := ports.Free(1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	pool, err := javaharness.Serve(tmp)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(free[0]),
 		"--defaultEnvironmentType=EXTERNAL",
@@ -73,24 +98,16 @@ func StartExpansion(ctx context.Context) (*Expansion, error) {
 		"--filesToStage="+empty)
 	if err != nil {
 		pool.Close()
-		return nil, err
+		return err
 	}
 	cmd := exec.Command(java, args...)
 	cmd.Dir = tmp
-	cmd.Env = append(os.Environ(), parts.Malloc...)
-	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(logs, "expansion.log"), ports.Loopback(free[0]), tmp, expansionTimeout)
+	cmd.Env = append(os.Environ(), jvm.Malloc...)
+	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(e.run, "expansion.log"), ports.Loopback(free[0]), tmp, expansionTimeout)
 	if err != nil {
 		pool.Close()
-		return nil, err
+		return err
 	}
-	return &Expansion{Addr: service.addr, service: service, pool: pool}, nil
-}
-
-// Ended says whether the service has died.
-func (e *Expansion) Ended() bool { return e.service.hasEnded() }
-
-// Close ends the service.
-func (e *Expansion) Close() {
-	e.service.close()
-	e.pool.Close()
+	e.service, e.pool, e.jobs = service, pool, 0
+	return nil
 }

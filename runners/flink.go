@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"facestream/internal/wait"
+
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 )
 
@@ -38,7 +40,7 @@ func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 // it: why a job failed, or that the cluster does not answer.
 func finishedOnFlink(ctx context.Context, master, name string) bool {
 	id, err := flinkJob(ctx, master, name)
-	for err == nil && id == "" && pause(ctx, flinkPoll) {
+	for err == nil && id == "" && wait.Sleep(ctx, flinkPoll) == nil {
 		id, err = flinkJob(ctx, master, name)
 	}
 	if err != nil || id == "" {
@@ -94,19 +96,9 @@ func endOnFlink(ctx context.Context, master, id string) (string, error) {
 		case "CANCELED", "FAILED", "FINISHED":
 			return state.Status, nil
 		}
-		if !pause(ctx, flinkPoll) {
+		if wait.Sleep(ctx, flinkPoll) != nil {
 			return "", fmt.Errorf("job %s is still %s: %w", id, state.Status, ctx.Err())
 		}
-	}
-}
-
-// pause waits, and says whether ctx has not ended meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
 

@@ -16,8 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"facestream/runners/parts"
-	"facestream/runners/ports"
+	"facestream/internal/ports"
 )
 
 // PrismCommand before a port as the only arguments has any program with this
@@ -27,9 +26,9 @@ const PrismCommand = "prism-server"
 // prismTimeout is how long Prism may take to start.
 const prismTimeout = 30 * time.Second
 
-// prismJobs is how many jobs one Prism runs: it keeps some 0.6 MB of each for ever.
-// Tests set it.
-var prismJobs = 10
+// prismJobs is how many jobs one Prism runs. It keeps some 0.6 MB of each for ever:
+// 25 GB after a day of windows of two seconds. Tests set it.
+var prismJobs = 50
 
 func init() {
 	runtime.RegisterInit(func() {
@@ -59,8 +58,7 @@ type prismRunner struct {
 	config Config
 	server *service
 	client *portable
-	log    string // of that server
-	jobs   int    // by that server
+	jobs   int // by that server
 }
 
 func openPrism(ctx context.Context, c Config) (Runner, error) {
@@ -80,17 +78,12 @@ func (r *prismRunner) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting Prism: %w", err)
 	}
-	build, err := parts.Build()
-	if err != nil {
-		return err
-	}
 	free, err := ports.Free(1)
 	if err != nil {
 		return err
 	}
-	log := filepath.Join(build, "log", "prism.log")
 	cmd := exec.Command(program, PrismCommand, strconv.Itoa(free[0]))
-	server, err := startService(ctx, "Prism", cmd, log, ports.Loopback(free[0]), "", prismTimeout)
+	server, err := startService(ctx, "Prism", cmd, filepath.Join(r.config.Dir, "prism.log"), ports.Loopback(free[0]), "", prismTimeout)
 	if err != nil {
 		return err
 	}
@@ -105,12 +98,12 @@ func (r *prismRunner) start(ctx context.Context) error {
 		server.close()
 		return err
 	}
-	r.server, r.client, r.log, r.jobs = server, client, log, 0
+	r.server, r.client, r.jobs = server, client, 0
 	return nil
 }
 
 func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) error {
-	if r.jobs >= prismJobs || r.server.hasEnded() {
+	if r.jobs >= prismJobs || r.server.HasEnded() {
 		r.Close()
 		if err := r.start(ctx); err != nil {
 			return err
@@ -122,8 +115,8 @@ func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) er
 		return err
 	}
 	select {
-	case <-r.server.ended: // or is about to
-		return fmt.Errorf("the process of Prism, which ran the job, has ended; what it said last is in %s: %w", r.log, err)
+	case <-r.server.Ended: // or is about to
+		return fmt.Errorf("the process of Prism, which ran the job, has ended; what it said last is in %s: %w", r.server.log, err)
 	case <-time.After(answerTimeout):
 		return err
 	}

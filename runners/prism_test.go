@@ -20,13 +20,13 @@ func pass([]byte) {}
 var dying *service
 
 func kill([]byte) {
-	_ = dying.cmd.Process.Kill()
-	<-dying.ended
+	_ = dying.Cmd.Process.Kill()
+	<-dying.Ended
 }
 
 func prismForTest(t *testing.T) *prismRunner {
 	t.Helper()
-	r, err := Open(t.Context(), Config{Name: Prism})
+	r, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: Prism})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestPrismIsRenewed(t *testing.T) {
 		t.Errorf("%d servers ran 6 jobs, want one for each %d", len(servers), prismJobs)
 	}
 	for i, s := range servers {
-		if last := i == len(servers)-1; s.hasEnded() == last {
+		if last := i == len(servers)-1; s.HasEnded() == last {
 			t.Errorf("server %d of %d: has it ended? %v, want %v", i+1, len(servers), last, !last)
 		}
 	}
@@ -75,7 +75,7 @@ func TestPrismDies(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, kill, beam.Impulse(s))
 	err := r.Run(t.Context(), "dies", p)
-	if err == nil || !strings.Contains(err.Error(), "Prism, which ran the job, has ended") || !strings.Contains(err.Error(), r.log) {
+	if err == nil || !strings.Contains(err.Error(), "Prism, which ran the job, has ended") || !strings.Contains(err.Error(), r.server.log) {
 		t.Errorf("error %v, want one that says that Prism has ended, and where its log is", err)
 	}
 	runsOneJob(t, r)

@@ -30,6 +30,9 @@ var Names = []string{Prism, Flink, Spark, Direct}
 // Config says which runner is wanted, and how it is to run jobs.
 type Config struct {
 	Name string
+	// Dir is a folder for the logs of what the runner starts, and below tmp for its
+	// temporary files.
+	Dir string
 
 	// For Flink and Spark. Endpoint is the job service of a running job server,
 	// host:port. Without one, a job server is started for as long as the runner

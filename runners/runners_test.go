@@ -18,10 +18,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/stack/services/testservices"
 	"facestream/runners"
 	"facestream/runners/goharness"
-	"facestream/runners/parts"
-	"facestream/scripts/stack/services/testservices"
 )
 
 func init() {
@@ -74,7 +73,7 @@ func open(t *testing.T, c runners.Config) runners.Runner {
 // job all the same.
 func TestRunFails(t *testing.T) {
 	for _, name := range []string{runners.Prism, runners.Direct} {
-		t.Run(name, func(t *testing.T) { testRunFails(t, open(t, runners.Config{Name: name})) })
+		t.Run(name, func(t *testing.T) { testRunFails(t, open(t, runners.Config{Dir: t.TempDir(), Name: name})) })
 	}
 }
 
@@ -97,7 +96,7 @@ func testRunFails(t *testing.T, r runners.Runner) {
 
 // A job under way is cancelled with its context.
 func TestRunIsCancelled(t *testing.T) {
-	testRunIsCancelled(t, open(t, runners.Config{Name: runners.Prism}))
+	testRunIsCancelled(t, open(t, runners.Config{Dir: t.TempDir(), Name: runners.Prism}))
 }
 
 func testRunIsCancelled(t *testing.T, r runners.Runner) {
@@ -123,7 +122,7 @@ func testRunIsCancelled(t *testing.T, r runners.Runner) {
 }
 
 func TestOpenRefusesUnknownRunners(t *testing.T) {
-	if _, err := runners.Open(t.Context(), runners.Config{Name: "storm"}); err == nil || !strings.Contains(err.Error(), "storm") {
+	if _, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: "storm"}); err == nil || !strings.Contains(err.Error(), "storm") {
 		t.Errorf("error %v, want one that names the runner", err)
 	}
 }
@@ -134,31 +133,20 @@ func TestExpansion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the Java parts")
 	}
-	build, err := parts.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	scratch := func() []string {
-		found, err := filepath.Glob(filepath.Join(build, "tmp", fmt.Sprint(os.Getpid())+"-*"))
+		found, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return found
 	}
-	// What a killed run left: no process has this id.
-	left := filepath.Join(build, "tmp", "4194305-x")
-	if err := os.MkdirAll(left, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	e, err := runners.StartExpansion(t.Context())
+	e, err := runners.StartExpansion(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(scratch()) != 1 {
 		t.Errorf("folders %v while it runs, want one", scratch())
-	}
-	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s of a run that was killed is still there (%v)", left, err)
 	}
 	conn, err := net.DialTimeout("tcp", e.Addr, time.Second)
 	if err != nil {

@@ -8,62 +8,51 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
+
+	"facestream/internal/proc"
+	"facestream/internal/wait"
 )
 
 // service is a server that runs as a child of this process and ends with it,
 // however that ends.
 type service struct {
-	addr  string // host:port
-	tmp   string // its own folder, if it has one
-	cmd   *exec.Cmd
-	ended chan struct{}
+	*proc.Child
+	addr string // host:port
+	tmp  string // its own folder, if it has one
+	log  string
 }
 
-// startService starts cmd, with its output in logFile, and waits until it
+// startService starts cmd, with its output in DIR/NAME.log, and waits until it
 // accepts connections at addr. tmp, if not empty, is removed with the service.
-func startService(ctx context.Context, what string, cmd *exec.Cmd, logFile, addr, tmp string, timeout time.Duration) (*service, error) {
-	if err := os.MkdirAll(filepath.Dir(logFile), 0o755); err != nil {
-		return nil, err
-	}
-	log, err := os.Create(logFile)
+func startService(ctx context.Context, what string, cmd *exec.Cmd, log, addr, tmp string, timeout time.Duration) (*service, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	s := &service{addr: addr, tmp: tmp, cmd: cmd, ended: make(chan struct{})}
-	if err := startWithParent(cmd, s.ended); err != nil {
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	child, err := proc.StartBound(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", what, err)
 	}
+	s := &service{Child: child, addr: addr, tmp: tmp, log: log}
 	ctx, stop := context.WithTimeout(ctx, timeout)
 	defer stop()
-	if err := s.wait(ctx); err != nil {
+	if err := s.accepts(ctx); err != nil {
 		s.close()
-		return nil, fmt.Errorf("starting %s: %w; its log is %s", what, err, logFile)
+		return nil, fmt.Errorf("starting %s: %w; its log is %s", what, err, log)
 	}
 	return s, nil
-}
-
-// hasEnded says whether the service has died.
-func (s *service) hasEnded() bool {
-	select {
-	case <-s.ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // closeGently asks the service to end, and ends it if it takes too long: one that
 // has told other processes what to do can tell them that it is over.
 func (s *service) closeGently() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-s.ended:
+	case <-s.Ended:
 	case <-time.After(gentleTimeout):
 	}
 	s.close()
@@ -71,66 +60,36 @@ func (s *service) closeGently() {
 
 // close ends the service.
 func (s *service) close() {
-	_ = s.cmd.Process.Kill() // it keeps no state
-	<-s.ended
-	_ = os.RemoveAll(s.tmp) // if not now, the next run does it
+	_ = s.Process.Kill() // it keeps no state
+	<-s.Ended
+	_ = os.RemoveAll(s.tmp) // if not now, a later run does it
 }
 
-// wait returns when the service accepts connections.
-func (s *service) wait(ctx context.Context) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := net.DialTimeout("tcp", s.addr, time.Second)
-		if err == nil {
-			return conn.Close()
+// accepts returns when the service accepts connections.
+func (s *service) accepts(ctx context.Context) error {
+	var err error
+	late := wait.Until(ctx, 20*time.Millisecond, func() bool {
+		var conn net.Conn
+		if conn, err = net.DialTimeout("tcp", s.addr, time.Second); err == nil {
+			err = conn.Close()
+			return true
 		}
-		select {
-		case <-s.ended:
-			return errors.New("it ended")
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for it at %s: %w", s.addr, ctx.Err())
-		case <-tick.C:
-		}
+		return s.HasEnded()
+	})
+	switch {
+	case late != nil:
+		return fmt.Errorf("waiting for it at %s: %w", s.addr, late)
+	case s.HasEnded():
+		return errors.New("it ended")
 	}
+	return err
 }
 
-// startWithParent starts cmd so that the kernel kills it when this process
-// dies; ended is closed when it has ended. The kernel watches the thread that
-// forked, not the process, so that thread waits for the child.
-func startWithParent(cmd *exec.Cmd, ended chan<- struct{}) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(ended)
-		}
-	}()
-	return <-started
-}
-
-// scratchDir makes a folder below dir that is named by this process, and
-// removes those of processes that were killed.
-func scratchDir(dir string) (string, error) {
-	old, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		return "", err
-	}
-	for _, path := range old {
-		pid, _, _ := strings.Cut(filepath.Base(path), "-")
-		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, os.ErrNotExist) {
-			if err := os.RemoveAll(path); err != nil {
-				return "", err
-			}
-		}
-	}
+// scratch makes a folder for temporary files of a service in a run's folder.
+func scratch(run, service string) (string, error) {
+	dir := filepath.Join(run, "tmp")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(dir, fmt.Sprint(os.Getpid(), "-"))
+	return os.MkdirTemp(dir, service+"-")
 }

@@ -15,8 +15,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+
+	"facestream/internal/jvm"
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
@@ -39,7 +42,7 @@ var program []byte
 // jobs: it begins small, and is cleaned up before it grows. It holds fetched records
 // and messages under way, not the window; what is there between jobs is 26 MB. What
 // is under way fits into a survivor space: else the old generation fills with it.
-var jvmFlags = []string{"-Xms176m", "-Xmx1g", "-Xmn112m", "-XX:SurvivorRatio=3", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-Xshare:auto", oneArena}
+var jvmFlags = slices.Concat(jvm.Small, jvm.Frugal, []string{"-Xms176m", "-Xmx1g", "-Xmn112m", "-XX:SurvivorRatio=3", oneArena})
 
 // oneArena has gRPC, which sends one message after the other here, keep one pool of
 // buffers outside of the heap instead of two for each processor.
@@ -52,8 +55,7 @@ func Arguments(dir, classPath string, expansion ...string) ([]string, error) {
 	if err := os.WriteFile(filepath.Join(dir, source), program, 0o644); err != nil {
 		return nil, err
 	}
-	args := append([]string{}, jvmFlags...)
-	args = append(args, "-Djava.io.tmpdir="+dir, "-cp", classPath, source, socket)
+	args := append(slices.Clone(jvmFlags), "-Djava.io.tmpdir="+dir, "-cp", classPath, source, socket)
 	return append(args, expansion...), nil
 }
 

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// jvm is the other end of the socket in dir. It answers what it is told, or
+// java is the other end of the socket in dir. It answers what it is told, or
 // nothing, when it may, and returns the lines that it was sent.
-func jvm(t *testing.T, dir string, answer []byte, may <-chan struct{}) (lines <-chan []string) {
+func java(t *testing.T, dir string, answer []byte, may <-chan struct{}) (lines <-chan []string) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(dir, socket))
 	if err != nil {
@@ -118,7 +118,7 @@ var now = func() chan struct{} { c := make(chan struct{}); close(c); return c }(
 
 func TestPoolHandsOn(t *testing.T) {
 	dir, r := t.TempDir(), newRunner(t)
-	lines := jvm(t, dir, []byte{0}, now)
+	lines := java(t, dir, []byte{0}, now)
 	start(t, serve(t, dir), r.request())
 	got := <-lines
 	if len(got) != 4 || got[1] != "HARNESS_ID=a worker" {
@@ -143,7 +143,7 @@ func TestPoolWithoutAJVM(t *testing.T) {
 
 func TestPoolWithAJVMThatDies(t *testing.T) {
 	dir, r := t.TempDir(), newRunner(t)
-	lines := jvm(t, dir, nil, now)
+	lines := java(t, dir, nil, now)
 	start(t, serve(t, dir), r.request())
 	<-lines
 	<-r.left
@@ -152,7 +152,7 @@ func TestPoolWithAJVMThatDies(t *testing.T) {
 // What becomes of the JVM after the job does not matter.
 func TestPoolAfterTheJob(t *testing.T) {
 	dir, r, may := t.TempDir(), newRunner(t), make(chan struct{})
-	lines := jvm(t, dir, nil, may)
+	lines := java(t, dir, nil, may)
 	p := serve(t, dir)
 	start(t, p, r.request())
 	<-lines

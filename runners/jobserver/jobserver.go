@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
-	"facestream/runners/parts"
+	"facestream/internal/jvm"
+	"facestream/internal/paths"
 )
 
 // The engines.
@@ -31,7 +33,10 @@ type Config struct {
 	// OneRun says that all jobs are those of one run, one after the other: on
 	// Spark they then share their executors, which start once. Such a job is only
 	// cancelled by the end of the job server.
-	OneRun       bool
+	OneRun bool
+	// Own says that the cluster is one that this program has started, on two cores
+	// maybe. A user's cluster keeps its own settings.
+	Own          bool
 	Port         int // of the job service, on the loopback address
 	ArtifactPort int // of the artifact service, likewise
 	// Dir is the job server's own folder; it must exist. It holds its settings
@@ -53,30 +58,29 @@ type Program struct {
 // inside of the job server; a real cluster has its own settings for that.
 const attempts = 4
 
-const (
-	// executorFlags are for Java that copies records, between Kafka, shuffles and
-	// workers: compiling it best and collecting in the background would take more
-	// from the cores than they give. The heap begins small and is cleaned up before
-	// it grows. Raw frames are put where they stay: Spark holds what a stage has read
-	// until the stage's end, and copying them from one generation to the next took
-	// more than half of the time.
-	executorFlags = "-Xshare:auto -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=96m -XX:+UseSerialGC -XX:PretenureSizeThreshold=262144 -Xms160m -Xmn96m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
-	// keptContext has Beam keep its Spark context from one job to the next, whose
-	// executors take longer to start than a small window takes to do.
-	keptContext = "-Dbeam.spark.test.reuseSparkContext=true"
-	// refetches is how often in a row a stage may miss what it is to fetch. After an
-	// executor's death that was more than Spark's own four times, in a test on a busy
-	// machine: the stage is tried again at once, and what it misses takes seconds.
-	refetches = "-Dspark.stage.maxConsecutiveAttempts=100"
-	// cleaning is how often Spark looks for what ended jobs have shuffled and
-	// cached, to remove it from the executors.
-	cleaning = "-Dspark.cleaner.periodicGC.interval=5s"
-)
+// ExecutorFlags are for the executors of a Spark cluster on two cores. Raw frames are
+// put where they stay: Spark holds what a stage has read until the stage's end, and
+// copying them from one generation to the next took more than half of the time.
+var ExecutorFlags = slices.Concat(jvm.Small, jvm.Frugal, []string{"-XX:PretenureSizeThreshold=262144", "-Xms160m", "-Xmn96m"})
 
-// remembered is how much Spark keeps of jobs that have ended, for a page that nobody
-// sees. By default that is a thousand jobs and stages, and a hundred thousand tasks,
-// each with Beam's metrics as text: half a megabyte for each window of a run.
-var remembered = []string{"-Dspark.ui.retainedJobs=4", "-Dspark.ui.retainedStages=4", "-Dspark.ui.retainedTasks=64"}
+// sparkRun has the jobs of one run share a Spark context, whose executors take longer
+// to start than a small window takes to do.
+const sparkRun = "-Dbeam.spark.test.reuseSparkContext=true"
+
+// sparkRetries is how often in a row a stage may miss what it is to fetch. A stage is
+// tried again 0.2 s after it missed the output of an executor that died, and that
+// output is made anew in seconds: Spark's own four attempts can pass before.
+const sparkRetries = "-Dspark.stage.maxConsecutiveAttempts=100"
+
+// ownSpark are settings for a cluster that this program has started: no compression,
+// since a JPEG gets no smaller by it; and few ended jobs are remembered, which by
+// default takes half a megabyte for each window of a run.
+var ownSpark = []string{
+	"-Dspark.shuffle.compress=false",
+	"-Dspark.cleaner.periodicGC.interval=5s",
+	"-Dspark.executorEnv.MALLOC_ARENA_MAX=2", // not all of jvm.Malloc: raw frames need large buffers all the time
+	"-Dspark.ui.retainedJobs=4", "-Dspark.ui.retainedStages=4", "-Dspark.ui.retainedTasks=64",
+}
 
 // LocalMaster is the Master of a cluster of so many slots inside of the job
 // server.
@@ -89,13 +93,13 @@ func LocalMaster(engine string, slots int) string {
 
 // New returns the job server's program, after writing its settings to Dir.
 func New(c Config) (Program, error) {
-	classPath, err := parts.ClassPath(c.Engine)
+	classPath, err := paths.ClassPath(c.Engine)
 	if err != nil {
 		return Program{}, err
 	}
 	p := Program{
 		ClassPath: classPath,
-		JVM:       AddOpens(),
+		JVM:       jvm.AddOpens(),
 		Args: []string{
 			"--job-host=127.0.0.1", "--job-port=" + strconv.Itoa(c.Port),
 			"--artifact-port=" + strconv.Itoa(c.ArtifactPort), "--artifacts-dir=" + filepath.Join(c.Dir, "artifacts"),
@@ -106,44 +110,29 @@ func New(c Config) (Program, error) {
 	case Flink:
 		p.Class = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 		p.Args = append(p.Args, "--flink-master="+c.Master, "--flink-conf-dir="+c.Dir)
-		p.JVM = append(p.JVM, "-Dlog4j.configuration=file:"+filepath.Join(c.Dir, "log4j.properties"))
-		return p, write(c.Dir, map[string]string{"config.yaml": flinkSettings, "log4j.properties": log4j})
+		return p, os.WriteFile(filepath.Join(c.Dir, "config.yaml"), []byte(flinkSettings), 0o644)
 	case Spark:
-		p.JVM = append(p.JVM, "-Dlog4j2.configurationFile="+filepath.Join(c.Dir, "log4j2.properties"))
-		if err := write(c.Dir, map[string]string{"log4j2.properties": log4j2}); err != nil {
-			return Program{}, err
-		}
 		p.Class = "org.apache.beam.runners.spark.SparkJobServerDriver"
 		p.Args = append(p.Args, "--spark-master-url="+c.Master)
 		p.JVM = append(p.JVM,
 			"-Dspark.driver.host=127.0.0.1",
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
-			"-Dspark.executor.defaultJavaOptions="+executorFlags,
-			"-Dspark.executorEnv.MALLOC_ARENA_MAX=2", // not all of parts.Malloc: raw frames need large buffers all the time
-			"-Dspark.shuffle.compress=false",         // a JPEG gets no smaller
-			refetches,
-			"-Dspark.executor.extraJavaOptions="+strings.Join(AddOpens(), " "),
+			sparkRetries,
+			"-Dspark.executor.extraJavaOptions="+strings.Join(jvm.AddOpens(), " "),
 		)
-		p.JVM = append(p.JVM, remembered...)
+		if c.Own {
+			p.JVM = append(p.JVM, ownSpark...)
+		}
 		if c.OneRun {
-			p.JVM = append(p.JVM, keptContext, cleaning)
+			p.JVM = append(p.JVM, sparkRun)
 		}
 		if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
 		_, p.Env, err = SparkHome(c.Dir)
-		p.Env = append(p.Env, parts.Malloc...)
+		p.Env = append(p.Env, jvm.Malloc...)
 		return p, err
 	}
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
-}
-
-func write(dir string, files map[string]string) error {
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -30,10 +30,10 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
 }
 
-// Less says which frames and pictures are left out. Both are decided by slots of
+// Sampling says which frames and pictures are left out. Both are decided by slots of
 // the records' timestamps, which begin in 1970.
-type Less struct {
-	Sampling frame.Sampling
+type Sampling struct {
+	Frames frame.Sampling
 	// CooldownMillis is the length of the slots in which a camera's faces are
 	// stored once. Default 0: every frame with a face is stored.
 	CooldownMillis int64
@@ -42,7 +42,7 @@ type Less struct {
 	Stored store.Carry
 }
 
-// The range of Less.CooldownMillis, but for 0.
+// The range of Sampling.CooldownMillis, but for 0.
 const (
 	MinCooldown = time.Second
 	MaxCooldown = 24 * time.Hour
@@ -53,7 +53,7 @@ const (
 const minOverlap = 0.5
 
 // slot returns the number of a frame's slot of CooldownMillis.
-func (l Less) slot(f frame.Frame) (number int64, ok bool) {
+func (l Sampling) slot(f frame.Frame) (number int64, ok bool) {
 	if l.CooldownMillis <= 0 || !frame.Dated(f.TimestampMillis) {
 		return 0, false
 	}
@@ -61,9 +61,9 @@ func (l Less) slot(f frame.Frame) (number int64, ok bool) {
 }
 
 // slots returns the slots in which the frame is one that was kept.
-func (l Less) slots(d Detection) (slots []store.Slot) {
+func (l Sampling) slots(d Detection) (slots []store.Slot) {
 	f := d.Frame
-	if number, ok := l.Sampling.Slot(f.TimestampMillis); ok {
+	if number, ok := l.Frames.Slot(f.TimestampMillis); ok {
 		slots = append(slots, store.Slot{Camera: f.Camera, Kind: store.SlotSampled, Number: number, Kept: []store.Kept{{Offset: f.Offset}}})
 	}
 	if number, ok := l.slot(f); ok && len(d.Faces) > 0 && !d.Cooled {
@@ -79,7 +79,7 @@ func (l Less) slots(d Detection) (slots []store.Slot) {
 //
 // Only boxes are brought together. The frames, which may be large, wait for what
 // comes of it.
-func Cooldown(s beam.Scope, l Less, detections beam.PCollection) beam.PCollection {
+func Cooldown(s beam.Scope, l Sampling, detections beam.PCollection) beam.PCollection {
 	if l.CooldownMillis == 0 {
 		return detections
 	}
@@ -110,7 +110,7 @@ type sightFn struct {
 
 func (fn *sightFn) ProcessElement(d Detection, others func(Detection), sightings func(string, sighting), byRecord func(string, Detection)) {
 	f := d.Frame
-	number, ok := Less{CooldownMillis: fn.CooldownMillis}.slot(f)
+	number, ok := Sampling{CooldownMillis: fn.CooldownMillis}.slot(f)
 	if !ok || len(d.Faces) == 0 {
 		others(d)
 		return

@@ -101,7 +101,7 @@ func TestCooldown(t *testing.T) {
 		detection(0, "door", 9, 180_000, 5), // cooled by an earlier window
 		detection(0, "door", 10, math.MaxInt64, 5),
 	}
-	less := Less{CooldownMillis: 60_000, Stored: store.Carry{{Topic: "t", Partition: 0, Slots: []store.Slot{
+	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{{Topic: "t", Partition: 0, Slots: []store.Slot{
 		{Camera: "door", Kind: store.SlotCooldown, Number: 3, Kept: []store.Kept{{Offset: 0, Boxes: []store.Box{at(0)}}}},
 		{Camera: "door", Kind: store.SlotSampled, Number: 2, Kept: []store.Kept{{Offset: 0}}},
 	}}}}
@@ -123,7 +123,7 @@ func TestCooldown(t *testing.T) {
 		p, s := beam.NewPipelineWithRoot()
 		in := beam.CreateList(s, all)
 		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, less, in)), withCooldown...)
-		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, Less{}, in)), without...)
+		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, Sampling{}, in)), without...)
 		if _, err := beam.Run(t.Context(), runner, p); err != nil {
 			t.Fatal(err)
 		}
@@ -145,20 +145,20 @@ func TestRenderedSlots(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		detection Detection
-		less      Less
+		less      Sampling
 		files     int
 		want      []store.Slot
 	}{
-		{"off", found, Less{}, 1, nil},
-		{"sampling", found, Less{Sampling: sampling}, 1, []store.Slot{sampled}},
-		{"sampling, no face", without, Less{Sampling: sampling}, 0, []store.Slot{sampled}},
-		{"cooldown", found, Less{CooldownMillis: 60_000}, 1, []store.Slot{stored}},
-		{"cooldown, no face", without, Less{CooldownMillis: 60_000}, 0, nil},
-		{"both", found, Less{Sampling: sampling, CooldownMillis: 60_000}, 1, []store.Slot{stored, sampled}},
-		{"both, cooled", cooled, Less{Sampling: sampling, CooldownMillis: 60_000}, 0, []store.Slot{sampled}},
-		{"both, undated", undated, Less{Sampling: sampling, CooldownMillis: 60_000}, 1, nil},
+		{"off", found, Sampling{}, 1, nil},
+		{"sampling", found, Sampling{Frames: sampling}, 1, []store.Slot{sampled}},
+		{"sampling, no face", without, Sampling{Frames: sampling}, 0, []store.Slot{sampled}},
+		{"cooldown", found, Sampling{CooldownMillis: 60_000}, 1, []store.Slot{stored}},
+		{"cooldown, no face", without, Sampling{CooldownMillis: 60_000}, 0, nil},
+		{"both", found, Sampling{Frames: sampling, CooldownMillis: 60_000}, 1, []store.Slot{stored, sampled}},
+		{"both, cooled", cooled, Sampling{Frames: sampling, CooldownMillis: 60_000}, 0, []store.Slot{sampled}},
+		{"both, undated", undated, Sampling{Frames: sampling, CooldownMillis: 60_000}, 1, nil},
 	} {
-		e, err := (&renderFn{Output: onlyFrames, Less: tt.less}).ProcessElement(tt.detection)
+		e, err := (&renderFn{Output: onlyFrames, Sampling: tt.less}).ProcessElement(tt.detection)
 		if err != nil {
 			t.Fatal(err)
 		}

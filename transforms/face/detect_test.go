@@ -68,7 +68,7 @@ func TestDetectAndRender(t *testing.T) {
 			found := Detect(s, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank))
 			passert.Equals(s, beam.ParDo(s, showDetection, found),
 				showDetection(find(withJPEG)), showDetection(find(withRaw)), showDetection(empty))
-			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, onlyFrames, Less{}, found)),
+			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, onlyFrames, Sampling{}, found)),
 				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 7, Faces: 1, Files: []store.File{
 					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
 				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 99, Faces: 1, Files: []store.File{

@@ -58,7 +58,7 @@ func TestMalformed(t *testing.T) {
 	pipeline, s := beam.NewPipelineWithRoot()
 	frames, rejected := frame.Decode(s, frame.Config{Width: 640, Height: 480}, frame.Sampling{}, beam.Create(s, records...))
 	detections := Detect(s, p, frames)
-	Render(s, Output{Frame: true, Annotated: true, Crops: true, Events: true}, Less{}, detections)
+	Render(s, Output{Frame: true, Annotated: true, Crops: true, Events: true}, Sampling{}, detections)
 	passert.Equals(s, beam.ParDo(s, showReject, rejected), rejects...)
 	passert.Equals(s, beam.ParDo(s, showFaces, detections), found...)
 	if _, err := beam.Run(t.Context(), "prism", pipeline); err != nil {

@@ -29,20 +29,20 @@ const jpegQuality = 95
 // without faces, or that is Cooled, has none. An Entry has the slots of l in which
 // the frame was kept. The output must be valid (Output.Validate). An error fails
 // the bundle and names the record.
-func Render(s beam.Scope, o Output, l Less, detections beam.PCollection) beam.PCollection {
+func Render(s beam.Scope, o Output, l Sampling, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
-	l.Sampling.Taken, l.Stored = nil, nil // which are of no use here
-	return beam.ParDo(s, &renderFn{Output: o, Less: l}, detections)
+	l.Frames.Taken, l.Stored = nil, nil // which are of no use here
+	return beam.ParDo(s, &renderFn{Output: o, Sampling: l}, detections)
 }
 
 type renderFn struct {
 	Output Output
-	Less   Less
+	Sampling   Sampling
 }
 
 func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 	e, err := Files(fn.Output, d)
-	e.Slots = fn.Less.slots(d)
+	e.Slots = fn.Sampling.slots(d)
 	return e, err
 }
 

@@ -29,8 +29,8 @@ type Settings struct {
 	CropMargin    float64 `json:"crop_margin"`
 
 	// Left out where they are zero: ledgers older than these keep their SHA-256.
-	MaxFPS        float64 `json:"max_fps,omitempty"`     // Less.Sampling.MaxFPS
-	Cooldown      int64   `json:"cooldown_ms,omitempty"` // Less.CooldownMillis
+	MaxFPS        float64 `json:"max_fps,omitempty"`     // Sampling.Frames.MaxFPS
+	Cooldown      int64   `json:"cooldown_ms,omitempty"` // Sampling.CooldownMillis
 	Detector      string  `json:"detector,omitempty"`    // Output.Detector
 	Downscale     float64 `json:"downscale,omitempty"`
 	Equalize      bool    `json:"equalize,omitempty"`

@@ -13,7 +13,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
-	"facestream/scripts/stack/services/proxy"
+	"facestream/internal/stack/services/proxy"
 )
 
 // harms are what may happen to a connection in the middle of a block, in each

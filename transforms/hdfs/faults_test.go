@@ -17,9 +17,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/proxy"
-	"facestream/scripts/stack/services/testservices"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/proxy"
+	"facestream/internal/stack/services/testservices"
 )
 
 const (

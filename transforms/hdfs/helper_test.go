@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
 )
 
 const testUser = "alice"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
-	"facestream/scripts/stack/services/proxy"
+	"facestream/internal/stack/services/proxy"
 )
 
 // testNameNodeRestarts writes while the NameNode is killed and started again,

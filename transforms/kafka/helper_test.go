@@ -6,8 +6,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
 )
 
 func TestMain(m *testing.M) {

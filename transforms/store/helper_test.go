@@ -12,8 +12,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/colinmarc/hdfs/v2"
 
-	"facestream/scripts/stack/services"
-	"facestream/scripts/stack/services/testservices"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
 )
 
 const testUser = "alice"

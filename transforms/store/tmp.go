@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"path"
@@ -20,6 +21,13 @@ const tmpDir = "_tmp"
 // from its creation to its renaming, and each of the few calls in between ends
 // within the file system's budget of one and a half minutes and a little more.
 const TmpAge = 15 * time.Minute
+
+// UniqueName is the name of a run or of a window. Names sort by time.
+func UniqueName(t time.Time) string {
+	id := make([]byte, 4)
+	_, _ = rand.Read(id) // it never fails
+	return t.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(id)
+}
 
 // tmp is the folder of the run's temporary files.
 func (c Config) tmp() string { return join(c.Root, path.Join(tmpDir, c.Run)) }

@@ -1,0 +1,220 @@
+// Package recheck makes the files of a record once more, with the settings that
+// its ledger names, and compares them with those that are stored.
+package recheck
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/internal/audit"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+// ErrCascade is wrapped by the error of New when a cascade that a window was done
+// with is not among the files.
+var ErrCascade = errors.New("not the cascade of the ledgers")
+
+// Checker checks records, one at a time.
+type Checker struct {
+	config  store.Config
+	fsys    filesystem.Interface
+	windows []audit.Window
+	present func(topic string, partition int32, offset int64) []string
+	makers  map[string]*maker // by the JSON of the settings
+	events  map[string]windowEvents
+}
+
+// New returns a Checker for records of the windows. cascades are the files to
+// choose from by their SHA-256; present gives the names of a record's files that
+// are there, relative to the root. A window whose settings cannot be understood
+// is left out.
+func New(ctx context.Context, cfg store.Config, cascades []string, windows []audit.Window, present func(topic string, partition int32, offset int64) []string) (*Checker, error) {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checker{config: cfg, fsys: fsys, present: present, makers: map[string]*maker{}, events: map[string]windowEvents{}}
+	for _, w := range slices.Backward(windows) { // the last one first
+		var s face.Settings
+		if w.Err != nil || json.Unmarshal(w.Ledger.Run.Settings, &s) != nil {
+			continue
+		}
+		c.windows = append(c.windows, w)
+		key := string(w.Ledger.Run.Settings)
+		if c.makers[key] != nil {
+			continue
+		}
+		m, err := newMaker(s, cascades)
+		if err != nil {
+			c.Close()
+			return nil, fmt.Errorf("ledger %s: %w", w.Name, err)
+		}
+		c.makers[key] = m
+	}
+	return c, nil
+}
+
+// Close ends the use of the file system and of OpenCV.
+func (c *Checker) Close() {
+	for _, m := range c.makers {
+		m.detector.Close()
+	}
+	_ = c.fsys.Close()
+}
+
+// Check adds to counts what came of a record. Each difference is a problem; an
+// error means that the record could not be checked.
+func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
+	// With the settings of the last window. Files and events need not be of the
+	// same one: events were taken back when the record was read again.
+	var files, events problems
+	tried := map[string]bool{}
+	for _, w := range c.windows {
+		key := string(w.Ledger.Run.Settings)
+		if tried[key] || !w.Covers(r.Topic, r.Partition, r.Offset) || c.makers[key].undecided() {
+			continue
+		}
+		tried[key] = true
+		if files.same && events.same { // and this is only to know
+			continue
+		}
+		wanted, lines, err := c.makers[key].files(&r, c.listed(key, r))
+		if err != nil {
+			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+		}
+		found, err := c.compare(ctx, r, wanted)
+		if err != nil {
+			return nil, err
+		}
+		files.add(w, found)
+		if found, err = c.compareEvents(ctx, r, w.Ledger.Run.Group, lines); err != nil {
+			return nil, err
+		}
+		events.add(w, found)
+	}
+	switch {
+	case len(tried) == 0:
+		return nil, nil
+	case len(tried) > 1:
+		counts.Mixed++
+	}
+	counts.Records++
+	if files.same && events.same {
+		return nil, nil
+	}
+	counts.Differ++
+	return append(files.first, events.first...), nil
+}
+
+// problems are those of one record with the settings of one window after the
+// other.
+type problems struct {
+	same  bool // with some there are none
+	first []audit.Problem
+}
+
+func (p *problems) add(w audit.Window, found []audit.Problem) {
+	switch {
+	case len(found) == 0:
+		p.same, p.first = true, nil
+	case !p.same && p.first == nil:
+		for i := range found {
+			found[i].Ledger = w.Name
+		}
+		p.first = found
+	}
+}
+
+// listed says whether a ledger with these settings has a file of a record.
+func (c *Checker) listed(settings string, r kafka.Record) bool {
+	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
+		return string(w.Ledger.Run.Settings) == settings && w.Lists(r.Topic, r.Partition, r.Offset)
+	})
+}
+
+// compare compares the files that a record gives with those that are stored.
+func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.File) (problems []audit.Problem, err error) {
+	differs := func(file, text string) {
+		problems = append(problems, audit.Problem{
+			Kind: audit.Differs, Topic: r.Topic, Partition: &r.Partition, Offsets: &store.Range{First: r.Offset, Last: r.Offset}, File: file,
+			Text: fmt.Sprintf("offset %d of partition %d of topic %s: %s %s", r.Offset, r.Partition, r.Topic, file, text),
+		})
+	}
+	wanted := map[string]bool{}
+	for _, f := range files {
+		wanted[f.Name] = true
+		got, err := filesystem.Read(ctx, c.fsys, strings.TrimSuffix(c.config.Root, "/")+"/"+f.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			differs(f.Name, "is what the record gives, and it is not there")
+		case err != nil:
+			return nil, err
+		case !bytes.Equal(got, f.Data):
+			differs(f.Name, fmt.Sprintf("has %d bytes, which are not the %d that the record gives", len(got), len(f.Data)))
+		}
+	}
+	for _, name := range c.present(r.Topic, r.Partition, r.Offset) {
+		if !wanted[name] {
+			differs(name, "is there, and the record does not give it")
+		}
+	}
+	return problems, nil
+}
+
+// maker makes the files of records with some settings.
+type maker struct {
+	config   frame.Config
+	less     bool // not every frame with a face was stored
+	detector *face.Detector
+	output   face.Output
+}
+
+func newMaker(s face.Settings, cascades []string) (*maker, error) {
+	cfg, params, output, err := s.Parts(cascades)
+	if err == nil {
+		err = params.Validate() // the settings are a ledger's
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCascade, err)
+	}
+	detector, err := face.NewDetector(params)
+	if err != nil {
+		return nil, err
+	}
+	return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
+}
+
+// undecided says that nothing tells which frames were left out: only pictures are
+// listed, and none were written.
+func (m *maker) undecided() bool { return m.less && !m.output.Pictures() }
+
+// files makes the files and events of a record, as the pipeline does. Whether one
+// was left out because of max_fps or cooldown is decided by other records, so that
+// is taken from the ledger: it gives what it is listed with, or nothing.
+func (m *maker) files(r *kafka.Record, listed bool) ([]store.File, []string, error) {
+	if m.less && !listed {
+		return nil, nil, nil
+	}
+	f, reject := frame.Parse(m.config, r)
+	if reject != nil {
+		files, err := store.RejectFiles(*reject)
+		return files, nil, err
+	}
+	found, err := m.detector.Detect(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	entry, err := face.Files(m.output, found)
+	return entry.Files, entry.Events, err
+}

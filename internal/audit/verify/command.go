@@ -1,0 +1,105 @@
+// Package verify looks whether everything is where it should be: it compares what
+// Kafka holds, what the ledgers say, and which files are stored.
+package verify
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"facestream/internal/audit/recheck"
+	"facestream/internal/cli"
+	"facestream/internal/config"
+	"facestream/transforms/face"
+	"facestream/transforms/kafka"
+)
+
+const usage = `verify looks whether everything is where it should be: it compares what Kafka
+holds, what the ledgers say, and which files are stored. It changes nothing. With a
+stack started by "make up", no flag is needed.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  facestream verify --recheck=100
+  facestream verify --kafka=broker1:9092 --topics=door,hall \
+      --user=video --output=hdfs://namenode:8020/faces --json
+
+Exit status: 0 all agrees, 1 it does not or could not be looked at, 2 wrong
+setting, 130 interrupted.
+`
+
+// options is the command line, checked.
+type options struct {
+	config.Endpoints
+
+	recheck  int      // how many records; 0 for none
+	cascades []string // files, to choose from; none without recheck
+	json     bool
+}
+
+// errDisagrees says that the report, which is printed, has problems.
+var errDisagrees = fmt.Errorf("%w: not all agrees", cli.ErrSaid)
+
+// Command returns the command under a name.
+func Command(name string) cli.Command {
+	return cli.Command{Name: name, Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
+		var endpoints config.EndpointFlags
+		var o options
+		endpoints.Add(f)
+		f.IntVar(&o.recheck, "recheck", 0, "Choose this `NUMBER` of records at random, read them again from Kafka, make their files once more, and compare the bytes.")
+		f.Func("cascade", "`FILE` of the cascade classifier that the pipeline was given, for --recheck. May be given several times, if there were several. Default: those of OpenCV that the pipeline's presets and --profile use.", func(file string) error {
+			o.cascades = append(o.cascades, file)
+			return nil
+		})
+		f.BoolVar(&o.json, "json", false, "Print all that was found as one JSON document, instead of a table and the first problems.")
+		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+			if o.Endpoints, err = endpoints.Check(); err != nil {
+				return cli.Usagef("%w", err)
+			}
+			if err := o.check(); err != nil {
+				return cli.Usagef("%w", err)
+			}
+			report, err := verify(ctx, o, &progress{out: stderr})
+			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, recheck.ErrCascade) {
+				return cli.Usagef("%w", err)
+			}
+			if err != nil {
+				return err
+			}
+			if o.json {
+				err = printJSON(stdout, o, report)
+			} else {
+				err = printTable(stdout, report)
+			}
+			if err == nil && !report.Agrees {
+				err = errDisagrees
+			}
+			return err
+		}
+	}}
+}
+
+// check looks at what is given for --recheck, and completes it.
+func (o *options) check() (err error) {
+	if o.recheck < 0 {
+		return fmt.Errorf("--recheck=%d: it must be 0 or more", o.recheck)
+	}
+	if len(o.cascades) > 0 && o.recheck == 0 {
+		return errors.New("--cascade is for --recheck=NUMBER, which is not set")
+	}
+	for _, file := range o.cascades {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("--cascade: %w", err)
+		}
+	}
+	if o.recheck > 0 && len(o.cascades) == 0 {
+		o.cascades, err = face.InstalledCascades()
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"facestream/internal/audit"
+	"facestream/transforms/store"
+)
+
+// maxLines is how many problems a person is shown.
+const maxLines = 20
+
+// printJSON writes the report as one JSON document, with what it is about.
+func printJSON(out io.Writer, o options, r audit.Report) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(struct {
+		Kafka  string `json:"kafka"`
+		Output string `json:"output"`
+		Group  string `json:"group"`
+		audit.Report
+	}{o.Kafka, o.Output, o.Group, r})
+}
+
+// printTable writes the report for a person.
+func printTable(out io.Writer, r audit.Report) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "topic\tpartition\tin Kafka\tcommitted\tin ledgers\trecords\tlost\tgaps\twaiting\tpictures\trejects")
+	for _, p := range r.Partitions {
+		committed := "none"
+		if p.Committed != nil {
+			committed = fmt.Sprint(*p.Committed)
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
+			p.Topic, p.Partition, extent([]store.Range{{First: p.LogStart, Last: p.LogEnd - 1}}), committed, extent(p.Covered),
+			p.Records, store.Count(p.Lost), store.Count(p.Gaps), p.Waiting, counts(p.Pictures), counts(p.Rejects))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, %s", number(r.Ledgers, "ledger"), number(r.Temporary.Files, "temporary file"))
+	if r.Temporary.Old > 0 {
+		fmt.Fprintf(out, " (%d old)", r.Temporary.Old)
+	}
+	if c := r.Recheck; c != nil {
+		fmt.Fprintf(out, ", %s rechecked (%d differ)", number(c.Records, "record"), c.Differ)
+		if c.Mixed > 0 {
+			fmt.Fprintf(out, ", %d of them in ledgers with different settings", c.Mixed)
+		}
+		if c.Gone > 0 {
+			fmt.Fprintf(out, ", %d no longer in Kafka", c.Gone)
+		}
+	}
+	fmt.Fprintln(out)
+	for _, t := range r.OtherTopics {
+		fmt.Fprintf(out, "not looked at: topic %s, %s\n", t.Topic, number(int(t.Files), "file"))
+	}
+	for i, p := range r.Problems {
+		if i == maxLines {
+			fmt.Fprintf(out, "- and %d more (--json lists all)\n", len(r.Problems)-maxLines)
+			break
+		}
+		fmt.Fprintf(out, "- %s\n", p.Text)
+	}
+	result := "all agrees"
+	if !r.Agrees {
+		result = number(len(r.Problems), "problem")
+	}
+	_, err := fmt.Fprintln(out, result)
+	return err
+}
+
+// extent is from where to where ranges go.
+func extent(ranges []store.Range) string {
+	n := len(ranges)
+	if store.Count(ranges) <= 0 {
+		return "none"
+	}
+	text := fmt.Sprintf("%d-%d", ranges[0].First, ranges[n-1].Last)
+	if n > 1 {
+		text += fmt.Sprintf(" in %d ranges", n)
+	}
+	return text
+}
+
+// counts says how many of the expected files are there, and which others are.
+func counts(f audit.Files) string {
+	text := fmt.Sprintf("%d of %d", f.Present, f.Expected)
+	if f.Unknown > 0 {
+		text += fmt.Sprintf(", %d unknown", f.Unknown)
+	}
+	if f.Pending > 0 {
+		text += fmt.Sprintf(", %d pending", f.Pending)
+	}
+	return text
+}
+
+func number(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,178 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"facestream/internal/audit"
+	"facestream/internal/audit/recheck"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+// progressEvery is how often long work says how far it is.
+const progressEvery = 2 * time.Second
+
+// progress tells a person that something goes on.
+type progress struct {
+	out  io.Writer
+	last time.Time
+}
+
+func (p *progress) say(format string, args ...any) {
+	if now := time.Now(); now.Sub(p.last) >= progressEvery {
+		p.last = now
+		fmt.Fprintf(p.out, format+"\n", args...)
+	}
+}
+
+// verify looks at everything. The order is that of audit.Audit.
+func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
+	p.last = time.Now()
+	cfg := store.Config{Root: o.Output}
+	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	defer offsets.Close()
+	committed, err := offsets.Committed(ctx)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	windows, err := readLedgers(ctx, cfg, p)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	a := audit.New(o.Topics, windows)
+	files := 0
+	err = store.List(ctx, cfg, func(name string, size int64, modified time.Time) error {
+		files++
+		p.say("listing: %d files", files)
+		a.Add(name, size, modified)
+		return nil
+	})
+	if err != nil {
+		return audit.Report{}, err
+	}
+	held, err := offsets.Logs(ctx)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	logs := logsOf(held, committed)
+	gaps, err := findGaps(ctx, offsets, a.Doubtful(logs), p)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	report := a.Report(logs, gaps)
+	if o.recheck > 0 {
+		err = recheckSome(ctx, o, cfg, offsets, windows, a, &report, p)
+	}
+	return report, err
+}
+
+// readLedgers returns all ledgers, in the order of their windows' start.
+func readLedgers(ctx context.Context, cfg store.Config, p *progress) ([]audit.Window, error) {
+	names, err := store.Windows(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	windows := make([]audit.Window, len(names))
+	for i, name := range names {
+		p.say("reading ledgers: %d of %d", i, len(names))
+		ledger, err := store.ReadLedger(ctx, cfg, name)
+		windows[i] = audit.Window{Name: name, Ledger: ledger, Err: err}
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		if err != nil && !errors.As(err, &syntax) && !errors.As(err, &kind) {
+			return nil, err
+		}
+	}
+	return windows, nil
+}
+
+// logsOf puts together what Kafka says of each partition.
+func logsOf(held []kafka.Log, committed []kafka.Committed) []audit.Log {
+	logs := make([]audit.Log, len(held))
+	for i, l := range held {
+		logs[i] = audit.Log{Topic: l.Topic, Partition: l.Partition, Start: l.Start, End: l.End, Committed: audit.NotCommitted}
+		for _, c := range committed {
+			if c.Topic == l.Topic && c.Partition == l.Partition {
+				logs[i].Committed = c.Offset
+			}
+		}
+	}
+	return logs
+}
+
+// findGaps returns those of the doubtful offsets that hold records: of each
+// range, all from its first record on.
+func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []audit.Offsets, p *progress) ([]audit.Offsets, error) {
+	type partition struct {
+		topic string
+		id    int32
+	}
+	ranges := map[partition][]store.Range{}
+	at := map[partition]*audit.Offsets{}
+	gaps := make([]audit.Offsets, len(doubtful))
+	for i, d := range doubtful {
+		gaps[i] = audit.Offsets{Topic: d.Topic, Partition: d.Partition}
+		at[partition{d.Topic, d.Partition}] = &gaps[i]
+		ranges[partition{d.Topic, d.Partition}] = d.Ranges
+	}
+	err := offsets.Look(ctx, done(doubtful), func(r kafka.Record) (more bool, err error) {
+		p.say("looking for gaps: offset %d of partition %d of topic %s", r.Offset, r.Partition, r.Topic)
+		id := partition{r.Topic, r.Partition}
+		i := slices.IndexFunc(ranges[id], func(in store.Range) bool { return r.Offset <= in.Last })
+		at[id].Ranges = append(at[id].Ranges, store.Range{First: r.Offset, Last: ranges[id][i].Last})
+		return false, nil
+	})
+	return gaps, err
+}
+
+func done(in []audit.Offsets) []kafka.Done {
+	out := make([]kafka.Done, len(in))
+	for i, o := range in {
+		out[i] = kafka.Done{Topic: o.Topic, Partition: o.Partition}
+		for _, r := range o.Ranges {
+			out[i].Offsets = append(out[i].Offsets, kafka.Range(r))
+		}
+	}
+	return out
+}
+
+// recheckSome makes the files of some records once more, and adds what differs
+// to the report.
+func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, windows []audit.Window, a *audit.Audit, report *audit.Report, p *progress) error {
+	// Those of other topics may have had other cascades.
+	windows = slices.DeleteFunc(slices.Clone(windows), func(w audit.Window) bool {
+		return !slices.ContainsFunc(w.Ledger.Partitions, func(l store.Partition) bool { return slices.Contains(o.Topics, l.Topic) })
+	})
+	checker, err := recheck.New(ctx, cfg, o.cascades, windows, a.Files)
+	if err != nil {
+		return err
+	}
+	defer checker.Close()
+	sample := report.Sample(o.recheck)
+	var chosen int64
+	for _, s := range sample {
+		chosen += store.Count(s.Ranges)
+	}
+	report.Recheck = &audit.Recheck{}
+	var problems []audit.Problem
+	seen := 0
+	err = offsets.Look(ctx, done(sample), func(r kafka.Record) (more bool, err error) {
+		p.say("rechecking: %d of %d records", seen, chosen)
+		seen++
+		found, err := checker.Check(ctx, r, report.Recheck)
+		problems = append(problems, found...)
+		return true, err
+	})
+	report.Recheck.Gone = int(chosen) - seen
+	report.Add(problems...)
+	return err
+}

@@ -1,0 +1,394 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/colinmarc/hdfs/v2"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/audit"
+	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
+	"facestream/transforms/face"
+	"facestream/transforms/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
+
+const (
+	testTopic  = "verify"
+	testUser   = "zoe"
+	testOutput = "/user/" + testUser + "/verify"
+	partitions = 2
+)
+
+// bad are records of which no picture comes: two are skipped, two rejected.
+var bad = [][]byte{nil, make([]byte, 999), make([]byte, 5000), bytes.Repeat([]byte("no picture "), 1000)}
+
+// world is a topic that the pipeline has read in two runs.
+type world struct {
+	addrs    state.Addrs
+	client   *hdfs.Client
+	kafka    *kgo.Client
+	root     string // of the pipeline's project
+	pipeline string // the program
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{addrs: testservices.Start(t, services.Options{Kafka: true, HDFS: true})}
+	var err error
+	if w.kafka, err = kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.kafka.Close)
+	w.client, err = hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(w.addrs.HDFS, "hdfs://")}, User: testUser})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.client.Close() })
+	w.root = t.TempDir()
+	w.pipeline = filepath.Join(w.root, "pipeline")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", w.pipeline, "facestream/pipeline")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the pipeline: %v\n%s", err, out)
+	}
+	// The second run reads with other settings than the first.
+	w.send(t, feed.JPEG)
+	w.run(t, "--keep_rejects", "--write=frame,annotated,crops,events")
+	w.send(t, feed.Raw)
+	w.run(t)
+	return w
+}
+
+// run runs the pipeline until no record is waiting.
+func (w *world) run(t *testing.T, more ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(append(more, "--runner=direct", "--drain")...)...)
+	cmd.Env = append(os.Environ(), "FACESTREAM_ROOT="+w.root)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("running the pipeline: %v\n%s", err, out)
+	}
+}
+
+// flags are those that the pipeline and this command have in common.
+func (w *world) flags(more ...string) []string {
+	return append([]string{"--kafka=" + w.addrs.Kafka, "--topics=" + testTopic, "--user=" + testUser, "--output=" + w.addrs.HDFS + testOutput}, more...)
+}
+
+// send sends six frames, of which four have faces, and the bad records.
+func (w *world) send(t *testing.T, format string) {
+	t.Helper()
+	demo, err := video.NewDemo(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer demo.Close()
+	_, err = feed.Send(t.Context(), feed.Config{
+		Brokers: []string{w.addrs.Kafka}, Topic: testTopic, Partitions: partitions, Camera: "demo", Format: format,
+	}, demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, value := range bad {
+		r := &kgo.Record{Topic: testTopic, Partition: int32(i % partitions), Value: value}
+		if err := w.kafka.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// verify runs the command and returns its report, which must fit the status.
+func (w *world) verify(t *testing.T, status int, flags ...string) audit.Report {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	got := run(t.Context(), w.flags(append(flags, "--json")...), &stdout, &stderr)
+	var r audit.Report
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatalf("status %d, %v: %s%s", got, err, &stdout, &stderr)
+	}
+	if got != status || r.Agrees != (status == 0) || r.Agrees != (len(r.Problems) == 0) {
+		t.Errorf("status %d, want %d: %s%s", got, status, &stdout, &stderr)
+	}
+	return r
+}
+
+// files returns the names of all files by their kind, in order.
+func (w *world) files(t *testing.T) map[store.Kind][]string {
+	t.Helper()
+	out := map[store.Kind][]string{}
+	cfg := store.Config{Root: "hdfs://" + testUser + "@" + strings.TrimPrefix(w.addrs.HDFS, "hdfs://") + testOutput}
+	err := store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
+		kind, _ := store.KindOf(name)
+		out[kind] = append(out[kind], name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range out {
+		slices.Sort(names)
+	}
+	return out
+}
+
+func (w *world) remove(t *testing.T, name string) {
+	t.Helper()
+	if err := w.client.Remove(path.Join(testOutput, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write makes or replaces a file.
+func (w *world) write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	name = path.Join(testOutput, name)
+	if _, err := w.client.Stat(name); err == nil {
+		if err := w.client.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.client.MkdirAll(path.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.client.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for err = f.Close(); hdfs.IsErrReplicating(err) && time.Now().Before(deadline); err = f.Close() {
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kinds counts problems by their kinds.
+func kinds(r audit.Report) map[string]int {
+	out := map[string]int{}
+	for _, p := range r.Problems {
+		out[p.Kind]++
+	}
+	return out
+}
+
+func TestVerify(t *testing.T) {
+	w := newWorld(t)
+	r := w.verify(t, 0, "--recheck=1000")
+	if want := (audit.Recheck{Records: 20}); r.Recheck == nil || *r.Recheck != want {
+		t.Errorf("rechecked %+v, want %+v", r.Recheck, want)
+	}
+	if r.Ledgers != 2 || len(r.Partitions) != partitions {
+		t.Errorf("%d ledgers, partitions %+v", r.Ledgers, r.Partitions)
+	}
+	for _, p := range r.Partitions {
+		if p.Records != 10 || p.Waiting != 0 || p.Committed == nil || *p.Committed != 10 || p.Pictures.Present != 4 || p.Rejects.Present != 2 {
+			t.Errorf("partition %+v, want 10 records, 4 pictures, 2 rejects", p)
+		}
+	}
+	files := w.files(t)
+	pictures, rejects, kept, ledgers := files[store.KindPicture], files[store.KindReject], files[store.KindKept], files[store.KindLedger]
+	annotated, crops, events := files[store.KindAnnotated], files[store.KindFace], files[store.KindEvents]
+	if len(pictures) != 8 || len(rejects) != 4 || len(kept) != 2 || len(ledgers) != 2 || len(annotated) != 4 || len(crops) != 5 || len(events) != 2 {
+		t.Fatalf("there are %v", files)
+	}
+	record := func(name string) string { // as a problem names it
+		_, n := store.KindOf(name)
+		return fmt.Sprintf("offset %d of partition %d of topic %s", n.Offset, n.Partition, n.Topic)
+	}
+	window := func(ledger string) string { return strings.TrimSuffix(path.Base(ledger), ".json") }
+	second := strings.Replace(pictures[0], "demo/", "other/", 1)
+	const recheck, temporary = "--recheck=1000", "_tmp/run/x"
+	cut := func(data []byte) []byte { return data[:len(data)/2] }
+	flip := func(data []byte) []byte {
+		data[len(data)/2] ^= 0xFF
+		return data
+	}
+	for _, test := range []struct {
+		name   string
+		file   string
+		change func([]byte) []byte // nil removes it
+		flags  []string
+		want   map[string]int // problems by kind
+		text   string         // in the problem, if it is one
+	}{
+		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, record(pictures[0])},
+		{"a picture is cut", pictures[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
+		{"a picture has a wrong byte", pictures[0], flip, []string{recheck}, map[string]int{"differs": 1}, pictures[0]},
+		{"a picture is too many", second, one, nil, map[string]int{"picture_twice": 1, "ledger_bytes": 1}, ""},
+		{"a picture is too many for its record", second, one, []string{recheck}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
+		{"an annotated picture is gone", annotated[0], nil, nil, map[string]int{"annotated_missing": 1}, record(annotated[0])},
+		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheck}, map[string]int{"differs": 1}, annotated[0]},
+		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
+		{"a crop has a wrong byte", crops[0], flip, []string{recheck}, map[string]int{"differs": 1}, crops[0]},
+		{"events are gone", events[0], nil, nil, map[string]int{"events_missing": 1}, window(ledgers[0])},
+		{"events are cut", events[1], func(data []byte) []byte { return data[:bytes.IndexByte(data, '\n')+1] }, nil, map[string]int{"events_size": 1}, window(ledgers[1])},
+		{"an event is another", events[1], func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"face":1,`), []byte(`"face":2,`), 1)
+		}, []string{recheck}, map[string]int{"differs": 1}, "there are 1 events, which are not the 1"},
+		{"a file is nobody's", "x.jpg", one, nil, map[string]int{"file_unknown": 1}, "x.jpg"},
+		{"a reject is gone", rejects[0], nil, nil, map[string]int{"reject_missing": 1}, record(rejects[0])},
+		{"a reject has a wrong byte", rejects[0], flip, []string{recheck}, map[string]int{"differs": 1}, rejects[0]},
+		{"a kept value is gone", kept[0], nil, nil, map[string]int{"kept_reject_missing": 1}, record(kept[0])},
+		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{
+			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
+		{"the last ledger is gone", ledgers[1], nil, nil, map[string]int{"committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
+		{"a ledger is torn", ledgers[1], cut, nil, map[string]int{"ledger_unreadable": 1, "committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
+		{"a ledger is wrong", ledgers[1], func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"frames_decoded": 3`), []byte(`"frames_decoded": 4`), 1)
+		}, nil, map[string]int{"ledger_sum": 1}, window(ledgers[1])},
+		{"a temporary file is young", temporary, one, nil, map[string]int{}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data, err := w.client.ReadFile(path.Join(testOutput, test.file))
+			if test.change == nil {
+				w.remove(t, test.file)
+			} else {
+				w.write(t, test.file, test.change(bytes.Clone(data)))
+			}
+			r := w.verify(t, min(len(test.want), 1), test.flags...)
+			if got := kinds(r); !maps.Equal(got, test.want) {
+				t.Errorf("problems %v, want %v: %+v", got, test.want, r.Problems)
+			}
+			if len(r.Problems) == 1 && !strings.Contains(r.Problems[0].Text, test.text) {
+				t.Errorf("%q does not name %q", r.Problems[0].Text, test.text)
+			}
+			if err == nil {
+				w.write(t, test.file, data)
+			} else {
+				w.remove(t, test.file)
+			}
+		})
+	}
+	w.verify(t, 0)
+
+	t.Run("a temporary file is old", func(t *testing.T) {
+		w.write(t, temporary, []byte("x"))
+		old := time.Now().Add(-2 * store.TmpAge)
+		if err := w.client.Chtimes(path.Join(testOutput, temporary), old, old); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		status := run(t.Context(), w.flags(), &out, &out)
+		if status != 1 || !strings.HasSuffix(out.String(), "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n") {
+			t.Errorf("status %d: %s", status, &out)
+		}
+		t.Logf("%s", &out)
+		w.remove(t, temporary)
+	})
+
+	t.Run("another cascade", func(t *testing.T) {
+		var stderr bytes.Buffer
+		another := filepath.Join(filepath.Dir(defaultCascade(t)), "haarcascade_frontalface_default.xml")
+		if status := run(t.Context(), w.flags(recheck, "--cascade="+another), io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), "SHA-256") {
+			t.Errorf("status %d, want 2: %s", status, &stderr)
+		}
+		w.verify(t, 0, recheck, "--cascade="+another, "--cascade="+defaultCascade(t))
+	})
+
+	// A run that finds nothing overwrites nothing: what the first runs' ledgers
+	// say still holds.
+	t.Run("windows overlap", func(t *testing.T) {
+		w.commit(t, 0)
+		w.verify(t, 0)
+		w.run(t, "--keep_rejects", "--detector=fast", "--profile", "--min_face=1000")
+		r := w.verify(t, 0, recheck)
+		if want := (audit.Recheck{Records: 20, Mixed: 20}); *r.Recheck != want || r.Ledgers != 3 {
+			t.Errorf("%d ledgers, rechecked %+v, want 3 and %+v", r.Ledgers, r.Recheck, want)
+		}
+	})
+
+	t.Run("a window is under way", func(t *testing.T) {
+		w.send(t, feed.JPEG)
+		if r := w.verify(t, 0); r.Partitions[0].Waiting != 5 || r.Partitions[1].Waiting != 5 {
+			t.Errorf("%+v, want 5 records to wait in each partition", r.Partitions)
+		}
+		w.write(t, store.Name{Camera: "demo", Topic: testTopic, Offset: 11}.Path(), []byte("x"))
+		if got, want := kinds(w.verify(t, 1)), map[string]int{"pending": 1}; !maps.Equal(got, want) {
+			t.Errorf("problems %v, want %v", got, want)
+		}
+		w.commit(t, 12)
+		if got, want := kinds(w.verify(t, 1)), map[string]int{"committed_unknown": 2, "picture_unknown": 1}; !maps.Equal(got, want) {
+			t.Errorf("problems %v, want %v", got, want)
+		}
+	})
+}
+
+// one makes a file of one byte.
+func one([]byte) []byte { return []byte("x") }
+
+func defaultCascade(t *testing.T) string {
+	t.Helper()
+	file, err := face.DefaultCascade()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// commit makes the pipeline's group stand at an offset of each partition.
+func (w *world) commit(t *testing.T, offset int64) {
+	t.Helper()
+	var next kadm.Offsets
+	for p := range int32(partitions) {
+		next.AddOffset(testTopic, p, offset, -1)
+	}
+	if err := kadm.NewClient(w.kafka).CommitAllOffsets(t.Context(), "facestream", next); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	good := []string{"--kafka=" + addrs.Kafka, "--topics=status", "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
+	client, err := kgo.NewClient(kgo.SeedBrokers(addrs.Kafka))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "status"); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		ctx    context.Context
+		flags  []string
+		status int
+		want   string
+	}{
+		"help":          {t.Context(), []string{"--help"}, 0, "Exit status"},
+		"wrong setting": {t.Context(), append(good, "--recheck=-1"), 2, "0 or more"},
+		"no topic":      {t.Context(), append(good, "--topics=nowhere"), 2, "nowhere"},
+		"no broker":     {t.Context(), append(good, "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
+		"no folder":     {t.Context(), good, 1, "/user/nothing"},
+		"interrupted":   {cancelled, good, 130, "interrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if status := run(test.ctx, test.flags, &out, &out); status != test.status || !strings.Contains(out.String(), test.want) {
+				t.Errorf("status %d, want %d and %q: %s", status, test.status, test.want, &out)
+			}
+		})
+	}
+}

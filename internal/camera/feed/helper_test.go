@@ -1,0 +1,139 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/camera/video"
+)
+
+const testTimeout = 2 * time.Minute
+
+// newCluster starts an in-process Kafka.
+func newCluster(t *testing.T) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func newDemo(t *testing.T, frames int) *video.Demo {
+	t.Helper()
+	d, err := video.NewDemo(frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func newAdmin(t *testing.T, brokers []string) *kadm.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
+// createTopic makes a topic with a max.message.bytes.
+func createTopic(t *testing.T, brokers []string, name string, partitions int32, limit string) {
+	t.Helper()
+	configs := map[string]*string{"max.message.bytes": &limit}
+	if _, err := newAdmin(t, brokers).CreateTopic(testContext(t), partitions, 1, configs, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// count returns how many records the topic's partitions have.
+func count(t *testing.T, brokers []string, topic string) int {
+	t.Helper()
+	ends, err := newAdmin(t, brokers).ListEndOffsets(testContext(t), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		n += int(o.Offset)
+	})
+	return n
+}
+
+// place is where a record is in a topic.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// readAll reads so many records of the topic from its beginning.
+func readAll(t *testing.T, brokers []string, topic string, n int) map[place]*kgo.Record {
+	t.Helper()
+	ctx := testContext(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	records := map[place]*kgo.Record{}
+	for len(records) < n {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("after %d of %d records: %v", len(records), n, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { records[place{r.Partition, r.Offset}] = r })
+	}
+	return records
+}
+
+// stub is a source of given pictures. Before picture i is given, it calls
+// before(i), if that is set; its error is Next's.
+type stub struct {
+	pictures []video.Picture
+	before   func(i int) error
+	next     int
+}
+
+func (s *stub) Next() (video.Picture, error) {
+	if s.before != nil {
+		if err := s.before(s.next); err != nil {
+			return video.Picture{}, err
+		}
+	}
+	if s.next == len(s.pictures) {
+		return video.Picture{}, io.EOF
+	}
+	s.next++
+	return s.pictures[s.next-1], nil
+}
+
+func (s *stub) Close() error { return nil }
+
+// plain returns so many black pictures.
+func plain(n, width, height int) []video.Picture {
+	pictures := make([]video.Picture, n)
+	for i := range pictures {
+		pictures[i] = video.Picture{Name: fmt.Sprintf("picture %d", i), Width: width, Height: height, BGR: make([]byte, width*height*3)}
+	}
+	return pictures
+}

@@ -1,0 +1,265 @@
+package camera
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
+	"facestream/internal/config"
+	"facestream/internal/paths"
+	"facestream/internal/stack/state"
+)
+
+const (
+	demo       = "demo" // the source that needs no file
+	demoFrames = 300
+	maxQuality = 100
+)
+
+// The kinds of sources.
+type kind int
+
+const (
+	kindDemo kind = iota
+	kindFile
+	kindFolder
+	kindURL
+	kindDevice
+)
+
+// camera is one source and what it is called.
+type camera struct {
+	name   string
+	source string
+	kind   kind
+}
+
+// options is the command line, checked.
+type options struct {
+	feed     feed.Config
+	cameras  []camera
+	demo     video.DemoConfig
+	loop     bool
+	duration time.Duration // 0 stands for no limit
+	truth    string        // file name, or empty
+}
+
+const usage = `camera sends videos to a Kafka topic, one record a picture. Without flags it sends the
+demo, as fast as possible.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  facestream-camera --source=demo --camera=door --source=demo --camera=hall --fps=25 --duration=1m
+      Two demos at a camera's pace for a minute.
+  facestream-camera --source=holiday.mp4 --real_time --loop
+      A video file, again and again as if it were live.
+  facestream-camera --source=pictures/ --format=png
+      A folder's pictures as PNG.
+  facestream-camera --source=rtsp://USER:PASSWORD@door.example/stream --source=/dev/video0 --fps=5
+      A network camera and this machine's own, five pictures a second of each.
+  facestream-camera --source=holiday.mp4 --format=raw --dry_run
+      What would be sent, without Kafka.
+`
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+func (l *list) Set(s string) error {
+	*l = append(*l, s)
+	return nil
+}
+
+// flags are the settings as given.
+type flags struct {
+	set            *flag.FlagSet // tells which were given
+	o              options
+	kafka, size    string
+	sources, names list
+	partitions     int
+	spread         bool
+	state          paths.State
+}
+
+func newFlags(f *flag.FlagSet) *flags {
+	v := &flags{set: f}
+	f.StringVar(&v.kafka, "kafka", "", "Kafka's `brokers`, HOST:PORT,... Without it, the Kafka that make up started is used.")
+	f.StringVar(&v.o.feed.Topic, "topic", "frames", "The `topic` to send to. It is made if it is missing.")
+	f.Var(&v.sources, "source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.")
+	f.Var(&v.names, "camera", "The camera's `name`: key and camera header of every record. Given several times, each is for the source at the same place in the order. Without it, demo, the file's or folder's base name, or the URL's host.")
+	f.StringVar(&v.o.feed.Format, "format", feed.JPEG, "How a picture is sent: jpeg, png, or raw for the blue, green and red bytes. A folder's JPEG files are sent unchanged as jpeg.")
+	f.IntVar(&v.o.feed.Quality, "quality", 0, fmt.Sprintf("Quality of JPEGs, 1 to %d; a folder's files are then encoded anew. 0 stands for %d, and a folder's JPEG files as they are.", maxQuality, video.JPEGQuality))
+	f.IntVar(&v.o.feed.Frames, "frames", 0, fmt.Sprintf("Send no more than so many `frames` of each camera. 0 stands for all of a file's or folder's, and for a demo or a stream without an end. Without it, and without --loop and --duration, the demo has %d.", demoFrames))
+	f.DurationVar(&v.o.duration, "duration", 0, "End after so much `time`, such as 90s or 5m. 0 stands for no limit.")
+	f.BoolVar(&v.o.loop, "loop", false, "Begin files and folders anew at their end.")
+	f.Float64Var(&v.o.feed.FPS, "fps", 0, "Send so many `frames a second` of each camera; the timestamp of each is when it is due. 0 stands for as fast as possible. A stream loses the frames that are too many.")
+	f.BoolVar(&v.o.feed.RealTime, "real_time", false, "Send video files at their own pace; the timestamp of each frame is when it is due.")
+	f.BoolVar(&v.spread, "spread", false, "Spread the frames of each camera evenly over all partitions. Without it, a camera's name chooses the partition, so that its frames stay in order.")
+	f.IntVar(&v.partitions, "partitions", 4, "The `number` of partitions of a topic that is missing. A topic that is there keeps its own.")
+	f.IntVar(&v.o.demo.Faces, "faces", video.MixedFaces, fmt.Sprintf("The `number` of faces in each frame of the demo, 0 to %d. %d stands for none, one and two by turns.", video.MaxFaces, video.MixedFaces))
+	f.StringVar(&v.size, "size", fmt.Sprintf("%dx%d", video.DemoWidth, video.DemoHeight), fmt.Sprintf("Size of the demo's frames, `WIDTHxHEIGHT`, %dx%d or more.", video.MinDemoWidth, video.MinDemoHeight))
+	f.IntVar(&v.o.demo.Noise, "noise", 0, fmt.Sprintf("The `most` by which noise changes a byte of the demo's frames, 0 to %d.", video.MaxNoise))
+	f.BoolVar(&v.o.feed.DryRun, "dry_run", false, "Do everything but send: open the sources, encode, and say what would be sent. No Kafka is needed.")
+	f.StringVar(&v.o.truth, "truth", "", "Write to this `file` what was sent and where the demo's faces are: one JSON object a line and frame.")
+	v.state.Add(f)
+	return v
+}
+
+// options checks the flags. Its errors say what is wrong and what would be right.
+func (v *flags) options() (options, error) {
+	o := v.o
+	given := map[string]bool{}
+	v.set.Visit(func(f *flag.Flag) { given[f.Name] = true })
+
+	if err := config.CheckTopic("--topic", o.feed.Topic); err != nil {
+		return o, err
+	}
+	switch {
+	case !slices.Contains(feed.Formats, o.feed.Format):
+		return o, fmt.Errorf("--format=%s: it must be one of %s", o.feed.Format, strings.Join(feed.Formats, ", "))
+	case o.feed.Quality < 0 || o.feed.Quality > maxQuality:
+		return o, fmt.Errorf("--quality=%d: it must be 1 to %d, or 0 for the usual one", o.feed.Quality, maxQuality)
+	case o.feed.Quality > 0 && o.feed.Format != feed.JPEG:
+		return o, fmt.Errorf("--quality=%d: only --format=%s has one", o.feed.Quality, feed.JPEG)
+	case o.feed.Frames < 0:
+		return o, fmt.Errorf("--frames=%d: it must be 0 or more", o.feed.Frames)
+	case o.duration < 0:
+		return o, fmt.Errorf("--duration=%v: it must be 0 or more", o.duration)
+	case !(o.feed.FPS >= 0) || math.IsInf(o.feed.FPS, 1): // not NaN either
+		return o, fmt.Errorf("--fps=%v: it must be 0 or more", o.feed.FPS)
+	case o.feed.FPS > 0 && o.feed.RealTime:
+		return o, fmt.Errorf("--fps=%v and --real_time: only one of them can set the pace", o.feed.FPS)
+	case v.partitions < 1 || v.partitions > math.MaxInt32:
+		return o, fmt.Errorf("--partitions=%d: it must be 1 or more", v.partitions)
+	case o.truth != "" && o.feed.DryRun:
+		return o, fmt.Errorf("--truth=%s: a --dry_run sends nothing that could be told of", o.truth)
+	}
+	o.feed.Partitions = int32(v.partitions)
+	o.feed.ByCamera = !v.spread
+
+	var err error
+	if o.cameras, err = parseCameras(v.sources, v.names); err != nil {
+		return o, err
+	}
+	hasDemo := false
+	for _, c := range o.cameras {
+		hasDemo = hasDemo || c.kind == kindDemo
+		switch {
+		case o.feed.RealTime && (c.kind == kindDemo || c.kind == kindFolder):
+			return o, fmt.Errorf("--real_time: %s has no pace of its own: give one with --fps", c.source)
+		case o.truth != "" && c.kind != kindDemo:
+			return o, fmt.Errorf("--truth=%s: where the faces are is known only with --source=%s", o.truth, demo)
+		}
+	}
+	for _, name := range []string{"faces", "size", "noise"} {
+		if given[name] && !hasDemo {
+			return o, fmt.Errorf("--%s is for --source=%s only", name, demo)
+		}
+	}
+	if err := o.parseDemo(v.size); err != nil {
+		return o, err
+	}
+	o.demo.Frames = o.feed.Frames
+	if !given["frames"] && !o.loop && o.duration == 0 {
+		o.demo.Frames = demoFrames
+	}
+
+	if !o.feed.DryRun {
+		o.feed.Brokers, err = v.brokers()
+	}
+	return o, err
+}
+
+// parseCameras pairs sources and names.
+func parseCameras(sources, names []string) ([]camera, error) {
+	if len(sources) == 0 {
+		sources = []string{demo}
+	}
+	if len(names) > len(sources) {
+		return nil, fmt.Errorf("--camera=%s: there is no --source for it: give both as often", names[len(sources)])
+	}
+	var cameras []camera
+	seen := map[string]bool{}
+	for i, source := range sources {
+		c, err := parseSource(source)
+		if err != nil {
+			return nil, err
+		}
+		if i < len(names) && names[i] != "" {
+			c.name = names[i]
+		}
+		if seen[c.name] {
+			return nil, fmt.Errorf("two cameras would be called %s: give each --source a --camera of its own", c.name)
+		}
+		seen[c.name] = true
+		cameras = append(cameras, c)
+	}
+	return cameras, nil
+}
+
+// parseSource says what a source is, and what its camera is called without a
+// name.
+func parseSource(source string) (camera, error) {
+	if source == demo {
+		return camera{name: demo, source: source}, nil
+	}
+	if scheme, _, ok := strings.Cut(source, "://"); ok {
+		u, err := video.ParseURL(source)
+		if err != nil { // not the whole: there may be a password in it
+			return camera{}, fmt.Errorf("--source=%s://...: %w", scheme, err)
+		}
+		return camera{name: u.Hostname(), source: source, kind: kindURL}, nil
+	}
+	info, err := os.Stat(source)
+	if err != nil {
+		return camera{}, fmt.Errorf("--source=%s: it must be %s, a video file, a folder of pictures, a URL, or a camera such as /dev/video0: %w", source, demo, err)
+	}
+	c := camera{name: filepath.Base(source), source: source, kind: kindFile}
+	switch {
+	case info.IsDir():
+		c.kind = kindFolder
+	case info.Mode()&os.ModeCharDevice != 0:
+		c.kind = kindDevice
+	}
+	return c, nil
+}
+
+// parseDemo reads the demo's size, and tries its settings.
+func (o *options) parseDemo(size string) (err error) {
+	if o.demo.Width, o.demo.Height, err = config.CheckSize("--size", size); err != nil {
+		return err
+	}
+	if err := o.demo.Check(); err != nil {
+		return fmt.Errorf("--faces, --size or --noise: %w", err)
+	}
+	return nil
+}
+
+// brokers returns those that are named, else the local stack's.
+func (v *flags) brokers() ([]string, error) {
+	if v.kafka == "" {
+		dir, err := v.state.Dir()
+		if err != nil {
+			return nil, err
+		}
+		local, _ := state.Running(dir)
+		v.kafka = local.Kafka
+	}
+	if v.kafka == "" {
+		return nil, errors.New("no local Kafka runs: start one with make up, or give --kafka=HOST:PORT")
+	}
+	list, err := config.Brokers("--kafka", v.kafka)
+	return strings.Split(list, ","), err
+}

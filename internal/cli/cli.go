@@ -1,0 +1,175 @@
+// Package cli is what every program of facestream has in common: subcommands, flags,
+// --help, --version, signals, and exit statuses.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// The exit statuses.
+const (
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitInterrupted = 130 // as a shell has it for SIGINT
+)
+
+var (
+	// ErrUsage is wrapped by errors about what the user has asked for: exit status 2.
+	ErrUsage = errors.New("wrong usage")
+	// ErrSaid is wrapped by errors that the command has told the user already.
+	ErrSaid = errors.New("said already")
+)
+
+// Command is a program, or a subcommand of one.
+type Command struct {
+	Name     string // Required. As it stands in errors and on a command line, such as "facestream check".
+	Usage    string // Required. What --help shows above the flags.
+	Examples string // Optional. What it shows below them.
+	// Setup adds the flags and returns what runs the command once they are parsed.
+	Setup func(*flag.FlagSet) Run
+	// TakesArgs says that arguments may stand among the flags.
+	TakesArgs bool
+	// Interrupted is what the user is told after Ctrl-C; "interrupted" if empty.
+	Interrupted string
+	// Libraries are versions that --version shows beside those of Go modules.
+	Libraries []string
+	// Subcommands are chosen by the first argument. Without one, Setup's command runs.
+	Subcommands []Command
+}
+
+// Run runs a command whose flags are parsed. The error decides on the exit status;
+// after the end of ctx it is that of an interruption.
+type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+
+// Main runs a command with this process's arguments and ends the process. The first
+// Ctrl-C or SIGTERM ends the command's context, the second one the process.
+func Main(c Command) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	// Without a handler, "facestream-bench all | head" would end the process at once and
+	// leave its services behind.
+	ctx, _ = signal.NotifyContext(ctx, syscall.SIGPIPE)
+	os.Exit(c.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Main runs the command and returns the exit status.
+func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		for _, sub := range c.Subcommands {
+			if sub.Name[strings.LastIndexByte(sub.Name, ' ')+1:] == args[0] {
+				sub.Libraries = append(sub.Libraries, c.Libraries...)
+				return sub.Main(ctx, args[1:], stdout, stderr)
+			}
+		}
+	}
+	flags, run := c.flags()
+	version := flags.Bool("version", false, "Print the version and exit.")
+	rest, err := parse(flags, args)
+	switch {
+	case errors.Is(err, flag.ErrHelp), err == nil && c.TakesArgs && len(rest) > 0 && rest[0] == "help":
+		c.Help(stdout)
+		return 0
+	case err == nil && *version:
+		fmt.Fprintln(stdout, VersionLine(c.Libraries...))
+		return 0
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrUsage, err)
+	case len(rest) > 0 && !c.TakesArgs:
+		err = Usagef("%q: only flags are expected%s", rest[0], c.subcommandNames())
+	default:
+		err = run(ctx, rest, stdout, stderr)
+	}
+	return c.status(ctx, err, stderr)
+}
+
+// Help writes what --help shows.
+func (c Command) Help(out io.Writer) {
+	fmt.Fprint(out, c.Usage)
+	flags, _ := c.flags()
+	flags.SetOutput(out)
+	flags.PrintDefaults()
+	fmt.Fprint(out, c.Examples)
+}
+
+// VisitFlags calls visit with each flag in lexicographical order.
+func (c Command) VisitFlags(visit func(*flag.Flag)) {
+	flags, _ := c.flags()
+	flags.VisitAll(visit)
+}
+
+func (c Command) flags() (*flag.FlagSet, Run) {
+	f := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	f.SetOutput(io.Discard) // Main prints the error
+	return f, c.Setup(f)
+}
+
+func (c Command) subcommandNames() string {
+	if len(c.Subcommands) == 0 {
+		return ""
+	}
+	var names []string
+	for _, sub := range c.Subcommands {
+		names = append(names, strings.TrimPrefix(sub.Name, c.Name+" "))
+	}
+	return ", or one of " + strings.Join(names, ", ") + " before them"
+}
+
+// parse reads flags that may stand before, between and behind arguments.
+func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := f.Parse(args); err != nil {
+			return nil, err
+		}
+		if f.NArg() == 0 {
+			return rest, nil
+		}
+		rest = append(rest, f.Arg(0))
+		args = f.Args()[1:]
+	}
+}
+
+// status tells the user of an error and returns the exit status.
+func (c Command) status(ctx context.Context, err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		text := c.Interrupted
+		if text == "" {
+			text = "interrupted"
+		}
+		fmt.Fprintf(stderr, "%s: %s\n", c.Name, text)
+		return ExitInterrupted
+	case errors.Is(err, ErrSaid):
+	case errors.Is(err, ErrUsage):
+		fmt.Fprintf(stderr, "%s: %s (see %s --help)\n", c.Name, strings.ReplaceAll(err.Error(), ErrUsage.Error()+": ", ""), c.Name)
+	default:
+		fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
+	}
+	if errors.Is(err, ErrUsage) {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// Usagef is an error that wraps ErrUsage.
+func Usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf(format, args...))
+}
+
+// OneOf returns an error that says what the flag may be, unless value is among them.
+func OneOf(name, value string, values []string) error {
+	if slices.Contains(values, value) {
+		return nil
+	}
+	return fmt.Errorf("--%s=%s: it must be one of %s", name, value, strings.Join(values, ", "))
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// KeyValues is a flag that may be given several times, KEY=VALUE each.
+type KeyValues map[string]string
+
+// String is empty: there is no default.
+func (kv KeyValues) String() string { return "" }
+
+// Set adds one KEY=VALUE.
+func (kv KeyValues) Set(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return fmt.Errorf("%q is not KEY=VALUE", s)
+	}
+	kv[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	return nil
+}
+
+// Bytes is a flag for a size: a bare number is bytes, and KiB, MiB, GiB, TiB, kB, MB,
+// GB and TB are understood, in any case and with a fraction, such as 64MiB or 1.5GB.
+type Bytes int64
+
+// units are the powers of 1024 and of 1000, largest first.
+var units = []struct {
+	name string
+	size int64
+}{
+	{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1},
+}
+
+// String is the shortest form that loses nothing.
+func (b Bytes) String() string {
+	for _, u := range units {
+		if b != 0 && int64(b)%u.size == 0 && u.size > 1 {
+			return strconv.FormatInt(int64(b)/u.size, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+// Set reads a size.
+func (b *Bytes) Set(s string) error {
+	number, size := strings.TrimSpace(s), int64(1)
+	for _, u := range units {
+		if rest, ok := cutSuffixFold(number, u.name); ok {
+			number, size = strings.TrimSpace(rest), u.size
+			break
+		}
+	}
+	if n, err := strconv.ParseInt(number, 10, 64); err == nil && n >= 0 && n <= math.MaxInt64/size {
+		*b = Bytes(n * size)
+		return nil
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if n := f * float64(size); err == nil && size > 1 && n >= 0 && n < math.MaxInt64 {
+		*b = Bytes(n)
+		return nil
+	}
+	return errors.New("it must be a size such as 64MiB, or a number of bytes")
+}
+
+func cutSuffixFold(s, suffix string) (before string, found bool) {
+	at := len(s) - len(suffix)
+	if at < 0 || !strings.EqualFold(s[at:], suffix) {
+		return s, false
+	}
+	return s[:at], true
+}

@@ -1,0 +1,194 @@
+// Package config reads the settings of a run from its flags. A wrong one is an error
+// that says what is wrong and what would be right.
+package config
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"facestream/internal/cli"
+	"facestream/runners"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+)
+
+// Options are the settings of a run, checked.
+type Options struct {
+	Endpoints
+
+	Runner        runners.Config
+	Duration      time.Duration
+	Drain         bool          // end when no record is waiting
+	Window        time.Duration // the most a window may take
+	StallTimeout  time.Duration // beyond Window, until a window without progress fails
+	Frame         frame.Config
+	Consumer      map[string]string
+	Face          face.Params
+	Sampling      face.Sampling // without what earlier windows have left
+	Cascade       string        // the file in Face
+	Profile       string        // the other one in Face, or empty
+	ExpansionAddr string        // empty: start one
+	Summary       string        // a file, or empty
+	CPUProfile    string        // a file, or empty
+	Write         face.Output
+	Latest        bool // keep a copy of the latest picture
+}
+
+// Flags are the settings as given.
+type Flags struct {
+	endpoints                                  EndpointFlags
+	output                                     outputFlags
+	detector                                   detectorFlags
+	sampling                                   samplingFlags
+	runner, duration, frameSize, expansionAddr string
+	summary, endpoint, master, worker          string
+	cpuProfile                                 string
+	parallelism                                int
+	window, stallTimeout                       time.Duration
+	windowBytes                                cli.Bytes
+	consumer, runnerOptions                    cli.KeyValues
+	drain, keepRejects                         bool
+}
+
+// New adds the flags of a run to f.
+func New(f *flag.FlagSet) *Flags {
+	v := &Flags{consumer: cli.KeyValues{}, runnerOptions: cli.KeyValues{}}
+	v.endpoints.Add(f)
+	v.output.add(f)
+	v.detector.add(f)
+	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
+	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
+	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
+	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
+	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
+	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
+	f.StringVar(&v.duration, "duration", "5m", "How long to run, a `TIME` such as 90s or 5m, or a number of minutes.")
+	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
+	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
+	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "A window fails when this `TIME`, and that of --window, has passed and nothing was stored.")
+	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. Default: 64MiB on prism, 256MiB elsewhere.")
+	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
+	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
+	v.sampling.add(f)
+	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
+	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
+	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
+	f.StringVar(&v.cpuProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
+	return v
+}
+
+// Parse reads the flags of a command line.
+func Parse(args ...string) (Options, error) {
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // the caller prints the error
+	v := New(f)
+	if err := f.Parse(args); err != nil {
+		return Options{}, err
+	}
+	return v.Options()
+}
+
+// Options checks the flags.
+func (v *Flags) Options() (Options, error) {
+	o := Options{
+		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
+		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
+	}
+	var err error
+	if o.Runner, err = v.runnerConfig(); err != nil {
+		return o, err
+	}
+	if o.Endpoints, err = v.endpoints.Check(); err != nil {
+		return o, err
+	}
+	if o.ExpansionAddr != "" {
+		if err := CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
+			return o, err
+		}
+	}
+	if o.Duration, err = parseDuration(v.duration); err != nil {
+		return o, err
+	}
+	if o.Window < time.Second {
+		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
+	}
+	if o.StallTimeout < time.Second {
+		return o, fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
+	}
+	if o.Frame, err = parseSize(v.frameSize); err != nil {
+		return o, err
+	}
+	if v.keepRejects {
+		o.Frame.KeepBytes = frame.MaxKeepBytes
+	}
+	if o.Sampling, err = v.sampling.check(); err != nil {
+		return o, err
+	}
+	if o.Write, err = v.output.check(); err != nil {
+		return o, err
+	}
+	if err := checkNewFile("--summary", o.Summary); err != nil {
+		return o, err
+	}
+	if err := checkNewFile("--cpu_profile", o.CPUProfile); err != nil {
+		return o, err
+	}
+	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
+		return o, fmt.Errorf("--consumer_config: %w", err)
+	}
+	found, err := v.detector.check()
+	if err != nil {
+		return o, err
+	}
+	o.Cascade, o.Profile, o.Face, o.Write.Detector = found.cascade, found.profile, found.params, v.detector.preset
+	o.Face.Threads = 1
+	if v.runner == runners.Prism || v.runner == runners.Direct {
+		o.Face.Parallel = runtime.NumCPU() // elsewhere, each slot is one
+	}
+	return o, nil
+}
+
+// parseDuration takes Go's form, or a bare number: minutes.
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if minutes, nerr := strconv.ParseFloat(s, 64); nerr == nil {
+		d, err = time.Duration(minutes*float64(time.Minute)), nil
+	}
+	if err != nil || d < time.Second {
+		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, or a number of minutes", s)
+	}
+	return d, nil
+}
+
+func parseSize(s string) (cfg frame.Config, err error) {
+	if cfg.Width, cfg.Height, err = CheckSize("--frame_size", s); err != nil {
+		return cfg, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("--frame_size: %w", err)
+	}
+	return cfg, nil
+}
+
+// checkNewFile returns an error if the file of a flag could not be written; empty is
+// none.
+func checkNewFile(name, file string) error {
+	if file == "" {
+		return nil
+	}
+	dir := filepath.Dir(file)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s=%s: %s is not a folder; make it first", name, file, dir)
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return fmt.Errorf("%s=%s: it is a folder; name a file in it", name, file)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/internal/stack/state"
+	"facestream/transforms/face"
+)
+
+func noStack() (state.Addrs, bool) { return state.Addrs{}, false }
+
+func localStack() (state.Addrs, bool) {
+	return state.Addrs{Kafka: "127.0.0.1:19092", HDFS: "hdfs://127.0.0.1:18020", Web: "http://127.0.0.1:19870"}, true
+}
+
+func TestParseOptionsDefaults(t *testing.T) {
+	o, err := ParseOptions(nil, localStack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Runner.Name != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
+		o.Output != "hdfs://"+me.Username+"@127.0.0.1:18020/user/"+me.Username+"/faces" ||
+		o.Duration != 5*time.Minute || o.Window != time.Minute || o.Runner.MaxBytes != 64<<20 || o.Group != "facestream" ||
+		o.Frame.Width != 640 || o.Frame.Height != 480 || o.ExpansionAddr != "" || o.Summary != "" || len(o.Consumer) != 0 {
+		t.Errorf("defaults: %+v", o)
+	}
+}
+
+func TestParseOptionsAccepts(t *testing.T) {
+	conf := t.TempDir()
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	settings := "<configuration>"
+	for name, value := range map[string]string{
+		"fs.defaultFS": "hdfs://ha", "dfs.ha.namenodes.ha": "a,b",
+		"dfs.namenode.rpc-address.ha.a": "nn1:8020", "dfs.namenode.rpc-address.ha.b": "nn2:8020",
+	} {
+		settings += "<property><name>" + name + "</name><value>" + value + "</value></property>"
+	}
+	if err := os.WriteFile(filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	alt2, err := face.PresetCascade("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		flag  string
+		right func(Options) bool
+	}{
+		{"--duration=3", func(o Options) bool { return o.Duration == 3*time.Minute }},
+		{"--duration=0.5", func(o Options) bool { return o.Duration == 30*time.Second }},
+		{"--duration=90s", func(o Options) bool { return o.Duration == 90*time.Second }},
+		{"--topics=a, b,a", func(o Options) bool { return slices.Equal(o.Topics, []string{"a", "b"}) }},
+		{"--kafka=h1:1,h2:2", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
+		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
+		{"--output=hdfs://nn1:8020,nn2:8020/b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
+		{"--output=hdfs://ha/100%25", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/100%25") }},
+		{"--output=hdfs:///b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
+		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
+		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
+		{"--runner=flink", func(o Options) bool {
+			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
+		}},
+		{"--runner=spark --master=spark://h:7077", func(o Options) bool {
+			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker) && o.Face.Threads == 1
+		}},
+		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
+			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
+		}},
+		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == runtime.NumCPU() }},
+		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
+		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
+		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},
+		{"--keep_rejects", func(o Options) bool { return o.Frame.KeepBytes == 1<<20 }},
+		{"--topics=a", func(o Options) bool {
+			return o.Write.List() == "frame,events" && o.Write.CropMargin == 0 && !o.Latest
+		}},
+		{"--write=events", func(o Options) bool { return o.Write.List() == "events" }},
+		{"--write=crops,annotated,frame --crop_margin=0.5 --latest", func(o Options) bool {
+			return o.Write.List() == "frame,annotated,crops" && o.Write.CropMargin == 0.5 && o.Latest
+		}},
+		{"--write=crops", func(o Options) bool { return o.Write.CropMargin == 0.2 }},
+		{"--max_fps=0.2", func(o Options) bool { return o.Sampling.Frames.MaxFPS == 0.2 && o.Sampling.CooldownMillis == 0 }},
+		{"--max_fps=1000 --cooldown=90s", func(o Options) bool { return o.Sampling.Frames.MaxFPS == 1000 && o.Sampling.CooldownMillis == 90_000 }},
+		{"--cooldown=24h", func(o Options) bool { return o.Sampling.Frames.MaxFPS == 0 && o.Sampling.CooldownMillis == 86_400_000 }},
+		{"--topics=a", func(o Options) bool {
+			return o.Write.Detector == "parity" && o.Face.ScaleFactor == 1.1 && o.Face.MinNeighbors == 3 && o.Face.MinFace == 0 &&
+				o.Face.Downscale == 1 && !o.Face.Equalize && o.Face.Profile == nil && o.Profile == "" &&
+				filepath.Base(o.Cascade) == "haarcascade_frontalface_alt.xml"
+		}},
+		{"--detector=fast", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.6 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
+		}},
+		{"--detector=fast --downscale=1.5 --min_face=0 --scale_factor=1.3 --min_neighbors=0 --equalize", func(o Options) bool {
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.5 && o.Face.MinFace == 0 && o.Face.ScaleFactor == 1.3 && o.Face.MinNeighbors == 0 && o.Face.Equalize
+		}},
+		{"--detector=balanced --cascade=" + alt2 + " --profile", func(o Options) bool {
+			return o.Face.ScaleFactor == 1.15 && o.Cascade == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
+		}},
+		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
+		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
+	} {
+		o, err := ParseOptions(splitFlags(tc.flag), localStack)
+		if err != nil || !tc.right(o) {
+			t.Errorf("%s: %v, %+v", tc.flag, err, o)
+		}
+	}
+	o, err := ParseOptions([]string{"--user=alice", "--output=hdfs://alice@nn:8020/x"}, localStack)
+	if err != nil || o.Output != "hdfs://alice@nn:8020/x" {
+		t.Errorf("user in flag and URL: %v, %s", err, o.Output)
+	}
+}
+
+// splitFlags splits at the spaces that begin another flag.
+func splitFlags(line string) []string {
+	return strings.Split(strings.ReplaceAll(line, " --", "\n--"), "\n")
+}
+
+// Each wrong setting is refused with a word on what is wrong.
+func TestParseOptionsRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, data string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for _, tc := range []struct{ flag, want string }{
+		{"--runner=storm", "prism, flink, spark, direct"},
+		{"--parallelism=2", "--runner=flink"},
+		{"--endpoint=h:1", "--runner=flink"},
+		{"--runner=flink --parallelism=-1", "number of slots"},
+		{"--runner=flink --endpoint=h", "HOST:PORT"},
+		{"--runner=flink --endpoint=h:1", "--parallelism=2"},
+		{"--runner=flink --endpoint=h:1 --master=h:2", "both set"},
+		{"--runner=flink --master=spark://h:7077", "Flink's REST API"},
+		{"--runner=spark --master=h:7077", "spark://HOST:PORT"},
+		{"--runner=spark --endpoint=h:1 --parallelism=2", "spark.cores.max"},
+		{"--runner=spark --worker=/opt/pipeline", "without a cluster"},
+		{"--runner=spark --endpoint=h:1 --worker=bin/pipeline", "absolute"},
+		{"--runner=flink --runner_option=maxBundleSize=1", "lower case"},
+		{"--runner=flink --runner_option=experiments=x", "sets that itself"},
+		{"--kafka=broker", "HOST:PORT"},
+		{"--kafka=broker:0", "HOST:PORT"},
+		{"--kafka=a:1,,b:2", "HOST:PORT"},
+		{"--topics=", "cannot be a topic"},
+		{"--topics=a,b c", `"b c"`},
+		{"--topics=..", "cannot be a topic"},
+		{"--group=", "consumer group"},
+		{"--user=../x", "Hadoop user"},
+		{"--output=hdfs://nn/x", "write nn:8020"},
+		{"--output=hdfs:///x", "hdfs://HOST:PORT/x"},
+		{"--output=hdfs://nn:8020,nn/x", "HOST:PORT"},
+		{"--output=hdfs://nn:8020", "name a folder"},
+		{"--output=s3://bucket/x", "hdfs://HOST:PORT/PATH"},
+		{"--output=hdfs://nn:8020/x?y", "hdfs://HOST:PORT/PATH"},
+		{"--output=hdfs://mallory@nn:8020/x", "another user"},
+		{"--duration=0", "at least 1s"},
+		{"--duration=-1m", "at least 1s"},
+		{"--duration=soon", "number of minutes"},
+		{"--duration=NaN", "number of minutes"},
+		{"--duration=1e300", "number of minutes"},
+		{"--window=10ms", "at least 1s"},
+		{"--stall_timeout=0", "at least 1s"},
+		{"--window_bytes=1000", "at least 1048576"},
+		{"--window_bytes=-1", "at least 1048576"},
+		{"--frame_size=640", "WIDTHxHEIGHT"},
+		{"--frame_size=640x", "WIDTHxHEIGHT"},
+		{"--frame_size=0x480", "--frame_size"},
+		{"--frame_size=-640x480", "--frame_size"},
+		{"--frame_size=1000000x1000000", "--frame_size"},
+		{"--write=", "frame, annotated, crops, events"},
+		{"--write=frame,boxes", `"boxes" is none of frame, annotated, crops, events`},
+		{"--write=crops --crop_margin=-1", "from 0 to 2"},
+		{"--write=crops --crop_margin=NaN", "from 0 to 2"},
+		{"--write=events --latest", "add frame, annotated or crops"},
+		{"--scale_factor=1", "scale factor"},
+		{"--scale_factor=NaN", "scale factor"},
+		{"--min_neighbors=-1", "neighbours"},
+		{"--min_face=-1", "smallest face"},
+		{"--max_fps=-1", "at most 1000"},
+		{"--max_fps=1001", "at most 1000"},
+		{"--max_fps=NaN", "at most 1000"},
+		{"--max_fps=Inf", "at most 1000"},
+		{"--cooldown=-1s", "from 1s to 24h"},
+		{"--cooldown=999ms", "from 1s to 24h"},
+		{"--cooldown=24h1s", "from 1s to 24h"},
+		{"--cooldown=1.0005s", "whole milliseconds"},
+		{"--detector=slow", "parity, balanced, fast"},
+		{"--detector=", "parity, balanced, fast"},
+		{"--downscale=0", "from 1"},
+		{"--downscale=0.5", "from 1"},
+		{"--downscale=11", "to 10"},
+		{"--downscale=NaN", "downscale NaN"},
+		{"--scale_factor=0", "scale factor"},
+		{"--equalize=perhaps", "equalize"},
+		{"--profile=side.xml", "profile"},
+		{"--cascade=" + filepath.Join(dir, "missing.xml"), "no such file"},
+		{"--cascade=" + write("corrupt.xml", "<?xml version=\"1.0\"?><opencv_storage><cascade"), "corrupt.xml"},
+		{"--cascade=" + write("other.xml", "<?xml version=\"1.0\"?><opencv_storage><a>1</a></opencv_storage>"), "other.xml"},
+		{"--cascade=" + write("text.xml", "not XML at all"), "text.xml"},
+		{"--cascade=" + write("empty.xml", ""), "empty.xml"},
+		{"--cascade=" + dir, "directory"},
+		{"--expansion_addr=8097", "HOST:PORT"},
+		{"--summary=" + dir, "is a folder"},
+		{"--cpu_profile=" + dir, "--cpu_profile=" + dir + ": it is a folder"},
+		{"--cpu_profile=" + filepath.Join(dir, "no", "cpu"), "not a folder"},
+		{"--summary=" + filepath.Join(dir, "no", "s.json"), "not a folder"},
+		{"--consumer_config=auto.offset.reset=latest", "none is skipped"},
+		{"--consumer_config=enable.auto.commit=true", "enable.auto.commit"},
+		{"--consumer_config=sasl.login.class=x.Y", "class"},
+		{"--consumer_config=sasl.oauthbearer.token.endpoint.url=http://x/", "URL"},
+		{"--consumer_config=x", "KEY=VALUE"},
+		{"--nonsense", "nonsense"},
+		{"frames", "only flags"},
+	} {
+		_, err := ParseOptions(splitFlags(tc.flag), localStack)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want one with %q", tc.flag, err, tc.want)
+		}
+	}
+	for _, flags := range [][]string{{"--output=/tmp/x"}, {"--kafka=h:1"}} {
+		if _, err := ParseOptions(flags, noStack); err == nil || !strings.Contains(err.Error(), "make up") {
+			t.Errorf("%v without a local stack: error %v, want one that says make up", flags, err)
+		}
+	}
+}
+
+func TestParseOptionsHelp(t *testing.T) {
+	if _, err := ParseOptions([]string{"--help"}, noStack); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("error %v, want flag.ErrHelp", err)
+	}
+}
+
+// The README explains every flag.
+func TestReadmeNamesEveryFlag(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newFlags(newSettings()).VisitAll(func(f *flag.Flag) {
+		if !strings.Contains(string(readme), "| `--"+f.Name+"` |") {
+			t.Errorf("the README's table has no --%s", f.Name)
+		}
+	})
+}

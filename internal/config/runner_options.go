@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"facestream/internal/cli"
+	"facestream/runners"
+)
+
+// windowBytes is each runner's default of --window_bytes. Prism holds a window
+// about ten times over.
+var windowBytes = map[string]int64{
+	runners.Prism:  64 << 20,
+	runners.Flink:  256 << 20,
+	runners.Spark:  256 << 20,
+	runners.Direct: 256 << 20,
+}
+
+var (
+	optionName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	// ownOptions are the runner's options that have a meaning to this program.
+	ownOptions = []string{
+		"app_name", "experiments", "job_name", "options_id", "parallelism", "streaming", "runner", "files_to_stage",
+		"flink_master", "spark_master", "default_environment_type", "default_environment_config",
+	}
+)
+
+// runnerConfig checks the settings of the runner.
+func (v *Flags) runnerConfig() (runners.Config, error) {
+	c := runners.Config{
+		Name: v.runner, Endpoint: v.endpoint, Master: v.master, Worker: v.worker,
+		Parallelism: v.parallelism, Options: v.runnerOptions, MaxBytes: int64(v.windowBytes),
+	}
+	if err := cli.OneOf("runner", c.Name, runners.Names); err != nil {
+		return c, err
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = windowBytes[c.Name]
+	}
+	if c.MaxBytes < 1<<20 {
+		return c, fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", v.windowBytes)
+	}
+	if c.Parallelism < 0 {
+		return c, fmt.Errorf("--parallelism=%d: it must be a number of slots, such as 2", c.Parallelism)
+	}
+	if c.Name != runners.Flink && c.Name != runners.Spark {
+		for flag, set := range map[string]bool{
+			"--endpoint": c.Endpoint != "", "--master": c.Master != "", "--worker": c.Worker != "",
+			"--parallelism": c.Parallelism != 0, "--runner_option": len(c.Options) > 0,
+		} {
+			if set {
+				return c, fmt.Errorf("%s is for --runner=%s and --runner=%s, not for %s", flag, runners.Flink, runners.Spark, c.Name)
+			}
+		}
+		return c, nil
+	}
+	return c, v.clusterConfig(&c)
+}
+
+// clusterConfig checks and completes the settings for Flink and Spark.
+func (v *Flags) clusterConfig(c *runners.Config) error {
+	switch {
+	case c.Endpoint != "" && c.Master != "":
+		return errors.New("--endpoint and --master are both set: a job server that runs already knows its cluster")
+	case c.Endpoint != "":
+		if err := CheckAddr("--endpoint", c.Endpoint); err != nil {
+			return err
+		}
+		if c.Name == runners.Spark && c.Parallelism != 0 {
+			return errors.New("--parallelism with --endpoint on Spark: the setting spark.cores.max of the job server decides; leave it out")
+		}
+	case c.Master != "":
+		addr, isSpark := strings.CutPrefix(c.Master, "spark://")
+		if isSpark != (c.Name == runners.Spark) {
+			return fmt.Errorf("--master=%s: it must be HOST:PORT of Flink's REST API, or spark://HOST:PORT", c.Master)
+		}
+		if err := CheckAddr("--master", addr); err != nil {
+			return err
+		}
+	}
+	if c.Parallelism == 0 && !c.Cluster() {
+		c.Parallelism = runtime.NumCPU()
+	}
+	if c.Worker != "" && !c.Cluster() {
+		return errors.New("--worker is set, but neither --endpoint nor --master: without a cluster, this process is the worker")
+	}
+	if c.Worker == "" && c.Cluster() {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("--worker is not set, and this program's own path is unknown: %w", err)
+		}
+		c.Worker = self
+	}
+	if c.Worker != "" && !filepath.IsAbs(c.Worker) {
+		return fmt.Errorf("--worker=%s: it must be an absolute path, valid on every node", c.Worker)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Options)) {
+		switch {
+		case !optionName.MatchString(name):
+			return fmt.Errorf("--runner_option=%s: it must be NAME=VALUE with the name in lower case, such as max_bundle_size=100", name)
+		case slices.Contains(ownOptions, name):
+			return fmt.Errorf("--runner_option=%s: facestream sets that itself", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+// Package preflight looks at everything that a run needs, before anything is
+// submitted.
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"facestream/internal/config"
+	"facestream/runners"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+const (
+	// checkTimeout is for one check, which a person waits for.
+	checkTimeout = 30 * time.Second
+	// patience is how much longer than its own start a run waits for checks that
+	// it can do without.
+	patience = 500 * time.Millisecond
+	// brokerTimeout is for what the brokers say of themselves: a run waits for it.
+	brokerTimeout = 2 * time.Second
+)
+
+// check looks at one thing that a run needs, and changes nothing.
+type check struct {
+	name  string
+	needs *check // Optional. If that one fails, this one cannot look.
+	probe func(ctx context.Context) (finding, error)
+
+	done    chan struct{} // closed when the rest is known
+	found   finding
+	err     error // says what to do
+	skipped bool
+}
+
+// finding is what a check sees where nothing keeps a run from working.
+type finding struct {
+	says     string
+	warnings []string // each says what to do
+}
+
+func (f *finding) warn(format string, args ...any) {
+	f.warnings = append(f.warnings, fmt.Sprintf(format, args...))
+}
+
+// Checks are all that a run's options call for.
+type Checks struct {
+	options config.Options
+	store   store.Config
+	Offsets *kafka.Offsets // once Essential has returned without an error; Stop closes it
+
+	kafka, output *check
+	all           []*check // in the order of a report
+	cancel        context.CancelFunc
+}
+
+// Start starts to look at everything at once. Stop them in the end.
+func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &Checks{options: o, store: cfg, cancel: cancel}
+	c.kafka = c.add("kafka", nil, c.probeKafka)
+	for _, topic := range o.Topics {
+		c.add("topic "+topic, c.kafka, func(ctx context.Context) (finding, error) { return c.probeTopic(ctx, topic) })
+	}
+	c.output = c.add("output", nil, c.probeOutput)
+	c.add("space", c.output, c.probeSpace)
+	c.add("cascade", nil, c.probeCascade)
+	if runners.NeedsJava(o.Runner, c.ownExpansion()) {
+		c.add("java", nil, c.probeJava)
+		c.add("java parts", nil, c.probeParts)
+	}
+	if o.ExpansionAddr != "" && o.Runner.Name != runners.Direct {
+		c.add("expansion", nil, c.probeExpansion)
+	}
+	switch {
+	case o.Runner.Endpoint != "":
+		c.add("job server", nil, c.probeJobServer)
+	case o.Runner.Master != "" && o.Runner.Name == runners.Flink:
+		c.add("flink", nil, c.probeFlink)
+	case o.Runner.Master != "":
+		c.add("spark", nil, c.probeSpark)
+	}
+	c.start(ctx)
+	return c
+}
+
+func (c *Checks) start(ctx context.Context) {
+	for _, one := range c.all {
+		go one.run(ctx)
+	}
+}
+
+// Stop ends what is still looking, the connection to Kafka with it, once the
+// output is as it was.
+func (c *Checks) Stop() {
+	c.cancel()
+	<-c.output.done
+	<-c.kafka.done
+	if c.Offsets != nil {
+		c.Offsets.Close()
+	}
+}
+
+func (c *Checks) add(name string, needs *check, probe func(context.Context) (finding, error)) *check {
+	one := &check{name: name, needs: needs, probe: probe, done: make(chan struct{})}
+	c.all = append(c.all, one)
+	return one
+}
+
+// run does the check once that is done which it needs.
+func (c *check) run(ctx context.Context) {
+	defer close(c.done)
+	if c.needs != nil && c.needs.wait(ctx) != nil {
+		c.skipped, c.err = true, fmt.Errorf("not looked at, as %s failed", c.needs.name)
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, checkTimeout)
+	defer stop()
+	c.found, c.err = c.probe(ctx)
+}
+
+// wait returns the check's error when it is done.
+func (c *check) wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+	}
+	select { // it may be done as well
+	case <-c.done:
+		return c.err
+	default:
+		return context.Cause(ctx)
+	}
+}
+
+// Check looks at everything that a run needs and writes a line for each thing,
+// and one for each warning. The error is that of all failures together.
+func Check(ctx context.Context, o config.Options, out io.Writer) error {
+	c := Start(ctx, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	defer c.Stop()
+	var failed []error
+	for _, one := range c.all {
+		err := one.wait(ctx)
+		if ctx.Err() != nil {
+			return err
+		}
+		switch {
+		case one.skipped:
+			c.line(out, "skip", one.name, err.Error())
+		case err != nil:
+			failed = append(failed, err)
+			c.line(out, "FAIL", one.name, err.Error())
+		default:
+			c.line(out, "ok", one.name, one.found.says)
+		}
+		c.warnings(out, one)
+	}
+	return errors.Join(failed...)
+}
+
+// Essential waits for the checks without which there is no use in starting
+// anything.
+func (c *Checks) Essential(ctx context.Context) error {
+	if err := c.kafka.wait(ctx); err != nil {
+		return err
+	}
+	for _, topic := range c.options.Topics {
+		if err := c.Offsets.Exists(topic); err != nil {
+			return err
+		}
+	}
+	return c.output.wait(ctx)
+}
+
+// Rest writes the warnings, and returns the first failure. It does not wait long
+// for a check that is still looking: what that one may find keeps no run from
+// working, or ends it soon.
+func (c *Checks) Rest(ctx context.Context, out io.Writer) error {
+	waiting, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	for _, one := range c.all {
+		switch err := one.wait(waiting); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case waiting.Err() != nil && errors.Is(err, waiting.Err()):
+			continue
+		case err != nil:
+			return fmt.Errorf("%s: %w", one.name, err)
+		}
+		c.warnings(out, one)
+	}
+	return nil
+}
+
+func (c *Checks) warnings(out io.Writer, one *check) {
+	for _, text := range one.found.warnings {
+		c.line(out, "warn", one.name, text)
+	}
+}
+
+func (c *Checks) line(out io.Writer, status, name, text string) {
+	width := 0
+	for _, one := range c.all {
+		width = max(width, len(one.name))
+	}
+	fmt.Fprintf(out, "%-4s  %-*s  %s\n", status, width, name, strings.ReplaceAll(text, "\n", "; "))
+}

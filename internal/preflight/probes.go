@@ -1,0 +1,324 @@
+package preflight
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"facestream/runners"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+const (
+	// sniffRecords are enough to know a camera by.
+	sniffRecords = 20
+	// maxCameras is how many cameras a line names, and maxCameraName how much of
+	// each.
+	maxCameras, maxCameraName = 3, 40
+
+	// lowBytes is little room on any disk. On HDFS it must also hold, as a quota
+	// must, as many files as are written at once: those are whole blocks until they
+	// are closed.
+	lowBytes = 1 << 30
+	lowFiles = 16
+	lowNames = 1000 // files and folders of a quota
+
+	megabyte, gigabyte = 1e6, 1e9
+)
+
+func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
+	o := c.options
+	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics)
+	if err != nil {
+		return f, fmt.Errorf("%w (does Kafka run, and is this its address?)", err)
+	}
+	c.Offsets = offsets
+	asking, stop := context.WithTimeout(ctx, brokerTimeout)
+	defer stop()
+	cluster, err := offsets.Cluster(asking)
+	if err != nil {
+		f.warn("it does not tell its version: %v", err)
+	}
+	f.says = fmt.Sprintf("%s answers, %s", o.Kafka, count(cluster.Brokers, "broker"))
+	if cluster.Version != "" {
+		f.says += ", Kafka " + strings.TrimPrefix(cluster.Version, "v")
+	}
+	if cluster.MaxMessageBytes > 0 {
+		f.says += fmt.Sprintf(", messages of up to %d bytes", cluster.MaxMessageBytes)
+	}
+	return f, nil
+}
+
+func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err error) {
+	o := c.options
+	if err := c.Offsets.Exists(name); err != nil {
+		return f, fmt.Errorf("%w (make it, or name one that exists with --topics)", err)
+	}
+	topic, err := c.Offsets.Topic(ctx, name)
+	if err != nil {
+		return f, err
+	}
+	f.says = fmt.Sprintf("%s, %s, %d waiting for group %s", count(topic.Partitions, "partition"), count(topic.Records, "record"), topic.Waiting, o.Group)
+	switch {
+	case topic.MaxMessageBytes == 0:
+		f.says += "; its limit of a message is not told"
+	case topic.OwnLimit:
+		f.says += fmt.Sprintf("; messages of up to %d bytes", topic.MaxMessageBytes)
+	}
+	if topic.Lost > 0 {
+		f.warn("Kafka has removed %s that group %s had still to read: run more often, or give the topic a longer retention", count(topic.Lost, "record"), o.Group)
+	}
+	if topic.Records == 0 {
+		return f, nil
+	}
+	var seen sniffed
+	sample, err := c.Offsets.Sniff(ctx, name, sniffRecords, func(r kafka.Record) { seen.add(o.Frame, r) })
+	if err != nil {
+		f.warn("%v", err)
+		return f, nil
+	}
+	if sample.Records == 0 {
+		return f, nil
+	}
+	f.says += fmt.Sprintf("; the last %d: %d bytes on average, the largest %d; %s; from %s",
+		sample.Records, sample.Bytes/int64(sample.Records), sample.Largest, seen.formats(), seen.cameras())
+	c.warnOfSizes(&f, topic, sample)
+	if r := seen.reject; r != nil {
+		f.warn("%d of the last %d records would be rejected, such as offset %d of partition %d: %s%s",
+			seen.rejected, sample.Records, r.Offset, r.Partition, r.Detail, remedy(r.Reason))
+	}
+	return f, nil
+}
+
+// warnOfSizes compares the sizes of records with what they must pass through.
+func (c *Checks) warnOfSizes(f *finding, topic kafka.Topic, sample kafka.Sample) {
+	if limit := topic.MaxMessageBytes; limit > 0 && sample.LargestPlain > limit {
+		f.warn("a record has %d bytes, and the topic takes no more of this size: raise its max.message.bytes, which is %d", sample.LargestPlain, limit)
+	}
+	if limit := c.options.Runner.MaxBytes; sample.Largest > limit {
+		f.warn("a record has %d bytes, more than a window may hold: raise --window_bytes, which is %d", sample.Largest, limit)
+	}
+	for _, key := range []string{"fetch.max.bytes", "max.partition.fetch.bytes"} {
+		limit, err := strconv.ParseInt(c.options.Consumer[key], 10, 64)
+		if err == nil && sample.Largest > limit {
+			f.warn("a record has %d bytes, so that each is fetched by itself: raise --consumer_config=%s=%d, or leave it out", sample.Largest, key, limit)
+		}
+	}
+}
+
+// sniffed is what some records were found to be.
+type sniffed struct {
+	kinds    map[string]int // by format, or by reason of the reject
+	names    map[string]bool
+	rejected int           // not skipped
+	reject   *frame.Reject // the first of these
+}
+
+func (s *sniffed) add(cfg frame.Config, r kafka.Record) {
+	if s.kinds == nil {
+		s.kinds, s.names = map[string]int{}, map[string]bool{}
+	}
+	f, reject := frame.Parse(cfg, &r)
+	if reject == nil {
+		s.kinds[f.Format]++
+		s.names[f.Camera] = true
+		return
+	}
+	s.kinds[reject.Reason]++
+	s.names[reject.Camera] = true
+	if !reject.Skipped() {
+		s.rejected++
+		s.reject = cmp.Or(s.reject, reject)
+	}
+}
+
+func (s *sniffed) formats() string {
+	var all []string
+	for _, kind := range slices.Sorted(maps.Keys(s.kinds)) {
+		all = append(all, fmt.Sprintf("%s %d", kind, s.kinds[kind]))
+	}
+	return strings.Join(all, ", ")
+}
+
+func (s *sniffed) cameras() string {
+	names := slices.Sorted(maps.Keys(s.names))
+	for i, name := range names {
+		if utf8.RuneCountInString(name) > maxCameraName {
+			name = string([]rune(name)[:maxCameraName]) + "..."
+		}
+		// A name may be any text, and this goes to a terminal.
+		quoted := strconv.Quote(name)
+		names[i] = quoted[1 : len(quoted)-1]
+	}
+	text := "camera " + strings.Join(names[:min(len(names), maxCameras)], ", ")
+	if more := len(names) - maxCameras; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// remedy says what to do about rejected records.
+func remedy(reason string) string {
+	switch reason {
+	case frame.WrongSize:
+		return " (send a content-type header, or give --frame_size=WIDTHxHEIGHT)"
+	case frame.UnsupportedFormat:
+		return " (send JPEG)"
+	case frame.TooLarge:
+		return " (send smaller frames)"
+	}
+	return " (look at what sends it)"
+}
+
+func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {
+	o := c.options
+	f.says = fmt.Sprintf("%s can be written", o.Output)
+	if c.onHDFS() {
+		f.says += " as " + o.User
+	} else if o.Runner.Cluster() {
+		f.warn("it is a folder of this machine: nodes of the cluster that are other machines would write to folders of their own; give an hdfs:// name")
+	}
+	return f, store.Check(ctx, c.store)
+}
+
+func (c *Checks) onHDFS() bool { return strings.HasPrefix(c.options.Output, "hdfs://") }
+
+func (c *Checks) probeSpace(ctx context.Context) (f finding, err error) {
+	s, err := store.RoomFor(ctx, c.store)
+	if err != nil {
+		f.says = "not told"
+		f.warn("%v", err)
+		return f, nil
+	}
+	f.says = fmt.Sprintf("%s of %s free", size(s.Free), size(s.Capacity))
+	if s.Owner != "" {
+		f.says += fmt.Sprintf("; %s belongs to %s", s.Folder, s.Owner)
+	}
+	if s.Free < max(lowBytes, lowFiles*s.Block) {
+		f.warn("only %s are free where the pictures go: remove files, or choose another --output", size(s.Free))
+	}
+	for _, q := range s.Quotas {
+		if q.Names >= 0 {
+			f.says += fmt.Sprintf("; quota of %s: %d of %d names left", q.Folder, q.NamesLeft, q.Names)
+			if q.NamesLeft < lowNames {
+				f.warn("%s may hold %s more: remove some, choose another --output, or have an administrator raise the quota",
+					q.Folder, count(max(0, q.NamesLeft), "file"))
+			}
+		}
+		if q.Bytes >= 0 {
+			f.says += fmt.Sprintf("; quota of %s: %s of %s left", q.Folder, size(q.BytesLeft), size(q.Bytes))
+			if q.BytesLeft < lowFiles*s.Block {
+				f.warn("%s may hold %s more, replicas included, and each file takes %s while it is written: remove files, choose another --output, or have an administrator raise the quota",
+					q.Folder, size(max(0, q.BytesLeft)), size(s.Block))
+			}
+		}
+	}
+	return f, nil
+}
+
+func (c *Checks) probeCascade(context.Context) (f finding, err error) {
+	// It was loaded when the options were read.
+	settings, err := face.SettingsOf(c.options.Frame, c.options.Face, c.options.Write)
+	f.says = fmt.Sprintf("%s loads in OpenCV %s, SHA-256 %s", c.options.Cascade, face.OpenCVVersion(), settings.CascadeSHA256)
+	if c.options.Profile != "" {
+		f.says += fmt.Sprintf("; for profiles %s, SHA-256 %s", c.options.Profile, settings.ProfileSHA256)
+	}
+	return f, err
+}
+
+// ownExpansion says whether the run starts the expansion service.
+func (c *Checks) ownExpansion() bool { return c.options.ExpansionAddr == "" }
+
+func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {
+	program, version, err := runners.Java(ctx)
+	if err != nil {
+		return f, err
+	}
+	f.says = fmt.Sprintf("%s is Java %s", program, version)
+	if major, _, _ := strings.Cut(version, "."); major != runners.JavaVersion {
+		f.warn("Java %s was not tried with Beam's parts: set JAVA_HOME to a Java %s", version, runners.JavaVersion)
+	}
+	return f, nil
+}
+
+func (c *Checks) probeParts(context.Context) (f finding, err error) {
+	found, err := runners.Parts(c.options.Runner, c.ownExpansion())
+	f.says = "Beam's Java parts are there: " + strings.Join(found, ", ")
+	return f, err
+}
+
+func (c *Checks) probeExpansion(ctx context.Context) (f finding, err error) {
+	addr := c.options.ExpansionAddr
+	f.says = addr + " accepts connections"
+	if err := runners.Reach(ctx, addr); err != nil {
+		return f, fmt.Errorf("%w (start it, or leave --expansion_addr out)", err)
+	}
+	return f, nil
+}
+
+func (c *Checks) probeJobServer(ctx context.Context) (f finding, err error) {
+	o := c.options.Runner
+	server, err := runners.AskJobServer(ctx, o)
+	switch {
+	case errors.Is(err, runners.ErrUnknownOption):
+		return f, err
+	case err != nil:
+		return f, fmt.Errorf("%w (start it, or give its address with --endpoint)", err)
+	case server.Engine != o.Name:
+		return f, fmt.Errorf("the job server at %s is for %s (give --runner its name, or another --endpoint)", o.Endpoint, cmp.Or(server.Engine, "another runner"))
+	}
+	f.says = fmt.Sprintf("%s answers for %s; it does not tell its version", o.Endpoint, server.Engine)
+	if o.Name == runners.Spark && server.Job != "" {
+		f.warn("it runs job %s, and one at a time: this run would wait for its end", server.Job)
+	}
+	return f, nil
+}
+
+func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
+	o := c.options.Runner
+	cluster, err := runners.AskFlink(ctx, o.Master)
+	if err != nil {
+		return f, fmt.Errorf("%w (start it, or give the address of its REST API with --master)", err)
+	}
+	f.says = fmt.Sprintf("%s is Flink %s, %s, %s", o.Master, cluster.Version, count(cluster.TaskManagers, "TaskManager"), count(cluster.Slots, "slot"))
+	if !strings.HasPrefix(cluster.Version, runners.FlinkVersion+".") {
+		return f, fmt.Errorf("%s is Flink %s, and Beam's runner is made for %s: use such a cluster", o.Master, cluster.Version, runners.FlinkVersion)
+	}
+	if o.Parallelism > cluster.Slots {
+		f.warn("--parallelism=%d, but the cluster has %s: a job would wait for more", o.Parallelism, count(cluster.Slots, "slot"))
+	}
+	return f, nil
+}
+
+func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
+	master := c.options.Runner.Master
+	f.says = master + " accepts connections; it does not tell its version"
+	if err := runners.Reach(ctx, strings.TrimPrefix(master, "spark://")); err != nil {
+		return f, fmt.Errorf("%w (start Spark's Master, or give its address with --master)", err)
+	}
+	return f, nil
+}
+
+func size(bytes int64) string {
+	if bytes < gigabyte {
+		return fmt.Sprintf("%.1f MB", float64(bytes)/megabyte)
+	}
+	return fmt.Sprintf("%.1f GB", float64(bytes)/gigabyte)
+}
+
+// count is a number of things, in words.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

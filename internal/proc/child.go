@@ -1,0 +1,58 @@
+package proc
+
+import (
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// Child is a process that this one has started.
+type Child struct {
+	*exec.Cmd
+	Ended chan struct{} // closed when it has ended
+	Err   error         // how it has ended, as exec.Cmd.Wait returns it; to be read after that
+}
+
+// StartBound starts a process in a group of its own that the kernel kills when this
+// process ends, however that ends.
+func StartBound(cmd *exec.Cmd) (*Child, error) {
+	return start(cmd, &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL})
+}
+
+// StartDetached starts a process in a session of its own, which outlives this process
+// and is out of reach of the terminal's Ctrl-C.
+func StartDetached(cmd *exec.Cmd) (*Child, error) {
+	return start(cmd, &syscall.SysProcAttr{Setsid: true})
+}
+
+// start keeps a thread for as long as the child runs: the kernel binds a child to
+// the thread that forked, not to the process.
+func start(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Child, error) {
+	cmd.SysProcAttr = attr
+	c := &Child{Cmd: cmd, Ended: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			c.Err = cmd.Wait()
+			close(c.Ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// HasEnded reports whether the process has ended.
+func (c *Child) HasEnded() bool {
+	select {
+	case <-c.Ended:
+		return true
+	default:
+		return false
+	}
+}

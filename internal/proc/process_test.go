@@ -1,0 +1,105 @@
+package proc
+
+import (
+	"bufio"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startShell starts a shell script that says when it is ready, and ends it with
+// the test.
+func startShell(t *testing.T, script string) (Process, *exec.Cmd) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p, err := NewProcess("sh", cmd.Process.Pid, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return p, cmd
+}
+
+// stop stops a child process and waits until it has stopped.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process did not stop: %v, status %#x", err, status)
+	}
+}
+
+// signalOf returns the signal that ended the command.
+func signalOf(cmd *exec.Cmd) syscall.Signal {
+	_ = cmd.Wait()
+	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+}
+
+func TestEnd(t *testing.T) {
+	for name, test := range map[string]struct {
+		script  string
+		stopped bool
+		grace   time.Duration
+		want    syscall.Signal
+	}{
+		"obeys":   {"echo ready; exec sleep 600", false, time.Minute, syscall.SIGTERM},
+		"refuses": {"trap '' TERM; echo ready; while :; do sleep 0.1; done", false, 100 * time.Millisecond, syscall.SIGKILL},
+		"stopped": {"echo ready; exec sleep 600", true, time.Minute, syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, cmd := startShell(t, test.script)
+			if test.stopped {
+				stop(t, p.PID)
+			}
+			if !p.Alive() {
+				t.Fatal("not alive after its start")
+			}
+			if err := p.End(test.grace); err != nil {
+				t.Fatal(err)
+			}
+			// Nobody has collected it yet: a zombie does not count as alive.
+			if p.Alive() {
+				t.Error("alive after its end")
+			}
+			if got := signalOf(cmd); got != test.want {
+				t.Errorf("ended by %v, want %v", got, test.want)
+			}
+			if err := p.End(test.grace); err != nil {
+				t.Errorf("ending it again: %v", err)
+			}
+		})
+	}
+}
+
+// A process that was given the id of one of ours is not ours.
+func TestEndSparesAnother(t *testing.T) {
+	p, _ := startShell(t, "echo ready; exec sleep 600")
+	other := p
+	other.Born += "0"
+	if other.Alive() {
+		t.Error("a process of another time counts as alive")
+	}
+	if err := other.End(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if !p.Alive() {
+		t.Error("the wrong process was ended")
+	}
+}

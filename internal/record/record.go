@@ -1,0 +1,38 @@
+// Package record has what every part of facestream says about records of Kafka and
+// about faces in pictures: identities, ranges of offsets, and boxes.
+package record
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// TopicPartition is one partition of one topic.
+type TopicPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+}
+
+func (p TopicPartition) String() string {
+	return fmt.Sprintf("partition %d of topic %s", p.Partition, p.Topic)
+}
+
+// Compare orders by topic, then by partition.
+func (p TopicPartition) Compare(q TopicPartition) int {
+	return cmp.Or(strings.Compare(p.Topic, q.Topic), cmp.Compare(p.Partition, q.Partition))
+}
+
+// ID is the identity of a record. As a position, it is where a consumer group reads
+// next.
+type ID struct {
+	TopicPartition
+	Offset int64 `json:"offset"`
+}
+
+func (id ID) String() string { return fmt.Sprintf("offset %d of %s", id.Offset, id.TopicPartition) }
+
+// Compare orders by topic, partition and offset.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(id.TopicPartition.Compare(other.TopicPartition), cmp.Compare(id.Offset, other.Offset))
+}

@@ -1,0 +1,378 @@
+// Package run reads the records of topics in windows until a time is over. A window is
+// a Beam job of its own: it is done when its ledger is kept and its offsets are
+// committed, in this order.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/internal/config"
+	"facestream/internal/preflight"
+	"facestream/runners"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+const (
+	// pollInterval is how often an idle run looks for new records.
+	pollInterval = 250 * time.Millisecond
+	// firstRate is the records per second assumed for the first window, before
+	// any was measured: what one core does with the default parameters.
+	firstRate = 10
+	// maxRepeats is how often in a row a window is read again because records
+	// were passed over.
+	maxRepeats = 3
+)
+
+// Window is what the graph of one window needs to know. It stores the pictures of
+// records, a line for each face, a file about each record that is rejected, and under
+// the window's name a ledger that says what became of each record.
+type Window struct {
+	Name      string
+	Runner    string // one of runners.Names
+	Read      kafka.Window
+	Expansion string // host:port of the expansion service; empty on the direct runner
+	Frame     frame.Config
+	Face      face.Params
+	Sampling  face.Sampling
+	Output    face.Output
+	Store     store.Config
+}
+
+// Build adds the graph of a window to a pipeline.
+type Build func(s beam.Scope, w Window) error
+
+// session is what the windows of a run share.
+type session struct {
+	options config.Options
+	build   Build
+	dir     string // of this run's logs and temporary files
+	window  Window // without what differs from one window to the next
+	about   store.Run
+	out     io.Writer
+	summary *Summary
+	offsets *kafka.Offsets
+	runner  runners.Runner
+	latest  store.Latest // the picture that face.jpg is a copy of
+	carry   store.Carry  // what the next window must know
+
+	expansion *runners.Expansion // nil if another one is used, or none
+}
+
+// Run reads windows until the duration is over. Logs and temporary files go to dir. The
+// summary is never nil.
+func Run(ctx context.Context, o config.Options, build Build, dir string, out io.Writer) (*Summary, error) {
+	summary := newSummary(o.Runner.Name, time.Now())
+	s := &session{options: o, build: build, dir: dir, out: out, summary: summary}
+	err := s.run(ctx)
+	switch {
+	case err == nil:
+		summary.end(stateDone)
+	case ctx.Err() != nil:
+		summary.end(stateCancelled)
+	default:
+		summary.end(stateFailed)
+	}
+	if summary.RecordsRead > 0 || err == nil {
+		fmt.Fprintf(out, "\n%s after %.0f s\n", summary.State, summary.Seconds)
+		summary.print(out)
+		fmt.Fprintf(out, "pictures: %s\n", o.Output)
+	}
+	return summary, err
+}
+
+func (s *session) run(ctx context.Context) error {
+	o := &s.options
+	if err := s.describe(store.UniqueName(s.summary.start)); err != nil {
+		return err
+	}
+	// The rest of them look while the runner starts.
+	checks := preflight.Start(ctx, *o, s.window.Store)
+	defer checks.Stop()
+	if err := checks.Essential(ctx); err != nil {
+		return err
+	}
+	s.offsets = checks.Offsets
+	// What this user may not remove is no reason not to run.
+	_ = store.Clean(ctx, s.window.Store)
+	// Also after a cancelled run. What it cannot remove, a later run does.
+	defer func() { _ = store.End(context.WithoutCancel(ctx), s.window.Store) }()
+	var err error
+	if s.runner, err = runners.Open(ctx, o.Runner); err != nil {
+		return err
+	}
+	defer s.runner.Close()
+	if o.ExpansionAddr == "" && o.Runner.Name != runners.Direct {
+		s.expansion = runners.NewExpansion(s.dir)
+		defer s.expansion.Close()
+		if err := s.expansion.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := checks.Rest(ctx, s.out); err != nil {
+		return err
+	}
+	if err := s.retract(ctx); err != nil {
+		return err
+	}
+	if err := s.readCarry(ctx); err != nil {
+		return err
+	}
+	// The duration is that of reading: it does not pay for the start.
+	deadline := time.Now().Add(o.Duration)
+	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
+		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
+	if err := s.readWindows(ctx, deadline); err != nil {
+		return err
+	}
+	s.summary.end(stateDone)
+	return store.WriteSuccess(ctx, s.window.Store, s.summary.success(s.about))
+}
+
+// describe sets what the stages of the run need to know, and what its ledgers
+// say of it.
+func (s *session) describe(run string) error {
+	o := s.options
+	s.options.Runner.Dir = s.dir
+	s.window = Window{
+		Runner: o.Runner.Name, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run},
+		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer},
+	}
+	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
+	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
+	if err == nil {
+		settings.MaxFPS, settings.Cooldown = o.Sampling.Frames.MaxFPS, o.Sampling.CooldownMillis
+		s.about.Settings, s.about.SettingsSHA256, err = settings.JSON()
+	}
+	s.window.Output.SettingsSHA256 = s.about.SettingsSHA256
+	return err
+}
+
+// readWindows runs one window after the other until the deadline.
+func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
+	o, summary := s.options, s.summary
+	rate, repeats := float64(firstRate), 0
+	for time.Until(deadline) > 0 {
+		began := time.Now()
+		limit := min(o.Window, time.Until(deadline))
+		if o.Drain {
+			limit = 0
+		}
+		plan, err := waitForRecords(ctx, s.offsets, o.Runner.MaxBytes, limit)
+		if err != nil {
+			return err
+		}
+		if plan.Records == 0 && o.Drain {
+			return nil
+		}
+		summary.Windows++
+		if plan.Records == 0 {
+			fmt.Fprintf(s.out, "window %d: no records for %.0f s\n", summary.Windows, time.Since(began).Seconds())
+			continue
+		}
+		began = time.Now()
+		limit = min(o.Window, max(time.Until(deadline), time.Second))
+		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
+		ledger, err := s.readWindow(ctx, records, limit)
+		var gap *kafka.GapError
+		if errors.As(err, &gap) && repeats < maxRepeats {
+			fmt.Fprintf(s.out, "window %d: %v while the runner recovered; reading the window again\n", summary.Windows, gap)
+			repeats++
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("window %d: %w", summary.Windows, err)
+		}
+		repeats = 0
+		summary.add(ledger)
+		reportLost(s.out, ledger)
+		lag, err := s.offsets.Lag(ctx)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		sum := ledger.Sum()
+		measured := float64(sum.Read) / took.Seconds()
+		// A short window says little: most of it is start-up.
+		if took > o.Window/4 || measured > rate {
+			rate = max(measured, 1/o.Window.Seconds())
+		}
+		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
+			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum))
+	}
+	return nil
+}
+
+// waitForRecords returns the plan of the next window, as soon as there are
+// records. After limit without any, the plan has none.
+func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64, limit time.Duration) (kafka.Plan, error) {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		plan, err := offsets.Plan(ctx, maxBytes)
+		if err != nil || plan.Records > 0 {
+			return plan, err
+		}
+		select {
+		case <-ctx.Done():
+			return kafka.Plan{}, ctx.Err()
+		case <-timeout.C:
+			return plan, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// readWindow runs one window as a Beam job, keeps its ledger, commits it, and
+// returns the ledger.
+//
+// A runner that has lost a part of the records read may read again, and what it
+// reads then may be another mix of the partitions than what is done already. So
+// records may have been passed over: then no ledger is kept and nothing is
+// committed, and the error is a *kafka.GapError.
+func (s *session) readWindow(ctx context.Context, records int64, limit time.Duration) (store.Ledger, error) {
+	o, w := s.options, s.window.following(s.carry)
+	w.Name = store.UniqueName(time.Now())
+	w.Read.MaxRecords, w.Read.MaxSeconds = records, max(1, int64(limit.Seconds()))
+	w.Expansion = o.ExpansionAddr
+	if s.expansion != nil {
+		var err error
+		if w.Expansion, err = s.expansion.Next(ctx); err != nil {
+			return store.Ledger{}, err
+		}
+	}
+	p, scope := beam.NewPipelineWithRoot()
+	if err := s.build(scope, w); err != nil {
+		return store.Ledger{}, err
+	}
+	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
+		return store.LastWrite(ctx, s.window.Store)
+	})
+	err := s.runner.Run(watched, "facestream-"+w.Name, p)
+	stop()
+	if err != nil {
+		return store.Ledger{}, err
+	}
+	ledger, err := store.ReadWritten(ctx, s.window.Store, w.Name)
+	if err != nil {
+		return store.Ledger{}, errors.Join(errors.New("the runner says DONE, but the window left no ledger"), err)
+	}
+	review, err := s.offsets.Review(ctx, done(ledger))
+	if err != nil {
+		return store.Ledger{}, err
+	}
+	ledger.Run = s.about
+	for _, l := range review.Lost {
+		ledger.AddLost(l.Topic, l.Partition, ranges[store.Range](l.Offsets))
+	}
+	for i := range ledger.Partitions {
+		p := &ledger.Partitions[i]
+		for _, f := range review.From {
+			if f.Topic == p.Topic && f.Partition == p.Partition {
+				p.From = f.Offset
+			}
+		}
+	}
+	carry := s.carry.After(ledger)
+	ledger.SetCarry(carry)
+	if err := s.keep(ctx, w.Name, ledger); err != nil {
+		return store.Ledger{}, err
+	}
+	if err := s.offsets.Commit(ctx, review); err != nil {
+		return store.Ledger{}, err
+	}
+	s.carry = carry
+	return ledger, nil
+}
+
+// keep makes what a window has left count.
+func (s *session) keep(ctx context.Context, window string, l store.Ledger) error {
+	if err := store.KeepLedger(ctx, s.window.Store, window, l); err != nil {
+		return err
+	}
+	if l.Sum().Events > 0 {
+		if err := store.KeepEvents(ctx, s.window.Store, window); err != nil {
+			return err
+		}
+	}
+	if !s.options.Latest || !s.latest.Before(l.Latest) {
+		return nil
+	}
+	s.latest = l.Latest
+	return store.KeepLatest(ctx, s.window.Store, l.Latest.Picture)
+}
+
+// retract removes the events of records that will be read again.
+func (s *session) retract(ctx context.Context) error {
+	if !s.window.Output.Events {
+		return nil
+	}
+	committed, err := s.offsets.Committed(ctx)
+	if err != nil {
+		return err
+	}
+	var positions []store.Position
+	for _, c := range committed {
+		positions = append(positions, store.Position(c))
+	}
+	return store.TakeBack(ctx, s.window.Store, s.options.Group, s.options.Topics, positions)
+}
+
+func done(l store.Ledger) []kafka.Done {
+	var out []kafka.Done
+	for _, p := range l.Partitions {
+		out = append(out, kafka.Done{Topic: p.Topic, Partition: p.Partition, Offsets: ranges[kafka.Range](p.Offsets)})
+	}
+	return out
+}
+
+// ranges turns ranges of one package into those of another.
+func ranges[To, From kafka.Range | store.Range](in []From) []To {
+	out := make([]To, len(in))
+	for i, r := range in {
+		out[i] = To(r)
+	}
+	return out
+}
+
+// reportLost says which records a window did not find any more.
+func reportLost(out io.Writer, l store.Ledger) {
+	for _, p := range l.Partitions {
+		for _, r := range p.Lost {
+			fmt.Fprintf(out, "lost: offsets %d to %d of partition %d of topic %s; Kafka removed them before they were read (see the topic's retention)\n",
+				r.First, r.Last, p.Partition, p.Topic)
+		}
+	}
+}
+
+// problems is the end of a window's line when records gave no frame, or frames
+// with faces no picture.
+func problems(sum store.Partition) string {
+	var rejected int64
+	for _, n := range sum.Rejected {
+		rejected += n
+	}
+	var text string
+	if sum.Skipped+rejected > 0 {
+		text = fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
+	}
+	if sum.Sampled > 0 {
+		text += fmt.Sprintf(", %d sampled out", sum.Sampled)
+	}
+	if sum.Cooled > 0 {
+		text += fmt.Sprintf(", %d cooling down", sum.Cooled)
+	}
+	return text
+}

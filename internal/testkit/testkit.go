@@ -1,0 +1,74 @@
+// Package testkit is what tests of several packages need.
+package testkit
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"facestream/internal/proc"
+	"facestream/internal/wait"
+)
+
+// patience is for what a busy machine does late. It is no limit for what is tested.
+const patience = 2 * time.Minute
+
+// Await returns when the condition holds, and fails the test if it never does.
+func Await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := wait.Until(ctx, 20*time.Millisecond, holds); err != nil {
+		t.Fatalf("waiting for %s: %v", what, err)
+	}
+}
+
+// GetJSON decodes what a URL answers.
+func GetJSON(t testing.TB, url string, to any) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(to); err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+}
+
+// ReadFile returns what a file holds.
+func ReadFile(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// WriteFile makes or replaces a file.
+func WriteFile(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Processes returns those of this machine that fit.
+func Processes(t testing.TB, fits func(proc.Running) bool) []proc.Running {
+	t.Helper()
+	all, err := proc.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []proc.Running
+	for _, p := range all {
+		if fits(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
