@@ -98,87 +98,54 @@ func Command(name string) cli.Command {
 	}
 }
 
-// wanted is what the command line of up asks for. A service without an address
-// may take any.
-type wanted struct {
-	services []string
-	addrs    map[string]string // by service
-	webAddrs map[string]string // of its web pages
-}
-
-// portFlag is the port of a service, or of its web pages.
-type portFlag struct {
-	name, service string
-	web           bool
-	port          int
-}
-
 func setupUp(f *flag.FlagSet) cli.Run {
 	var s paths.State
 	s.Add(f)
-	asked := []portFlag{
-		{name: "kafka_port", service: state.Kafka},
-		{name: "hdfs_port", service: state.HDFS},
-		{name: "web_port", service: state.HDFS, web: true},
-		{name: "flink_port", service: state.Flink},
-		{name: "flink_web_port", service: state.Flink, web: true},
-		{name: "spark_port", service: state.Spark},
-		{name: "spark_web_port", service: state.Spark, web: true},
-	}
-	what := map[string][2]string{
-		state.Kafka: {"the broker"}, state.HDFS: {"the NameNode", "the NameNode's web pages and of WebHDFS"},
-		state.Flink: {"the job server for Flink", "Flink's web pages and REST API"},
-		state.Spark: {"the job server for Spark", "the web pages of Spark's Master"},
-	}
-	for i := range asked {
-		p := &asked[i]
-		of := what[p.service][0]
-		if p.web {
-			of = what[p.service][1]
+	wanted := map[string]*int{} // ports, by flag
+	for _, a := range state.Addresses {
+		if a.Flag != "" {
+			wanted[a.Flag] = f.Int(a.Flag, 0, "`PORT` of "+a.What+".")
 		}
-		f.IntVar(&p.port, p.name, 0, "`PORT` of "+of+".")
 	}
 	return func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		dir, err := s.Dir()
 		if err != nil {
 			return err
 		}
-		w, err := newWanted(args, asked)
+		names, addrs, err := parseUp(args, wanted)
 		if err != nil {
 			return cli.Usagef("%w", err)
 		}
-		return up(ctx, state.Dir(dir), w, stdout)
+		return up(ctx, state.Dir(dir), names, addrs, stdout)
 	}
 }
 
-func newWanted(names []string, asked []portFlag) (wanted, error) {
-	w := wanted{addrs: map[string]string{}, webAddrs: map[string]string{}}
-	for _, name := range names {
+// parseUp returns the services that are wanted, and where.
+func parseUp(args []string, wanted map[string]*int) (names []string, addrs state.Addrs, err error) {
+	for _, name := range args {
 		if !slices.Contains(state.Services, name) {
-			return w, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
+			return nil, addrs, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
 		}
-		if !slices.Contains(w.services, name) {
-			w.services = append(w.services, name)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	if len(w.services) == 0 {
-		w.services = []string{state.Kafka, state.HDFS}
+	if len(names) == 0 {
+		names = []string{state.Kafka, state.HDFS}
 	}
-	for _, p := range asked {
+	for _, a := range state.Addresses {
 		const highest = 65535
-		switch {
-		case p.port == 0:
-		case p.port < 0 || p.port > highest:
-			return w, fmt.Errorf("--%s=%d: a port is between 1 and %d, or 0 for a free one", p.name, p.port, highest)
-		case !slices.Contains(w.services, p.service):
-			return w, fmt.Errorf("--%s is set, but only %s is to be started", p.name, list(w.services))
-		case p.web:
-			w.webAddrs[p.service] = ports.Loopback(p.port)
+		switch port := wanted[a.Flag]; {
+		case port == nil || *port == 0:
+		case *port < 0 || *port > highest:
+			return nil, addrs, fmt.Errorf("--%s=%d: a port is between 1 and %d, or 0 for a free one", a.Flag, *port, highest)
+		case !slices.Contains(names, a.Service):
+			return nil, addrs, fmt.Errorf("--%s is set, but only %s is to be started", a.Flag, list(names))
 		default:
-			w.addrs[p.service] = ports.Loopback(p.port)
+			*a.In(&addrs) = a.Scheme + ports.Loopback(*port)
 		}
 	}
-	return w, nil
+	return names, addrs, nil
 }
 
 // list joins names as a sentence does.

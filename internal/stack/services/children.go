@@ -1,7 +1,6 @@
 package services
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ const (
 // jvmFlags are those of every service.
 var jvmFlags = slices.Concat(jvm.Small, []string{"-XX:-UsePerfData", "-Xms64m", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"})
 
-// children starts processes and ends them together.
+// children starts processes and keeps them.
 type children struct {
 	java    string
 	logs    string // folder
@@ -42,19 +41,10 @@ type child struct {
 	program javaProgram
 }
 
-// role is what a process is to the others of its service.
-type role int
-
-const (
-	alone  role = iota
-	head        // members register with it
-	member      // may come and go
-)
-
 // javaProgram is what runs in a JVM.
 type javaProgram struct {
-	service   string // whose it is
-	role      role
+	service   *service
+	member    bool   // it registers with the first process of its service
 	name      string // of the process and of its log
 	conf      string // folder of its settings, and of what it unpacks
 	classPath string
@@ -67,7 +57,7 @@ type javaProgram struct {
 
 // run runs a program to its end. It never outlives this process.
 func (c *children) run(ctx context.Context, p javaProgram) error {
-	child, err := c.launch(p, true)
+	child, err := c.launch(p, proc.StartBound)
 	if err != nil {
 		return err
 	}
@@ -82,24 +72,13 @@ func (c *children) run(ctx context.Context, p javaProgram) error {
 	return nil
 }
 
-// start starts a program that runs until end.
-func (c *children) start(p javaProgram) (*child, error) {
-	return c.startInPlace(p, nil)
-}
-
-// restart starts the program of a process again, which it ends if need be. The
-// new process takes the place of the old one.
-func (c *children) restart(old *child) (*child, error) {
-	if err := old.End(EndGrace); err != nil {
-		return nil, err
+// start starts a program, in the place of an old process if that is not nil.
+func (c *children) start(p javaProgram, old *child) (*child, error) {
+	begin := proc.StartBound
+	if c.started != nil {
+		begin = proc.StartDetached
 	}
-	return c.startInPlace(old.program, old)
-}
-
-// startInPlace starts a program in the place of an old process, or in a new
-// place if there is none.
-func (c *children) startInPlace(p javaProgram, old *child) (*child, error) {
-	child, err := c.launch(p, c.started == nil)
+	child, err := c.launch(p, begin)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +92,7 @@ func (c *children) startInPlace(p javaProgram, old *child) (*child, error) {
 	if c.started == nil {
 		return child, nil
 	}
-	return child, c.started(p.service, child.Process)
+	return child, c.started(p.service.name, child.Process)
 }
 
 // find returns the process of a name, nil if there is none.
@@ -126,15 +105,23 @@ func (c *children) find(name string) *child {
 	return nil
 }
 
-// of returns the processes of a service.
-func (c *children) of(service string) []*child {
+// running returns how many members of a service run; whole reports whether all of its
+// processes do.
+func (c *children) running(kind *service) (members int, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(c.all), func(child *child) bool { return child.program.service != service })
+	whole = true
+	for _, child := range c.all {
+		switch {
+		case child.program.service != kind:
+		case !child.Alive():
+			whole = false
+		case child.program.member:
+			members++
+		}
+	}
+	return members, whole
 }
-
-// end ends what start has started.
-func (c *children) end() error { return proc.End(c.processes(), EndGrace) }
 
 // processes returns what start has started.
 func (c *children) processes() []proc.Process {
@@ -147,10 +134,8 @@ func (c *children) processes() []proc.Process {
 	return procs
 }
 
-// launch starts a process with its output in its log. A bound one dies with
-// this process, even if this is killed; the others form a session of their own
-// and are out of reach of the terminal's Ctrl-C.
-func (c *children) launch(p javaProgram, bound bool) (*child, error) {
+// launch starts a process with its output in its log.
+func (c *children) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)) (*child, error) {
 	// What is unpacked at run time goes where it is removed with the rest.
 	tmp := filepath.Join(p.conf, "tmp")
 	if err := os.MkdirAll(tmp, dirMode); err != nil {
@@ -166,15 +151,10 @@ func (c *children) launch(p javaProgram, bound bool) (*child, error) {
 		return nil, err
 	}
 	defer logFile.Close()
-	args := slices.Concat(jvmFlags, p.jvm, logging,
-		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", p.classPath, p.class}, p.args)
-	cmd := exec.Command(c.java, args...)
+	cmd := exec.Command(c.java, slices.Concat(jvmFlags, p.jvm, logging,
+		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", p.classPath, p.class}, p.args)...)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	begin := proc.StartDetached
-	if bound {
-		begin = proc.StartBound
-	}
 	running, err := begin(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
@@ -188,14 +168,11 @@ func (c *children) launch(p javaProgram, bound bool) (*child, error) {
 }
 
 // logPath is where a program's output goes.
-func (c *children) logPath(name string) string {
-	return filepath.Join(c.logs, name+".log")
-}
+func (c *children) logPath(name string) string { return filepath.Join(c.logs, name+".log") }
 
-// failed says how a process ended that should not have, with the end of its
-// log.
+// failed is the error for a process that has ended and should not have, with the end
+// of its log.
 func (c *child) failed() error {
-	<-c.Ended
 	how := "exit status 0"
 	if c.Err != nil {
 		how = c.Err.Error()
@@ -208,23 +185,14 @@ func tails(procs []*child) string {
 	var b strings.Builder
 	for _, p := range procs {
 		fmt.Fprintf(&b, "\n%s:", p.Log)
-		lines, err := lastLines(p.Log)
+		data, err := os.ReadFile(p.Log)
 		if err != nil {
-			fmt.Fprintf(&b, "\n  %v", err)
+			data = []byte(err.Error())
 		}
-		for _, line := range lines {
+		lines := strings.Split(strings.TrimSpace(string(data[max(0, len(data)-logBytes):])), "\n")
+		for _, line := range lines[max(0, len(lines)-logLines):] {
 			fmt.Fprintf(&b, "\n  %s", line)
 		}
 	}
 	return b.String()
-}
-
-func lastLines(path string) ([]string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	data = bytes.TrimSpace(data[max(0, len(data)-logBytes):])
-	lines := strings.Split(string(data), "\n")
-	return lines[max(0, len(lines)-logLines):], nil
 }

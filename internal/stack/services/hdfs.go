@@ -1,25 +1,19 @@
 package services
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
-
-	"github.com/colinmarc/hdfs/v2"
+	"strings"
 
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
@@ -29,14 +23,6 @@ const (
 	hdfsHeap  = "256m"
 	superuser = "hdfs"
 	nameNode  = "namenode"
-	dataNode  = "datanode"
-	checkFile = "/stack-check" // exists for a moment during the start
-
-	// openMode lets every user of the stack write, and remove only what is
-	// his own. These are Hadoop's bits, not those of fs.FileMode.
-	openMode = 0o1777
-
-	closePause = 5 * time.Millisecond // until a file's last block is reported
 )
 
 // property is one setting in Hadoop's XML.
@@ -55,12 +41,12 @@ func hdfsSettings(dir, suffix string, o Options) []property {
 		return (&url.URL{Scheme: "file", Path: filepath.Join(dir, name)}).String()
 	}
 	settings := []property{
-		{"fs.defaultFS", "hdfs://" + o.HDFSAddr},
+		{"fs.defaultFS", o.Addrs.HDFS},
 		{"hadoop.tmp.dir", filepath.Join(dir, "tmp"+suffix)},
 		{"dfs.namenode.name.dir", file("name")},
 		{"dfs.datanode.data.dir", file("data" + suffix)},
-		{"dfs.namenode.rpc-address", o.HDFSAddr},
-		{"dfs.namenode.http-address", o.WebAddr},
+		{"dfs.namenode.rpc-address", state.HostPort(o.Addrs.HDFS)},
+		{"dfs.namenode.http-address", state.HostPort(o.Addrs.Web)},
 		{"dfs.datanode.address", anyPort},
 		{"dfs.datanode.http.address", anyPort},
 		{"dfs.datanode.ipc.address", anyPort},
@@ -84,25 +70,24 @@ func hdfsSettings(dir, suffix string, o Options) []property {
 	return settings
 }
 
-// startHDFS starts a NameNode and DataNodes in dir and waits until they work.
-func startHDFS(ctx context.Context, c *children, dir string, o Options, check *check) error {
+// hdfsPrograms are a NameNode and DataNodes that keep their data in dir.
+func hdfsPrograms(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error) {
 	name, err := hadoopProgram(dir, "", o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name.name, name.role, name.class = nameNode, head, "org.apache.hadoop.hdfs.server.namenode.NameNode"
+	name.name, name.class = nameNode, "org.apache.hadoop.hdfs.server.namenode.NameNode"
 	programs := []javaProgram{name}
-	members := cmp.Or(o.DataNodes, 1)
-	for i := range members {
+	for i := range cmp.Or(o.DataNodes, 1) {
 		suffix := ""
 		if i > 0 {
 			suffix = fmt.Sprintf("-%d", i+1)
 		}
 		data, err := hadoopProgram(dir, suffix, o)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		data.name, data.role, data.class = dataNode+suffix, member, "org.apache.hadoop.hdfs.server.datanode.DataNode"
+		data.name, data.member, data.class = "datanode"+suffix, true, "org.apache.hadoop.hdfs.server.datanode.DataNode"
 		programs = append(programs, data)
 	}
 	err = prepareOnce(dir, func() error {
@@ -118,23 +103,9 @@ func startHDFS(ctx context.Context, c *children, dir string, o Options, check *c
 		return c.run(ctx, format)
 	})
 	if err != nil {
-		return fmt.Errorf("formatting HDFS: %w", err)
+		return nil, fmt.Errorf("formatting HDFS: %w", err)
 	}
-	var procs []*child
-	for _, p := range programs {
-		proc, err := c.start(p)
-		if err != nil {
-			return err
-		}
-		procs = append(procs, proc)
-	}
-	return until(ctx, check.what, func(ctx context.Context) error {
-		// Writing before there is a DataNode would only fill the NameNode's log.
-		if err := check.registered(ctx, nil, members); err != nil {
-			return err
-		}
-		return check.works(ctx)
-	}, procs...)
+	return programs, nil
 }
 
 // hadoopProgram is one of Hadoop's, with its settings in a folder in dir that
@@ -161,7 +132,7 @@ func hadoopProgram(dir, suffix string, o Options) (javaProgram, error) {
 		}
 	}
 	return javaProgram{
-		service: state.HDFS, conf: conf, heap: hdfsHeap,
+		conf: conf, heap: hdfsHeap,
 		classPath: conf + string(filepath.ListSeparator) + classPath,
 		env:       []string{"HADOOP_USER_NAME=" + superuser},
 	}, nil
@@ -190,11 +161,11 @@ func (s *Stack) Admin(ctx context.Context, class string, args ...string) (string
 // dataNodes asks the NameNode which DataNodes have registered and told their
 // size, and returns their addresses. One that has died is among them for
 // minutes.
-func dataNodes(ctx context.Context, web string) ([]string, error) {
+func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 	var page struct {
 		Beans []struct{ LiveNodes string }
 	}
-	if err := getJSON(ctx, "http://"+web+"/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", &page); err != nil {
+	if err := getJSON(ctx, a.Web+"/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", &page); err != nil {
 		return nil, err
 	}
 	if len(page.Beans) != 1 {
@@ -216,102 +187,31 @@ func dataNodes(ctx context.Context, web string) ([]string, error) {
 	return addrs, nil
 }
 
-// tryHDFS opens the usual folders to everybody, and stores, reads and removes
-// a file.
-func tryHDFS(ctx context.Context, addr, web string) error {
-	client, err := dialHDFS(ctx, addr, superuser)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for _, dir := range []string{"/", "/user", "/tmp"} {
-		if err := client.MkdirAll(dir, dirMode); err != nil {
-			return err
+// tryHDFS opens the usual folders to everybody, and stores, reads and removes a file,
+// all through WebHDFS: there the DataNode is a client of HDFS like any other.
+func tryHDFS(ctx context.Context, a state.Addrs) error {
+	const (
+		file = "/stack-check"
+		data = "a file"
+		open = "SETPERMISSION&permission=1777" // every user may write, and remove only what is his own
+	)
+	for _, step := range []struct{ method, path, op, body, want string }{
+		{http.MethodPut, "/user", "MKDIRS", "", ""},
+		{http.MethodPut, "/tmp", "MKDIRS", "", ""},
+		{http.MethodPut, "/", open, "", ""},
+		{http.MethodPut, "/user", open, "", ""},
+		{http.MethodPut, "/tmp", open, "", ""},
+		{http.MethodPut, file, "CREATE&overwrite=true", data, ""},
+		{http.MethodGet, file, "OPEN", "", data},
+		{http.MethodDelete, file, "DELETE", "", ""},
+	} {
+		got, err := request(ctx, step.method, a.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
+		if err == nil && !strings.Contains(string(got), step.want) {
+			err = fmt.Errorf("%s: read %q instead of %q", step.path, got, step.want)
 		}
-		if err := client.Chmod(dir, openMode); err != nil {
-			return err
-		}
-	}
-	// An earlier round may have left the file.
-	if err := client.Remove(checkFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	want := []byte("a file")
-	if err := writeFile(ctx, client, checkFile, want); err != nil {
-		return err
-	}
-	got, err := client.ReadFile(checkFile)
-	if err != nil {
-		return err
-	}
-	gotWeb, err := readWeb(ctx, web, checkFile)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(got, want) || !bytes.Equal(gotWeb, want) {
-		return fmt.Errorf("read %q, and %q through WebHDFS, instead of %q", got, gotWeb, want)
-	}
-	return client.Remove(checkFile)
-}
-
-// dialHDFS returns a client whose connections end with ctx's deadline.
-func dialHDFS(ctx context.Context, addr, user string) (*hdfs.Client, error) {
-	dialer := func(_ context.Context, network, addr string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		if err != nil {
-			return nil, err
-		}
-		if deadline, ok := ctx.Deadline(); ok {
-			return conn, conn.SetDeadline(deadline)
-		}
-		return conn, nil
-	}
-	return hdfs.NewClient(hdfs.ClientOptions{
-		Addresses: []string{addr}, User: user, NamenodeDialFunc: dialer, DatanodeDialFunc: dialer,
-	})
-}
-
-// writeFile stores a new file.
-func writeFile(ctx context.Context, client *hdfs.Client, name string, data []byte) error {
-	w, err := client.Create(name)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(data); err != nil {
-		return errors.Join(err, w.Close())
-	}
-	// The NameNode refuses until a DataNode has reported the block.
-	for {
-		err := w.Close()
-		if !hdfs.IsErrReplicating(err) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(closePause):
-		}
 	}
-}
-
-// readWeb reads a file through WebHDFS as a browser does: the NameNode
-// redirects to the DataNode.
-func readWeb(ctx context.Context, web, name string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+web+"/webhdfs/v1"+name+"?op=OPEN", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("reading %s through WebHDFS: %s: %s", name, resp.Status, data)
-	}
-	return data, nil
+	return nil
 }

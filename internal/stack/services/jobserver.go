@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,26 +16,21 @@ import (
 // jobServerHeap is for pipelines and their messages: the frames are elsewhere.
 const jobServerHeap = "512m"
 
-// startJobServer starts Beam's job server for the cluster at master, with its
-// folder in dir. What jvm holds comes after the job server's own flags.
-func startJobServer(c *children, engine, dir, addr, master string, jvm ...string) (*child, error) {
-	port, err := portOf(addr)
+// jobServer is Beam's job server for the cluster at master, with its folder in dir.
+func jobServer(engine, dir, addr, master string, jvm ...string) (javaProgram, error) {
+	port, err := strconv.Atoi(portOf(addr))
 	if err != nil {
-		return nil, err
+		return javaProgram{}, err
 	}
 	own := filepath.Join(dir, "jobserver")
 	if err := os.MkdirAll(own, dirMode); err != nil {
-		return nil, err
+		return javaProgram{}, err
 	}
-	program, err := jobserver.New(jobserver.Config{Engine: engine, Master: master, Port: port, Dir: own, Own: true})
-	if err != nil {
-		return nil, err
-	}
-	return c.start(javaProgram{
-		service: engine, name: engine + "-jobserver", conf: filepath.Join(own, "conf"),
-		classPath: program.ClassPath, heap: jobServerHeap,
-		jvm: append(program.JVM, jvm...), class: program.Class, args: program.Args, env: program.Env,
-	})
+	p, err := jobserver.New(jobserver.Config{Engine: engine, Master: master, Port: port, Dir: own, Own: true})
+	return javaProgram{
+		name: engine + "-jobserver", conf: filepath.Join(own, "conf"), classPath: p.ClassPath, heap: jobServerHeap,
+		jvm: append(p.JVM, jvm...), class: p.Class, args: p.Args, env: p.Env,
+	}, err
 }
 
 // tryJobServer asks a job server for its jobs.
@@ -48,12 +42,4 @@ func tryJobServer(ctx context.Context, addr string) error {
 	defer conn.Close()
 	_, err = jobpb.NewJobServiceClient(conn).GetJobs(ctx, &jobpb.GetJobsRequest{})
 	return err
-}
-
-func portOf(addr string) (int, error) {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(port)
 }

@@ -53,51 +53,47 @@ func kafkaSettings(dir, addr, controller string) string {
 	}, "\n") + "\n"
 }
 
-// startKafka starts a broker in dir and waits until it works.
-func startKafka(ctx context.Context, c *children, dir, addr, controller string, check *check) error {
+// kafkaPrograms are a broker that keeps its data in dir.
+func kafkaPrograms(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error) {
 	classPath, err := paths.ClassPath("kafka")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	conf := filepath.Join(dir, "conf")
 	if err := os.MkdirAll(conf, dirMode); err != nil {
-		return err
+		return nil, err
 	}
 	settings := filepath.Join(conf, "server.properties")
-	if err := os.WriteFile(settings, []byte(kafkaSettings(dir, addr, controller)), fileMode); err != nil {
-		return err
+	if err := os.WriteFile(settings, []byte(kafkaSettings(dir, o.Addrs.Kafka, o.controller)), fileMode); err != nil {
+		return nil, err
 	}
-	program := javaProgram{service: state.Kafka, name: "kafka", conf: conf, classPath: classPath, heap: kafkaHeap}
+	broker := javaProgram{
+		name: "kafka", conf: conf, classPath: classPath, heap: kafkaHeap, class: "kafka.Kafka", args: []string{settings},
+	}
 	err = prepareOnce(dir, func() error {
-		format := program
+		format := broker
 		format.class = "kafka.tools.StorageTool"
 		format.args = []string{"format", "--ignore-formatted", "-t", clusterID, "-c", settings}
 		return c.run(ctx, format)
 	})
 	if err != nil {
-		return fmt.Errorf("formatting Kafka's storage: %w", err)
+		return nil, fmt.Errorf("formatting Kafka's storage: %w", err)
 	}
-	program.class = "kafka.Kafka"
-	program.args = []string{settings}
-	broker, err := c.start(program)
-	if err != nil {
-		return err
-	}
-	return until(ctx, check.what, check.works, broker)
+	return []javaProgram{broker}, nil
 }
 
 // tryKafka creates a topic, passes a record through it and deletes it.
-func tryKafka(ctx context.Context, addr string) error {
+func tryKafka(ctx context.Context, a state.Addrs) error {
 	// While the port is closed the client would wait longer and longer between
 	// its own attempts.
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Kafka)
 	if err != nil {
 		return err
 	}
 	if err := conn.Close(); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	client, err := kgo.NewClient(kgo.SeedBrokers(a.Kafka))
 	if err != nil {
 		return err
 	}

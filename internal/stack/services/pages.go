@@ -17,13 +17,8 @@ import (
 //go:embed preview.js
 var preview []byte
 
-// pagesFolder holds the file browser in the jar, staticFolder what its pages
-// include. The NameNode looks for the first in its class path, and takes the
-// second from beside it.
-const (
-	pagesFolder  = "webapps/hdfs"
-	staticFolder = "webapps/static"
-)
+// pagesFolder is where the NameNode looks for its web pages in its class path.
+const pagesFolder = "webapps"
 
 // unpackPages copies the NameNode's web pages from the jars to a folder of the
 // class path that comes before them, with our preview added.
@@ -40,44 +35,26 @@ func unpackPages(jars, to string) error {
 		return fmt.Errorf("opening %s: %w", names[0], err)
 	}
 	defer jar.Close()
-	for _, folder := range []string{pagesFolder, staticFolder} {
-		err := fs.WalkDir(jar, folder, func(name string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			target := filepath.Join(to, filepath.FromSlash(name))
-			if entry.IsDir() {
-				return os.MkdirAll(target, dirMode)
-			}
-			data, err := fs.ReadFile(jar, name)
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(target, data, fileMode)
-		})
-		if err != nil {
-			return fmt.Errorf("unpacking %s from %s: %w", folder, names[0], err)
-		}
-	}
-	return addPreview(filepath.Join(to, filepath.FromSlash(pagesFolder)))
-}
-
-// addPreview puts our preview into the file browser's page, after the scripts
-// that it needs.
-func addPreview(pages string) error {
-	page := filepath.Join(pages, "explorer.html")
-	html, err := os.ReadFile(page)
+	pages, err := fs.Sub(jar, pagesFolder)
 	if err != nil {
 		return err
 	}
-	end := []byte("</body>")
-	at := bytes.LastIndex(html, end)
-	if at < 0 {
-		return errors.New("adding the preview: explorer.html has no " + string(end))
-	}
-	html = slices.Concat(html[:at], []byte(`<script src="preview.js"></script>`), html[at:])
-	if err := os.WriteFile(page, html, fileMode); err != nil {
+	to = filepath.Join(to, pagesFolder)
+	if err := os.RemoveAll(to); err != nil { // an interrupted start has left some
 		return err
 	}
-	return os.WriteFile(filepath.Join(pages, "preview.js"), preview, fileMode)
+	if err := os.CopyFS(to, pages); err != nil {
+		return fmt.Errorf("unpacking the web pages of %s: %w", names[0], err)
+	}
+	explorer := filepath.Join(to, "hdfs", "explorer.html")
+	html, err := os.ReadFile(explorer)
+	if err != nil {
+		return err
+	}
+	at := bytes.LastIndex(html, []byte("</body>"))
+	if at < 0 {
+		return errors.New("adding the preview: explorer.html has no </body>")
+	}
+	html = slices.Insert(html, at, []byte(`<script src="preview.js"></script>`)...)
+	return errors.Join(os.WriteFile(explorer, html, fileMode), os.WriteFile(filepath.Join(to, "hdfs", "preview.js"), preview, fileMode))
 }

@@ -2,33 +2,39 @@
 // HDFS NameNode and DataNodes with the web file browser, and clusters of Flink
 // and of Spark, each with Beam's job server in front of it. They run from the
 // Java parts that scripts/setup.sh installed, listen on the loopback address
-// only (Beam's servers do not, whatever they are told), and count as started
-// when a real operation has gone through them. scripts/stack uses it for the
+// only (Beam's servers listen on all, whatever they are told), and count as started
+// when a real operation has gone through them. facestream-stack uses it for the
 // developer's stack, tests for their own.
 package services
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
-
-	"facestream/internal/proc"
 
 	"golang.org/x/sync/errgroup"
 
 	"facestream/internal/paths"
 	"facestream/internal/ports"
+	"facestream/internal/proc"
 	"facestream/internal/stack/state"
+	"facestream/internal/wait"
 )
 
 const (
 	dirMode  = 0o755
 	fileMode = 0o644
+	host     = "127.0.0.1" // where servers listen
 
 	startTimeout   = 90 * time.Second      // until a service must have answered
 	attemptTimeout = 20 * time.Second      // of one round of real operations
@@ -45,16 +51,9 @@ type Options struct {
 	Flink bool
 	Spark bool
 
-	// Optional. host:port for the broker, the NameNode and its web pages, the
-	// job service and the web pages of Flink, and those of Spark; a free port
-	// of the loopback address if empty.
-	KafkaAddr string
-	HDFSAddr  string
-	WebAddr   string
-	FlinkAddr string
-	FlinkWeb  string
-	SparkAddr string
-	SparkWeb  string
+	// Optional. Where the services listen; a free port of the loopback address if
+	// empty.
+	Addrs state.Addrs
 
 	// Optional. How many DataNodes HDFS has, called "datanode", "datanode-2" and
 	// so on; 1 if zero.
@@ -68,6 +67,38 @@ type Options struct {
 	// with each as soon as it runs, also after Restart, so that it can be ended
 	// whatever happens. If not set, they die with this process, however it ends.
 	Started func(service string, p proc.Process) error
+
+	controller, jobManager string // host:port of what only the services themselves call
+}
+
+// Wants returns the field of a service.
+func (o *Options) Wants(service string) *bool {
+	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark}[service]
+}
+
+// service is a kind of service.
+type service struct {
+	name string
+	// programs prepares a folder and returns what is to run: first the process with
+	// which the members register, if there are any, and last the members.
+	programs func(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error)
+	// members returns the members that have registered, by names that no two processes
+	// share. Nil if the service has none.
+	members func(context.Context, state.Addrs) ([]string, error)
+	// works does what the service is for.
+	works func(context.Context, state.Addrs) error
+	// membersLast has members start when the others answer.
+	membersLast bool
+}
+
+var kinds = []*service{
+	{name: state.Kafka, programs: kafkaPrograms, works: tryKafka},
+	{name: state.HDFS, programs: hdfsPrograms, members: dataNodes, works: tryHDFS},
+	{name: state.Flink, programs: flinkPrograms, members: taskManagers,
+		works: func(ctx context.Context, a state.Addrs) error { return tryJobServer(ctx, a.Flink) }},
+	// A Worker that finds no Master asks again after many seconds.
+	{name: state.Spark, programs: sparkPrograms, members: sparkWorkers, membersLast: true,
+		works: func(ctx context.Context, a state.Addrs) error { return tryJobServer(ctx, a.Spark) }},
 }
 
 // Stack is what was started.
@@ -75,18 +106,16 @@ type Stack struct {
 	state.Addrs
 
 	children *children
-	checks   map[string]*check // by service
-	admins   atomic.Int64      // programs that Admin has run
+	admins   atomic.Int64 // programs that Admin has run
 }
 
 // Start starts services that keep their data, settings and logs in dir, and
 // waits until each has done what it is for: the broker has passed a record on;
-// HDFS has all DataNodes and has stored, given back (also through WebHDFS) and
-// removed a file; Flink's JobManager and Spark's Master have two workers of one
-// slot each, all free, and the job servers answer over Beam's job API. In a
-// folder that was used before, the broker and HDFS find their data again. In
-// HDFS, "/", "/user" and "/tmp" are writable for everybody, as mode 1777; the
-// superuser is called "hdfs".
+// HDFS has all DataNodes and has stored, given back and removed a file; Flink's
+// JobManager and Spark's Master have two workers of one slot each, and the job
+// servers answer over Beam's job API. In a folder that was used before, the broker
+// and HDFS find their data again; Flink and Spark start anew. In HDFS, "/", "/user"
+// and "/tmp" are writable for everybody, as mode 1777; the superuser is called "hdfs".
 //
 // When a service does not start, the error ends with the last lines of its
 // log, and nothing is left running.
@@ -103,39 +132,17 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err := os.MkdirAll(logs, dirMode); err != nil {
 		return nil, err
 	}
-	var controller, jobManager, master string
-	err = chooseAddrs(&o.KafkaAddr, &controller, &o.HDFSAddr, &o.WebAddr,
-		&o.FlinkAddr, &o.FlinkWeb, &jobManager, &o.SparkAddr, &o.SparkWeb, &master)
-	if err != nil {
+	if err := o.chooseAddrs(); err != nil {
 		return nil, err
 	}
-	s := &Stack{children: &children{java: java, logs: logs, started: o.Started}, checks: checks(o)}
+	s := &Stack{Addrs: o.Addrs, children: &children{java: java, logs: logs, started: o.Started}}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	g, startCtx := errgroup.WithContext(startCtx)
-	if o.Kafka {
-		s.Kafka = o.KafkaAddr
-		g.Go(func() error {
-			return startKafka(startCtx, s.children, filepath.Join(dir, state.Kafka), o.KafkaAddr, controller, s.checks[state.Kafka])
-		})
-	}
-	if o.HDFS {
-		s.HDFS, s.Web = "hdfs://"+o.HDFSAddr, "http://"+o.WebAddr
-		g.Go(func() error {
-			return startHDFS(startCtx, s.children, filepath.Join(dir, state.HDFS), o, s.checks[state.HDFS])
-		})
-	}
-	if o.Flink {
-		s.Flink, s.FlinkWeb = o.FlinkAddr, "http://"+o.FlinkWeb
-		g.Go(func() error {
-			return startFlink(startCtx, s.children, filepath.Join(dir, state.Flink), o.FlinkAddr, o.FlinkWeb, jobManager, s.checks[state.Flink])
-		})
-	}
-	if o.Spark {
-		s.Spark, s.SparkWeb, s.SparkMaster = o.SparkAddr, "http://"+o.SparkWeb, "spark://"+master
-		g.Go(func() error {
-			return startSpark(startCtx, s.children, filepath.Join(dir, state.Spark), o.SparkAddr, o.SparkWeb, master, s.checks[state.Spark])
-		})
+	for _, kind := range kinds {
+		if *o.Wants(kind.name) {
+			g.Go(func() error { return s.start(startCtx, kind, filepath.Join(dir, kind.name), o) })
+		}
 	}
 	if err := g.Wait(); err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -143,25 +150,138 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	return s, nil
 }
 
-// Processes returns what was started, by name, in the order of their start, also
-// what has ended since. Instead of a process that Restart has replaced it returns
-// the replacement.
+// start starts a service in its folder and waits until it works.
+func (s *Stack) start(ctx context.Context, kind *service, dir string, o Options) error {
+	programs, err := kind.programs(ctx, s.children, dir, o)
+	if err != nil {
+		return err
+	}
+	var procs []*child
+	members := 0
+	for _, p := range programs {
+		if p.member && members == 0 && kind.membersLast {
+			if err := s.await(ctx, kind, nil, 0, false, procs...); err != nil {
+				return err
+			}
+		}
+		if p.member {
+			members++
+		}
+		p.service = kind
+		proc, err := s.children.start(p, nil)
+		if err != nil {
+			return err
+		}
+		procs = append(procs, proc)
+	}
+	return s.await(ctx, kind, nil, members, true, procs...)
+}
+
+// await waits until so many members have registered that were not there before, and
+// then, if it is tried, until the service works. It gives up when one of the processes
+// has ended.
+func (s *Stack) await(ctx context.Context, kind *service, before []string, members int, try bool, procs ...*child) error {
+	return until(ctx, kind.name, func(ctx context.Context) error {
+		if kind.members != nil {
+			now, err := kind.members(ctx, s.Addrs)
+			if err != nil {
+				return err
+			}
+			now = slices.DeleteFunc(now, func(m string) bool { return slices.Contains(before, m) })
+			if len(now) < members {
+				return fmt.Errorf("%d of %d have registered", len(now), members)
+			}
+		}
+		if !try {
+			return nil
+		}
+		return kind.works(ctx, s.Addrs)
+	}, procs...)
+}
+
+// Restart ends a process of a service, unless it has ended already, and starts
+// it again with the same settings, folders and address. It waits until the
+// process has taken its place among those of the service that still run: a
+// DataNode, a TaskManager or a Worker has registered; with a NameNode, a JobManager
+// or a Master, all of these have. If then all processes of the service run, Restart
+// also waits until it does again what it is for: the broker passes a record on, HDFS
+// stores a file, the job server answers. Jobs may run meanwhile.
+//
+// Those that register find nobody while the other one is down: restart it first, and
+// the processes of one service one after the other.
+func (s *Stack) Restart(ctx context.Context, name string) error {
+	old := s.children.find(name)
+	if old == nil {
+		return fmt.Errorf("restarting %s: the stack has no such process", name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := s.restart(ctx, old); err != nil {
+		return fmt.Errorf("restarting %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Stack) restart(ctx context.Context, old *child) (err error) {
+	kind := old.program.service
+	var before []string
+	if old.program.member { // it may count as registered though it is dead
+		if before, err = kind.members(ctx, s.Addrs); err != nil {
+			return err
+		}
+	}
+	if err := old.End(EndGrace); err != nil {
+		return err
+	}
+	again, err := s.children.start(old.program, old)
+	if err != nil {
+		return err
+	}
+	members, whole := s.children.running(kind)
+	if old.program.member {
+		members = 1
+	}
+	return s.await(ctx, kind, before, members, whole, again)
+}
+
+// Process returns the newest process of a name; ok is false if there was none.
+func (s *Stack) Process(name string) (p proc.Process, ok bool) {
+	child := s.children.find(name)
+	if child == nil {
+		return proc.Process{}, false
+	}
+	return child.Process, true
+}
+
+// Processes returns what was started, in the order of the starts, also what has ended
+// since. Instead of a process that Restart has replaced it returns the replacement.
 func (s *Stack) Processes() []proc.Process { return s.children.processes() }
 
 // Stop ends the services. Their data stays.
-func (s *Stack) Stop() error {
-	return s.children.end()
-}
+func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
 
-// chooseAddrs looks whether addresses are free, and sets those that are empty
-// to free ones.
-func chooseAddrs(addrs ...*string) error {
-	for _, addr := range addrs {
-		l, err := listen(*addr)
+// chooseAddrs takes free ports for what is wanted and has no address, and refuses
+// addresses that are taken.
+func (o *Options) chooseAddrs() error {
+	given := o.Addrs
+	o.Addrs = state.Addrs{}
+	for _, a := range state.Addresses {
+		if !*o.Wants(a.Service) {
+			continue
+		}
+		l, err := listen(state.HostPort(*a.In(&given)))
 		if err != nil {
 			return err
 		}
 		defer l.Close() // held until all are chosen: none is given twice
+		*a.In(&o.Addrs) = a.Scheme + l.Addr().String()
+	}
+	for _, addr := range []*string{&o.controller, &o.jobManager} {
+		l, err := ports.Listen()
+		if err != nil {
+			return err
+		}
+		defer l.Close()
 		*addr = l.Addr().String()
 	}
 	return nil
@@ -174,6 +294,8 @@ func listen(addr string) (net.Listener, error) {
 	}
 	return ports.Listen()
 }
+
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 // prepareOnce runs prepare and marks the folder, unless it is marked: what was
 // interrupted is done again.
@@ -191,8 +313,6 @@ func prepareOnce(dir string, prepare func() error) error {
 // until repeats a round of operations until it goes through. It gives up when
 // ctx is over or one of the processes has ended.
 func until(ctx context.Context, what string, round func(context.Context) error, procs ...*child) error {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	for {
 		roundCtx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		err := round(roundCtx)
@@ -201,19 +321,41 @@ func until(ctx context.Context, what string, round func(context.Context) error, 
 			return nil
 		}
 		for _, p := range procs {
-			select {
-			case <-p.Ended:
+			if p.HasEnded() {
 				return p.failed()
-			default:
 			}
 		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) { // the reason is elsewhere
-				return ctx.Err()
-			}
-			return fmt.Errorf("waiting for %s: %w; last seen: %w%s", what, ctx.Err(), err, tails(procs))
-		case <-tick.C:
+		if ended := wait.Sleep(ctx, pollEvery); errors.Is(ended, context.Canceled) { // the reason is elsewhere
+			return ended
+		} else if ended != nil {
+			return fmt.Errorf("waiting for %s: %w; last seen: %w%s", what, ended, err, tails(procs))
 		}
 	}
+}
+
+// request returns the body of what a web server answers.
+func request(ctx context.Context, method, url, body string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, data)
+	}
+	return data, err
+}
+
+// getJSON decodes what a web page answers.
+func getJSON(ctx context.Context, url string, to any) error {
+	data, err := request(ctx, http.MethodGet, url, "")
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, to)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -20,6 +19,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 
 	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -51,10 +53,10 @@ func TestStack(t *testing.T) {
 	// First of all: later, a DataNode that Start has not waited for may be there.
 	t.Run("datanodes", func(t *testing.T) { testDataNodes(t, s) })
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
-	t.Run("hdfs", func(t *testing.T) { testHDFS(t, strings.TrimPrefix(s.HDFS, "hdfs://"), s.Web) })
+	t.Run("hdfs", func(t *testing.T) { testHDFS(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
-	t.Run("flink", func(t *testing.T) { testFlink(t, s.Flink, s.FlinkWeb) })
-	t.Run("spark", func(t *testing.T) { testSpark(t, s.Spark, s.SparkWeb) })
+	t.Run("flink", func(t *testing.T) { testFlink(t, s) })
+	t.Run("spark", func(t *testing.T) { testSpark(t, s) })
 	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.children.all) })
 	t.Run("admin", func(t *testing.T) { testAdmin(t, s) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
@@ -68,11 +70,8 @@ func TestStack(t *testing.T) {
 			t.Errorf("%s still runs", child.Name)
 		}
 	}
-	for _, addr := range []string{
-		s.Kafka, strings.TrimPrefix(s.HDFS, "hdfs://"), strings.TrimPrefix(s.Web, "http://"),
-		s.Flink, strings.TrimPrefix(s.FlinkWeb, "http://"), s.Spark, strings.TrimPrefix(s.SparkWeb, "http://"),
-	} {
-		l, err := net.Listen("tcp", addr)
+	for _, a := range state.Addresses {
+		l, err := net.Listen("tcp", state.HostPort(*a.In(&s.Addrs)))
 		if err != nil {
 			t.Errorf("the port is still taken: %v", err)
 			continue
@@ -126,7 +125,7 @@ func testKafka(t *testing.T, addr string) {
 
 // The NameNode has three DataNodes, each of them one of the stack's processes.
 func testDataNodes(t *testing.T, s *Stack) {
-	nodes, err := dataNodes(t.Context(), strings.TrimPrefix(s.Web, "http://"))
+	nodes, err := dataNodes(t.Context(), s.Addrs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,15 +139,9 @@ func testDataNodes(t *testing.T, s *Stack) {
 
 // Any user can write where all may, owns what he wrote, and is safe from
 // others; a browser gets the bytes.
-func testHDFS(t *testing.T, addr, web string) {
+func testHDFS(t *testing.T, s *Stack) {
 	const dir, name = "/user/alice/faces", "/user/alice/faces/frames+0+1.jpg"
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	alice, err := dialHDFS(ctx, addr, "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer alice.Close()
+	alice, bob := dialHDFS(t, s, "alice"), dialHDFS(t, s, "bob")
 	if err := alice.MkdirAll(dir, dirMode); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +149,7 @@ func testHDFS(t *testing.T, addr, web string) {
 	if err := jpeg.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 48)), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(ctx, alice, name, picture.Bytes()); err != nil {
+	if err := writeFile(t, alice, name, picture.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	info, err := alice.Stat(name)
@@ -166,11 +159,6 @@ func testHDFS(t *testing.T, addr, web string) {
 	if owner := info.(interface{ Owner() string }).Owner(); owner != "alice" {
 		t.Errorf("the file belongs to %q, want alice", owner)
 	}
-	bob, err := dialHDFS(ctx, addr, "bob")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bob.Close()
 	for what, err := range map[string]error{
 		"writing to another's folder":  bob.Mkdir(dir+"/bob", dirMode),
 		"removing another's folder":    bob.RemoveAll("/user/alice"),
@@ -185,7 +173,7 @@ func testHDFS(t *testing.T, addr, web string) {
 			t.Error(err)
 		}
 	}
-	got, err := readWeb(ctx, strings.TrimPrefix(web, "http://"), name)
+	got, err := request(t.Context(), http.MethodGet, s.Web+"/webhdfs/v1"+name+"?op=OPEN", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,31 +195,23 @@ func testPages(t *testing.T, web string) {
 		"/webhdfs/v1/?op=LISTSTATUS":     `"permission":"1777"`,
 		"/static/dust-full-2.0.0.min.js": "dust",
 	} {
-		resp, err := http.Get(web + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
-			t.Errorf("%s: %s, %d bytes, want them with %q", path, resp.Status, len(body), want)
+		body, err := request(t.Context(), http.MethodGet, web+path, "")
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %v, %d bytes, want them with %q", path, err, len(body), want)
 		}
 	}
 }
 
 // Two TaskManagers of one slot each are free, a failed job is tried again, and
 // the job server answers.
-func testFlink(t *testing.T, addr, web string) {
+func testFlink(t *testing.T, s *Stack) {
 	var all struct {
 		TaskManagers []struct {
 			Slots int `json:"slotsNumber"`
 			Free  int `json:"freeSlots"`
 		} `json:"taskmanagers"`
 	}
-	if err := getJSON(t.Context(), web+"/taskmanagers", &all); err != nil {
+	if err := getJSON(t.Context(), s.FlinkWeb+"/taskmanagers", &all); err != nil {
 		t.Fatal(err)
 	}
 	if len(all.TaskManagers) != 2 {
@@ -243,7 +223,7 @@ func testFlink(t *testing.T, addr, web string) {
 		}
 	}
 	var config []struct{ Key, Value string }
-	if err := getJSON(t.Context(), web+"/jobmanager/config", &config); err != nil {
+	if err := getJSON(t.Context(), s.FlinkWeb+"/jobmanager/config", &config); err != nil {
 		t.Fatal(err)
 	}
 	settings := map[string]string{}
@@ -253,14 +233,14 @@ func testFlink(t *testing.T, addr, web string) {
 	if got := settings["restart-strategy.type"]; got != "fixed-delay" {
 		t.Errorf("the restart strategy is %q", got)
 	}
-	if err := tryJobServer(t.Context(), addr); err != nil {
+	if err := tryJobServer(t.Context(), s.Flink); err != nil {
 		t.Error(err)
 	}
 }
 
 // Two Workers of one core each offer the memory of an executor, and the job
 // server answers.
-func testSpark(t *testing.T, addr, web string) {
+func testSpark(t *testing.T, s *Stack) {
 	var all struct {
 		Workers []struct {
 			State  string
@@ -268,7 +248,7 @@ func testSpark(t *testing.T, addr, web string) {
 			Memory int // in MB
 		}
 	}
-	if err := getJSON(t.Context(), web+"/json/", &all); err != nil {
+	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &all); err != nil {
 		t.Fatal(err)
 	}
 	if len(all.Workers) != 2 {
@@ -279,7 +259,7 @@ func testSpark(t *testing.T, addr, web string) {
 			t.Errorf("a Worker is %s with %d cores and %d MB, want one core and %s", w.State, w.Cores, w.Memory, executorHeap)
 		}
 	}
-	if err := tryJobServer(t.Context(), addr); err != nil {
+	if err := tryJobServer(t.Context(), s.Spark); err != nil {
 		t.Error(err)
 	}
 }
@@ -287,7 +267,7 @@ func testSpark(t *testing.T, addr, web string) {
 // In safe mode HDFS refuses to store.
 func testAdmin(t *testing.T, s *Stack) {
 	const class = "org.apache.hadoop.hdfs.tools.DFSAdmin"
-	client := dialAlice(t, s)
+	client := dialHDFS(t, s, "alice")
 	for _, step := range []struct{ arg, says, refuses string }{
 		{"enter", "Safe mode is ON", "SafeModeException"},
 		{"leave", "Safe mode is OFF", ""},
@@ -299,7 +279,7 @@ func testAdmin(t *testing.T, s *Stack) {
 		if !strings.Contains(out, step.says) {
 			t.Errorf("%s: it printed %q, want %q in it", step.arg, out, step.says)
 		}
-		err = writeFile(t.Context(), client, "/tmp/safe", []byte("a file"))
+		err = writeFile(t, client, "/tmp/safe", []byte("a file"))
 		if (err == nil) != (step.refuses == "") || err != nil && !strings.Contains(err.Error(), step.refuses) {
 			t.Errorf("%s: writing: got error %v, want %q", step.arg, err, step.refuses)
 		}
@@ -354,7 +334,7 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 	const name = "/tmp/kept"
 	all := []string{"namenode", "datanode", "datanode-2", "datanode-3"}
 	want := []byte("a file")
-	client := dialAlice(t, s)
+	client := dialHDFS(t, s, "alice")
 	defaults, err := client.ServerDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -362,7 +342,7 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 	if defaults.Replication != 2 {
 		t.Errorf("a file has %d replicas, want 2", defaults.Replication)
 	}
-	if err := writeFile(t.Context(), client, name, want); err != nil {
+	if err := writeFile(t, client, name, want); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ killed, restarted []string }{
@@ -373,7 +353,7 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 		kill(t, s, test.killed...)
 		restart(t, s, test.restarted...)
 		testDataNodes(t, s)
-		got, err := dialAlice(t, s).ReadFile(name)
+		got, err := dialHDFS(t, s, "alice").ReadFile(name)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("killed %q: the file holds %q, %v, want %q", test.killed, got, err, want)
 		}
@@ -383,32 +363,46 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 // A TaskManager or a Worker that was killed is there again, and not the dead
 // one taken for it.
 func testRestartWorkers(t *testing.T, s *Stack) {
-	for _, test := range []struct {
-		name, web string
-		members   func(ctx context.Context, web string) ([]string, error)
-	}{
-		{"taskmanager-2", s.FlinkWeb, taskManagers},
-		{"spark-worker-2", s.SparkWeb, sparkWorkers},
+	for name, registered := range map[string]func(context.Context, state.Addrs) ([]string, error){
+		"taskmanager-2": taskManagers, "spark-worker-2": sparkWorkers,
 	} {
-		kill(t, s, test.name)
-		restart(t, s, test.name)
-		members, err := test.members(t.Context(), strings.TrimPrefix(test.web, "http://"))
+		kill(t, s, name)
+		restart(t, s, name)
+		members, err := registered(t.Context(), s.Addrs)
 		if err != nil {
 			t.Fatal(err)
 		}
-		isMember(t, s, test.name, members)
+		isMember(t, s, name, members)
 	}
 }
 
-// dialAlice returns a client of HDFS that ends with the test.
-func dialAlice(t *testing.T, s *Stack) *hdfs.Client {
+// dialHDFS returns a client of HDFS that ends with the test.
+func dialHDFS(t *testing.T, s *Stack, user string) *hdfs.Client {
 	t.Helper()
-	client, err := dialHDFS(t.Context(), strings.TrimPrefix(s.HDFS, "hdfs://"), "alice")
+	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(s.HDFS)}, User: user})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// writeFile stores a new file.
+func writeFile(t *testing.T, client *hdfs.Client, name string, data []byte) error {
+	t.Helper()
+	w, err := client.Create(name)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	// The NameNode refuses until a DataNode has reported the block.
+	testkit.Await(t, "the end of "+name, func() bool {
+		err = w.Close()
+		return !hdfs.IsErrReplicating(err)
+	})
+	return err
 }
 
 // kill kills processes and waits until they are gone.
@@ -422,7 +416,7 @@ func kill(t *testing.T, s *Stack, names ...string) {
 		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the end of "+name, func() bool { return !p.Alive() })
+		testkit.Await(t, "the end of "+name, func() bool { return !p.Alive() })
 	}
 }
 
@@ -541,29 +535,39 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 	}
 }
 
-func TestStartRefusesTakenPort(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// What has no address gets a free one of its own, and one that is taken is refused.
+func TestChooseAddrs(t *testing.T) {
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	free, taken := "", l.Addr().String()
-	err = chooseAddrs(&free, &taken)
-	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("got error %v, want one that names %s", err, l.Addr())
+	taken := l.Addr().String()
+	o := Options{HDFS: true, Spark: true, Addrs: state.Addrs{HDFS: "hdfs://" + taken, Kafka: "10.0.0.1:1"}}
+	if err := o.chooseAddrs(); err == nil || !strings.Contains(err.Error(), taken) {
+		t.Errorf("got error %v, want one that names %s", err, taken)
 	}
-}
-
-func TestChooseAddrs(t *testing.T) {
-	addrs := make([]string, 4)
-	if err := chooseAddrs(&addrs[0], &addrs[1], &addrs[2], &addrs[3]); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
-	for _, addr := range addrs {
-		if !strings.HasPrefix(addr, "127.0.0.1:") || seen[addr] {
-			t.Errorf("got %q, want four different addresses of the loopback", addrs)
+	o.Addrs.HDFS = "hdfs://" + taken
+	if err := o.chooseAddrs(); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{o.controller: true, o.jobManager: true}
+	for _, a := range state.Addresses {
+		switch addr := *a.In(&o.Addrs); {
+		case !*o.Wants(a.Service):
+			if addr != "" {
+				t.Errorf("%s is %s, which is not wanted", a.Env, addr)
+			}
+		case a.Service == state.HDFS && a.Scheme == "hdfs://":
+			if addr != a.Scheme+taken {
+				t.Errorf("%s is %s, want the one that was given", a.Env, addr)
+			}
+		case !strings.HasPrefix(addr, a.Scheme+host+":") || seen[state.HostPort(addr)]:
+			t.Errorf("%s is %s, want another address of the loopback than %v", a.Env, addr, seen)
+		default:
+			seen[state.HostPort(addr)] = true
 		}
-		seen[addr] = true
 	}
 }

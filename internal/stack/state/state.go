@@ -1,7 +1,7 @@
-// Package state is what is known of the stack that "scripts/stack up" leaves
-// running: its addresses and its processes, in the folder stack of the state
-// directory. It needs no client of any service, so that every program can ask it for
-// its default addresses.
+// Package state is what is known of the services that "facestream-stack up" leaves
+// running: their addresses and processes, in the folder stack of the state directory.
+// It needs no client of any service, so that every program can ask it for its default
+// addresses.
 package state
 
 import (
@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"facestream/internal/proc"
 )
@@ -46,19 +47,73 @@ type Addrs struct {
 	SparkMaster string // spark://host:port of the Master
 }
 
+// Address describes one of the addresses in Addrs.
+type Address struct {
+	Service string
+	Env     string // its name for a shell
+	Flag    string // of "up", for the port; empty if there is none
+	What    string // what answers there
+	Scheme  string // what stands before host:port
+	In      func(*Addrs) *string
+}
+
+// Addresses are all of them, those of a service together, the one of its clients
+// first.
+var Addresses = []Address{
+	{Kafka, "KAFKA", "kafka_port", "the broker", "", func(a *Addrs) *string { return &a.Kafka }},
+	{HDFS, "HDFS", "hdfs_port", "the NameNode", "hdfs://", func(a *Addrs) *string { return &a.HDFS }},
+	{HDFS, "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", func(a *Addrs) *string { return &a.Web }},
+	{Flink, "FLINK_ENDPOINT", "flink_port", "the job server for Flink", "", func(a *Addrs) *string { return &a.Flink }},
+	{Flink, "FLINK_WEB", "flink_web_port", "Flink's web pages and REST API", "http://", func(a *Addrs) *string { return &a.FlinkWeb }},
+	{Spark, "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", func(a *Addrs) *string { return &a.Spark }},
+	{Spark, "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", func(a *Addrs) *string { return &a.SparkWeb }},
+	{Spark, "SPARK_MASTER", "", "Spark's Master", "spark://", func(a *Addrs) *string { return &a.SparkMaster }},
+}
+
+// Has reports whether the addresses are there of a service.
+func (a Addrs) Has(service string) bool {
+	return a.Of(service) != Addrs{}
+}
+
+// Of returns the addresses of a service only.
+func (a Addrs) Of(service string) (of Addrs) {
+	for _, address := range Addresses {
+		if address.Service == service {
+			*address.In(&of) = *address.In(&a)
+		}
+	}
+	return of
+}
+
+// Merge returns the addresses of a with those of b, which come first.
+func (a Addrs) Merge(b Addrs) Addrs {
+	for _, address := range Addresses {
+		if addr := *address.In(&b); addr != "" {
+			*address.In(&a) = addr
+		}
+	}
+	return a
+}
+
+// HostPort returns an address without its scheme.
+func HostPort(addr string) string {
+	if _, hostPort, ok := strings.Cut(addr, "://"); ok {
+		return hostPort
+	}
+	return addr
+}
+
 // Stack holds the services that were started in a folder, by name.
 type Stack map[string]Service
 
 // Service is one started service.
 type Service struct {
-	Addr      string         // host:port for its clients
-	WebAddr   string         `json:",omitempty"` // host:port of its web pages
-	Master    string         `json:",omitempty"` // spark://host:port of Spark\'s Master
+	Addrs     Addrs          // its own only
 	Ready     bool           // it has answered since Processes were started
 	Processes []proc.Process // in the order of their start
 }
 
-// Running says whether the service was ready and all its processes still run.
+// Running reports whether the service was ready and all its processes still run.
 func (s Service) Running() bool {
 	for _, p := range s.Processes {
 		if !p.Alive() {
@@ -83,23 +138,11 @@ func Running(stateDir string) (addrs Addrs, ok bool) {
 func Dir(stateDir string) string { return filepath.Join(stateDir, "stack") }
 
 // Addrs returns where the services that run answer.
-func (s Stack) Addrs() Addrs {
-	var addrs Addrs
-	if k := s[Kafka]; k.Running() {
-		addrs.Kafka = k.Addr
-	}
-	if h := s[HDFS]; h.Running() {
-		addrs.HDFS = "hdfs://" + h.Addr
-		addrs.Web = "http://" + h.WebAddr
-	}
-	if f := s[Flink]; f.Running() {
-		addrs.Flink = f.Addr
-		addrs.FlinkWeb = "http://" + f.WebAddr
-	}
-	if sp := s[Spark]; sp.Running() {
-		addrs.Spark = sp.Addr
-		addrs.SparkWeb = "http://" + sp.WebAddr
-		addrs.SparkMaster = sp.Master
+func (s Stack) Addrs() (addrs Addrs) {
+	for _, service := range s {
+		if service.Running() {
+			addrs = addrs.Merge(service.Addrs)
+		}
 	}
 	return addrs
 }
@@ -121,8 +164,8 @@ func Load(dir string) (Stack, error) {
 	return s, nil
 }
 
-// Save writes the state to its folder, at once or not at all: other programs
-// may read it at any time.
+// Save writes the state to its folder, at once or not at all: other programs may read
+// it at any time.
 func (s Stack) Save(dir string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

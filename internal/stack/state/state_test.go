@@ -1,65 +1,91 @@
 package state
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"facestream/internal/proc"
 )
 
-// thisProcess is a process that surely runs.
-func thisProcess(t *testing.T) Process {
-	t.Helper()
-	p, err := NewProcess("test", os.Getpid(), "")
+func TestRunning(t *testing.T) {
+	alive, err := proc.NewProcess("test", os.Getpid(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
-}
-
-func TestRunning(t *testing.T) {
-	alive := thisProcess(t)
 	dead := alive
 	dead.Born = "another boot+1"
-	kafka := Service{Addr: "127.0.0.1:1", Ready: true, Processes: []Process{alive}}
-	hdfs := Service{Addr: "127.0.0.1:2", WebAddr: "127.0.0.1:3", Ready: true, Processes: []Process{alive, alive}}
-	flink := Service{Addr: "127.0.0.1:4", WebAddr: "127.0.0.1:5", Ready: true, Processes: []Process{alive, alive}}
-	spark := Service{Addr: "127.0.0.1:6", WebAddr: "127.0.0.1:7", Ready: true, Processes: []Process{alive}}
-	halfDead, notReady := hdfs, kafka
-	halfDead.Processes = []Process{alive, dead}
-	notReady.Ready = false
+	addrs := Addrs{
+		Kafka: "127.0.0.1:1", HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3", Flink: "127.0.0.1:4", FlinkWeb: "http://127.0.0.1:5",
+		Spark: "127.0.0.1:6", SparkWeb: "http://127.0.0.1:7", SparkMaster: "spark://127.0.0.1:8",
+	}
+	all := Stack{}
+	for _, name := range Services {
+		all[name] = Service{Addrs: addrs.Of(name), Ready: true, Processes: []proc.Process{alive, alive}}
+	}
+	with := func(name string, change func(*Service)) Stack {
+		stack, s := maps.Clone(all), all[name]
+		change(&s)
+		stack[name] = s
+		return stack
+	}
+	without := func(services ...string) Addrs {
+		left := addrs
+		for _, a := range Addresses {
+			if slices.Contains(services, a.Service) {
+				*a.In(&left) = ""
+			}
+		}
+		return left
+	}
 	for name, test := range map[string]struct {
 		stack Stack
 		want  Addrs
 	}{
-		"nothing":        {Stack{}, Addrs{}},
-		"both":           {Stack{Kafka: kafka, HDFS: hdfs}, Addrs{Kafka: "127.0.0.1:1", HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3"}},
-		"Kafka":          {Stack{Kafka: kafka}, Addrs{Kafka: "127.0.0.1:1"}},
-		"not ready":      {Stack{Kafka: notReady}, Addrs{}},
-		"half of it":     {Stack{Kafka: kafka, HDFS: halfDead}, Addrs{Kafka: "127.0.0.1:1"}},
-		"never started":  {Stack{Kafka: {}, HDFS: {}}, Addrs{}},
-		"Flink":          {Stack{Flink: flink}, Addrs{Flink: "127.0.0.1:4", FlinkWeb: "http://127.0.0.1:5"}},
-		"Spark":          {Stack{Spark: spark, Flink: notReady}, Addrs{Spark: "127.0.0.1:6", SparkWeb: "http://127.0.0.1:7"}},
-		"only HDFS runs": {Stack{Kafka: notReady, HDFS: hdfs}, Addrs{HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3"}},
+		"nothing":       {Stack{}, Addrs{}},
+		"all":           {all, addrs},
+		"not ready":     {with(Kafka, func(s *Service) { s.Ready = false }), without(Kafka)},
+		"half of it":    {with(HDFS, func(s *Service) { s.Processes = []proc.Process{alive, dead} }), without(HDFS)},
+		"never started": {with(Flink, func(s *Service) { *s = Service{} }), without(Flink)},
+		"only Spark":    {Stack{Spark: all[Spark], Kafka: {}}, without(Kafka, HDFS, Flink)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			t.Setenv("FACESTREAM_ROOT", root)
-			if err := test.stack.Save(filepath.Join(root, "build", "stack")); err != nil {
+			dir := t.TempDir()
+			if err := test.stack.Save(Dir(dir)); err != nil {
 				t.Fatal(err)
 			}
-			got, ok := Running()
+			got, ok := Running(dir)
 			if got != test.want || ok != (test.want != Addrs{}) {
 				t.Errorf("got %+v, %v, want %+v", got, ok, test.want)
 			}
 		})
 	}
+	if got, ok := Running(t.TempDir()); ok {
+		t.Errorf("got %+v where nothing was ever started", got)
+	}
 }
 
-func TestRunningWithoutState(t *testing.T) {
-	t.Setenv("FACESTREAM_ROOT", t.TempDir())
-	if got, ok := Running(); ok {
-		t.Errorf("got %+v where nothing was ever started", got)
+// Each address has its own field, flag and name.
+func TestAddresses(t *testing.T) {
+	var addrs Addrs
+	flags, names := map[string]bool{"": true}, map[string]bool{}
+	for i, a := range Addresses {
+		if *a.In(&addrs) != "" || a.Flag != "" && flags[a.Flag] || names[a.Env] {
+			t.Errorf("%s stands twice", a.Env)
+		}
+		*a.In(&addrs) = fmt.Sprint(a.Scheme, "host:", i)
+		flags[a.Flag], names[a.Env] = true, true
+		if got := HostPort(*a.In(&addrs)); got != fmt.Sprint("host:", i) {
+			t.Errorf("%s is at %s", a.Env, got)
+		}
+	}
+	if fields := reflect.TypeFor[Addrs]().NumField(); len(Addresses) != fields {
+		t.Errorf("there are %d addresses, want all %d fields of Addrs", len(Addresses), fields)
 	}
 }
 

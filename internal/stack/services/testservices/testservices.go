@@ -1,26 +1,44 @@
-// Package testservices gives the tests of a package real services: each started
-// by the first test that needs it, shared by all, and ended by Main; or, for a
-// test that does harm to them, its own.
+// Package testservices gives tests real services: those of the stack that "make test"
+// has started for all packages, else some that the first test of a package starts and
+// Main ends; or, for a test that does harm to them, its own.
 package testservices
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
 )
 
+// StateEnv is the environment variable with the absolute state directory of the stack
+// that all packages share.
+const StateEnv = "FACESTREAM_TEST_STATE"
+
+// suffix is this process's.
+var suffix = strings.ToLower(rand.Text()[:8])
+
+// Name returns base with a suffix that other processes do not have, the same at every
+// call: packages share their services, so each test has topics, groups and folders
+// with such names.
+func Name(base string) string { return base + "-" + suffix }
+
 var shared struct {
 	mu     sync.Mutex
 	dir    string
 	stacks []*services.Stack // of which each holds other services
-	addrs  state.Addrs       // of all of them
+	addrs  state.Addrs       // of all of them, and of the stack of all packages
 	err    error
+
+	clusters clusters
 }
 
 // Main runs a package's tests, m.Run or what stands for it, ends the services,
@@ -37,6 +55,9 @@ func Main(run func() int) (status int) {
 // Start returns the addresses of the services that the test needs, and maybe of
 // others; a service has the same one in each test. Of o, only the names of
 // services count. It skips the test under -short.
+//
+// Until the test ends, tests of no other package have Flink or Spark if it has: each
+// job may take all slots.
 func Start(t testing.TB, o services.Options) state.Addrs {
 	t.Helper()
 	if testing.Short() {
@@ -49,6 +70,9 @@ func Start(t testing.TB, o services.Options) state.Addrs {
 	}
 	if shared.err != nil {
 		t.Fatal("starting the tests' services: ", shared.err)
+	}
+	if o.Flink || o.Spark {
+		shared.clusters.take(t)
 	}
 	return shared.addrs
 }
@@ -81,14 +105,14 @@ func Own(t testing.TB, o services.Options) *services.Stack {
 	return stack
 }
 
-// start starts what o names and has not been started before.
+// start starts what o names and is not there yet.
 func start(o services.Options) error {
-	a := &shared.addrs
-	missing := services.Options{
-		Kafka: o.Kafka && a.Kafka == "",
-		HDFS:  o.HDFS && a.HDFS == "",
-		Flink: o.Flink && a.Flink == "",
-		Spark: o.Spark && a.Spark == "",
+	if dir := os.Getenv(StateEnv); dir != "" && len(shared.stacks) == 0 {
+		shared.addrs, _ = state.Running(dir)
+	}
+	var missing services.Options
+	for _, name := range state.Services {
+		*missing.Wants(name) = *o.Wants(name) && !shared.addrs.Has(name)
 	}
 	if !missing.Kafka && !missing.HDFS && !missing.Flink && !missing.Spark {
 		return nil
@@ -105,18 +129,7 @@ func start(o services.Options) error {
 		return err
 	}
 	shared.stacks = append(shared.stacks, stack)
-	if missing.Kafka {
-		a.Kafka = stack.Kafka
-	}
-	if missing.HDFS {
-		a.HDFS, a.Web = stack.HDFS, stack.Web
-	}
-	if missing.Flink {
-		a.Flink, a.FlinkWeb = stack.Flink, stack.FlinkWeb
-	}
-	if missing.Spark {
-		a.Spark, a.SparkWeb, a.SparkMaster = stack.Spark, stack.SparkWeb, stack.SparkMaster
-	}
+	shared.addrs = shared.addrs.Merge(stack.Addrs)
 	return nil
 }
 
@@ -129,4 +142,37 @@ func stop() error {
 		err = errors.Join(err, os.RemoveAll(shared.dir))
 	}
 	return err
+}
+
+// clusters is held by this process while one of its tests has them.
+type clusters struct {
+	mu    sync.Mutex
+	tests int
+	lock  *os.File // of all processes; nil without a stack of all packages
+}
+
+// take waits for the tests of other packages, and lets go when the test ends.
+func (c *clusters) take(t testing.TB) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if dir := os.Getenv(StateEnv); dir != "" && c.tests == 0 {
+		lock, err := os.Create(filepath.Join(dir, "clusters.lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+			t.Fatal(errors.Join(err, lock.Close()))
+		}
+		c.lock = lock
+	}
+	c.tests++
+	t.Cleanup(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.tests--; c.tests == 0 && c.lock != nil {
+			_ = c.lock.Close()
+			c.lock = nil
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +8,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"facestream/internal/proc"
+	"facestream/internal/wait"
 
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
@@ -25,8 +24,8 @@ const (
 	lockPoll = 50 * time.Millisecond
 )
 
-// up starts what is wanted and does not run.
-func up(ctx context.Context, dir string, w wanted, out io.Writer) error {
+// up starts those of the named services that do not run, where they are wanted.
+func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out io.Writer) error {
 	unlock, err := lock(ctx, dir)
 	if err != nil {
 		return err
@@ -38,10 +37,10 @@ func up(ctx context.Context, dir string, w wanted, out io.Writer) error {
 	}
 	var o services.Options
 	var missing []string
-	for _, name := range w.services {
+	for _, name := range names {
 		s := stack[name]
 		if s.Running() {
-			if err := w.sameAddrs(name, s); err != nil {
+			if err := samePlace(name, wanted, s.Addrs); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "%s was started before\n", name)
@@ -50,24 +49,15 @@ func up(ctx context.Context, dir string, w wanted, out io.Writer) error {
 		if err := proc.End(s.Processes, services.EndGrace); err != nil { // one of two may be left
 			return err
 		}
-		s.Ready, s.Processes = false, nil
-		stack[name] = s
+		stack[name] = state.Service{Addrs: s.Addrs}
 		missing = append(missing, name)
-		addr, webAddr := cmp.Or(w.addrs[name], ifFree(s.Addr)), cmp.Or(w.webAddrs[name], ifFree(s.WebAddr))
-		switch name {
-		case state.Kafka:
-			o.Kafka, o.KafkaAddr = true, addr
-		case state.HDFS:
-			o.HDFS, o.HDFSAddr, o.WebAddr = true, addr, webAddr
-		case state.Flink:
-			o.Flink, o.FlinkAddr, o.FlinkWeb = true, addr, webAddr
-		case state.Spark:
-			o.Spark, o.SparkAddr, o.SparkWeb = true, addr, webAddr
-		}
+		*o.Wants(name) = true
+		o.Addrs = o.Addrs.Merge(free(s.Addrs))
 	}
 	if len(missing) == 0 {
 		return status(dir, out)
 	}
+	o.Addrs = o.Addrs.Merge(wanted)
 	begin := time.Now()
 	fmt.Fprintf(out, "starting %s\n", list(missing))
 	if err := start(ctx, dir, stack, missing, o); err != nil {
@@ -94,19 +84,7 @@ func start(ctx context.Context, dir string, stack state.Stack, names []string, o
 		return err
 	}
 	for _, name := range names {
-		s := stack[name]
-		s.Ready = true
-		switch name {
-		case state.Kafka:
-			s.Addr = running.Kafka
-		case state.HDFS:
-			s.Addr, s.WebAddr = strings.TrimPrefix(running.HDFS, "hdfs://"), hostPort(running.Web)
-		case state.Flink:
-			s.Addr, s.WebAddr = running.Flink, hostPort(running.FlinkWeb)
-		case state.Spark:
-			s.Addr, s.WebAddr, s.Master = running.Spark, hostPort(running.SparkWeb), running.SparkMaster
-		}
-		stack[name] = s
+		stack[name] = state.Service{Addrs: running.Of(name), Ready: true, Processes: stack[name].Processes}
 	}
 	if err := stack.Save(dir); err != nil {
 		return errors.Join(err, running.Stop())
@@ -114,27 +92,28 @@ func start(ctx context.Context, dir string, stack state.Stack, names []string, o
 	return nil
 }
 
-// hostPort returns host:port of a service's web pages.
-func hostPort(url string) string { return strings.TrimPrefix(url, "http://") }
-
-// sameAddrs looks whether a running service is where it is wanted.
-func (w wanted) sameAddrs(name string, s state.Service) error {
-	for _, p := range [][2]string{{w.addrs[name], s.Addr}, {w.webAddrs[name], s.WebAddr}} {
-		if p[0] != "" && p[0] != p[1] {
-			return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, p[0], p[1])
+// samePlace returns an error if a service runs elsewhere than it is wanted.
+func samePlace(name string, wanted, has state.Addrs) error {
+	for _, a := range state.Addresses {
+		if w, h := *a.In(&wanted), *a.In(&has); a.Service == name && w != "" && w != h {
+			return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, w, h)
 		}
 	}
 	return nil
 }
 
-// ifFree returns addr if nobody uses it.
-func ifFree(addr string) string {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return ""
+// free returns those of the addresses that nobody uses.
+func free(addrs state.Addrs) state.Addrs {
+	for _, a := range state.Addresses {
+		addr := a.In(&addrs)
+		l, err := net.Listen("tcp", state.HostPort(*addr))
+		if err != nil {
+			*addr = ""
+			continue
+		}
+		_ = l.Close()
 	}
-	_ = l.Close()
-	return addr
+	return addrs
 }
 
 // down ends all services and removes what they stored.
@@ -162,7 +141,7 @@ func down(ctx context.Context, dir string, out io.Writer) error {
 	return nil
 }
 
-// status says what runs.
+// status prints what runs.
 func status(dir string, out io.Writer) error {
 	stack, err := state.Load(dir)
 	if err != nil {
@@ -170,16 +149,17 @@ func status(dir string, out io.Writer) error {
 	}
 	for _, name := range state.Services {
 		s := stack[name]
-		if !s.Running() {
+		switch {
+		case !s.Running():
 			fmt.Fprintf(out, "%s is not running\n", name)
-		} else {
-			fmt.Fprintf(out, "%s is running at %s\n", name, s.Addr)
-			switch name {
-			case state.HDFS:
-				fmt.Fprintf(out, "  file browser http://%s/explorer.html\n", s.WebAddr)
-			case state.Flink, state.Spark:
-				fmt.Fprintf(out, "  web pages http://%s\n", s.WebAddr)
-			}
+		case name == state.Kafka:
+			fmt.Fprintf(out, "kafka is running at %s\n", s.Addrs.Kafka)
+		case name == state.HDFS:
+			fmt.Fprintf(out, "hdfs is running at %s\n  file browser %s/explorer.html\n", state.HostPort(s.Addrs.HDFS), s.Addrs.Web)
+		case name == state.Flink:
+			fmt.Fprintf(out, "flink is running at %s\n  web pages %s\n", s.Addrs.Flink, s.Addrs.FlinkWeb)
+		case name == state.Spark:
+			fmt.Fprintf(out, "spark is running at %s\n  web pages %s\n", s.Addrs.Spark, s.Addrs.SparkWeb)
 		}
 		for _, p := range s.Processes {
 			what := "process"
@@ -199,14 +179,9 @@ func env(dir string, out io.Writer) error {
 		return err
 	}
 	addrs := stack.Addrs()
-	for _, line := range [][2]string{
-		{"KAFKA", addrs.Kafka},
-		{"HDFS", addrs.HDFS}, {"HDFS_WEB", addrs.Web},
-		{"FLINK_ENDPOINT", addrs.Flink}, {"FLINK_WEB", addrs.FlinkWeb},
-		{"SPARK_ENDPOINT", addrs.Spark}, {"SPARK_WEB", addrs.SparkWeb}, {"SPARK_MASTER", addrs.SparkMaster},
-	} {
-		if line[1] != "" {
-			fmt.Fprintf(out, "%s=%s\n", line[0], line[1])
+	for _, a := range state.Addresses {
+		if addr := *a.In(&addrs); addr != "" {
+			fmt.Fprintf(out, "%s=%s\n", a.Env, addr)
 		}
 	}
 	return nil
@@ -223,20 +198,15 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	tick := time.NewTicker(lockPoll)
-	defer tick.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", parent, err), f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("waiting for another up or down: %w", ctx.Err()), f.Close())
-		case <-tick.C:
-		}
+	waited := wait.Until(ctx, lockPoll, func() bool {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		return !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR)
+	})
+	if waited != nil {
+		err = fmt.Errorf("waiting for another up or down: %w", waited)
 	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", parent, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
 }

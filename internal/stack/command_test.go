@@ -1,0 +1,292 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/colinmarc/hdfs/v2"
+
+	"facestream/internal/cli"
+	"facestream/internal/proc"
+	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
+)
+
+func TestParseUp(t *testing.T) {
+	type ports = map[string]int
+	for args, test := range map[string]struct {
+		ports    ports
+		services string
+		addrs    state.Addrs
+	}{
+		"":                {nil, "kafka hdfs", state.Addrs{}},
+		"kafka":           {ports{"kafka_port": 9092}, "kafka", state.Addrs{Kafka: "127.0.0.1:9092"}},
+		"hdfs kafka hdfs": {ports{"kafka_port": 0, "web_port": 65535}, "hdfs kafka", state.Addrs{Web: "http://127.0.0.1:65535"}},
+		"hdfs":            {ports{"hdfs_port": 1, "web_port": 2}, "hdfs", state.Addrs{HDFS: "hdfs://127.0.0.1:1", Web: "http://127.0.0.1:2"}},
+		"spark flink": {
+			ports{"spark_port": 1, "spark_web_port": 2, "flink_port": 3, "flink_web_port": 4}, "spark flink",
+			state.Addrs{Spark: "127.0.0.1:1", SparkWeb: "http://127.0.0.1:2", Flink: "127.0.0.1:3", FlinkWeb: "http://127.0.0.1:4"},
+		},
+	} {
+		wanted := map[string]*int{}
+		for flag, port := range test.ports {
+			wanted[flag] = &port
+		}
+		names, addrs, err := parseUp(strings.Fields(args), wanted)
+		if err != nil || strings.Join(names, " ") != test.services || addrs != test.addrs {
+			t.Errorf("up %s %v: %q, %+v, %v; want %s, %+v", args, test.ports, names, addrs, err, test.services, test.addrs)
+		}
+	}
+}
+
+// run runs the command and returns its status and what it printed. A state directory
+// that is not empty is given to it.
+func run(ctx context.Context, stateDir string, args ...string) (status int, out string) {
+	if stateDir != "" {
+		args = append(args, "--state_dir="+stateDir)
+	}
+	var b bytes.Buffer
+	status = Command("facestream-stack").Main(ctx, args, &b, &b)
+	return status, b.String()
+}
+
+func TestWrongUse(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                          "up, down, status or env",
+		"start":                     `"start"`,
+		"down kafka":                `"kafka"`,
+		"up storm":                  `"storm", but kafka, hdfs, flink and spark`,
+		"up flink --spark_port=1":   "--spark_port is set, but only flink",
+		"up --port=1":               "-port",
+		"up --kafka_port=65536":     "65535",
+		"up --kafka_port=-1":        "65535",
+		"up --web_port=nine":        "nine",
+		"up kafka --hdfs_port=9000": "--hdfs_port",
+	} {
+		if status, out := run(t.Context(), "", strings.Fields(line)...); status != cli.ExitUsage || !strings.Contains(out, want) {
+			t.Errorf("stack %s: status %d and %q, want %d and %q", line, status, out, cli.ExitUsage, want)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for line, want := range map[string]string{
+		"--help": "facestream-stack status ", "-h": "facestream-stack env ", "help": "facestream-stack down ",
+		"up --help": "-spark_web_port PORT", "env --help": "SPARK_MASTER=", "down -h": "-state_dir FOLDER", "status -h": "-state_dir FOLDER",
+	} {
+		if status, out := run(t.Context(), "", strings.Fields(line)...); status != 0 || !strings.Contains(out, want) {
+			t.Errorf("stack %s: status %d and %q, want it with %q", line, status, out, want)
+		}
+	}
+}
+
+// testStack is a stack that is down at the end of the test.
+type testStack struct {
+	*testing.T
+	dir string // of the state
+}
+
+func newTestStack(t *testing.T) testStack {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts real services")
+	}
+	s := testStack{t, t.TempDir()}
+	t.Cleanup(func() { s.do(context.Background(), "down") })
+	return s
+}
+
+// do runs the command, which must succeed, and returns what it printed.
+func (s testStack) do(ctx context.Context, args ...string) string {
+	s.Helper()
+	status, out := run(ctx, s.dir, args...)
+	if status != 0 {
+		s.Errorf("stack %q: status %d: %s", args, status, out)
+	}
+	return out
+}
+
+// prints checks that the command prints all of this.
+func (s testStack) prints(command string, want ...string) {
+	s.Helper()
+	out := s.do(s.Context(), command)
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			s.Errorf("%s does not hold %q: %s", command, w, out)
+		}
+	}
+}
+
+// processes returns the names and processes that the stack's state lists.
+func (s testStack) processes() (names []string, procs []proc.Process) {
+	s.Helper()
+	stack, err := state.Load(state.Dir(s.dir))
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, name := range state.Services {
+		for _, p := range stack[name].Processes {
+			names, procs = append(names, p.Name), append(procs, p)
+		}
+	}
+	slices.Sort(names)
+	return names, procs
+}
+
+func (s testStack) has(names ...string) []proc.Process {
+	s.Helper()
+	got, procs := s.processes()
+	if !slices.Equal(got, names) {
+		s.Fatalf("the processes are %q, want %q", got, names)
+	}
+	return procs
+}
+
+// end ends the process of a name.
+func (s testStack) end(name string) {
+	s.Helper()
+	_, procs := s.processes()
+	at := slices.IndexFunc(procs, func(p proc.Process) bool { return p.Name == name })
+	if err := procs[at].End(0); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// ended checks that nothing is left of the processes, and nobody answers.
+func (s testStack) ended(procs []proc.Process, addrs state.Addrs) {
+	s.Helper()
+	for _, p := range procs {
+		if p.Alive() {
+			s.Errorf("%s still runs", p.Name)
+		}
+	}
+	for _, a := range state.Addresses {
+		if conn, err := net.Dial("tcp", state.HostPort(*a.In(&addrs))); err == nil {
+			_ = conn.Close()
+			s.Errorf("somebody answers at %s", *a.In(&addrs))
+		}
+	}
+}
+
+func TestUpAndDown(t *testing.T) {
+	s := newTestStack(t)
+	if out := s.do(t.Context(), "env"); out != "" {
+		t.Errorf("env before up: %q", out)
+	}
+	var wg sync.WaitGroup
+	for range 2 { // two at once start one stack
+		wg.Go(func() { s.do(t.Context(), "up") })
+	}
+	wg.Wait()
+	before := s.has("datanode", "kafka", "namenode")
+	addrs, _ := state.Running(s.dir)
+	if got, want := s.do(t.Context(), "env"), "KAFKA="+addrs.Kafka+"\nHDFS="+addrs.HDFS+"\nHDFS_WEB="+addrs.Web+"\n"; got != want {
+		t.Errorf("env: got %q, want %q", got, want)
+	}
+	s.prints("status", "kafka is running at "+addrs.Kafka, addrs.Web+"/explorer.html", before[2].Log, "spark is not running")
+
+	// What has died comes back with its data, at its place; the rest stays.
+	if err := dialHDFS(t, addrs).Mkdir("/user/alice", dirMode); err != nil {
+		t.Fatal(err)
+	}
+	s.end("datanode")
+	if left, _ := state.Running(s.dir); left != addrs.Of(state.Kafka) {
+		t.Errorf("without the DataNode, what runs is %+v", left)
+	}
+	s.prints("status", "hdfs is not running", "datanode: ended")
+	s.do(t.Context(), "up", "hdfs")
+	if again, _ := state.Running(s.dir); again != addrs {
+		t.Errorf("after the second up it is at %+v, want %+v", again, addrs)
+	}
+	after := s.has("datanode", "kafka", "namenode")
+	if after[0] != before[0] || after[1] == before[1] {
+		t.Errorf("the processes were %+v and are %+v", before, after)
+	}
+	if _, err := dialHDFS(t, addrs).Stat("/user/alice"); err != nil {
+		t.Errorf("the data was lost: %v", err)
+	}
+	if status, out := run(t.Context(), s.dir, "up", "--kafka_port=1"); status != cli.ExitFailed || !strings.Contains(out, addrs.Kafka) {
+		t.Errorf("up elsewhere: status %d: %s", status, out)
+	}
+
+	s.do(t.Context(), "down")
+	s.ended(append(before, after...), addrs)
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 0 {
+		t.Errorf("left in the state directory: %v, %v", left, err)
+	}
+	s.do(t.Context(), "down")
+}
+
+// A cluster is one service: without one of its processes it does not run, and
+// comes back whole, at its place.
+func TestUpAndDownClusters(t *testing.T) {
+	s := newTestStack(t)
+	s.do(t.Context(), "up", "flink", "spark")
+	names := []string{
+		"flink-jobserver", "jobmanager", "spark-jobserver", "spark-master", "spark-worker-1", "spark-worker-2", "taskmanager-1", "taskmanager-2",
+	}
+	before := s.has(names...)
+	addrs, _ := state.Running(s.dir)
+	s.prints("status", "flink is running at "+addrs.Flink, "web pages "+addrs.FlinkWeb, "web pages "+addrs.SparkWeb, "kafka is not running")
+	want := "FLINK_ENDPOINT=" + addrs.Flink + "\nFLINK_WEB=" + addrs.FlinkWeb + "\nSPARK_ENDPOINT=" + addrs.Spark + "\nSPARK_WEB=" + addrs.SparkWeb + "\nSPARK_MASTER=" + addrs.SparkMaster + "\n"
+	if got := s.do(t.Context(), "env"); got != want {
+		t.Errorf("env: got %q, want %q", got, want)
+	}
+	var page struct{ URL string }
+	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &page)
+	if page.URL != addrs.SparkMaster {
+		t.Errorf("the Master says that it is at %s, env that it is at %s", page.URL, addrs.SparkMaster)
+	}
+
+	s.end("taskmanager-1")
+	if left, _ := state.Running(s.dir); left != addrs.Of(state.Spark) {
+		t.Errorf("without a TaskManager, what runs is %+v", left)
+	}
+	s.do(t.Context(), "up", "flink")
+	if again, _ := state.Running(s.dir); again != addrs {
+		t.Errorf("after the second up it is at %+v, want %+v", again, addrs)
+	}
+	after := s.has(names...)
+	s.do(t.Context(), "down")
+	s.ended(append(before, after...), addrs)
+}
+
+func dialHDFS(t *testing.T, addrs state.Addrs) *hdfs.Client {
+	t.Helper()
+	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addrs.HDFS)}, User: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func TestInterruptedUp(t *testing.T) {
+	s := newTestStack(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	up := make(chan int)
+	go func() {
+		status, _ := run(ctx, s.dir, "up")
+		up <- status
+	}()
+	testkit.Await(t, "a first process", func() bool {
+		names, _ := s.processes()
+		return len(names) > 0
+	})
+	interrupt()
+	if status := <-up; status != cli.ExitInterrupted {
+		t.Errorf("exit status %d, want %d", status, cli.ExitInterrupted)
+	}
+	_, procs := s.processes() // there may be more than at the time of the signal
+	s.ended(procs, state.Addrs{})
+	if addrs, ok := state.Running(s.dir); ok {
+		t.Errorf("what runs is %+v", addrs)
+	}
+}
