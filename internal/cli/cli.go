@@ -1,5 +1,5 @@
-// Package cli is what every program of facestream has in common: subcommands, flags,
-// --help, --version, signals, and exit statuses.
+// Package cli has what all programs of facestream share: subcommands, flags, --help,
+// --version, signals, and exit statuses.
 package cli
 
 import (
@@ -23,24 +23,24 @@ const (
 )
 
 var (
-	// ErrUsage is wrapped by errors about what the user has asked for: exit status 2.
+	// ErrUsage is wrapped by errors about what the user asked for: exit status 2.
 	ErrUsage = errors.New("wrong usage")
-	// ErrSaid is wrapped by errors that the command has told the user already.
+	// ErrSaid is wrapped by errors that the command has printed itself.
 	ErrSaid = errors.New("said already")
 )
 
 // Command is a program, or a subcommand of one.
 type Command struct {
-	Name     string // Required. As it stands in errors and on a command line, such as "facestream check".
+	Name     string // Required. As in errors and on the command line, such as "facestream check".
 	Usage    string // Required. What --help shows above the flags.
 	Examples string // Optional. What it shows below them.
 	// Setup adds the flags and returns what runs the command once they are parsed.
 	Setup func(*flag.FlagSet) Run
-	// TakesArgs says that arguments may stand among the flags.
+	// TakesArgs allows arguments before, between and behind the flags.
 	TakesArgs bool
 	// Interrupted is what the user is told after Ctrl-C; "interrupted" if empty.
 	Interrupted string
-	// Libraries are versions that --version shows beside those of Go modules.
+	// Libraries are the versions that --version shows after those of Go and Beam.
 	Libraries []string
 	// Subcommands are chosen by the first argument. Without one, Setup's command runs.
 	Subcommands []Command
@@ -71,18 +71,17 @@ func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writ
 			}
 		}
 	}
-	flags, run := c.flags()
-	version := flags.Bool("version", false, "Print the version and exit.")
+	flags, run, version := c.flags()
 	rest, err := parse(flags, args)
 	switch {
-	case errors.Is(err, flag.ErrHelp), err == nil && c.TakesArgs && len(rest) > 0 && rest[0] == "help":
+	case errors.Is(err, flag.ErrHelp), len(rest) > 0 && rest[0] == "help":
 		c.Help(stdout)
 		return 0
 	case err == nil && *version:
 		fmt.Fprintln(stdout, VersionLine(c.Libraries...))
 		return 0
 	case err != nil:
-		err = fmt.Errorf("%w: %w", ErrUsage, err)
+		err = usageError{err}
 	case len(rest) > 0 && !c.TakesArgs:
 		err = Usagef("%q: only flags are expected%s", rest[0], c.subcommandNames())
 	default:
@@ -94,7 +93,7 @@ func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writ
 // Help writes what --help shows.
 func (c Command) Help(out io.Writer) {
 	fmt.Fprint(out, c.Usage)
-	flags, _ := c.flags()
+	flags, _, _ := c.flags()
 	flags.SetOutput(out)
 	flags.PrintDefaults()
 	fmt.Fprint(out, c.Examples)
@@ -102,14 +101,15 @@ func (c Command) Help(out io.Writer) {
 
 // VisitFlags calls visit with each flag in lexicographical order.
 func (c Command) VisitFlags(visit func(*flag.Flag)) {
-	flags, _ := c.flags()
+	flags, _, _ := c.flags()
 	flags.VisitAll(visit)
 }
 
-func (c Command) flags() (*flag.FlagSet, Run) {
-	f := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+func (c Command) flags() (f *flag.FlagSet, run Run, version *bool) {
+	f = flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	f.SetOutput(io.Discard) // Main prints the error
-	return f, c.Setup(f)
+	version = f.Bool("version", false, "Print the version and exit.")
+	return f, c.Setup(f), version
 }
 
 func (c Command) subcommandNames() string {
@@ -137,7 +137,7 @@ func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
-// status tells the user of an error and returns the exit status.
+// status prints the error, if any, and returns the exit status.
 func (c Command) status(ctx context.Context, err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
@@ -151,7 +151,7 @@ func (c Command) status(ctx context.Context, err error, stderr io.Writer) int {
 		return ExitInterrupted
 	case errors.Is(err, ErrSaid):
 	case errors.Is(err, ErrUsage):
-		fmt.Fprintf(stderr, "%s: %s (see %s --help)\n", c.Name, strings.ReplaceAll(err.Error(), ErrUsage.Error()+": ", ""), c.Name)
+		fmt.Fprintf(stderr, "%s: %v (see %s --help)\n", c.Name, err, c.Name)
 	default:
 		fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
 	}
@@ -161,12 +161,16 @@ func (c Command) status(ctx context.Context, err error, stderr io.Writer) int {
 	return ExitFailed
 }
 
-// Usagef is an error that wraps ErrUsage.
+// Usagef returns an error that wraps ErrUsage. Its text is the format's alone.
 func Usagef(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf(format, args...))
+	return usageError{fmt.Errorf(format, args...)}
 }
 
-// OneOf returns an error that says what the flag may be, unless value is among them.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() []error { return []error{ErrUsage, e.error} }
+
+// OneOf returns an error that lists what the flag may be, unless value is among it.
 func OneOf(name, value string, values []string) error {
 	if slices.Contains(values, value) {
 		return nil

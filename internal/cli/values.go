@@ -17,10 +17,10 @@ func (kv KeyValues) String() string { return "" }
 // Set adds one KEY=VALUE.
 func (kv KeyValues) Set(s string) error {
 	key, value, ok := strings.Cut(s, "=")
-	if !ok {
+	if key = strings.TrimSpace(key); !ok || key == "" {
 		return fmt.Errorf("%q is not KEY=VALUE", s)
 	}
-	kv[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	kv[key] = strings.TrimSpace(value)
 	return nil
 }
 

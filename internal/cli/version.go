@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -10,11 +9,11 @@ import (
 // Version is that of all programs; CHANGELOG.md says what is in it.
 const Version = "0.9.0"
 
-// commit is set by the linker where Go does not stamp it.
+// commit is set by the linker, as the Makefile does. Go's own stamp stands in for it.
 var commit string
 
-// VersionLine says which build this is, and of what. Libraries stand beside the Go
-// modules that matter.
+// VersionLine names this build: its version and commit, Go, Beam where it is inside,
+// and the libraries.
 func VersionLine(libraries ...string) string {
 	text := []string{"facestream " + Version, "commit " + buildCommit(), "Go " + strings.TrimPrefix(runtime.Version(), "go")}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -31,16 +30,16 @@ func buildCommit() string {
 	if commit != "" {
 		return commit
 	}
-	id, changed := "unknown", ""
+	id, dirty := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch {
 			case s.Key == "vcs.revision":
-				id = s.Value
+				id = s.Value[:min(len(s.Value), 12)]
 			case s.Key == "vcs.modified" && s.Value == "true":
-				changed = " with changes"
+				dirty = "-dirty"
 			}
 		}
 	}
-	return fmt.Sprint(id[:min(len(id), 12)], changed)
+	return id + dirty
 }

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// program is a command with two subcommands. What runs prints its name, its flag and
+// its arguments, and returns err.
+func program(err error) Command {
+	setup := func(name string) func(*flag.FlagSet) Run {
+		return func(f *flag.FlagSet) Run {
+			n := f.Int("n", 7, "A `NUMBER`.")
+			return func(_ context.Context, args []string, stdout, _ io.Writer) error {
+				fmt.Fprintln(stdout, name, *n, args)
+				return err
+			}
+		}
+	}
+	return Command{
+		Name: "prog", Usage: "prog does something.\n", Examples: "An example.\n", Setup: setup("prog"), Libraries: []string{"OpenCV 4.5.6"},
+		Subcommands: []Command{
+			{Name: "prog look", Usage: "prog look looks.\n", Setup: setup("look"), Interrupted: "stopped looking"},
+			{Name: "prog take", Usage: "prog take takes.\n", Setup: setup("take"), TakesArgs: true},
+		},
+	}
+}
+
+func TestCommand(t *testing.T) {
+	version := VersionLine("OpenCV 4.5.6") + "\n"
+	if !strings.HasPrefix(version, "facestream "+Version+", commit ") || !strings.HasSuffix(version, ", OpenCV 4.5.6\n") {
+		t.Errorf("version %q", version)
+	}
+	const help = "prog does something.\n  -n NUMBER\n    \tA NUMBER. (default 7)\n  -version\n    \tPrint the version and exit.\nAn example.\n"
+	failed := errors.New("no such thing")
+	said := fmt.Errorf("%w: something", ErrSaid)
+	for _, tc := range []struct {
+		args           string
+		err            error
+		status         int
+		stdout, stderr string
+	}{
+		{args: "", stdout: "prog 7 []\n"},
+		{args: "-n 8", stdout: "prog 8 []\n"},
+		{args: "look --n=9", stdout: "look 9 []\n"},
+		{args: "take", stdout: "take 7 []\n"},
+		{args: "take a -n 1 b --n=2 c", stdout: "take 2 [a b c]\n"},
+		{args: "take look", stdout: "take 7 [look]\n"},
+
+		{args: "--version", stdout: version},
+		{args: "look --version", stdout: version},
+		{args: "--help", stdout: help},
+		{args: "-h --nonsense", stdout: help},
+		{args: "help", stdout: help},
+		{args: "look --help", stdout: "prog look looks.\n  -n NUMBER\n    \tA NUMBER. (default 7)\n  -version\n    \tPrint the version and exit.\n"},
+
+		{args: "--nonsense", status: 2, stderr: "prog: flag provided but not defined: -nonsense (see prog --help)\n"},
+		{args: "look --n=x", status: 2, stderr: "prog look: invalid value \"x\" for flag -n: parse error (see prog look --help)\n"},
+		{args: "nonsense", status: 2, stderr: "prog: \"nonsense\": only flags are expected, or one of look, take before them (see prog --help)\n"},
+		{args: "--n=1 look", status: 2, stderr: "prog: \"look\": only flags are expected, or one of look, take before them (see prog --help)\n"},
+		{args: "look a", status: 2, stderr: "prog look: \"a\": only flags are expected (see prog look --help)\n"},
+
+		{args: "", err: Usagef("--n: %w", failed), status: 2, stdout: "prog 7 []\n", stderr: "prog: --n: no such thing (see prog --help)\n"},
+		{args: "", err: fmt.Errorf("checking: %w", Usagef("bad")), status: 2, stdout: "prog 7 []\n", stderr: "prog: checking: bad (see prog --help)\n"},
+		{args: "look", err: failed, status: 1, stdout: "look 7 []\n", stderr: "prog look: no such thing\n"},
+		{args: "look", err: said, status: 1, stdout: "look 7 []\n"},
+		{args: "look", err: fmt.Errorf("%w: %w", said, Usagef("bad")), status: 2, stdout: "look 7 []\n"},
+	} {
+		var stdout, stderr strings.Builder
+		status := program(tc.err).Main(t.Context(), strings.Fields(tc.args), &stdout, &stderr)
+		if status != tc.status || stdout.String() != tc.stdout || stderr.String() != tc.stderr {
+			t.Errorf("prog %s: exit status %d, stdout %q, stderr %q, want %d, %q, %q", tc.args, status, &stdout, &stderr, tc.status, tc.stdout, tc.stderr)
+		}
+	}
+	if !errors.Is(Usagef("--n: %w", failed), failed) {
+		t.Error("the cause of a usage error is lost")
+	}
+}
+
+// A command that fails since it was interrupted ends with 130. One that was done all
+// the same has succeeded.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tc := range []struct {
+		args   string
+		err    error
+		status int
+		stderr string
+	}{
+		{"", context.Canceled, 130, "prog: interrupted\n"},
+		{"look", Usagef("bad"), 130, "prog look: stopped looking\n"},
+		{"look", nil, 0, ""},
+	} {
+		var stderr strings.Builder
+		if status := program(tc.err).Main(ctx, strings.Fields(tc.args), io.Discard, &stderr); status != tc.status || stderr.String() != tc.stderr {
+			t.Errorf("prog %s that returns %v: exit status %d and %q, want %d and %q", tc.args, tc.err, status, &stderr, tc.status, tc.stderr)
+		}
+	}
+}
+
+func TestVisitFlags(t *testing.T) {
+	var names []string
+	program(nil).VisitFlags(func(f *flag.Flag) { names = append(names, f.Name) })
+	if fmt.Sprint(names) != "[n version]" {
+		t.Errorf("flags %v, want n and version", names)
+	}
+}
+
+// What the linker sets goes before what Go stamps.
+func TestCommit(t *testing.T) {
+	commit = "0123456789ab-dirty"
+	t.Cleanup(func() { commit = "" })
+	if line := VersionLine(); !strings.Contains(line, ", commit 0123456789ab-dirty, Go 1.") {
+		t.Errorf("version %q, want the linker's commit", line)
+	}
+}
+
+func TestOneOf(t *testing.T) {
+	if err := OneOf("mode", "b", []string{"a", "b"}); err != nil {
+		t.Error(err)
+	}
+	if err := OneOf("mode", "x", []string{"a", "b"}); err == nil || err.Error() != "--mode=x: it must be one of a, b" {
+		t.Errorf("error %v, want one that lists a and b", err)
+	}
+}

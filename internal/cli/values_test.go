@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"flag"
+	"io"
+	"maps"
+	"testing"
+)
+
+func TestBytes(t *testing.T) {
+	const refused = -1
+	for _, tc := range []struct {
+		text string
+		want Bytes
+		back string // how the value is written
+	}{
+		{"0", 0, "0"},
+		{"1024", 1024, "1KiB"},
+		{"1000", 1000, "1kB"},
+		{"1023", 1023, "1023"},
+		{"64MiB", 64 << 20, "64MiB"},
+		{"64mib", 64 << 20, "64MiB"},
+		{" 64 MiB ", 64 << 20, "64MiB"},
+		{"65536KiB", 64 << 20, "64MiB"},
+		{"1.5GB", 1_500_000_000, "1500MB"},
+		{"0.5KiB", 512, "512"},
+		{"12B", 12, "12"},
+		{"3kb", 3000, "3kB"},
+		{"2TiB", 2 << 40, "2TiB"},
+		{"2tb", 2e12, "2TB"},
+		{"9223372036854775807", 1<<63 - 1, "9223372036854775807"},
+		{"9223372036854775808", refused, ""},
+		{"8388607TiB", 8388607 << 40, "8388607TiB"},
+		{"8388608TiB", refused, ""},
+		{"1e30GB", refused, ""},
+		{"-1", refused, ""},
+		{"-1MiB", refused, ""},
+		{"1.5", refused, ""},
+		{"", refused, ""},
+		{"MiB", refused, ""},
+		{"x", refused, ""},
+		{"64 M iB", refused, ""},
+		{"64Mib/s", refused, ""},
+		{"NaNMB", refused, ""},
+		{"InfMB", refused, ""},
+	} {
+		f := flag.NewFlagSet("", flag.ContinueOnError)
+		f.SetOutput(io.Discard)
+		got := Bytes(5)
+		f.Var(&got, "size", "")
+		err := f.Parse([]string{"--size=" + tc.text})
+		switch {
+		case tc.want == refused:
+			if err == nil || got != 5 {
+				t.Errorf("%q is %d (%v), want it refused", tc.text, got, err)
+			}
+		case err != nil || got != tc.want || got.String() != tc.back:
+			t.Errorf("%q is %d, written %s (%v), want %d, written %s", tc.text, got, got, err, tc.want, tc.back)
+		}
+	}
+}
+
+func TestKeyValues(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want KeyValues // nil: refused
+	}{
+		{nil, KeyValues{}},
+		{[]string{"a=1", " b = x=y "}, KeyValues{"a": "1", "b": "x=y"}},
+		{[]string{"a=1", "a="}, KeyValues{"a": ""}},
+		{[]string{"a"}, nil},
+		{[]string{""}, nil},
+		{[]string{" =1"}, nil},
+	} {
+		got := KeyValues{}
+		var err error
+		for _, arg := range tc.args {
+			if err = got.Set(arg); err != nil {
+				break
+			}
+		}
+		if (err != nil) != (tc.want == nil) || tc.want != nil && !maps.Equal(got, tc.want) {
+			t.Errorf("%q: %v (%v), want %v", tc.args, got, err, tc.want)
+		}
+	}
+}
