@@ -1,26 +1,27 @@
-// Package paths knows where a program of facestream finds the Java parts, and where
-// it keeps its state and logs: inside of a checkout below build/, installed below
-// the folder that "make install" was given.
+// Package paths tells where a program of facestream finds the Java parts and where it
+// keeps its state and logs. In a checkout both are below build/. An installed program
+// finds the Java parts in ../lib/facestream, seen from itself.
 package paths
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
 const (
-	dirMode = 0o755
-	// library is where an installation has what its programs need, seen from them.
+	dirMode  = 0o755
+	fileMode = 0o644
+	// library is the folder of an installation's data, seen from its programs.
 	library = "../lib/facestream"
 	// keptRuns is how many folders of earlier runs are kept.
 	keptRuns = 20
@@ -51,62 +52,65 @@ func Checkout() (string, error) {
 	return "", errors.New("neither the working folder nor this program is inside of a checkout of facestream")
 }
 
-// Installed returns the folder of what belongs to an installed program.
+// Installed returns the folder of an installed program's data, with java and cascades
+// in it. In a checkout there is none.
 func Installed() (dir string, ok bool) {
 	program, err := os.Executable()
 	if err != nil {
 		return "", false
 	}
-	if real, err := filepath.EvalSymlinks(program); err == nil {
-		program = real
-	}
 	dir = filepath.Join(filepath.Dir(program), library)
-	info, err := os.Stat(dir)
-	return dir, err == nil && info.IsDir()
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", false
+	}
+	return dir, true
 }
 
-// javaFolders are those of the class paths that are not called like these. A job
-// server uploads its class path with every job, except for what lies in a folder of
-// the name gradle/wrapper.
-var javaFolders = map[string]string{
-	"flink": filepath.Join("gradle", "wrapper", "flink"),
-	"spark": filepath.Join("gradle", "wrapper", "spark"),
-}
+// javaFolders are the folders of those class paths that are not named as their
+// profile. A job server uploads its class path with every job, except for what lies
+// in a folder named gradle/wrapper.
+var javaFolders = map[string]string{"flink": "gradle/wrapper/flink", "spark": "gradle/wrapper/spark"}
 
 // ClassPath returns the Java class path of a profile of scripts/java/pom.xml, such as
-// kafka. In a checkout that does not have it yet, it is downloaded.
+// kafka. A checkout downloads it when it is first used, and anew after a change of
+// the pom.
 func ClassPath(profile string) (string, error) {
-	dir, installed := Installed()
-	checkout := ""
-	if !installed {
-		var err error
-		if checkout, err = Checkout(); err != nil {
-			return "", err
+	folder := filepath.Join("java", cmp.Or(javaFolders[profile], profile))
+	if lib, ok := Installed(); ok {
+		dir := filepath.Join(lib, folder)
+		if _, err := os.Stat(filepath.Join(dir, stamp)); err != nil {
+			return "", fmt.Errorf("the Java parts of %s are not installed: run make install again: %w", profile, err)
 		}
-		dir = filepath.Join(checkout, "build")
-	}
-	dir = filepath.Join(dir, "java", cmp.Or(javaFolders[profile], profile))
-	if hasJars(dir) {
 		return filepath.Join(dir, "*"), nil
 	}
-	if installed {
-		return "", fmt.Errorf("no Java parts in %s: run make install again", dir)
+	checkout, err := Checkout()
+	if err != nil {
+		return "", err
 	}
-	fmt.Fprintf(os.Stderr, "downloading the Java parts of %s, which are used for the first time\n", profile)
-	setup := exec.Command(filepath.Join(checkout, "scripts", "setup.sh"), "java", profile)
-	setup.Stdout, setup.Stderr = os.Stderr, os.Stderr
-	if err := setup.Run(); err != nil {
-		return "", fmt.Errorf("downloading the Java parts of %s: %w", profile, err)
-	}
-	if !hasJars(dir) {
-		return "", fmt.Errorf("no Java parts in %s after downloading them", dir)
+	dir := filepath.Join(checkout, "build", folder)
+	if !upToDate(checkout, dir) {
+		fmt.Fprintf(os.Stderr, "downloading the Java parts of %s: they are used for the first time, or scripts/java/pom.xml has changed\n", profile)
+		setup := exec.Command(filepath.Join(checkout, "scripts", "setup.sh"), "java", profile)
+		setup.Stdout, setup.Stderr = os.Stderr, os.Stderr
+		if err := setup.Run(); err != nil {
+			return "", fmt.Errorf("downloading the Java parts of %s: %w", profile, err)
+		}
 	}
 	return filepath.Join(dir, "*"), nil
 }
 
-func hasJars(dir string) bool {
-	jars, _ := filepath.Glob(filepath.Join(dir, "*.jar")) // the pattern is well formed
-	return len(jars) > 0
+// stamp is the file in a folder of Java parts that holds the SHA-256 of the pom they
+// were made from. It is written last.
+const stamp = "pom.sha256"
+
+// upToDate reports whether the Java parts in dir were made from the checkout's pom.
+func upToDate(checkout, dir string) bool {
+	pom, err := os.ReadFile(filepath.Join(checkout, "scripts", "java", "pom.xml"))
+	if err != nil {
+		return false
+	}
+	made, err := os.ReadFile(filepath.Join(dir, stamp))
+	return err == nil && strings.TrimSpace(string(made)) == fmt.Sprintf("%x", sha256.Sum256(pom))
 }
 
 // Java returns the path of java: that of $JAVA_HOME if it is set, else the one in
@@ -156,7 +160,8 @@ func (s State) Dir() (string, error) {
 }
 
 // NewRun makes a folder for the logs and temporary files of this process,
-// STATE/runs/TIME-PID, and removes those of the oldest runs that have ended.
+// STATE/runs/TIME-PID with tmp in it, and removes what older runs have left: the
+// temporary files of those that have ended, and all but the newest folders.
 func NewRun(state string) (dir string, err error) {
 	runs := filepath.Join(state, "runs")
 	if err := os.MkdirAll(runs, dirMode); err != nil {
@@ -165,34 +170,55 @@ func NewRun(state string) (dir string, err error) {
 	if err := removeOld(runs); err != nil {
 		return "", err
 	}
-	dir = filepath.Join(runs, fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000Z"), os.Getpid()))
-	if err := os.MkdirAll(filepath.Join(dir, "tmp"), dirMode); err != nil {
+	dir = filepath.Join(runs, fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000000Z"), os.Getpid()))
+	if err := os.Mkdir(dir, dirMode); err != nil {
 		return "", err
 	}
-	return dir, nil
+	// The lock is released when this process ends, however it ends. It comes before the
+	// temporary files, so that nobody takes them for those of an ended run.
+	if _, err := lock(dir, 0); err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(filepath.Join(dir, "tmp"), dirMode)
 }
 
-// removeOld keeps the newest runs. Of the others it keeps those under way, and of
-// all that have ended it removes the temporary files, which a killed run leaves.
+// removeOld removes what ended runs have left.
 func removeOld(runs string) error {
 	entries, err := os.ReadDir(runs)
 	if err != nil {
 		return err
 	}
-	slices.Reverse(entries)
-	for i, e := range entries {
-		_, id, _ := strings.Cut(e.Name(), "-")
-		pid, err := strconv.Atoi(id)
-		if err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
-			continue
+	for i, e := range entries { // oldest first
+		dir := filepath.Join(runs, e.Name())
+		fd, err := lock(dir, syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+			continue // it is under way, or another process has removed it
 		}
-		remove := filepath.Join(runs, e.Name(), "tmp")
-		if i >= keptRuns {
-			remove = filepath.Dir(remove)
+		if err != nil {
+			return err
 		}
-		if err := os.RemoveAll(remove); err != nil {
+		remove := dir
+		if len(entries)-i < keptRuns {
+			remove = filepath.Join(dir, "tmp")
+		}
+		if err := errors.Join(os.RemoveAll(remove), syscall.Close(fd)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lock locks a run's folder until the file descriptor is closed.
+func lock(dir string, flags int) (fd int, err error) {
+	file := filepath.Join(dir, "lock")
+	fd, err = syscall.Open(file, syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, fileMode)
+	if err == nil {
+		if err = syscall.Flock(fd, syscall.LOCK_EX|flags); err != nil {
+			_ = syscall.Close(fd)
+		}
+	}
+	if err != nil {
+		return 0, &fs.PathError{Op: "locking", Path: file, Err: err}
+	}
+	return fd, nil
 }

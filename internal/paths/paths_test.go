@@ -1,47 +1,250 @@
 package paths
 
 import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
-func TestRootIsFoundFromBelow(t *testing.T) {
-	t.Setenv(rootEnv, "")
+// programEnv makes the test program print what it finds.
+const programEnv = "FACESTREAM_TEST_PATHS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programEnv) == "" {
+		os.Exit(m.Run())
+	}
+	checkout, _ := Checkout() // an error shows as the empty string
+	installed, _ := Installed()
+	state, _ := State{}.Dir()
+	classPath, err := ClassPath("flink")
+	fmt.Printf("checkout=%s\ninstalled=%s\nstate=%s\nclasspath=%s\nerror=%v\n", checkout, installed, state, classPath, err)
+}
+
+// pom is what the test's checkouts have as scripts/java/pom.xml.
+const pom = "<project/>"
+
+// checkout makes a folder that is taken for a checkout. Its setup.sh notes how it was
+// called, and makes what it was asked for.
+func checkout(t *testing.T) string {
+	t.Helper()
 	root := t.TempDir()
-	pom := filepath.Join(root, "scripts", "java", "pom.xml")
-	if err := os.MkdirAll(filepath.Dir(pom), 0o755); err != nil {
+	mkdir(t, filepath.Join(root, "scripts", "java"))
+	testkit.WriteFile(t, filepath.Join(root, "scripts", "java", "pom.xml"), []byte(pom))
+	setup := "#!/bin/sh\nset -e\ncd \"$(dirname \"$0\")/..\"\necho \"$*\" >>calls\n[ ! -e broken ]\n" +
+		"d=build/java/gradle/wrapper/$2\nmkdir -p $d\nsha256sum scripts/java/pom.xml | cut -d ' ' -f 1 >$d/pom.sha256\n"
+	if err := os.WriteFile(filepath.Join(root, "scripts", "setup.sh"), []byte(setup), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(pom, nil, 0o644); err != nil {
+	return root
+}
+
+func mkdir(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(filepath.Dir(pom))
-	got, err := Root()
+}
+
+// program puts this test program in a folder, runs it from another one, and returns
+// what it finds.
+func program(t *testing.T, bin, wd string, env ...string) map[string]string {
+	t.Helper()
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, err := filepath.EvalSymlinks(root); err != nil || got != want && got != root {
-		t.Errorf("root %s, want %s (%v)", got, want, err)
+	mkdir(t, bin)
+	file := filepath.Join(bin, "program")
+	if err := os.WriteFile(file, testkit.ReadFile(t, self), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	cmd := exec.Command(file)
+	cmd.Dir, cmd.Env = wd, append(os.Environ(), append(env, programEnv+"=1")...)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		found[key] = value
+	}
+	return found
 }
 
-// Outside of the project the error says how to name it.
-func TestRootOutside(t *testing.T) {
-	t.Setenv(rootEnv, "")
+func TestCheckoutFromBelow(t *testing.T) {
+	root := checkout(t)
+	t.Chdir(filepath.Join(root, "scripts", "java"))
+	if got, err := Checkout(); err != nil || got != root {
+		t.Errorf("checkout %q (%v), want %s", got, err, root)
+	}
+	if dir, ok := Installed(); ok {
+		t.Errorf("installed in %s, want it not to be", dir)
+	}
 	t.Chdir(t.TempDir())
-	if _, err := Root(); err == nil || !strings.Contains(err.Error(), rootEnv) {
-		t.Errorf("error %v, want one that names %s", err, rootEnv)
+	if got, err := Checkout(); err == nil {
+		t.Errorf("checkout %q, want an error: neither the working folder nor the program is in one", got)
 	}
 }
 
-// Before setup, the error says what to do.
-func TestClassPathBeforeSetup(t *testing.T) {
-	t.Setenv(rootEnv, t.TempDir())
-	if _, err := ClassPath("beam"); err == nil || !strings.Contains(err.Error(), "make setup") {
-		t.Errorf("error %v, want one that says make setup", err)
+// A program that was built in a checkout finds it from everywhere.
+func TestCheckoutOfTheProgram(t *testing.T) {
+	root := checkout(t)
+	got := program(t, filepath.Join(root, "build", "bin"), t.TempDir())
+	if got["checkout"] != root || got["installed"] != "" || got["state"] != filepath.Join(root, "build") ||
+		got["classpath"] != filepath.Join(root, "build/java/gradle/wrapper/flink/*") {
+		t.Errorf("found %v, want all of it in %s", got, root)
 	}
+}
+
+// An installed program has its own Java parts and a state folder outside of any
+// checkout, even where it is run inside of one.
+func TestInstalled(t *testing.T) {
+	prefix, root, state := t.TempDir(), checkout(t), t.TempDir()
+	lib := filepath.Join(prefix, "lib", "facestream")
+	mkdir(t, lib)
+	run := func() map[string]string {
+		return program(t, filepath.Join(prefix, "bin"), root, "XDG_STATE_HOME="+state)
+	}
+	if got := run(); got["installed"] != lib || got["classpath"] != "" || !strings.Contains(got["error"], "make install") {
+		t.Errorf("found %v, want %s, no class path, and an error that says make install", got, lib)
+	}
+	flink := filepath.Join(lib, "java/gradle/wrapper/flink")
+	mkdir(t, flink)
+	testkit.WriteFile(t, filepath.Join(flink, stamp), nil)
+	if got := run(); got["classpath"] != flink+"/*" || got["state"] != filepath.Join(state, "facestream") {
+		t.Errorf("found %v, want a class path in %s and a state folder in %s", got, flink, state)
+	}
+	if _, err := os.Stat(filepath.Join(root, "calls")); err == nil {
+		t.Error("an installed program has called the checkout's setup.sh")
+	}
+}
+
+// Java parts are downloaded when they are first used, and after a change of the pom.
+func TestClassPath(t *testing.T) {
+	root := checkout(t)
+	t.Chdir(root)
+	want := filepath.Join(root, "build/java/gradle/wrapper/spark/*")
+	use := func(calls int) {
+		t.Helper()
+		if got, err := ClassPath("spark"); err != nil || got != want {
+			t.Errorf("class path %q (%v), want %s", got, err, want)
+		}
+		if got := string(testkit.ReadFile(t, "calls")); got != strings.Repeat("java spark\n", calls) {
+			t.Errorf("setup.sh was called with %q, want java spark, %d times", got, calls)
+		}
+	}
+	use(1)
+	if got, want := strings.TrimSpace(string(testkit.ReadFile(t, filepath.Join(filepath.Dir(want), stamp)))), fmt.Sprintf("%x", sha256.Sum256([]byte(pom))); got != want {
+		t.Fatalf("the test's setup.sh has written %s, want %s", got, want)
+	}
+	use(1)
+	testkit.WriteFile(t, "scripts/java/pom.xml", []byte("<project>changed</project>"))
+	use(2)
+	testkit.WriteFile(t, "broken", nil)
+	use(2)
+	if path, err := ClassPath("flink"); err == nil || !strings.Contains(err.Error(), "flink") {
+		t.Errorf("class path %q (%v) though setup.sh fails, want an error that names flink", path, err)
+	}
+}
+
+func TestStateDir(t *testing.T) {
+	root, outside, home := checkout(t), t.TempDir(), t.TempDir()
+	for _, tc := range []struct{ name, wd, xdg, flag, want string }{
+		{"the flag", root, home, "/x/../y", "/y"},
+		{"the flag, relative", outside, "", "z", filepath.Join(outside, "z")},
+		{"the checkout's", filepath.Join(root, "scripts"), home, "", filepath.Join(root, "build")},
+		{"XDG_STATE_HOME", outside, "/xdg", "", "/xdg/facestream"},
+		{"a relative XDG_STATE_HOME, which the standard has ignored", outside, "xdg", "", filepath.Join(home, ".local/state/facestream")},
+		{"HOME", outside, "", "", filepath.Join(home, ".local/state/facestream")},
+	} {
+		t.Chdir(tc.wd)
+		t.Setenv("XDG_STATE_HOME", tc.xdg)
+		t.Setenv("HOME", home)
+		var s State
+		f := flag.NewFlagSet("", flag.ContinueOnError)
+		s.Add(f)
+		if err := f.Parse([]string{"--state_dir=" + tc.flag}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Dir(); err != nil || got != tc.want {
+			t.Errorf("%s: %q (%v), want %s", tc.name, got, err, tc.want)
+		}
+	}
+	t.Chdir(outside)
+	t.Setenv("HOME", "")
+	if dir, err := (State{}).Dir(); err == nil || !strings.Contains(err.Error(), "--state_dir") {
+		t.Errorf("%q (%v) without a home, want an error that names --state_dir", dir, err)
+	}
+}
+
+// Each run has a folder. A run under way keeps all of it; of one that has ended the
+// temporary files go first, and what it logged when enough newer runs are there.
+func TestNewRun(t *testing.T) {
+	state := t.TempDir()
+	runs := filepath.Join(state, "runs")
+	start := func() string {
+		t.Helper()
+		dir, err := NewRun(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Dir(dir) != runs {
+			t.Fatalf("a run's folder is %s, want it in %s", dir, runs)
+		}
+		testkit.WriteFile(t, filepath.Join(dir, "tmp", "file"), nil)
+		return dir
+	}
+	ended := func(i int) string { return filepath.Join(runs, fmt.Sprintf("2000-%02d", i)) }
+	// Two at once, as the oldest there are.
+	first, second := start(), start()
+	if first == second {
+		t.Fatalf("two runs have the folder %s", first)
+	}
+	alive := []string{filepath.Join(runs, "1999-1"), filepath.Join(runs, "1999-2")}
+	for i, dir := range []string{first, second} {
+		if err := os.Rename(dir, alive[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range keptRuns + 3 { // as killed runs leave them
+		mkdir(t, filepath.Join(ended(i), "tmp"))
+		testkit.WriteFile(t, filepath.Join(ended(i), "tmp", "file"), nil)
+		testkit.WriteFile(t, filepath.Join(ended(i), "pipeline.log"), nil)
+	}
+	third := start()
+
+	left, err := filepath.Glob(filepath.Join(runs, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(alive)
+	for i := 4; i < keptRuns+3; i++ { // with the third they are the newest
+		want = append(want, ended(i))
+	}
+	if want = append(want, third); !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+	tmps, err := filepath.Glob(filepath.Join(runs, "*", "tmp", "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = nil
+	for _, dir := range append(alive, third) {
+		want = append(want, filepath.Join(dir, "tmp", "file"))
+	}
+	if !slices.Equal(tmps, want) {
+		t.Errorf("temporary files %q, want %q", tmps, want)
+	}
+	testkit.ReadFile(t, filepath.Join(ended(4), "pipeline.log"))
 }
 
 func TestJavaOfAWrongJavaHome(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"facestream/internal/paths"
 )
 
 // dataDirs are where installers put OpenCV's data.
@@ -54,24 +56,29 @@ func ProfileCascade() (path string, err error) { return installed(profileCascade
 // InstalledCascades returns the paths of the cascades of all presets and of
 // ProfileCascade.
 func InstalledCascades() ([]string, error) {
-	var paths []string
+	var files []string
 	for _, name := range append(presetCascades(), profileCascade) {
-		path, err := installed(name)
+		file, err := installed(name)
 		if err != nil {
 			return nil, err
 		}
-		paths = append(paths, path)
+		files = append(files, file)
 	}
-	return paths, nil
+	return files, nil
 }
 
-// installed returns the path of a file of OpenCV's data.
+// installed returns the path of a file of OpenCV's data: facestream's own copy if this
+// program is installed, else OpenCV's.
 func installed(name string) (path string, err error) {
-	for _, dir := range dataDirs {
+	dirs := dataDirs
+	if lib, ok := paths.Installed(); ok {
+		dirs = append([]string{filepath.Join(lib, "cascades")}, dirs...)
+	}
+	for _, dir := range dirs {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			return path, err
 		}
 	}
-	return "", fmt.Errorf("no %s in %s: install OpenCV's data (Debian: opencv-data), or name a cascade file", name, strings.Join(dataDirs, ", "))
+	return "", fmt.Errorf("no %s in %s: install OpenCV's data (Debian: opencv-data), or name a cascade file", name, strings.Join(dirs, ", "))
 }
