@@ -1,21 +1,34 @@
 # What can be done here. "make" alone lists it.
 
-staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.1
-
 demo_frames := 300
+PREFIX := /opt/facestream
+staticcheck := build/tools/staticcheck-v0.8.1
 
-# Without a version stamp: go refuses to make one in a checkout that belongs to
-# another user.
+# Two jobs at a time, unless the make around this one has told how many.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2)
+
+# What "make install" installs. Without flink and spark the Java parts take 270 MB
+# instead of 800.
+java_parts := beam kafka hadoop flink spark
+java_folders = $(foreach p,$(java_parts),java/$(if $(filter flink spark,$(p)),gradle/wrapper/)$(p))
+cascades = $(firstword $(wildcard /usr/share/opencv4/haarcascades /usr/local/share/opencv4/haarcascades))
+lib = $(abspath $(PREFIX))/lib/facestream
+
+# Go itself refuses to stamp a checkout that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
+commit := $(shell git -c safe.directory='*' describe --always --dirty --exclude='*' --abbrev=12 2>/dev/null)
+ldflags := -s -w -X facestream/internal/cli.commit=$(commit)
 
-# The packages that make Mats. With the tag matprofile their tests count those that
-# nobody closes.
-profiled := facestream/transforms/face facestream/scripts/camera/video
+# Tests of these look for data races: they share memory, and need no OpenCV.
+raced := $(addprefix facestream/,internal/proc internal/stack/services/proxy internal/wait \
+	runners/goharness runners/javaharness transforms/hdfs transforms/kafka transforms/parallel)
+# Tests of these count Mats that nobody closes, with the tag matprofile.
+profiled := $(addprefix facestream/,internal/camera/video transforms/face)
+faults := facestream/internal/chaos
+other = $(filter-out $(raced) $(profiled) $(faults),$(shell go list ./...))
 
-# $(call packages,-v) lists the packages without OpenCV, $(call packages,) those with.
-packages = $(shell go list -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep $(1) gocv.io/x/gocv | cut -d ' ' -f 1)
-
-.PHONY: help setup build demo up up-clusters down test test-faults test-rest test-short soak bench lint clean
+.PHONY: help setup build programs demo up up-clusters down install test test-all test-short \
+	test-services test-faults test-raced test-profiled test-other soak bench lint clean
 
 help: ## List what make can do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,8 +37,10 @@ setup: ## Install what is missing on this machine (Debian 12, as root).
 	@scripts/setup.sh
 
 build: setup ## Compile the programs into build/bin.
-	@echo "compiling (some minutes the first time)"
-	go build -o build/bin/ ./pipeline ./scripts/camera ./scripts/stack ./scripts/verify
+	@$(MAKE) --no-print-directory programs
+
+programs:
+	go build -ldflags '$(ldflags)' -o build/bin/ ./pipeline ./scripts/camera ./scripts/stack
 
 up: build ## Start Kafka and HDFS on this machine.
 	build/bin/stack up
@@ -41,18 +56,43 @@ demo: up ## Play a video with faces into Kafka, find them, and store the picture
 	build/bin/pipeline --runner=prism --topics=frames --drain
 	@build/bin/stack env | sed -n "s|^HDFS_WEB=\(.*\)|to look at them: \1/explorer.html#/user/$$(id -un)/faces (make down ends the services)|p"
 
-# Two halves side by side: tests of faults wait more than they work. The SDK
-# leaves empty files in TMPDIR when tests run pipelines through it.
-test: setup ## Run every test, with real services; without OpenCV also look for data races.
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && TMPDIR="$$tmp" $(MAKE) --no-print-directory -j2 test-faults test-rest
+install: build ## Install the programs, Java parts and cascades below PREFIX, by default /opt/facestream.
+	@scripts/setup.sh java $(java_parts)
+	rm -rf '$(lib).new'
+	mkdir -p '$(PREFIX)/bin' '$(lib).new/cascades'
+	cp -R $(cascades) '$(lib).new/cascades/'
+	cd build && cp -R --parents $(java_folders) '$(lib).new/'
+	rm -rf '$(lib)'
+	mv '$(lib).new' '$(lib)'
+	install build/bin/pipeline '$(PREFIX)/bin/facestream'
+	install build/bin/camera '$(PREFIX)/bin/facestream-camera'
+	install build/bin/stack '$(PREFIX)/bin/facestream-stack'
 
+test: build ## Run the tests, with real services: all but most of those that kill parts.
+	@$(MAKE) --no-print-directory test-services
+
+test-all: export FACESTREAM_ALL_FAULTS := 1
+test-all: test ## Run every test.
+
+# One stack for all packages, ended also after a failure or Ctrl-C. The SDK leaves empty
+# files in TMPDIR when tests run pipelines through it.
+test-services:
+	@tmp=$$(mktemp -d) && trap 'build/bin/stack down --state_dir=build/test; rm -rf "$$tmp"' EXIT && trap 'exit 130' HUP INT TERM && \
+	build/bin/stack up --state_dir=build/test kafka hdfs flink spark && \
+	FACESTREAM_TEST_STATE=$(CURDIR)/build/test TMPDIR="$$tmp" $(MAKE) --no-print-directory $(parallel) test-faults test-raced test-profiled test-other
+
+# Tests of faults wait more than they work, so the others run beside them.
 test-faults:
-	go test -count=1 -timeout 40m ./pipeline/faults
+	go test -count=1 -timeout 40m $(faults)
 
-test-rest:
-	go test -count=1 -race -timeout 30m $(filter-out %/pipeline/faults,$(call packages,-v))
-	go test -count=1 -timeout 30m $(filter-out $(profiled),$(call packages,))
-	go test -count=1 -tags matprofile -timeout 30m $(profiled)
+test-raced:
+	go test -count=1 -timeout 20m -race $(raced)
+
+test-profiled:
+	go test -count=1 -timeout 20m -tags matprofile $(profiled)
+
+test-other:
+	go test -count=1 -timeout 30m $(other)
 
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...
@@ -63,11 +103,16 @@ soak: setup ## For 20 minutes, kill one part after another, and look whether all
 bench: setup ## Measure every runner against what this machine can do at best, in 20 minutes.
 	go run ./scripts/bench all
 
-lint: setup ## Look for what is badly formatted or suspicious.
+lint: setup $(staticcheck) ## Look for what is badly formatted or suspicious.
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
-	go run $(staticcheck) ./...
+	$(staticcheck) ./...
 	go mod tidy -diff
+
+# Built once and kept: go run would link it each time.
+$(staticcheck):
+	GOBIN=$(CURDIR)/build/tools go install honnef.co/go/tools/cmd/staticcheck@$(patsubst build/tools/staticcheck-%,%,$@)
+	mv build/tools/staticcheck $@
 
 clean: ## End the services, and remove everything made here.
 	[ ! -d build/stack ] || go run ./scripts/stack down

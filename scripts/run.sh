@@ -28,5 +28,5 @@ done
 
 cd "$(dirname "$0")/.."
 # Not go run: it turns every failure into exit status 1.
-go build -buildvcs=false -o build/bin/pipeline ./pipeline
+make -s programs
 exec build/bin/pipeline "--kafka=$1" "--topics=$2" "--user=$3" "--output=$4" "--duration=$5" "--runner=${6:-prism}"

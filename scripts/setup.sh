@@ -1,51 +1,76 @@
 #!/bin/sh
-# Installs what facestream needs on a Debian 12 machine: a C++ compiler, OpenCV
-# and its cascades, Java, Maven, Go, and the Java parts of scripts/java/pom.xml.
+# Installs what "make demo" needs on a Debian 12 machine, and compiles the programs:
 #
 #   scripts/setup.sh
 #
-# What is there already stays as it is. A run with nothing to install changes
-# nothing, needs neither root nor the network, and takes about a second.
+# That is a C++ compiler, OpenCV and its cascades, Java, Maven, Go, and the Java parts
+# of Kafka, HDFS and Beam. What is there already stays as it is: a run with nothing to
+# install changes nothing, needs neither root nor the network, and takes about a second.
+#
+#   scripts/setup.sh java PROFILE...
+#
+# downloads the Java parts of profiles of scripts/java/pom.xml and nothing else. The
+# programs do this when they use flink or spark for the first time.
 set -eu
 
-# The profiles of scripts/java/pom.xml; each becomes a folder below build/java. A
-# job server for Flink or Spark uploads its class path with every job, but for
-# what lies in a folder of the name gradle/wrapper.
-profiles="beam kafka hadoop gradle/wrapper/flink gradle/wrapper/spark"
-min_java=11                  # what the Java parts run on
+min_java=11 # what the Java parts run on
 cascade=haarcascades/haarcascade_frontalface_alt.xml
 
 cd "$(dirname "$0")/.."
 mkdir -p build
 log=$PWD/build/setup.log
-: >"$log"
+begin=$(date +%s)
+jobs= # process ids of what runs in the background
 tmp=
-trap 'rm -rf "$tmp"' EXIT
+trap 'end $?' EXIT
 trap 'exit 1' HUP INT PIPE TERM
 
 say() {
-	printf 'setup: %s\n' "$*"
+	printf 'setup: %3d s  %s\n' $(($(date +%s) - begin)) "$*"
 }
 
 fail() {
-	printf 'setup: %s\n' "$*" >&2
+	say "$*" >&2
 	exit 1
 }
 
-# attempt STEP COMMAND... runs a command without its output. If it fails, the
-# end of the output is shown and the setup is over.
+# end STATUS ends what still runs in the background, and removes temporary files.
+end() {
+	trap '' HUP INT PIPE TERM
+	for job in $jobs; do
+		kill "$job" 2>/dev/null && wait "$job" || :
+	done
+	rm -rf "$tmp"
+	exit "$1"
+}
+
+# attempt STEP COMMAND... runs a command and keeps its output in the log. If it fails,
+# the end of the output is shown and the setup is over.
 attempt() {
 	step=$1
 	shift
-	printf '\n== %s: %s\n' "$step" "$*" >>"$log"
-	if ! "$@" >>"$log" 2>&1 </dev/null; then
+	"$@" >"$log" 2>&1 </dev/null &
+	jobs="$jobs $!" # wait lets a signal through at once, a command in the foreground does not
+	if ! wait $!; then
 		tail -n 20 "$log" >&2
 		fail "$step failed (everything it said: $log)"
 	fi
+	jobs=${jobs% *}
+}
+
+# background FUNCTION runs a function beside what follows, with a log of its own. Its
+# process id is in $!, to wait for; what fails in it says so by itself.
+background() {
+	(
+		jobs= tmp= log=$PWD/build/setup-$1.log
+		trap 'end $?' EXIT
+		trap 'exit 1' TERM
+		"$1"
+	) &
+	jobs="$jobs $!"
 }
 
 # need PACKAGE TEST... notes a Debian package as missing if the test fails.
-missing=
 need() {
 	package=$1
 	shift
@@ -62,105 +87,157 @@ have_cascade() {
 	[ -e "/usr/share/opencv4/$cascade" ] || [ -e "/usr/local/share/opencv4/$cascade" ]
 }
 
-# go_version prints the version of the go command as this project sees it: from
-# Go 1.21 on, go fetches the version that go.mod asks for by itself.
-go_version() {
-	go version 2>>"$log" | sed -n 's/^go version go\([0-9.]*\).*/\1/p'
-}
-
-want_go=$(sed -n 's/^go //p' go.mod)
-
-# have_go says whether go is what go.mod asks for, or newer.
-have_go() {
-	[ "$(printf '%s\n' "$want_go" "$(go_version)" | sort -V | tail -n 1)" = "$(go_version)" ]
-}
-
-# packages installs from Debian what is missing.
-packages() {
+need_for_go() {
 	need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 	need g++ command -v g++
+	need golang-go command -v go # old, but it can fetch another Go
+}
+
+need_for_java() {
+	need openjdk-17-jdk-headless have_java
+	need maven command -v mvn
+}
+
+need_for_opencv() {
 	need git command -v git
 	need make command -v make
 	need pkg-config command -v pkg-config
 	need libopencv-dev pkg-config --exists opencv4
 	need opencv-data have_cascade
-	need openjdk-17-jdk-headless have_java
-	need maven command -v mvn
-	need golang-go command -v go # old, but it can fetch another Go
+}
 
-	if [ -z "$missing" ]; then
-		say "Debian packages: already there"
-		return
-	fi
+# may_install looks at all packages at once, so that it is known from the start what is
+# missing and whether it can be installed.
+may_install() {
+	missing=
+	need_for_go
+	need_for_java
+	need_for_opencv
+	[ -n "$missing" ] || return 0
 	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand what Debian has in these packages:$missing"
 	[ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install --no-install-recommends$missing"
-	say "Debian packages: installing$missing (some minutes)"
+	say "installing Debian packages:$missing"
 	export DEBIAN_FRONTEND=noninteractive
 	attempt "updating the list of Debian packages" apt-get update -o Acquire::Retries=3
+}
+
+# install NAME NEED installs from Debian what the function NEED finds missing.
+install() {
+	missing=
+	"$2"
+	[ -n "$missing" ] || return 0
 	# shellcheck disable=SC2086 # a list of words
 	attempt "installing Debian packages" apt-get install -y --no-install-recommends \
 		-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 $missing
 	hash -r
-	have_java || fail "java is older than $min_java, or no JDK, after installing openjdk-17-jdk-headless: $(command -v "$java")"
+	say "Debian packages for $1: installed"
 }
 
-# golang installs the Go that go.mod asks for in /usr/local. Go's own module of
-# its releases is the source: a registry that every Go can read, with checksums.
+# go_version prints the version of the go command as this project sees it: from
+# Go 1.21 on, go fetches the version that go.mod asks for by itself.
+go_version() {
+	go version 2>/dev/null | sed -n 's/^go version go\([0-9.]*\).*/\1/p'
+}
+
+want_go=$(sed -n 's/^go //p' go.mod)
+
+# have_go succeeds if go is what go.mod asks for, or newer.
+have_go() {
+	[ "$(printf '%s\n' "$want_go" "$(go_version)" | sort -V | tail -n 1)" = "$(go_version)" ]
+}
+
+# golang installs the Go that go.mod asks for in /usr/local. Go's own module of its
+# releases is the source: a registry that every Go can read, with checksums.
 golang() {
-	if have_go; then
-		say "Go $(go_version): already there"
-		return
-	fi
+	! have_go || return 0
 	[ "$(id -u)" = 0 ] || fail "go is $(go_version), go.mod asks for $want_go: install that, or run this as root"
-	say "Go $want_go: installing in /usr/local"
 	release=v0.0.1-go$want_go.linux-$(GOTOOLCHAIN=local go env GOARCH)
-	tmp=$(mktemp -d)
+	tmp=$(mktemp -d -p /usr/local)
 	mkdir "$tmp/empty"
 	cd "$tmp/empty" # away from go.mod, which an old Go cannot read
 	attempt "downloading Go $want_go" env GOPATH="$tmp/go" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
 		go mod download "golang.org/toolchain@$release"
 	cd "$OLDPWD"
-	new=/usr/local/go$want_go.new
-	attempt "copying Go $want_go" unpack_go "$tmp/go/pkg/mod/golang.org/toolchain@$release" "$new"
+	new=$tmp/go/pkg/mod/golang.org/toolchain@$release
+	# What a module cannot hold: executable files, and modules inside of it.
+	chmod 755 "$new"/bin/* "$new"/pkg/tool/*/*
+	mv "$new/src/_go.mod" "$new/src/go.mod"
+	mv "$new/src/cmd/_go.mod" "$new/src/cmd/go.mod"
 	rm -rf "/usr/local/go$want_go"
 	mv "$new" "/usr/local/go$want_go"
+	rm -rf "$tmp"
 	ln -sf "/usr/local/go$want_go/bin/go" "/usr/local/go$want_go/bin/gofmt" /usr/local/bin/
 	hash -r
 	have_go || fail "Go $want_go is in /usr/local/bin, but $(command -v go) comes first in PATH, and is $(go_version)"
+	say "Go $want_go: installed"
 }
 
-# unpack_go FROM TO copies a release out of its module, and puts back what a
-# module cannot hold: executable files, and modules inside of it.
-unpack_go() {
-	rm -rf "$2" &&
-		cp -R "$1" "$2" &&
-		chmod -R a+rX "$2" &&
-		chmod 755 "$2"/bin/* "$2"/pkg/tool/*/* &&
-		mv "$2/src/_go.mod" "$2/src/go.mod" &&
-		mv "$2/src/cmd/_go.mod" "$2/src/cmd/go.mod"
+# go_packages compiles what needs no OpenCV, which is most of it.
+go_packages() {
+	golang
+	attempt "downloading Go modules" go list -deps ./...
+	say "Go modules: downloaded"
+	attempt "compiling Go packages" go build -buildvcs=false ./runners/... ./internal/stack/... ./transforms/store ./transforms/hdfs
+	say "Go packages without OpenCV: compiled"
 }
 
-# java_parts FOLDER puts a class path into build/java. A folder that is there is
-# complete; its stamp is the pom it was made from.
+# java_parts PROFILE... puts class paths into build/java. A folder that is there is
+# complete; its stamp is the SHA-256 of the pom it was made from.
 java_parts() {
-	dir=$PWD/build/java/$1
-	profile=${1##*/}
-	if [ "$(cat "$dir/pom.sha256" 2>/dev/null)" = "$pom" ]; then
-		say "Java parts ($profile): already there"
-		return
-	fi
-	say "Java parts ($profile): downloading"
-	rm -rf "$dir.new"
-	attempt "downloading the Java parts ($profile)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$profile" \
-		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.new"
-	printf '%s\n' "$pom" >"$dir.new/pom.sha256"
-	rm -rf "$dir"
-	mv "$dir.new" "$dir"
+	exec 9>build/java.lock
+	flock 9 # Maven's repository is not made for two at a time
+	pom=$(sha256sum scripts/java/pom.xml | cut -d ' ' -f 1)
+	for profile; do
+		case $profile in
+		# A job server uploads its class path with every job, except for what lies in
+		# a folder named gradle/wrapper.
+		flink | spark) dir=$PWD/build/java/gradle/wrapper/$profile ;;
+		*) dir=$PWD/build/java/$profile ;;
+		esac
+		[ "$(cat "$dir/pom.sha256" 2>/dev/null)" != "$pom" ] || continue
+		command -v mvn >/dev/null || fail "the Java parts ($profile) need Maven: run scripts/setup.sh"
+		rm -rf "$dir.new"
+		attempt "downloading the Java parts ($profile)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$profile" \
+			dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.new"
+		printf '%s\n' "$pom" >"$dir.new/pom.sha256"
+		rm -rf "$dir"
+		mv "$dir.new" "$dir"
+		say "Java parts ($profile): downloaded"
+	done
 }
 
-packages
-golang
-pom=$(sha256sum scripts/java/pom.xml | cut -d ' ' -f 1)
-for folder in $profiles; do
-	java_parts "$folder"
-done
+demo_java_parts() {
+	java_parts beam kafka hadoop
+}
+
+if [ "${1-}" = java ] && [ $# -gt 1 ]; then
+	log=$PWD/build/setup-java.log
+	shift
+	java_parts "$@"
+	exit
+fi
+[ $# = 0 ] || fail "usage: scripts/setup.sh [java PROFILE...]"
+
+# Compiling takes longest. It begins as soon as its packages are there, beside the
+# installation of the others and the downloads.
+may_install
+install Go need_for_go
+go_job=
+if ! have_go || [ ! -x build/bin/pipeline ]; then
+	background go_packages
+	go_job=$!
+fi
+install Java need_for_java
+have_java || fail "java is older than $min_java, or no JDK, after installing openjdk-17-jdk-headless: $(command -v "$java")"
+background demo_java_parts
+java_job=$!
+install OpenCV need_for_opencv
+if [ -n "$go_job" ]; then
+	wait "$go_job" || exit 1
+	jobs=$java_job
+	attempt "compiling the programs" make programs
+	say "programs: compiled"
+fi
+wait "$java_job" || exit 1
+jobs=
+say "everything is there"
