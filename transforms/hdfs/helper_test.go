@@ -30,7 +30,7 @@ func hdfsAddress(t *testing.T) string {
 // way of the given NameNode address.
 func folder(t *testing.T, f *fileSystem, address string) string {
 	t.Helper()
-	name := "hdfs://" + testUser + "@" + address + "/tmp/" + strings.ReplaceAll(t.Name(), "/", "-")
+	name := "hdfs://" + testUser + "@" + address + "/tmp/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 	if err := f.MkdirAll(context.Background(), name); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/stack/services/testservices"
 	"facestream/transforms/kafka"
 )
 
@@ -80,7 +81,7 @@ func openForLook(t *testing.T, broker, group string, topics ...string) (context.
 
 func TestLogsAndCommitted(t *testing.T) {
 	broker := realBroker(t)
-	const topic = "look-logs"
+	topic := testservices.Name("look-logs")
 	admin := fillForLook(t, broker, topic)
 	ctx, offsets := openForLook(t, broker, topic, topic)
 	logs, err := offsets.Logs(ctx)
@@ -107,7 +108,7 @@ func TestLogsAndCommitted(t *testing.T) {
 
 func TestLook(t *testing.T) {
 	broker := realBroker(t)
-	const topic = "look"
+	topic := testservices.Name("look")
 	fillForLook(t, broker, topic)
 	ctx, offsets := openForLook(t, broker, topic, topic)
 	look := func(visit func(kafka.Record) (bool, error), ranges ...kafka.Range) error {

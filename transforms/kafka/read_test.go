@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/stack/services/testservices"
 	"facestream/runners"
 	"facestream/transforms/kafka"
 )
@@ -136,7 +137,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 	broker := realBroker(t)
 	const millis = 1_700_000_000_123
 	at := time.UnixMilli(millis)
-	topic := "as-sent"
+	topic := testservices.Name("as-sent")
 	c := client(t, broker, topic, 2)
 	produce(t, c,
 		&kgo.Record{Topic: topic, Partition: 0, Timestamp: at, Key: []byte("door"), Value: []byte("no headers")},
@@ -156,17 +157,17 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 			Headers: &headers, TimestampTypeId: 0, TimestampTypeName: "CreateTime"}
 	}
 	want := map[string]kafka.Record{
-		"as-sent+0+0": record(0, 0, bytes("door"), bytes("no headers")),
-		"as-sent+0+1": record(0, 1, nil, bytes("null key")),
-		"as-sent+0+2": record(0, 2, bytes("door"), nil),
-		"as-sent+1+0": record(1, 0, nil, bytes("one header"), kafka.Header{Key: "content-type", Value: bytes("image/jpeg")}),
-		"as-sent+1+1": record(1, 1, nil, bytes("two headers, one null"), kafka.Header{Key: "a"}, kafka.Header{Key: "b", Value: bytes("\x00\xff")}),
-		"as-sent+1+2": record(1, 2, bytes(""), bytes("")),
+		topic + "+0+0": record(0, 0, bytes("door"), bytes("no headers")),
+		topic + "+0+1": record(0, 1, nil, bytes("null key")),
+		topic + "+0+2": record(0, 2, bytes("door"), nil),
+		topic + "+1+0": record(1, 0, nil, bytes("one header"), kafka.Header{Key: "content-type", Value: bytes("image/jpeg")}),
+		topic + "+1+1": record(1, 1, nil, bytes("two headers, one null"), kafka.Header{Key: "a"}, kafka.Header{Key: "b", Value: bytes("\x00\xff")}),
+		topic + "+1+2": record(1, 2, bytes(""), bytes("")),
 	}
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		t.Run(runner, func(t *testing.T) {
 			got := readWith(t, runner, kafka.Window{
-				Brokers: broker, Topics: []string{topic}, Group: "as-sent-" + runner, MaxRecords: 6, MaxSeconds: 30,
+				Brokers: broker, Topics: []string{topic}, Group: topic + "-" + runner, MaxRecords: 6, MaxSeconds: 30,
 			})
 			for name, w := range want {
 				if g, ok := got[name]; !ok || !reflect.DeepEqual(g, w) {
@@ -184,7 +185,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 // ends by its seconds with everything that is there.
 func TestReadEndsByItsSeconds(t *testing.T) {
 	broker := realBroker(t)
-	topic := "few"
+	topic := testservices.Name("few")
 	c := client(t, broker, topic, 4)
 	for p := range int32(3) {
 		produce(t, c, &kgo.Record{Topic: topic, Partition: p, Value: []byte("x")})
@@ -192,7 +193,7 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 	got := readWith(t, runners.Prism, kafka.Window{
 		Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: 100, MaxSeconds: 3,
 	})
-	for _, name := range []string{"few+0+0", "few+1+0", "few+2+0"} {
+	for _, name := range []string{topic + "+0+0", topic + "+1+0", topic + "+2+0"} {
 		if _, ok := got[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}
@@ -206,7 +207,7 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 // is left.
 func TestOffsets(t *testing.T) {
 	broker := realBroker(t)
-	topic := "offsets"
+	topic := testservices.Name("offsets")
 	c := client(t, broker, topic, 2)
 	for range 5 {
 		produce(t, c, &kgo.Record{Topic: topic, Partition: 0, Value: make([]byte, 1000)}, &kgo.Record{Topic: topic, Partition: 1, Value: make([]byte, 1000)})
@@ -245,7 +246,7 @@ func TestOffsets(t *testing.T) {
 // that holds no record is none.
 func TestReviewFindsGaps(t *testing.T) {
 	broker := realBroker(t)
-	topic := "gaps"
+	topic := testservices.Name("gaps")
 	c := client(t, broker, topic, 2)
 	for range 6 {
 		produce(t, c, &kgo.Record{Topic: topic, Partition: 1, Value: []byte("x")})
@@ -277,7 +278,7 @@ func TestReviewFindsGaps(t *testing.T) {
 // A transaction's end takes an offset, and is no gap.
 func TestReviewPassesOverControlRecords(t *testing.T) {
 	broker := realBroker(t)
-	topic := "transactions"
+	topic := testservices.Name("transactions")
 	client(t, broker, topic, 1)
 	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(topic))
 	if err != nil {
@@ -306,7 +307,7 @@ func TestReviewPassesOverControlRecords(t *testing.T) {
 // what was lost, also of a partition with nothing left.
 func TestReviewFindsWhatIsLost(t *testing.T) {
 	broker := realBroker(t)
-	topic := "retention"
+	topic := testservices.Name("retention")
 	c := client(t, broker, topic, 3)
 	for range 9 {
 		for p := range int32(3) {
@@ -378,7 +379,7 @@ func upTo(last int64) []kafka.Range { return []kafka.Range{{First: 0, Last: last
 // names what stands where: KafkaIO would wait there in silence.
 func TestOffsetBeyondTheEnd(t *testing.T) {
 	broker := realBroker(t)
-	topic := "anew"
+	topic := testservices.Name("anew")
 	c := client(t, broker, topic, 1)
 	produce(t, c, &kgo.Record{Topic: topic, Value: []byte("x")})
 	offsets, err := kafka.Open(t.Context(), broker, topic, []string{topic})
@@ -396,7 +397,7 @@ func TestOffsetBeyondTheEnd(t *testing.T) {
 // A transaction ends with a control record, which is no frame.
 func TestPlanPassesOverControlRecords(t *testing.T) {
 	broker := realBroker(t)
-	topic := "transaction"
+	topic := testservices.Name("transaction")
 	client(t, broker, topic, 1)
 	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID(topic))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/stack/services/testservices"
 	"facestream/transforms/kafka"
 )
 
@@ -18,7 +19,8 @@ import (
 func TestSniff(t *testing.T) {
 	broker := realBroker(t)
 	ctx := t.Context()
-	const topic, limit = "sniffed", "2000000"
+	const limit = "2000000"
+	topic := testservices.Name("sniffed")
 	// Small values are compressed, others not.
 	plain, admin := sniffClient(t, broker, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	small, _ := sniffClient(t, broker, kgo.ProducerBatchCompression(kgo.GzipCompression()))

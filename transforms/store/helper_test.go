@@ -58,7 +58,7 @@ func memoryRoot(t testing.TB) string { return "memfs://" + t.Name() }
 func hdfsRoot(t testing.TB) string {
 	address := hdfsAddress(t)
 	admin := superuser(t, address)
-	home := "/" + strings.ReplaceAll(t.Name(), "/", "-")
+	home := "/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 	if err := admin.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}

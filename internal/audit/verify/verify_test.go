@@ -33,10 +33,13 @@ import (
 func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 
 const (
-	testTopic  = "verify"
 	testUser   = "zoe"
-	testOutput = "/user/" + testUser + "/verify"
 	partitions = 2
+)
+
+var (
+	testTopic  = testservices.Name("verify")
+	testOutput = "/user/" + testUser + "/" + testTopic
 )
 
 // bad are records of which no picture comes: two are skipped, two rejected.
@@ -360,15 +363,16 @@ func (w *world) commit(t *testing.T, offset int64) {
 
 func TestStatus(t *testing.T) {
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
+	topic := testservices.Name("status")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	good := []string{"--kafka=" + addrs.Kafka, "--topics=status", "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
+	good := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
 	client, err := kgo.NewClient(kgo.SeedBrokers(addrs.Kafka))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "status"); err != nil {
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
