@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/vet"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/run"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -40,23 +41,19 @@ func sampleRecords(t *testing.T) []any {
 
 func testStore(root string) store.Config { return store.Config{Root: root, Run: "test"} }
 
-func sampleConfig(t *testing.T, root string) Config {
+func sampleWindow(t *testing.T, root string) run.Window {
 	t.Helper()
-	o := optionsFor(t, "--kafka=localhost:1", "--output="+root)
-	return Config{Frame: o.Frame, Face: o.Face, Output: o.Write, Store: testStore(root)}
+	return windowOf(optionsFor(t, "--kafka=localhost:1", "--output="+root), testStore(root))
 }
 
-// The assembly gives the same files and the same ledger on both runners.
-func TestBuildFromInjectedSource(t *testing.T) {
+// The graph gives the same files and the same ledger on both runners.
+func TestProcessInjectedRecords(t *testing.T) {
 	for _, name := range []string{runners.Prism, runners.Direct} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			p, s := beam.NewPipelineWithRoot()
-			src := func(s beam.Scope) (beam.PCollection, error) { return beam.Create(s, sampleRecords(t)...), nil }
-			if _, err := Build(s, src, sampleConfig(t, root), "w"); err != nil {
-				t.Fatal(err)
-			}
-			r, err := runners.Open(t.Context(), runners.Config{Name: name})
+			process(s, sampleWindow(t, root), beam.Create(s, sampleRecords(t)...))
+			r, err := runners.Open(t.Context(), runners.Config{Name: name, Dir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,11 +111,11 @@ func TestBuildFromInjectedSource(t *testing.T) {
 // cannot be had for functions of records, whose type has no name.)
 func TestBuildIsRegistered(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
-	window := kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxRecords: 1, MaxSeconds: 1}
-	src := func(s beam.Scope) (beam.PCollection, error) { return kafka.ReadNative(s, window), nil }
-	cfg := sampleConfig(t, t.TempDir())
-	cfg.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
-	if _, err := Build(s, src, cfg, "w"); err != nil {
+	w := sampleWindow(t, t.TempDir())
+	w.Runner = runners.Direct // whose source is in Go, too
+	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxRecords: 1, MaxSeconds: 1}
+	w.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
+	if err := Build(s, w); err != nil {
 		t.Fatal(err)
 	}
 	found, err := vet.Evaluate(t.Context(), p)

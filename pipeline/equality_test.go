@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/run"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
@@ -44,7 +45,7 @@ func everyRunner(addrs state.Addrs) map[string][]string {
 
 // outcome is what must not depend on the runner.
 type outcome struct {
-	Summary Summary           // without times and windows
+	Summary run.Summary       // without times and windows
 	Ledger  []store.Partition // of all windows together
 	Files   map[string]string // SHA-256 by path, without ledgers and _SUCCESS
 	Events  map[string]string // by record and face, without what differs each time
@@ -78,11 +79,11 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 }
 
 // outcomeOf gathers what a run of erin's has left in a folder.
-func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary Summary) outcome {
+func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary) outcome {
 	t.Helper()
 	got := outcome{Summary: summary, Files: map[string]string{}, Events: map[string]string{}}
 	got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
-	got.Summary.FirstFileSeconds, got.Summary.start = nil, time.Time{}
+	got.Summary.FirstFileSeconds, got.Summary.Start = nil, time.Time{}
 	files := hdfsFiles(t, addrs.HDFS, dir)
 	pictures(t, files, "erin")
 	var all store.Ledger

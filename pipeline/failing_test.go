@@ -70,6 +70,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 	maxAttempts := map[string]int{"prism": 1, "flink-cluster": 4, "spark-cluster": 4}
 	for name, attempts := range maxAttempts {
 		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+"/user/"+user+"/"+name, "--user="+user)...)
+		o.Runner.Dir = t.TempDir()
 		r, err := runners.Open(t.Context(), o.Runner)
 		if err != nil {
 			t.Fatal(err)
@@ -78,13 +79,10 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 		job := func(t *testing.T, fn *failFn, cfg store.Config) error {
 			t.Helper()
 			fn.Offset = bad
-			src := func(s beam.Scope) (beam.PCollection, error) {
-				return beam.ParDo(s, fn, beam.Create(s, records...)), nil
-			}
 			p, s := beam.NewPipelineWithRoot()
-			if _, err := Build(s, src, Config{Frame: o.Frame, Face: o.Face, Output: face.Output{Frame: true}, Store: cfg}, "w"); err != nil {
-				t.Fatal(err)
-			}
+			w := windowOf(o, cfg)
+			w.Output = face.Output{Frame: true}
+			process(s, w, beam.ParDo(s, fn, beam.Create(s, records...)))
 			return r.Run(t.Context(), "failing", p)
 		}
 		t.Run(name+"/once", func(t *testing.T) {

@@ -12,11 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"facestream/internal/camera"
+	"facestream/internal/jvm"
 	"facestream/internal/paths"
 	"facestream/runners/jobserver"
 	"facestream/transforms/face"
@@ -54,13 +55,10 @@ func readGolden(t *testing.T) (lines []golden) {
 func TestVideoFileWithAllOutputs(t *testing.T) {
 	addrs := realServices(t)
 	const topic, dir = "golden", "/user/erin/golden"
-	camera := filepath.Join(t.TempDir(), "camera")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", camera, "facestream/scripts/camera").CombinedOutput(); err != nil {
-		t.Fatalf("building the camera tool: %v\n%s", err, out)
-	}
-	play := exec.CommandContext(t.Context(), camera, "--kafka="+addrs.Kafka, "--topic="+topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone")
-	if out, err := play.CombinedOutput(); err != nil {
-		t.Fatalf("playing the video: %v\n%s", err, out)
+	var said strings.Builder
+	play := []string{"--kafka=" + addrs.Kafka, "--topic=" + topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone"}
+	if status := camera.Command("camera").Main(t.Context(), play, &said, &said); status != 0 {
+		t.Fatalf("playing the video: exit status %d\n%s", status, said.String())
 	}
 	records := values(t, addrs.Kafka, topic, 12)
 
@@ -143,7 +141,7 @@ func spark(t *testing.T, files, query string) (rows []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), java, append(jobserver.AddOpens(), "-cp", classPath, "testdata/ReadEvents.java", files, query)...)
+	cmd := exec.CommandContext(t.Context(), java, append(jvm.AddOpens(), "-cp", classPath, "testdata/ReadEvents.java", files, query)...)
 	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

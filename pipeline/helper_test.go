@@ -15,16 +15,17 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/config"
+	"facestream/internal/run"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/runners/goharness"
+	"facestream/transforms/store"
 )
 
 func TestMain(m *testing.M) {
-	// A cluster starts the test program as a worker, and the tests of the command
-	// line start it as the command.
-	if goharness.Wanted() || os.Getenv(commandEnv) != "" {
+	if goharness.Wanted() { // a cluster starts the test program as a worker
 		main()
 	}
 	beam.Init()
@@ -39,9 +40,9 @@ func realServices(t testing.TB) state.Addrs {
 
 // optionsFor gives the options that the command line would give for the flags,
 // which name Kafka and the output.
-func optionsFor(t testing.TB, flags ...string) Options {
+func optionsFor(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	o, err := ParseOptions(flags, noStack)
+	o, err := config.Parse(append(flags, "--state_dir="+t.TempDir())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +50,12 @@ func optionsFor(t testing.TB, flags ...string) Options {
 }
 
 // runOnce runs the pipeline and returns its summary, which must say DONE.
-func runOnce(t testing.TB, o Options) *Summary {
+func runOnce(t testing.TB, o config.Options) *run.Summary {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out strings.Builder
-	summary, err := Run(ctx, o, &out)
+	summary, err := run.Run(ctx, o, Build, t.TempDir(), &out)
 	t.Log(out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,11 @@ func runOnce(t testing.TB, o Options) *Summary {
 		t.Fatalf("state %s, want DONE", summary.State)
 	}
 	return summary
+}
+
+// windowOf is what the graph of one window needs to know of the options.
+func windowOf(o config.Options, s store.Config) run.Window {
+	return run.Window{Name: "w", Runner: o.Runner.Name, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: s}
 }
 
 // sendDemo plays the frames [from, to) of the demo video into a topic.

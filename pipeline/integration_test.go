@@ -25,6 +25,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/run"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -356,7 +357,7 @@ func TestEmptyTopic(t *testing.T) {
 // Case 2: a topic that does not exist is named, and not created.
 func TestMissingTopic(t *testing.T) {
 	addrs := realServices(t)
-	_, err := Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), io.Discard)
+	_, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), Build, t.TempDir(), io.Discard)
 	if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v, want one that names the topic", err)
 	}

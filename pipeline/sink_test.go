@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/run"
 	"facestream/transforms/store"
 )
 
@@ -61,7 +62,7 @@ func TestRecordsLostToRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	summary, err := Run(t.Context(), optionsFor(t, flags...), &out)
+	summary, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		runs.Go(func() {
 			o := optionsFor(t, "--runner=direct", "--kafka="+addrs.Kafka, "--topics="+topic, "--group=twice-"+group, "--user=ivan",
 				"--output="+addrs.HDFS+dir, "--duration=5m", "--drain", "--window_bytes=1048576")
-			if summary, err := Run(t.Context(), o, io.Discard); err != nil || summary.RecordsRead != total || summary.Windows < 2 {
+			if summary, err := run.Run(t.Context(), o, Build, t.TempDir(), io.Discard); err != nil || summary.RecordsRead != total || summary.Windows < 2 {
 				t.Errorf("group %s: %v, summary %+v", group, err, summary)
 			}
 		})

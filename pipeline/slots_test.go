@@ -1,74 +1,73 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"reflect"
 	"testing"
-	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/run"
+	"facestream/transforms/kafka"
 )
 
-// On a cluster, both slots work on a window, although one reader has read it:
-// the workers' processor times show it.
+func init() {
+	beam.RegisterType(reflect.TypeFor[tallyFn]())
+}
+
+// tallyFn passes records on. It leaves a file in Dir for each, in a folder of the
+// process that has seen it.
+type tallyFn struct{ Dir string }
+
+func (fn *tallyFn) ProcessElement(r kafka.Record, emit func(kafka.Record)) error {
+	dir := filepath.Join(fn.Dir, fmt.Sprint(os.Getpid()))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	emit(r)
+	return os.WriteFile(filepath.Join(dir, recordName(r.Topic, r.Partition, r.Offset)), nil, 0o644)
+}
+
+// On a cluster, both slots work on a window, although one reader has read it.
 func TestAllSlotsWork(t *testing.T) {
 	addrs := allServices(t)
 	const topic, total = "slots", 60
 	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, total)
 	for _, name := range []string{"flink-cluster", "spark-cluster"} {
 		t.Run(name, func(t *testing.T) {
-			stop := make(chan struct{})
-			times := make(chan map[string]int64)
-			go func() { times <- workerTimes(stop) }()
-			runOnce(t, optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+name,
-				"--output="+addrs.HDFS+"/user/erin/slots-"+name, "--user=erin", "--duration=5m", "--drain")...))
-			close(stop)
-			var sum int64
-			got := <-times
-			for _, ticks := range got {
-				sum += ticks
-			}
-			working := 0
-			for _, ticks := range got {
-				if ticks > sum/4 {
-					working++
+			dir := t.TempDir()
+			o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group=slots-"+name,
+				"--output="+addrs.HDFS+"/user/erin/slots-"+name, "--user=erin", "--min_face=150", "--duration=5m", "--drain")...)
+			build := func(s beam.Scope, w run.Window) error {
+				records, err := read(s, w)
+				if err == nil {
+					process(s, w, beam.ParDo(s, &tallyFn{dir}, records))
 				}
+				return err
 			}
-			if working != 2 {
-				t.Errorf("processor time of the workers %v, want two with more than a quarter each", got)
+			if _, err := run.Run(t.Context(), o, build, t.TempDir(), testWriter{t}); err != nil {
+				t.Fatal(err)
+			}
+			workers, err := filepath.Glob(filepath.Join(dir, "*"))
+			if err != nil || len(workers) != 2 {
+				t.Fatalf("%d workers (%v), want 2", len(workers), err)
+			}
+			for _, worker := range workers {
+				if seen, err := os.ReadDir(worker); err != nil || len(seen) < total/4 {
+					t.Errorf("a worker has seen %d of %d records (%v), want a quarter at least", len(seen), total, err)
+				}
 			}
 		})
 	}
 }
 
-// workerTimes looks at the processor time, in clock ticks, of every worker that
-// a cluster starts of this program, by process id, until stop is closed.
-func workerTimes(stop <-chan struct{}) map[string]int64 {
-	self, err := os.Executable()
-	if err != nil {
-		return nil
-	}
-	out := map[string]int64{}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-		for _, file := range lines {
-			line, _ := os.ReadFile(file)
-			stat, err := os.ReadFile(filepath.Join(filepath.Dir(file), "stat"))
-			if err != nil || !strings.HasPrefix(string(line), self+"\x00--id=") {
-				continue
-			}
-			const user = 11 // of the fields behind the program's name; see proc(5)
-			fields := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))
-			out[filepath.Base(filepath.Dir(file))], _ = strconv.ParseInt(fields[user], 10, 64)
-		}
-		select {
-		case <-stop:
-			return out
-		case <-tick.C:
-		}
-	}
+// testWriter writes lines to a test's log.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", p)
+	return len(p), nil
 }

@@ -61,6 +61,12 @@ func openCluster(ctx context.Context, c Config) (Runner, error) {
 		closeAll()
 		return nil, err
 	}
+	if c.Name == Flink && c.Cluster() && c.Parallelism == 0 {
+		if err := r.useAllSlots(ctx); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
 	return r, nil
 }
 

@@ -147,6 +147,49 @@ func TestFlinkOptions(t *testing.T) {
 	t.Errorf("Flink knows no job %s, but %+v", name, jobs)
 }
 
+// Without a number of slots, a job uses all that the cluster has: where the cluster is
+// named, and where only its job server is.
+func TestFlinkUsesAllSlots(t *testing.T) {
+	addrs := realClusters(t)
+	for about, c := range map[string]runners.Config{
+		"endpoint": {Endpoint: addrs.Flink},
+		"master":   {Master: strings.TrimPrefix(addrs.FlinkWeb, "http://")},
+	} {
+		c.Name, c.Dir, c.Worker = runners.Flink, t.TempDir(), onCluster(t, runners.Flink, addrs).Worker
+		p, s := beam.NewPipelineWithRoot()
+		beam.ParDo0(s, succeed, beam.Impulse(s))
+		name := fmt.Sprint("all-slots-", about, time.Now().UnixNano())
+		if err := open(t, c).Run(t.Context(), name, p); err != nil {
+			t.Fatal(about, ": ", err)
+		}
+		if got := parallelism(t, addrs, name); got != 2 {
+			t.Errorf("%s: parallelism %d, want both slots", about, got)
+		}
+	}
+}
+
+// parallelism returns that of the Flink job whose name begins like this.
+func parallelism(t *testing.T, addrs state.Addrs, name string) int {
+	t.Helper()
+	var jobs struct {
+		Jobs []struct{ JID, Name string }
+	}
+	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
+	for _, job := range jobs.Jobs {
+		if strings.HasPrefix(job.Name, name) {
+			var config struct {
+				Execution struct {
+					Parallelism int `json:"job-parallelism"`
+				} `json:"execution-config"`
+			}
+			testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
+			return config.Execution.Parallelism
+		}
+	}
+	t.Fatalf("Flink knows no job %s", name)
+	return 0
+}
+
 // An option that the job server does not know is refused by name.
 func TestUnknownOption(t *testing.T) {
 	addrs := realClusters(t)

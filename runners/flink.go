@@ -11,14 +11,54 @@ import (
 
 	"facestream/internal/wait"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // flinkPoll is how often the cluster is asked for a job's state.
 const flinkPoll = 200 * time.Millisecond
 
-// flinkMaster returns host:port of the REST API of the cluster that runs the
-// job, which the job server keeps among the job's options.
+// useAllSlots has jobs use all slots that the Flink cluster has.
+func (r *portable) useAllSlots(ctx context.Context) error {
+	master := r.config.Master
+	if master == "" {
+		var err error
+		if master, err = r.findFlink(ctx); err != nil {
+			return fmt.Errorf("asking the job server for its cluster: %w (or give --parallelism)", err)
+		}
+	}
+	cluster, err := AskFlink(ctx, master)
+	if err != nil {
+		return fmt.Errorf("%w (or give --parallelism)", err)
+	}
+	if cluster.Slots == 0 {
+		return fmt.Errorf("the Flink cluster at %s has no slots: start a TaskManager, or give --parallelism", master)
+	}
+	r.options["parallelism"] = cluster.Slots
+	return nil
+}
+
+// findFlink returns host:port of the REST API of the job server's cluster. A job server
+// tells it only of jobs that have run, so if it knows none an empty job is run.
+func (r *portable) findFlink(ctx context.Context) (string, error) {
+	if master, err := r.flinkMaster(ctx, ""); err == nil {
+		return master, nil
+	}
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, emptyJob, beam.Impulse(s))
+	if err := r.Run(ctx, "facestream-finds-the-cluster", p); err != nil {
+		return "", err
+	}
+	return r.flinkMaster(ctx, "")
+}
+
+func init() { register.Function1x0(emptyJob) }
+
+func emptyJob([]byte) {}
+
+// flinkMaster returns host:port of the REST API of the cluster that runs the job, or
+// any job if id is empty. The job server keeps it among the job's options.
 func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
@@ -27,7 +67,7 @@ func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	for _, job := range jobs.GetJobInfo() {
-		if job.GetJobId() == id {
+		if id == "" || job.GetJobId() == id {
 			return job.GetPipelineOptions().GetFields()["beam:option:flink_master:v1"].GetStringValue(), nil
 		}
 	}

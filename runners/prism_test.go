@@ -95,3 +95,37 @@ func TestPrismDoesNotStartAgain(t *testing.T) {
 	r.Close()
 	runsOneJob(t, r)
 }
+
+// Because the JVM of an expansion service keeps something of each job, another one
+// follows after some of them, and after one that has died.
+func TestExpansionIsRenewed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the Java parts")
+	}
+	before := expansionJobs
+	defer func() { expansionJobs = before }()
+	expansionJobs = 2
+	e := NewExpansion(t.TempDir())
+	defer e.Close()
+	var served []*service
+	for range 4 {
+		if _, err := e.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		served = append(served, e.service)
+	}
+	if served[0] != served[1] || served[1] == served[2] || served[2] != served[3] || !served[0].HasEnded() {
+		t.Error("four jobs were not served by two services, one after the other")
+	}
+	e.Close()
+	if _, err := e.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.service.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-e.service.Ended
+	if addr, err := e.Next(t.Context()); err != nil || addr == served[0].addr || e.service.HasEnded() {
+		t.Errorf("%s, %v, want another service", addr, err)
+	}
+}

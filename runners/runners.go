@@ -44,7 +44,7 @@ type Config struct {
 	// cluster starts to run the DoFns. Where the job server is the cluster, they
 	// run in this process.
 	Worker      string
-	Parallelism int // slots of the cluster that a job uses
+	Parallelism int // slots of the cluster that a job uses; 0 is all that it has
 	// Options are further pipeline options for the runner, by the names that
 	// Beam's Java SDK gives them, in lower case with underscores.
 	Options map[string]string

@@ -141,21 +141,22 @@ func TestExpansion(t *testing.T) {
 		}
 		return found
 	}
-	e, err := runners.StartExpansion(t.Context(), dir)
+	e := runners.NewExpansion(dir)
+	addr, err := e.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(scratch()) != 1 {
 		t.Errorf("folders %v while it runs, want one", scratch())
 	}
-	conn, err := net.DialTimeout("tcp", e.Addr, time.Second)
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		t.Error(err)
 	} else if err := conn.Close(); err != nil {
 		t.Error(err)
 	}
 	e.Close()
-	if conn, err := net.DialTimeout("tcp", e.Addr, time.Second); err == nil {
+	if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 		t.Error("it still answers after Close")
 		_ = conn.Close()
 	}

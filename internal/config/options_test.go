@@ -1,8 +1,6 @@
 package config
 
 import (
-	"errors"
-	"flag"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -12,18 +10,32 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/transforms/face"
 )
 
-func noStack() (state.Addrs, bool) { return state.Addrs{}, false }
-
-func localStack() (state.Addrs, bool) {
-	return state.Addrs{Kafka: "127.0.0.1:19092", HDFS: "hdfs://127.0.0.1:18020", Web: "http://127.0.0.1:19870"}, true
+// localStack makes a state directory of a stack with Kafka and HDFS, and returns the
+// flag that names it.
+func localStack(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	me, err := proc.NewProcess("test", os.Getpid(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := []proc.Process{me}
+	if err := (state.Stack{
+		state.Kafka: {Addr: "127.0.0.1:19092", Ready: true, Processes: runs},
+		state.HDFS:  {Addr: "127.0.0.1:18020", WebAddr: "127.0.0.1:19870", Ready: true, Processes: runs},
+	}).Save(state.Dir(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return "--state_dir=" + dir
 }
 
 func TestParseOptionsDefaults(t *testing.T) {
-	o, err := ParseOptions(nil, localStack)
+	o, err := Parse(localStack(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +68,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	local := localStack(t)
 	for _, tc := range []struct {
 		flag  string
 		right func(Options) bool
@@ -71,6 +84,10 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--output=hdfs:///b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
+		{"--window_bytes=1048576", func(o Options) bool { return o.Runner.MaxBytes == 1<<20 }},
+		{"--window_bytes=32MiB", func(o Options) bool { return o.Runner.MaxBytes == 32<<20 }},
+		{"--runner=flink --endpoint=h:1", func(o Options) bool { return o.Runner.Parallelism == 0 }}, // all slots
+		{"--kafka=h1:1, h2:2 ", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--runner=flink", func(o Options) bool {
 			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
 		}},
@@ -113,12 +130,12 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
-		o, err := ParseOptions(splitFlags(tc.flag), localStack)
+		o, err := Parse(append(splitFlags(tc.flag), local)...)
 		if err != nil || !tc.right(o) {
 			t.Errorf("%s: %v, %+v", tc.flag, err, o)
 		}
 	}
-	o, err := ParseOptions([]string{"--user=alice", "--output=hdfs://alice@nn:8020/x"}, localStack)
+	o, err := Parse("--user=alice", "--output=hdfs://alice@nn:8020/x", local)
 	if err != nil || o.Output != "hdfs://alice@nn:8020/x" {
 		t.Errorf("user in flag and URL: %v, %s", err, o.Output)
 	}
@@ -139,13 +156,13 @@ func TestParseOptionsRefuses(t *testing.T) {
 		}
 		return file
 	}
+	local := localStack(t)
 	for _, tc := range []struct{ flag, want string }{
 		{"--runner=storm", "prism, flink, spark, direct"},
 		{"--parallelism=2", "--runner=flink"},
 		{"--endpoint=h:1", "--runner=flink"},
 		{"--runner=flink --parallelism=-1", "number of slots"},
 		{"--runner=flink --endpoint=h", "HOST:PORT"},
-		{"--runner=flink --endpoint=h:1", "--parallelism=2"},
 		{"--runner=flink --endpoint=h:1 --master=h:2", "both set"},
 		{"--runner=flink --master=spark://h:7077", "Flink's REST API"},
 		{"--runner=spark --master=h:7077", "spark://HOST:PORT"},
@@ -176,8 +193,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--duration=1e300", "number of minutes"},
 		{"--window=10ms", "at least 1s"},
 		{"--stall_timeout=0", "at least 1s"},
-		{"--window_bytes=1000", "at least 1048576"},
-		{"--window_bytes=-1", "at least 1048576"},
+		{"--window_bytes=1000", "at least 1MiB"},
+		{"--window_bytes=-1", "64MiB"},
 		{"--frame_size=640", "WIDTHxHEIGHT"},
 		{"--frame_size=640x", "WIDTHxHEIGHT"},
 		{"--frame_size=0x480", "--frame_size"},
@@ -226,35 +243,15 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--consumer_config=sasl.oauthbearer.token.endpoint.url=http://x/", "URL"},
 		{"--consumer_config=x", "KEY=VALUE"},
 		{"--nonsense", "nonsense"},
-		{"frames", "only flags"},
 	} {
-		_, err := ParseOptions(splitFlags(tc.flag), localStack)
+		_, err := Parse(append(splitFlags(tc.flag), local)...)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want one with %q", tc.flag, err, tc.want)
 		}
 	}
 	for _, flags := range [][]string{{"--output=/tmp/x"}, {"--kafka=h:1"}} {
-		if _, err := ParseOptions(flags, noStack); err == nil || !strings.Contains(err.Error(), "make up") {
+		if _, err := Parse(append(flags, "--state_dir="+dir)...); err == nil || !strings.Contains(err.Error(), "make up") {
 			t.Errorf("%v without a local stack: error %v, want one that says make up", flags, err)
 		}
 	}
-}
-
-func TestParseOptionsHelp(t *testing.T) {
-	if _, err := ParseOptions([]string{"--help"}, noStack); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("error %v, want flag.ErrHelp", err)
-	}
-}
-
-// The README explains every flag.
-func TestReadmeNamesEveryFlag(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	newFlags(newSettings()).VisitAll(func(f *flag.Flag) {
-		if !strings.Contains(string(readme), "| `--"+f.Name+"` |") {
-			t.Errorf("the README's table has no --%s", f.Name)
-		}
-	})
 }

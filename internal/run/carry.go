@@ -11,8 +11,9 @@ import (
 	"facestream/transforms/store"
 )
 
-// following returns a window that follows on others.
-func (w Window) following(carry store.Carry) Window {
+// Following returns a window that follows on others, which have passed on what it must
+// know of them.
+func (w Window) Following(carry store.Carry) Window {
 	if leavesOut(w.Sampling) {
 		w.Sampling.Stored, w.Sampling.Frames.Taken = carry, taken(carry)
 	}

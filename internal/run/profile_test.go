@@ -11,11 +11,11 @@ import (
 
 func TestProfile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cpu.pprof")
-	stop, err := profiling{file}.start()
+	stop, err := Profile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (profiling{file + "2"}).start(); err == nil || !strings.Contains(err.Error(), "--cpu_profile") {
+	if _, err := Profile(file + "2"); err == nil || !strings.Contains(err.Error(), "--cpu_profile") {
 		t.Errorf("a second profile at the same time: error %v, want one that names --cpu_profile", err)
 	}
 	if err := stop(); err != nil {
@@ -38,7 +38,7 @@ func TestProfile(t *testing.T) {
 }
 
 func TestNoProfile(t *testing.T) {
-	stop, err := profiling{}.start()
+	stop, err := Profile("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ type session struct {
 // Run reads windows until the duration is over. Logs and temporary files go to dir. The
 // summary is never nil.
 func Run(ctx context.Context, o config.Options, build Build, dir string, out io.Writer) (*Summary, error) {
-	summary := newSummary(o.Runner.Name, time.Now())
+	summary := NewSummary(o.Runner.Name, time.Now())
 	s := &session{options: o, build: build, dir: dir, out: out, summary: summary}
 	err := s.run(ctx)
 	switch {
@@ -93,7 +93,7 @@ func Run(ctx context.Context, o config.Options, build Build, dir string, out io.
 
 func (s *session) run(ctx context.Context) error {
 	o := &s.options
-	if err := s.describe(store.UniqueName(s.summary.start)); err != nil {
+	if err := s.describe(store.UniqueName(s.summary.Start)); err != nil {
 		return err
 	}
 	// The rest of them look while the runner starts.
@@ -194,7 +194,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 			return fmt.Errorf("window %d: %w", summary.Windows, err)
 		}
 		repeats = 0
-		summary.add(ledger)
+		summary.Add(ledger)
 		reportLost(s.out, ledger)
 		lag, err := s.offsets.Lag(ctx)
 		if err != nil {
@@ -243,7 +243,7 @@ func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64,
 // records may have been passed over: then no ledger is kept and nothing is
 // committed, and the error is a *kafka.GapError.
 func (s *session) readWindow(ctx context.Context, records int64, limit time.Duration) (store.Ledger, error) {
-	o, w := s.options, s.window.following(s.carry)
+	o, w := s.options, s.window.Following(s.carry)
 	w.Name = store.UniqueName(time.Now())
 	w.Read.MaxRecords, w.Read.MaxSeconds = records, max(1, int64(limit.Seconds()))
 	w.Expansion = o.ExpansionAddr

@@ -40,15 +40,16 @@ type Summary struct {
 	Seconds          float64          `json:"seconds"`
 	FirstFileSeconds *float64         `json:"first_file_seconds"` // from the start of the run; null without a file
 
-	start time.Time
+	Start time.Time `json:"-"`
 }
 
-func newSummary(runner string, start time.Time) *Summary {
-	return &Summary{Runner: runner, State: stateFailed, Rejected: map[string]int64{}, start: start}
+// NewSummary returns the summary of a run that has begun.
+func NewSummary(runner string, start time.Time) *Summary {
+	return &Summary{Runner: runner, State: stateFailed, Rejected: map[string]int64{}, Start: start}
 }
 
-// add counts a window that is done.
-func (s *Summary) add(l store.Ledger) {
+// Add counts a window that is done.
+func (s *Summary) Add(l store.Ledger) {
 	sum := l.Sum()
 	s.RecordsRead += sum.Read
 	s.RecordsLost += l.Lost()
@@ -64,14 +65,14 @@ func (s *Summary) add(l store.Ledger) {
 		s.Rejected[reason] += n
 	}
 	if s.FirstFileSeconds == nil && l.FirstMillis > 0 {
-		seconds := float64(l.FirstMillis-s.start.UnixMilli()) / 1000
+		seconds := float64(l.FirstMillis-s.Start.UnixMilli()) / 1000
 		s.FirstFileSeconds = &seconds
 	}
 }
 
 func (s *Summary) end(state string) {
 	s.State = state
-	s.Seconds = time.Since(s.start).Seconds()
+	s.Seconds = time.Since(s.Start).Seconds()
 }
 
 // success is what _SUCCESS says.

@@ -11,13 +11,13 @@ import (
 )
 
 func sampleSummary() *Summary {
-	s := newSummary("prism", time.UnixMilli(1000))
+	s := NewSummary("prism", time.UnixMilli(1000))
 	s.Windows = 2
-	s.add(store.Ledger{FirstMillis: 3500, Partitions: []store.Partition{
+	s.Add(store.Ledger{FirstMillis: 3500, Partitions: []store.Partition{
 		{Topic: "a", Partition: 0, Read: 5, Decoded: 3, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 70},
 		{Topic: "a", Partition: 1, Read: 2, Decoded: 1, Rejected: map[string]int64{"corrupt_jpeg": 1}, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 30},
 	}})
-	s.add(store.Ledger{FirstMillis: 9000, Partitions: []store.Partition{
+	s.Add(store.Ledger{FirstMillis: 9000, Partitions: []store.Partition{
 		{Topic: "a", Partition: 0, Read: 5, Decoded: 2, Sampled: 2, FramesWithFaces: 1, Cooled: 1, Faces: 1, Lost: []store.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
 	}})
 	s.State, s.Seconds = "DONE", 12.5
@@ -27,7 +27,7 @@ func sampleSummary() *Summary {
 // Other programs read these names.
 func TestSummarySave(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "summary.json")
-	if err := sampleSummary().save(file); err != nil {
+	if err := sampleSummary().Save(file); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(file)

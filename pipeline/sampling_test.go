@@ -7,25 +7,26 @@ import (
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/run"
+	"facestream/runners"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
-// lessSettings are those of wantLess.
-var lessSettings = []string{"--max_fps=2.5", "--cooldown=2s", "--min_face=100", "--scale_factor=1.3", "--write=frame,annotated,crops,events"}
+// samplingFlags are those of wantSampled.
+var samplingFlags = []string{"--max_fps=2.5", "--cooldown=2s", "--min_face=100", "--scale_factor=1.3", "--write=frame,annotated,crops,events"}
 
-// What a record of a lessLog shows.
+// What a record of a samplingLog shows.
 const (
 	showsLeft    = "left" // a face
 	showsRight   = "right"
@@ -34,8 +35,8 @@ const (
 	showsNull    = "null"
 )
 
-// lessRecord is a record of which it is known what it shows.
-type lessRecord struct {
+// sampledRecord is a record of which it is known what it shows.
+type sampledRecord struct {
 	partition int32
 	offset    int64
 	millis    int64
@@ -43,16 +44,16 @@ type lessRecord struct {
 	shows     string
 }
 
-// lessLog makes n records on two partitions, in an order in which a topic may hold
+// samplingLog makes n records on two partitions, in an order in which a topic may hold
 // them: ten a second and camera, with times that go back and forth by up to half a
 // second.
-func lessLog(random *rand.Rand, n int) []lessRecord {
+func samplingLog(random *rand.Rand, n int) []sampledRecord {
 	const begin = 1_700_000_000_000
 	cameras := []string{"door", "gate", "a+b/ö"}
-	var log []lessRecord
+	var log []sampledRecord
 	next := map[int32]int64{}
 	for i := range n {
-		r := lessRecord{
+		r := sampledRecord{
 			partition: int32(random.IntN(2)), camera: cameras[random.IntN(len(cameras))],
 			millis: begin + int64(i)*100/3 + random.Int64N(1000) - 500,
 			shows:  []string{showsLeft, showsLeft, showsLeft, showsRight, showsRight, showsNothing, showsBad, showsNull}[random.IntN(8)],
@@ -64,9 +65,9 @@ func lessLog(random *rand.Rand, n int) []lessRecord {
 	return log
 }
 
-// wantLess says what must become of a log: the counts of all, and which records
+// wantSampled says what must become of a log: the counts of all, and which records
 // have a picture or a reject, as topic+partition+offset.
-func wantLess(topic string, log []lessRecord) (counts Summary, files []string) {
+func wantSampled(topic string, log []sampledRecord) (counts run.Summary, files []string) {
 	counts.Rejected = map[string]int64{}
 	looked, stored := map[string]bool{}, map[string]bool{}
 	for _, r := range log {
@@ -105,8 +106,8 @@ func wantLess(topic string, log []lessRecord) (counts Summary, files []string) {
 	return counts, files
 }
 
-// counted returns what of a summary wantLess says.
-func counted(s Summary) string {
+// counted returns what of a summary wantSampled says.
+func counted(s run.Summary) string {
 	return fmt.Sprintf("%d read, %d decoded, %d skipped, %d sampled, %v rejected, %d with faces, %d cooled, %d faces, %d files",
 		s.RecordsRead, s.FramesDecoded, s.Skipped, s.Sampled, s.Rejected, s.FramesWithFaces, s.Cooled, s.Faces, s.FilesWritten)
 }
@@ -122,9 +123,9 @@ func recordsIn[V any](files map[string]V) (records []string) {
 	return records
 }
 
-// lessFrames returns the pixels of demo frames for what a record shows: blue,
+// samplingFrames returns the pixels of demo frames for what a record shows: blue,
 // green, red. The two faces have no pixel in common.
-func lessFrames(t *testing.T) map[string]video.Picture {
+func samplingFrames(t *testing.T) map[string]video.Picture {
 	t.Helper()
 	demo, err := video.NewDemoOf(video.DemoConfig{Width: video.DemoWidth, Height: video.DemoHeight, Faces: 1})
 	if err != nil {
@@ -151,18 +152,18 @@ func lessFrames(t *testing.T) map[string]video.Picture {
 	return out
 }
 
-// lessValues returns the value of a record for what it shows; encode makes that of
+// samplingValues returns the value of a record for what it shows; encode makes that of
 // a frame.
-func lessValues(t *testing.T, encode func(video.Picture) []byte) map[string][]byte {
+func samplingValues(t *testing.T, encode func(video.Picture) []byte) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{showsBad: make([]byte, 5000), showsNull: nil}
-	for shows, p := range lessFrames(t) {
+	for shows, p := range samplingFrames(t) {
 		out[shows] = encode(p)
 	}
 	return out
 }
 
-func (r lessRecord) record(topic string, values map[string][]byte) kafka.Record {
+func (r sampledRecord) record(topic string, values map[string][]byte) kafka.Record {
 	key := []byte(r.camera)
 	out := kafka.Record{Topic: topic, Partition: r.partition, Offset: r.offset, Timestamp: r.millis, Key: &key}
 	if value := values[r.shows]; value != nil {
@@ -185,17 +186,82 @@ func jpegOf(t *testing.T, p video.Picture) []byte {
 	return b.Bytes()
 }
 
+// However a log is cut into windows, and in whatever order the records of one
+// come, the same is stored and counted.
+func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
+	const topic, n = "cut", 48
+	random := rand.New(rand.NewPCG(1, 2))
+	log := samplingLog(random, n)
+	values := samplingValues(t, func(p video.Picture) []byte { return p.BGR })
+	wantCounts, wantFiles := wantSampled(topic, log)
+	if wantCounts.Sampled < 5 || wantCounts.Cooled < 3 || wantCounts.Rejected["wrong_size"] < 2 {
+		t.Fatalf("the log is too simple: %s", counted(wantCounts))
+	}
+	everyRecord := make([]int, n)
+	for i := range everyRecord {
+		everyRecord[i] = i
+	}
+	cuts := [][]int{nil, everyRecord}
+	for range 8 {
+		cuts = append(cuts, slices.Sorted(slices.Values(random.Perm(n)[:1+random.IntN(6)])))
+	}
+	runner, err := runners.Open(t.Context(), runners.Config{Name: runners.Direct})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer runner.Close()
+	for _, cut := range cuts {
+		root := t.TempDir()
+		o := optionsFor(t, append(slices.Clone(samplingFlags), "--kafka=localhost:1", "--output="+root)...)
+		w := windowOf(o, testStore(root))
+		var carry store.Carry
+		counts := run.NewSummary("", time.Now())
+		first := 0
+		for i, border := range append(slices.Clone(cut), n) {
+			var window []any
+			for _, r := range log[first:border] {
+				window = append(window, r.record(topic, values))
+			}
+			if first = border; len(window) == 0 {
+				continue
+			}
+			random.Shuffle(len(window), func(i, j int) { window[i], window[j] = window[j], window[i] })
+			p, s := beam.NewPipelineWithRoot()
+			w.Name = fmt.Sprint("w", i)
+			process(s, w.Following(carry), beam.Create(s, window...))
+			if err := runner.Run(t.Context(), w.Name, p); err != nil {
+				t.Fatal(err)
+			}
+			l, err := store.ReadWritten(t.Context(), w.Store, w.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts.Add(l)
+			carry = carry.After(l)
+		}
+		if err := store.End(t.Context(), w.Store); err != nil {
+			t.Fatal(err)
+		}
+		if counted(*counts) != counted(wantCounts) {
+			t.Errorf("cut at %v: %s; want %s", cut, counted(*counts), counted(wantCounts))
+		}
+		if got := recordsIn(localFiles(t, root)); !slices.Equal(got, wantFiles) {
+			t.Errorf("cut at %v: there are files of %v; want %v", cut, got, wantFiles)
+		}
+	}
+}
+
 // With max_fps and cooldown, every runner leaves out the same, and so do small
 // windows and two runs, of which the second begins in the middle of slots. What
 // verify reads of it agrees.
 func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	addrs := allServices(t)
-	const topic, total = "less", 160
-	log := lessLog(rand.New(rand.NewPCG(7, 8)), total)
-	values := lessValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
+	const topic, total = "sampling", 160
+	log := samplingLog(rand.New(rand.NewPCG(7, 8)), total)
+	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 2)
-	send := func(log []lessRecord) {
+	send := func(log []sampledRecord) {
 		for _, r := range log {
 			if err := c.ProduceSync(t.Context(), &kgo.Record{
 				Topic: topic, Partition: r.partition, Key: []byte(r.camera), Timestamp: time.UnixMilli(r.millis), Value: values[r.shows],
@@ -204,48 +270,44 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			}
 		}
 	}
-	run := func(name string, flags ...string) *Summary {
-		return runOnce(t, optionsFor(t, slices.Concat(flags, lessSettings, []string{
-			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=less-" + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/less-" + name,
+	runOn := func(name string, flags ...string) *run.Summary {
+		return runOnce(t, optionsFor(t, slices.Concat(flags, samplingFlags, []string{
+			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=less-" + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/sampling-" + name,
 			"--duration=10m", "--drain"})...))
 	}
-	verify := filepath.Join(t.TempDir(), "verify")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", verify, "facestream/scripts/verify").CombinedOutput(); err != nil {
-		t.Fatalf("building verify: %v\n%s", err, out)
-	}
-
 	send(log[:total/2])
-	first := run("twice", "--runner=prism")
+	first := runOn("twice", "--runner=prism")
 	send(log[total/2:])
 	all := everyRunner(addrs)
-	wantCounts, wantFiles := wantLess(topic, log)
+	wantCounts, wantFiles := wantSampled(topic, log)
 	got := map[string]outcome{}
 	for _, name := range []string{"twice", "small", "flink-cluster", "spark-cluster"} {
 		t.Run(name, func(t *testing.T) {
-			var summary *Summary
+			var summary *run.Summary
 			switch name {
 			case "twice":
-				summary = run(name, "--runner=prism")
+				summary = runOn(name, "--runner=prism")
 				addTo(summary, first)
 			case "small":
-				summary = run(name, "--runner=prism", "--window_bytes=1048576")
+				summary = runOn(name, "--runner=prism", "--window_bytes=1048576")
 				if summary.Windows < 3 {
 					t.Errorf("%d windows: their borders are not tested", summary.Windows)
 				}
 			default:
-				summary = run(name, all[name]...)
+				summary = runOn(name, all[name]...)
 			}
 			if counted(*summary) != counted(wantCounts) {
 				t.Errorf("%s; want %s", counted(*summary), counted(wantCounts))
 			}
-			got[name] = outcomeOf(t, addrs, "/user/erin/less-"+name, *summary)
+			got[name] = outcomeOf(t, addrs, "/user/erin/sampling-"+name, *summary)
 			if records := recordsIn(got[name].Files); !slices.Equal(records, wantFiles) {
 				t.Errorf("there are files of %v; want %v", records, wantFiles)
 			}
-			out, err := exec.CommandContext(t.Context(), verify, "--kafka="+addrs.Kafka, "--topics="+topic, "--group=less-"+name, "--user=erin",
-				"--output="+addrs.HDFS+"/user/erin/less-"+name, "--recheck=1000").CombinedOutput()
-			if err != nil || !strings.Contains(string(out), fmt.Sprintf("%d records rechecked (0 differ)", total)) {
-				t.Errorf("verify: %v\n%s", err, out)
+			var out strings.Builder
+			status := program().Main(t.Context(), []string{"verify", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=sampling-" + name,
+				"--user=erin", "--output=" + addrs.HDFS + "/user/erin/sampling-" + name, "--recheck=1000"}, &out, &out)
+			if status != 0 || !strings.Contains(out.String(), fmt.Sprintf("%d records rechecked (0 differ)", total)) {
+				t.Errorf("verify: exit status %d\n%s", status, out.String())
 			}
 		})
 	}
@@ -255,7 +317,7 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 }
 
 // addTo adds the counts of an earlier run.
-func addTo(s, earlier *Summary) {
+func addTo(s, earlier *run.Summary) {
 	s.RecordsRead += earlier.RecordsRead
 	s.FramesDecoded += earlier.FramesDecoded
 	s.Skipped += earlier.Skipped

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/colinmarc/hdfs/v2"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/camera/feed"
+	"facestream/internal/preflight"
+	"facestream/internal/run"
+	"facestream/internal/stack/state"
+)
+
+// checked runs the checks and returns their lines.
+func checked(t *testing.T, flags ...string) (lines []string, err error) {
+	t.Helper()
+	var out strings.Builder
+	err = preflight.Check(t.Context(), optionsFor(t, flags...), &out)
+	t.Log("\n" + out.String())
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n"), err
+}
+
+// mustMatch fails the test unless each line matches the pattern at its place.
+func mustMatch(t *testing.T, lines []string, patterns ...string) {
+	t.Helper()
+	for i, pattern := range patterns {
+		if i >= len(lines) || !regexp.MustCompile("^"+pattern+"$").MatchString(lines[i]) {
+			t.Errorf("line %d is not %s", i+1, pattern)
+		}
+	}
+	if len(lines) > len(patterns) {
+		t.Errorf("%d lines, want %d", len(lines), len(patterns))
+	}
+}
+
+// mixedTopic is a topic with JPEGs, raw frames, and records that are neither.
+func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
+	t.Helper()
+	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 4)
+	sendDemo(t, addrs.Kafka, topic, feed.Raw, 4, 7)
+	c, _ := kafkaClient(t, addrs.Kafka, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	for i, r := range []*kgo.Record{
+		{Value: random(5000), Key: []byte("hall")}, {Value: random(999), Key: []byte("door")}, {Value: nil, Key: []byte("\x1b[2J")},
+	} {
+		r.Topic, r.Partition = topic, int32(i)
+		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// All is as it should be, on real parts. Nothing is left of the look.
+func TestCheck(t *testing.T) {
+	addrs := realServices(t)
+	const topic = "checked"
+	mixedTopic(t, addrs, topic)
+	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=alice", "--output=" + addrs.HDFS + "/check-alice/not/yet"}
+	lines, err := checked(t, flags...)
+	if err != nil {
+		t.Error(err)
+	}
+	reject := `warn  topic checked  1 of the last 10 records would be rejected, such as offset \d+ of partition 0: 5000 bytes without a content-type header .* \(send a content-type header, or give --frame_size=WIDTHxHEIGHT\)`
+	mustMatch(t, lines,
+		`ok    kafka          127\.0\.0\.1:\d+ answers, 1 broker, Kafka \d\.\d.*, messages of up to \d+ bytes`,
+		`ok    topic checked  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; `+
+			`bgr 3, jpeg 4, skipped_null 1, skipped_small 1, wrong_size 1; from camera \\x1b\[2J, demo, door and 1 more`,
+		reject,
+		`ok    output         hdfs://alice@127\.0\.0\.1:\d+/check-alice/not/yet can be written as alice`,
+		`ok    space          \d+\.\d GB of \d+\.\d GB free; / belongs to hdfs`,
+		`ok    cascade        /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
+		`ok    java           /.*/java is Java 17\..*`,
+		`ok    java parts     Beam's Java parts are there: beam 2\.62\.0`,
+	)
+	if _, err := superuser(t, addrs).Stat("/check-alice"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
+	}
+
+	// A run says no more than the warning.
+	var out strings.Builder
+	if _, err := run.Run(t.Context(), optionsFor(t, append(flags, "--runner=direct", "--drain")...), Build, t.TempDir(), &out); err != nil {
+		t.Fatal(err)
+	}
+	said, _, _ := strings.Cut(out.String(), "reading ")
+	mustMatch(t, strings.Split(strings.TrimSpace(said), "\n"), reject)
+
+	// A folder of this machine, and no Java.
+	dir := filepath.Join(t.TempDir(), "faces")
+	lines, err = checked(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--runner=direct", "--output="+dir, "--group=other")
+	if err != nil {
+		t.Error(err)
+	}
+	mustMatch(t, lines,
+		`ok    kafka          .*`,
+		`ok    topic checked  .* 10 waiting for group other; .*`,
+		`warn  topic checked  .*`,
+		`ok    output         `+dir+` can be written`,
+		`ok    space          \d.* of \d.* free`,
+		`ok    cascade        .*`,
+	)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
+	}
+}
+
+// Each thing that is missing has its line, which says what to do; the others are
+// looked at all the same.
+func TestCheckFails(t *testing.T) {
+	addrs := realServices(t)
+	_, admin := kafkaClient(t, addrs.Kafka)
+	createTopic(t, admin, "check-empty", 2)
+	root := superuser(t, addrs)
+	for _, dir := range []string{"/check-private", "/check-quota", "/check-full"} {
+		if err := root.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, mode := range map[string]os.FileMode{"/check-private": 0o700, "/check-quota": 0o777, "/check-full": 0o777} {
+		if err := root.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setQuota(t, addrs, "/check-quota", "namespacequota=100&storagespacequota=1000000000")
+	setQuota(t, addrs, "/check-full", "namespacequota=1")
+	const nobody = "127.0.0.1:1"
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		about string
+		flags string
+		lines []string // that are wanted among others
+	}{
+		{"no broker", "--kafka=" + nobody, []string{
+			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this its address\?\)`,
+			`skip  topic check-empty  not looked at, as kafka failed`,
+			`ok    output .*`,
+			`ok    space .*`,
+		}},
+		{"no topic", "--topics=nowhere,check-empty", []string{
+			`ok    kafka .*`,
+			`FAIL  topic nowhere      topic "nowhere" .*: topic does not exist \(make it, or name one that exists with --topics\)`,
+			`ok    topic check-empty  2 partitions, 0 records, 0 waiting for group facestream`,
+			`ok    output .*`,
+		}},
+		{"no HDFS", "--output=hdfs://" + nobody + "/faces", []string{
+			`ok    kafka .*`,
+			`FAIL  output .*hdfs://bob@127\.0\.0\.1:1/faces.* \(is the file system running, and is this its address\?\)`,
+			`skip  space              not looked at, as output failed`,
+		}},
+		{"no permission", "--output=" + addrs.HDFS + "/check-private/faces", []string{
+			`FAIL  output .*hdfs://bob@.*/check-private/faces.* \(choose a folder this user may write to.*`,
+		}},
+		{"full quota", "--output=" + addrs.HDFS + "/check-full", []string{
+			`FAIL  output .*hdfs://bob@.*/check-full.*quota of files and folders is used up: remove some.*`,
+		}},
+		{"small quota", "--output=" + addrs.HDFS + "/check-quota", []string{
+			`ok    output .*`,
+			`ok    space .*; /check-quota belongs to hdfs; quota of /check-quota: 99 of 100 names left; quota of /check-quota: 1\.0 GB of 1\.0 GB left`,
+			`warn  space              /check-quota may hold 99 files more: remove some.*`,
+			`warn  space              /check-quota may hold 1\.0 GB more, replicas included, and each file takes 134\.2 MB while it is written: remove files.*`,
+		}},
+		{"file as a folder", "--output=" + file, []string{`FAIL  output .*` + file + `.* \(choose a folder, this is a file or is below one\)`}},
+		{"no expansion service", "--expansion_addr=" + nobody, []string{`FAIL  expansion .*127\.0\.0\.1:1.* \(start it, or leave --expansion_addr out\)`}},
+		{"no job server", "--runner=spark --endpoint=" + nobody, []string{`FAIL  job server .*127\.0\.0\.1:1.* \(start it, or give its address with --endpoint\)`}},
+		{"no Flink", "--runner=flink --parallelism=2 --master=" + nobody, []string{`FAIL  flink .*127\.0\.0\.1:1.* \(start it, or give the address of its REST API with --master\)`}},
+		{"no Spark", "--runner=spark --master=spark://" + nobody, []string{`FAIL  spark .*127\.0\.0\.1:1.* \(start Spark's Master, or give its address with --master\)`}},
+		{"local output of a cluster", "--runner=spark --master=spark://" + nobody + " --output=" + t.TempDir(), []string{`warn  output .* nodes of the cluster .*; give an hdfs:// name`}},
+	} {
+		t.Run(tc.about, func(t *testing.T) {
+			t.Parallel()
+			flags := append([]string{"--kafka=" + addrs.Kafka, "--topics=check-empty", "--user=bob", "--output=" + addrs.HDFS + "/user/bob/x"}, strings.Split(tc.flags, " ")...)
+			lines, err := checked(t, flags...)
+			fails := slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "FAIL") })
+			if fails != (err != nil) {
+				t.Errorf("error %v, with a line of a failure: %t", err, fails)
+			}
+			for _, want := range tc.lines {
+				if !slices.ContainsFunc(lines, regexp.MustCompile("^"+want+"$").MatchString) {
+					t.Errorf("no line %s", want)
+				}
+			}
+		})
+	}
+}
+
+// A group that stands beyond the end cannot go on: neither the check nor a run
+// passes that over.
+func TestCheckGroupBeyondTheEnd(t *testing.T) {
+	addrs := realServices(t)
+	sendDemo(t, addrs.Kafka, "check-anew", feed.JPEG, 0, 1)
+	flags := []string{"--kafka=" + addrs.Kafka, "--topics=check-anew", "--group=check-anew", "--runner=direct", "--output=" + t.TempDir(), "--duration=2s"}
+	_, admin := kafkaClient(t, addrs.Kafka)
+	beyond := kadm.Offsets{}
+	beyond.AddOffset("check-anew", 0, 100, -1)
+	if err := admin.CommitAllOffsets(t.Context(), "check-anew", beyond); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := checked(t, flags...)
+	if err == nil || !slices.ContainsFunc(lines, regexp.MustCompile(`^FAIL  topic check-anew  group check-anew stands at offset 100 .* use another group`).MatchString) {
+		t.Errorf("error %v, and no such line", err)
+	}
+	if _, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), io.Discard); err == nil || !strings.Contains(err.Error(), "use another group") {
+		t.Errorf("the run's error is %v", err)
+	}
+}
+
+func superuser(t *testing.T, addrs state.Addrs) *hdfs.Client {
+	t.Helper()
+	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addrs.HDFS, "hdfs://")}, User: "hdfs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// setQuota sets a folder's quotas through WebHDFS: Hadoop's own program for it
+// takes a second to start.
+func setQuota(t *testing.T, addrs state.Addrs, dir, quotas string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, addrs.Web+"/webhdfs/v1"+dir+"?user.name=hdfs&op=SETQUOTA&"+quotas, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("setting the quota of %s: %s: %s", dir, resp.Status, text)
+	}
+}
