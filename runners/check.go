@@ -31,7 +31,7 @@ const (
 // reachTimeout is how long a server may take to accept a connection.
 const reachTimeout = 5 * time.Second
 
-// NeedsJava says whether a run with c starts Java programs on this machine.
+// NeedsJava reports whether a run with c starts Java programs on this machine.
 func NeedsJava(c Config, ownExpansion bool) bool { return len(profiles(c, ownExpansion)) > 0 }
 
 // profiles are the Java parts that this machine needs.
@@ -149,7 +149,7 @@ func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
 	return c, nil
 }
 
-// Reach says whether something accepts connections at addr, host:port.
+// Reach reports whether something accepts connections at addr, host:port.
 func Reach(ctx context.Context, addr string) error {
 	conn, err := (&net.Dialer{Timeout: reachTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {

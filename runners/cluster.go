@@ -119,7 +119,7 @@ func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, 
 	return names, nil
 }
 
-// answers says whether it is a job service that was connected to.
+// answers reports whether it is a job service that was connected to.
 func answers(ctx context.Context, client jobpb.JobServiceClient) error {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()

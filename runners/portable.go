@@ -36,7 +36,7 @@ const (
 	embeddedURN = "EMBEDDED"
 )
 
-// errFinished ends the following of a job that has ended well.
+// errFinished ends the waiting for a job that has ended well.
 var errFinished = errors.New("the job has finished")
 
 // portable submits to a job service.
@@ -91,17 +91,17 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 			return fmt.Errorf("asking for the cluster of job %s: %w", id, err)
 		}
 	}
-	following, stop := context.WithCancelCause(ctx)
+	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if master != "" {
 		go func() {
-			if finishedOnFlink(following, master, name) {
+			if finishedOnFlink(waiting, master, name) {
 				stop(errFinished)
 			}
 		}()
 	}
-	cause, err := r.follow(following, id)
-	if context.Cause(following) == errFinished {
+	cause, err := r.awaitEnd(waiting, id)
+	if context.Cause(waiting) == errFinished {
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -122,7 +122,7 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 		return fmt.Errorf("asking for the state of job %s: %w", id, err)
 	}
 	if state != jobpb.JobState_DONE {
-		return fmt.Errorf("job %s: %s: %s", id, state, essence(cause))
+		return fmt.Errorf("job %s: %s: %s", id, state, rootCause(cause))
 	}
 	return nil
 }
@@ -174,11 +174,10 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 	return run.GetJobId(), err
 }
 
-// onlyReshuffles has Flink shuffle by Beam's Reshuffle for the given environment
-// only; others' are expanded into their parts, which group by random keys. To
-// Flink's optimizer, what was once dealt out evenly is so for ever, whatever became
-// of it: after KafkaIO's own Reshuffle of what is to be read, one of the records
-// would leave them all where they were read.
+// onlyReshuffles has Flink shuffle by Beam's Reshuffle in the given environment only.
+// Flink's optimizer keeps the property "evenly distributed" through every function, so
+// after KafkaIO's own Reshuffle it would drop ours. Others' are expanded into their
+// parts, which group by random keys.
 func onlyReshuffles(pipeline *pipepb.Pipeline, environment string) {
 	for _, t := range pipeline.GetComponents().GetTransforms() {
 		if t.GetSpec().GetUrn() == graphx.URNReshuffle && t.GetEnvironmentId() != environment {
@@ -199,10 +198,10 @@ func (r *portable) environment(ctx context.Context) (*pipepb.Environment, error)
 	return graphx.CreateEnvironment(ctx, graphx.URNEnvProcess, func(context.Context) string { return config })
 }
 
-// follow reads the job's messages until the job service closes the stream, and
+// awaitEnd reads the job's messages until the job service closes the stream, and
 // returns the first error among them, which is the cause of what follows. It
 // gives up on a service that does not answer any more.
-func (r *portable) follow(ctx context.Context, id string) (cause string, err error) {
+func (r *portable) awaitEnd(ctx context.Context, id string) (cause string, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	stream, err := r.client.GetMessageStream(ctx, &jobpb.JobMessagesRequest{JobId: id})
@@ -257,7 +256,7 @@ func (r *portable) cancel(ctx context.Context, id, name, master string) error {
 	if master != "" {
 		return cancelFlink(ctx, master, name)
 	}
-	_, err := r.follow(ctx, id)
+	_, err := r.awaitEnd(ctx, id)
 	return err
 }
 

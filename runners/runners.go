@@ -52,7 +52,7 @@ type Config struct {
 	MaxBytes int64
 }
 
-// Cluster says whether the DoFns run in processes that a cluster starts.
+// Cluster reports whether the DoFns run in processes that a cluster starts.
 func (c Config) Cluster() bool { return c.Endpoint != "" || c.Master != "" }
 
 // ErrUnknownOption is wrapped by Open's error when the job server does not know

@@ -101,7 +101,7 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 }
 
 // The cameras of a line are few, short, and no terminal's commands.
-func TestSniffedCameras(t *testing.T) {
+func TestSampledCameras(t *testing.T) {
 	demo, err := video.NewDemo(1)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestSniffedCameras(t *testing.T) {
 		`camera \"x\n`:              {"\"x\n"},
 		"camera " + strings.Repeat("é", 40) + "...": {strings.Repeat("é", 41)},
 	} {
-		var seen sniffed
+		var seen contents
 		for _, name := range names {
 			key := []byte(name)
 			seen.add(frame.Config{Width: 640, Height: 480}, kafka.Record{Key: &key, Value: &value})

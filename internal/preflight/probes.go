@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// sniffRecords are enough to know a camera by.
-	sniffRecords = 20
+	// probedRecords are enough to know a camera by.
+	probedRecords = 20
 	// maxCameras is how many cameras a line names, and maxCameraName how much of
 	// each.
 	maxCameras, maxCameraName = 3, 40
@@ -80,8 +80,8 @@ func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err er
 	if topic.Records == 0 {
 		return f, nil
 	}
-	var seen sniffed
-	sample, err := c.Offsets.Sniff(ctx, name, sniffRecords, func(r kafka.Record) { seen.add(o.Frame, r) })
+	var seen contents
+	sample, err := c.Offsets.Sniff(ctx, name, probedRecords, func(r kafka.Record) { seen.add(o.Frame, r) })
 	if err != nil {
 		f.warn("%v", err)
 		return f, nil
@@ -115,15 +115,15 @@ func (c *Checks) warnOfSizes(f *finding, topic kafka.Topic, sample kafka.Sample)
 	}
 }
 
-// sniffed is what some records were found to be.
-type sniffed struct {
+// contents is what some records were found to be.
+type contents struct {
 	kinds    map[string]int // by format, or by reason of the reject
 	names    map[string]bool
 	rejected int           // not skipped
 	reject   *frame.Reject // the first of these
 }
 
-func (s *sniffed) add(cfg frame.Config, r kafka.Record) {
+func (s *contents) add(cfg frame.Config, r kafka.Record) {
 	if s.kinds == nil {
 		s.kinds, s.names = map[string]int{}, map[string]bool{}
 	}
@@ -141,7 +141,7 @@ func (s *sniffed) add(cfg frame.Config, r kafka.Record) {
 	}
 }
 
-func (s *sniffed) formats() string {
+func (s *contents) formats() string {
 	var all []string
 	for _, kind := range slices.Sorted(maps.Keys(s.kinds)) {
 		all = append(all, fmt.Sprintf("%s %d", kind, s.kinds[kind]))
@@ -149,7 +149,7 @@ func (s *sniffed) formats() string {
 	return strings.Join(all, ", ")
 }
 
-func (s *sniffed) cameras() string {
+func (s *contents) cameras() string {
 	names := slices.Sorted(maps.Keys(s.names))
 	for i, name := range names {
 		if utf8.RuneCountInString(name) > maxCameraName {
@@ -235,7 +235,7 @@ func (c *Checks) probeCascade(context.Context) (f finding, err error) {
 	return f, err
 }
 
-// ownExpansion says whether the run starts the expansion service.
+// ownExpansion reports whether the run starts the expansion service.
 func (c *Checks) ownExpansion() bool { return c.options.ExpansionAddr == "" }
 
 func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {

@@ -79,7 +79,7 @@ func newCarrySearch(run store.Run, topics []string, committed []kafka.Committed)
 	return &carrySearch{run: run, topics: topics, committed: committed}
 }
 
-// add looks at the ledger before those that it has seen, and says whether it needs
+// add looks at the ledger before those that it has seen, and reports whether it needs
 // no earlier one. The last ledger of all has every partition. But if the group
 // stands before something that was kept by then, because the window was not
 // committed or offsets were set back, an earlier ledger says what was known there.

@@ -36,7 +36,7 @@ func Environment(command string) (string, error) {
 	return string(config), err
 }
 
-// Wanted says whether a cluster started this process as a worker.
+// Wanted reports whether a cluster started this process as a worker.
 func Wanted() bool { return os.Getenv(wantedEnv) != "" }
 
 // Main runs the harness until the runner ends it; beam.Init must have been

@@ -3,16 +3,16 @@ package runners
 import "strings"
 
 const (
-	essenceLines = 10
-	essenceBytes = 2000
+	causeLines = 10
+	causeBytes = 2000
 	// lostHarness is how Prism says that a harness has gone. That is Java's: Go's is
 	// in this process.
 	lostHarness = "SDK worker disconnected"
 )
 
-// essence is what matters to a person of a job's cause of failure: of a DoFn's
+// rootCause is what matters to a person of a job's cause of failure: of a DoFn's
 // error the innermost, of a Java exception what stands above its stack.
-func essence(cause string) string {
+func rootCause(cause string) string {
 	if _, after, found := cutLast(cause, "caused by:"); found { // how the Go SDK joins errors
 		cause = after
 	}
@@ -23,9 +23,9 @@ func essence(cause string) string {
 		}
 		lines = append(lines, line)
 	}
-	lines = lines[:min(len(lines), essenceLines)]
+	lines = lines[:min(len(lines), causeLines)]
 	text := strings.TrimSpace(strings.Join(lines, ""))
-	text = strings.ToValidUTF8(text[:min(len(text), essenceBytes)], "")
+	text = strings.ToValidUTF8(text[:min(len(text), causeBytes)], "")
 	if strings.Contains(text, lostHarness) {
 		text = "the Java harness, which reads from Kafka, has ended: " + text
 	}
