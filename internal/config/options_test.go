@@ -26,8 +26,8 @@ func localStack(t *testing.T) string {
 	}
 	runs := []proc.Process{me}
 	if err := (state.Stack{
-		state.Kafka: {Addr: "127.0.0.1:19092", Ready: true, Processes: runs},
-		state.HDFS:  {Addr: "127.0.0.1:18020", WebAddr: "127.0.0.1:19870", Ready: true, Processes: runs},
+		state.Kafka: {Addrs: state.Addrs{Kafka: "127.0.0.1:19092"}, Ready: true, Processes: runs},
+		state.HDFS:  {Addrs: state.Addrs{HDFS: "hdfs://127.0.0.1:18020", Web: "http://127.0.0.1:19870"}, Ready: true, Processes: runs},
 	}).Save(state.Dir(dir)); err != nil {
 		t.Fatal(err)
 	}
