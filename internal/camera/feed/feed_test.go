@@ -8,6 +8,7 @@ import (
 	"image"
 	_ "image/jpeg" // to know one
 	_ "image/png"  // to know one
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,10 @@ import (
 
 	"facestream/internal/camera/video"
 	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
 )
+
+func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 
 // A broker takes what Send gives it, and gives it back as it was.
 func TestSend(t *testing.T) {
@@ -27,19 +31,7 @@ func TestSend(t *testing.T) {
 
 // The same, with a real broker.
 func TestSendToKafka(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a Kafka broker")
-	}
-	stack, err := services.Start(t.Context(), t.TempDir(), services.Options{Kafka: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := stack.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	testBroker(t, []string{stack.Kafka})
+	testBroker(t, []string{testservices.Start(t, services.Options{Kafka: true}).Kafka})
 }
 
 func testBroker(t *testing.T, brokers []string) {
@@ -55,7 +47,7 @@ func testBroker(t *testing.T, brokers []string) {
 
 // testRoundTrip sends the demo and compares the topic with it.
 func testRoundTrip(t *testing.T, brokers []string, format, contentType string, frames int) {
-	topic := "frames-" + format
+	topic := testservices.Name("frames-" + format)
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 4, Camera: "lobby", Format: format}
 	before := time.Now().UnixMilli()
 	sent, err := Send(testContext(t), cfg, newDemo(t, frames))
@@ -117,7 +109,8 @@ func testRoundTrip(t *testing.T, brokers []string, format, contentType string, f
 // testSeveral sends several cameras at once. The pictures of one are all in the
 // partition that Kafka's own producers would choose, in its order.
 func testSeveral(t *testing.T, brokers []string) {
-	const topic, frames = "frames-several", 20
+	const frames = 20
+	topic := testservices.Name("several")
 	want := map[string]int32{"lobby": 0, "door": 2, "hall": 2} // murmur2 of the name, modulo 5
 	var cameras []Camera
 	for name := range want {
@@ -161,7 +154,7 @@ func testSeveral(t *testing.T, brokers []string) {
 
 // testLarge sends pictures that do not fit the broker's default.
 func testLarge(t *testing.T, brokers []string) {
-	cfg := Config{Brokers: brokers, Topic: "frames-720p", Partitions: 1, Camera: "lobby", Format: Raw}
+	cfg := Config{Brokers: brokers, Topic: testservices.Name("large"), Partitions: 1, Camera: "lobby", Format: Raw}
 	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(3, 1280, 720)})
 	if err != nil {
 		t.Fatal(err)
@@ -176,12 +169,13 @@ func testLarge(t *testing.T, brokers []string) {
 
 // testTooLarge sends to a topic that is there and takes no raw frames.
 func testTooLarge(t *testing.T, brokers []string) {
-	createTopic(t, brokers, "small", 2, "100000")
-	cfg := Config{Brokers: brokers, Topic: "small", Partitions: 2, Camera: "lobby", Format: Raw}
+	topic := testservices.Name("small")
+	createTopic(t, brokers, topic, 2, "100000")
+	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 2, Camera: "lobby", Format: Raw}
 	sent, err := Send(testContext(t), cfg, newDemo(t, 5))
-	checkError(t, err, "frame 0 of the demo", "topic small", "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic small --add-config max.message.bytes=1048588)")
-	if len(sent) != 0 || count(t, brokers, "small") != 0 {
-		t.Errorf("%d frames are said to be sent, and the topic has %d", len(sent), count(t, brokers, "small"))
+	checkError(t, err, "frame 0 of the demo", "topic "+topic, "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic "+topic+" --add-config max.message.bytes=1048588)")
+	if len(sent) != 0 || count(t, brokers, topic) != 0 {
+		t.Errorf("%d frames are said to be sent, and the topic has %d", len(sent), count(t, brokers, topic))
 	}
 	cfg.Format = JPEG // these fit
 	if sent, err := Send(testContext(t), cfg, newDemo(t, 5)); err != nil || len(sent) != 5 {

@@ -3,11 +3,9 @@ package services
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"facestream/internal/jvm"
-	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
 
@@ -75,28 +73,15 @@ web.submit.enable: false
 security.delegation.tokens.enabled: false
 `
 
-// flinkPrograms are a JobManager, Beam's job server and two TaskManagers. What dir
-// holds is removed: a new cluster knows nothing of an earlier one's jobs.
-func flinkPrograms(_ context.Context, c *children, dir string, o Options) ([]javaProgram, error) {
-	classPath, err := paths.ClassPath(state.Flink)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
+// flinkPrograms are a JobManager, Beam's job server and two TaskManagers.
+func flinkPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	conf := filepath.Join(dir, "conf")
-	if err := os.MkdirAll(conf, dirMode); err != nil {
-		return nil, err
-	}
-	settings := fmt.Sprintf(flinkSettings, portOf(o.jobManager), portOf(o.Addrs.FlinkWeb), dir)
-	if err := os.WriteFile(filepath.Join(conf, "config.yaml"), []byte(settings), fileMode); err != nil {
-		return nil, err
-	}
 	program := func(name, heap, class string, flags ...string) javaProgram {
 		return javaProgram{
-			name: name, conf: conf, classPath: classPath, heap: heap, class: class, args: []string{"--configDir", conf},
-			jvm: append(append(flags, "-Dlog.file="+c.logPath(name)), jvm.AddOpens()...), // the web pages show the log
+			name: name, classes: state.Flink, conf: conf, heap: heap, class: "org.apache.flink.runtime." + class,
+			settings: map[string]string{"config.yaml": fmt.Sprintf(flinkSettings, portOf(o.jobManager), portOf(o.Addrs.FlinkWeb), dir)},
+			args:     []string{"--configDir", conf},
+			jvm:      append(append(flags, "-Dlog.file="+s.logPath(name)), jvm.AddOpens()...), // the web pages show the log
 		}
 	}
 	server, err := jobServer(state.Flink, dir, o.Addrs.Flink, state.HostPort(o.Addrs.FlinkWeb))
@@ -104,11 +89,11 @@ func flinkPrograms(_ context.Context, c *children, dir string, o Options) ([]jav
 		return nil, err
 	}
 	programs := []javaProgram{
-		program("jobmanager", jobManagerHeap, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"), server,
+		program("jobmanager", jobManagerHeap, "entrypoint.StandaloneSessionClusterEntrypoint"), server,
 	}
 	for i := range workers {
 		// Direct memory is what is off the heap, and the network's.
-		task := program(fmt.Sprintf("taskmanager-%d", i+1), taskHeap, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+		task := program(fmt.Sprintf("taskmanager-%d", i+1), taskHeap, "taskexecutor.TaskManagerRunner",
 			"-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=256m")
 		task.member = true
 		task.args = append([]string{"-Dtaskmanager.resource-id=" + task.name}, task.args...)

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"maps"
 	"net/http"
 	"net/url"
@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 
-	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
 
@@ -25,22 +24,16 @@ const (
 	nameNode  = "namenode"
 )
 
-// property is one setting in Hadoop's XML.
-type property struct {
-	Name  string `xml:"name"`
-	Value string `xml:"value"`
-}
-
 // hdfsSettings are core-site.xml and hdfs-site.xml in one, for the processes
 // whose folders in dir have the suffix. A DataNode takes free ports and tells
 // them to the NameNode; it names itself by address, so that WebHDFS redirects a
 // browser to where it can go without any resolver.
-func hdfsSettings(dir, suffix string, o Options) []property {
+func hdfsSettings(dir, suffix string, o Options) string {
 	const anyPort = "127.0.0.1:0"
 	file := func(name string) string {
 		return (&url.URL{Scheme: "file", Path: filepath.Join(dir, name)}).String()
 	}
-	settings := []property{
+	settings := [][2]string{
 		{"fs.defaultFS", o.Addrs.HDFS},
 		{"hadoop.tmp.dir", filepath.Join(dir, "tmp"+suffix)},
 		{"dfs.namenode.name.dir", file("name")},
@@ -65,77 +58,47 @@ func hdfsSettings(dir, suffix string, o Options) []property {
 	}
 	// Of two settings of one name, Hadoop takes the later.
 	for _, name := range slices.Sorted(maps.Keys(o.HDFSSettings)) {
-		settings = append(settings, property{name, o.HDFSSettings[name]})
+		settings = append(settings, [2]string{name, o.HDFSSettings[name]})
 	}
-	return settings
+	var b strings.Builder
+	b.WriteString("<configuration>\n")
+	for _, s := range settings {
+		fmt.Fprintf(&b, "  <property><name>%s</name><value>%s</value></property>\n", html.EscapeString(s[0]), html.EscapeString(s[1]))
+	}
+	b.WriteString("</configuration>\n")
+	return b.String()
 }
 
 // hdfsPrograms are a NameNode and DataNodes that keep their data in dir.
-func hdfsPrograms(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error) {
-	name, err := hadoopProgram(dir, "", o)
-	if err != nil {
-		return nil, err
+func hdfsPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
+	program := func(name, suffix, class string) javaProgram {
+		settings := hdfsSettings(dir, suffix, o)
+		return javaProgram{
+			name: name + suffix, classes: "hadoop", conf: filepath.Join(dir, "conf"+suffix), readConf: true,
+			settings: map[string]string{"core-site.xml": settings, "hdfs-site.xml": settings},
+			heap:     hdfsHeap, class: "org.apache.hadoop.hdfs.server." + class, env: []string{"HADOOP_USER_NAME=" + superuser},
+		}
 	}
-	name.name, name.class = nameNode, "org.apache.hadoop.hdfs.server.namenode.NameNode"
-	programs := []javaProgram{name}
+	programs := []javaProgram{program(nameNode, "", "namenode.NameNode")}
 	for i := range cmp.Or(o.DataNodes, 1) {
 		suffix := ""
 		if i > 0 {
 			suffix = fmt.Sprintf("-%d", i+1)
 		}
-		data, err := hadoopProgram(dir, suffix, o)
-		if err != nil {
-			return nil, err
-		}
-		data.name, data.member, data.class = "datanode"+suffix, true, "org.apache.hadoop.hdfs.server.datanode.DataNode"
+		data := program("datanode", suffix, "datanode.DataNode")
+		data.member = true
 		programs = append(programs, data)
-	}
-	err = prepareOnce(dir, func() error {
-		jars, err := paths.ClassPath("hadoop")
-		if err != nil {
-			return err
-		}
-		if err := unpackPages(filepath.Dir(jars), name.conf); err != nil {
-			return err
-		}
-		format := name
-		format.args = []string{"-format", "-force", "-nonInteractive"}
-		return c.run(ctx, format)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("formatting HDFS: %w", err)
 	}
 	return programs, nil
 }
 
-// hadoopProgram is one of Hadoop's, with its settings in a folder in dir that
-// has the suffix. It runs as the superuser.
-func hadoopProgram(dir, suffix string, o Options) (javaProgram, error) {
-	classPath, err := paths.ClassPath("hadoop")
-	if err != nil {
-		return javaProgram{}, err
+// formatHDFS prepares the NameNode's folders.
+func formatHDFS(ctx context.Context, s *Stack, name javaProgram) error {
+	if err := unpackPages(name.conf); err != nil {
+		return err
 	}
-	conf := filepath.Join(dir, "conf"+suffix)
-	if err := os.MkdirAll(conf, dirMode); err != nil {
-		return javaProgram{}, err
-	}
-	settings, err := xml.MarshalIndent(struct {
-		XMLName    xml.Name   `xml:"configuration"`
-		Properties []property `xml:"property"`
-	}{Properties: hdfsSettings(dir, suffix, o)}, "", "  ")
-	if err != nil {
-		return javaProgram{}, err
-	}
-	for _, name := range []string{"core-site.xml", "hdfs-site.xml"} {
-		if err := os.WriteFile(filepath.Join(conf, name), settings, fileMode); err != nil {
-			return javaProgram{}, err
-		}
-	}
-	return javaProgram{
-		conf: conf, heap: hdfsHeap,
-		classPath: conf + string(filepath.ListSeparator) + classPath,
-		env:       []string{"HADOOP_USER_NAME=" + superuser},
-	}, nil
+	name.args = []string{"-format", "-force", "-nonInteractive"}
+	return s.run(ctx, name)
 }
 
 // Admin runs one of Hadoop's own programs as the superuser of the stack's HDFS,
@@ -143,18 +106,18 @@ func hadoopProgram(dir, suffix string, o Options) (javaProgram, error) {
 // returns what it printed. If it fails, the error ends with the last lines of
 // that, too.
 func (s *Stack) Admin(ctx context.Context, class string, args ...string) (string, error) {
-	of := s.children.find(nameNode)
+	of := s.find(nameNode)
 	if of == nil {
 		return "", fmt.Errorf("running %s: the stack has no HDFS", class)
 	}
 	program := of.program // for its settings
 	program.name = fmt.Sprintf("admin-%d", s.admins.Add(1))
 	program.class, program.args = class, args
-	failed := s.children.run(ctx, program)
+	failed := s.run(ctx, program)
 	if failed != nil {
 		failed = fmt.Errorf("running %s %q: %w", class, args, failed)
 	}
-	out, err := os.ReadFile(s.children.logPath(program.name))
+	out, err := os.ReadFile(s.logPath(program.name))
 	return string(out), errors.Join(failed, err)
 }
 

@@ -28,7 +28,7 @@ func jobServer(engine, dir, addr, master string, jvm ...string) (javaProgram, er
 	}
 	p, err := jobserver.New(jobserver.Config{Engine: engine, Master: master, Port: port, Dir: own, Own: true})
 	return javaProgram{
-		name: engine + "-jobserver", conf: filepath.Join(own, "conf"), classPath: p.ClassPath, heap: jobServerHeap,
+		name: engine + "-jobserver", conf: filepath.Join(own, "conf"), classes: engine, heap: jobServerHeap,
 		jvm: append(p.JVM, jvm...), class: p.Class, args: p.Args, env: p.Env,
 	}, err
 }

@@ -6,20 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
 
 const (
-	kafkaHeap  = "512m"
+	kafkaHeap        = "512m"
+	serverProperties = "server.properties"
+
 	checkTopic = "stack-check" // exists for a moment during the start
 
 	// clusterID is a UUID in base64, as Kafka wants it. One on this machine is
@@ -28,58 +27,43 @@ const (
 )
 
 // kafkaSettings are server.properties for one process that is broker and
-// controller. Topics are made by those who need them, never by a misspelt
-// name. Kafka's own topics have one partition and one replica, and a new
-// consumer group need not wait for further members.
-func kafkaSettings(dir, addr, controller string) string {
-	return strings.Join([]string{
-		"process.roles=broker,controller",
-		"node.id=1",
-		"controller.quorum.voters=1@" + controller,
-		"controller.listener.names=CONTROLLER",
-		"listeners=PLAINTEXT://" + addr + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + addr,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		"log.dirs=" + filepath.Join(dir, "data"),
-		"auto.create.topics.enable=false",
-		"offsets.topic.replication.factor=1",
-		"offsets.topic.num.partitions=1",
-		"transaction.state.log.replication.factor=1",
-		"transaction.state.log.min.isr=1",
-		"transaction.state.log.num.partitions=1",
-		"group.initial.rebalance.delay.ms=0",
-		// The default of 128 MB would be a quarter of the heap.
-		"log.cleaner.dedupe.buffer.size=4194304",
-	}, "\n") + "\n"
-}
+// controller: with the address of each, and the folder. Topics are made by those who
+// need them, never by a misspelt name. Kafka's own topics have one partition and one
+// replica, and a new consumer group need not wait for further members.
+const kafkaSettings = `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@%[2]s
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
+advertised.listeners=PLAINTEXT://%[1]s
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=%[3]s/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+# The default of 128 MB would be a quarter of the heap.
+log.cleaner.dedupe.buffer.size=4194304
+`
 
 // kafkaPrograms are a broker that keeps its data in dir.
-func kafkaPrograms(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error) {
-	classPath, err := paths.ClassPath("kafka")
-	if err != nil {
-		return nil, err
-	}
+func kafkaPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
 	conf := filepath.Join(dir, "conf")
-	if err := os.MkdirAll(conf, dirMode); err != nil {
-		return nil, err
-	}
-	settings := filepath.Join(conf, "server.properties")
-	if err := os.WriteFile(settings, []byte(kafkaSettings(dir, o.Addrs.Kafka, o.controller)), fileMode); err != nil {
-		return nil, err
-	}
-	broker := javaProgram{
-		name: "kafka", conf: conf, classPath: classPath, heap: kafkaHeap, class: "kafka.Kafka", args: []string{settings},
-	}
-	err = prepareOnce(dir, func() error {
-		format := broker
-		format.class = "kafka.tools.StorageTool"
-		format.args = []string{"format", "--ignore-formatted", "-t", clusterID, "-c", settings}
-		return c.run(ctx, format)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("formatting Kafka's storage: %w", err)
-	}
-	return []javaProgram{broker}, nil
+	return []javaProgram{{
+		name: "kafka", classes: "kafka", conf: conf, heap: kafkaHeap, class: "kafka.Kafka",
+		settings: map[string]string{serverProperties: fmt.Sprintf(kafkaSettings, o.Addrs.Kafka, o.controller, dir)},
+		args:     []string{filepath.Join(conf, serverProperties)},
+	}}, nil
+}
+
+// formatKafka prepares the folder of the broker's data.
+func formatKafka(ctx context.Context, s *Stack, broker javaProgram) error {
+	broker.class = "kafka.tools.StorageTool"
+	broker.args = append([]string{"format", "--ignore-formatted", "-t", clusterID, "-c"}, broker.args...)
+	return s.run(ctx, broker)
 }
 
 // tryKafka creates a topic, passes a record through it and deletes it.

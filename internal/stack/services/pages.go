@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"facestream/internal/paths"
 )
 
 // preview shows pictures in Hadoop's file browser, which can only show text.
@@ -22,11 +24,12 @@ const pagesFolder = "webapps"
 
 // unpackPages copies the NameNode's web pages from the jars to a folder of the
 // class path that comes before them, with our preview added.
-func unpackPages(jars, to string) error {
-	names, err := filepath.Glob(filepath.Join(jars, "hadoop-client-minicluster-*.jar"))
+func unpackPages(to string) error {
+	jars, err := paths.ClassPath("hadoop")
 	if err != nil {
 		return err
 	}
+	names, _ := filepath.Glob(filepath.Join(filepath.Dir(jars), "hadoop-client-minicluster-*.jar")) // the pattern is well formed
 	if len(names) != 1 {
 		return fmt.Errorf("looking for the jar with the NameNode's web pages in %s: found %q", jars, names)
 	}

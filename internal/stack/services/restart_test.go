@@ -24,7 +24,7 @@ func TestRestartWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			fakeJava(t, dir, "exec sleep 600")
-			s := &Stack{children: &children{java: filepath.Join(dir, "java"), logs: dir}}
+			s := &Stack{java: filepath.Join(dir, "java"), logs: dir}
 			defer func() {
 				if err := s.Stop(); err != nil {
 					t.Error(err)
@@ -49,17 +49,17 @@ func TestRestartWaits(t *testing.T) {
 				},
 			}
 			for i, name := range []string{"head", "member-1", "member-2"} {
-				p := javaProgram{service: kind, name: name, member: i > 0, conf: filepath.Join(dir, name)}
-				if _, err := s.children.start(p, nil); err != nil {
+				p := javaProgram{service: kind, classes: state.Kafka, name: name, member: i > 0, conf: filepath.Join(dir, name)}
+				if _, err := s.startProgram(p, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if test.dead != "" {
-				if err := s.children.find(test.dead).End(0); err != nil {
+				if err := s.find(test.dead).End(0); err != nil {
 					t.Fatal(err)
 				}
 			}
-			old = s.children.find(test.restarted)
+			old = s.find(test.restarted)
 			if err := s.Restart(t.Context(), test.restarted); err != nil {
 				t.Fatal(err)
 			}

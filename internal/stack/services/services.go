@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,9 +80,12 @@ func (o *Options) Wants(service string) *bool {
 // service is a kind of service.
 type service struct {
 	name string
-	// programs prepares a folder and returns what is to run: first the process with
-	// which the members register, if there are any, and last the members.
-	programs func(ctx context.Context, c *children, dir string, o Options) ([]javaProgram, error)
+	// programs are what is to run from a folder: first the process with which the
+	// members register, if there are any, and last the members.
+	programs func(s *Stack, dir string, o Options) ([]javaProgram, error)
+	// format prepares a new folder for the first program. Without it, each start is in
+	// a new folder.
+	format func(ctx context.Context, s *Stack, first javaProgram) error
 	// members returns the members that have registered, by names that no two processes
 	// share. Nil if the service has none.
 	members func(context.Context, state.Addrs) ([]string, error)
@@ -92,8 +96,9 @@ type service struct {
 }
 
 var kinds = []*service{
-	{name: state.Kafka, programs: kafkaPrograms, works: tryKafka},
-	{name: state.HDFS, programs: hdfsPrograms, members: dataNodes, works: tryHDFS},
+	{name: state.Kafka, programs: kafkaPrograms, format: formatKafka, works: tryKafka},
+	{name: state.HDFS, programs: hdfsPrograms, format: formatHDFS, members: dataNodes, works: tryHDFS},
+	// A new cluster knows nothing of an earlier one's jobs.
 	{name: state.Flink, programs: flinkPrograms, members: taskManagers,
 		works: func(ctx context.Context, a state.Addrs) error { return tryJobServer(ctx, a.Flink) }},
 	// A Worker that finds no Master asks again after many seconds.
@@ -105,8 +110,13 @@ var kinds = []*service{
 type Stack struct {
 	state.Addrs
 
-	children *children
-	admins   atomic.Int64 // programs that Admin has run
+	java    string
+	logs    string // folder
+	started func(service string, p proc.Process) error
+	admins  atomic.Int64 // programs that Admin has run
+
+	mu  sync.Mutex
+	all []*child
 }
 
 // Start starts services that keep their data, settings and logs in dir, and
@@ -135,7 +145,7 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err := o.chooseAddrs(); err != nil {
 		return nil, err
 	}
-	s := &Stack{Addrs: o.Addrs, children: &children{java: java, logs: logs, started: o.Started}}
+	s := &Stack{Addrs: o.Addrs, java: java, logs: logs, started: o.Started}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	g, startCtx := errgroup.WithContext(startCtx)
@@ -152,9 +162,24 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 
 // start starts a service in its folder and waits until it works.
 func (s *Stack) start(ctx context.Context, kind *service, dir string, o Options) error {
-	programs, err := kind.programs(ctx, s.children, dir, o)
+	if kind.format == nil {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	programs, err := kind.programs(s, dir, o)
 	if err != nil {
 		return err
+	}
+	// What was interrupted is done again.
+	mark := filepath.Join(dir, "formatted")
+	if _, err := os.Stat(mark); err != nil && kind.format != nil {
+		if err := kind.format(ctx, s, programs[0]); err != nil {
+			return fmt.Errorf("formatting %s: %w", kind.name, err)
+		}
+		if err := os.WriteFile(mark, nil, fileMode); err != nil {
+			return err
+		}
 	}
 	var procs []*child
 	members := 0
@@ -168,7 +193,7 @@ func (s *Stack) start(ctx context.Context, kind *service, dir string, o Options)
 			members++
 		}
 		p.service = kind
-		proc, err := s.children.start(p, nil)
+		proc, err := s.startProgram(p, nil)
 		if err != nil {
 			return err
 		}
@@ -210,7 +235,7 @@ func (s *Stack) await(ctx context.Context, kind *service, before []string, membe
 // Those that register find nobody while the other one is down: restart it first, and
 // the processes of one service one after the other.
 func (s *Stack) Restart(ctx context.Context, name string) error {
-	old := s.children.find(name)
+	old := s.find(name)
 	if old == nil {
 		return fmt.Errorf("restarting %s: the stack has no such process", name)
 	}
@@ -233,11 +258,11 @@ func (s *Stack) restart(ctx context.Context, old *child) (err error) {
 	if err := old.End(EndGrace); err != nil {
 		return err
 	}
-	again, err := s.children.start(old.program, old)
+	again, err := s.startProgram(old.program, old)
 	if err != nil {
 		return err
 	}
-	members, whole := s.children.running(kind)
+	members, whole := s.running(kind)
 	if old.program.member {
 		members = 1
 	}
@@ -246,16 +271,23 @@ func (s *Stack) restart(ctx context.Context, old *child) (err error) {
 
 // Process returns the newest process of a name; ok is false if there was none.
 func (s *Stack) Process(name string) (p proc.Process, ok bool) {
-	child := s.children.find(name)
-	if child == nil {
-		return proc.Process{}, false
+	if child := s.find(name); child != nil {
+		return child.Process, true
 	}
-	return child.Process, true
+	return proc.Process{}, false
 }
 
 // Processes returns what was started, in the order of the starts, also what has ended
 // since. Instead of a process that Restart has replaced it returns the replacement.
-func (s *Stack) Processes() []proc.Process { return s.children.processes() }
+func (s *Stack) Processes() []proc.Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	procs := make([]proc.Process, len(s.all))
+	for i, child := range s.all {
+		procs[i] = child.Process
+	}
+	return procs
+}
 
 // Stop ends the services. Their data stays.
 func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
@@ -296,19 +328,6 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
-
-// prepareOnce runs prepare and marks the folder, unless it is marked: what was
-// interrupted is done again.
-func prepareOnce(dir string, prepare func() error) error {
-	mark := filepath.Join(dir, "formatted")
-	if _, err := os.Stat(mark); err == nil {
-		return nil
-	}
-	if err := prepare(); err != nil {
-		return err
-	}
-	return os.WriteFile(mark, nil, fileMode)
-}
 
 // until repeats a round of operations until it goes through. It gives up when
 // ctx is over or one of the processes has ended.

@@ -14,16 +14,17 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 
 	"github.com/colinmarc/hdfs/v2"
+	"github.com/prometheus/procfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -55,9 +56,8 @@ func TestStack(t *testing.T) {
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
 	t.Run("hdfs", func(t *testing.T) { testHDFS(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
-	t.Run("flink", func(t *testing.T) { testFlink(t, s) })
-	t.Run("spark", func(t *testing.T) { testSpark(t, s) })
-	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.children.all) })
+	t.Run("clusters", func(t *testing.T) { testClusters(t, s) })
+	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.Processes()) })
 	t.Run("admin", func(t *testing.T) { testAdmin(t, s) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
 
@@ -65,9 +65,9 @@ func TestStack(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	for _, child := range s.children.all {
-		if child.Alive() {
-			t.Errorf("%s still runs", child.Name)
+	for _, p := range s.Processes() {
+		if p.Alive() {
+			t.Errorf("%s still runs", p.Name)
 		}
 	}
 	for _, a := range state.Addresses {
@@ -202,65 +202,31 @@ func testPages(t *testing.T, web string) {
 	}
 }
 
-// Two TaskManagers of one slot each are free, a failed job is tried again, and
-// the job server answers.
-func testFlink(t *testing.T, s *Stack) {
-	var all struct {
-		TaskManagers []struct {
-			Slots int `json:"slotsNumber"`
-			Free  int `json:"freeSlots"`
-		} `json:"taskmanagers"`
+// Two TaskManagers of one slot each are free, and a failed job is tried again. Two
+// Workers of one core each offer the memory of an executor.
+func testClusters(t *testing.T, s *Stack) {
+	type slots struct {
+		TaskManagers int
+		Total        int `json:"slots-total"`
+		Free         int `json:"slots-available"`
 	}
-	if err := getJSON(t.Context(), s.FlinkWeb+"/taskmanagers", &all); err != nil {
-		t.Fatal(err)
+	var flink slots
+	if err := getJSON(t.Context(), s.FlinkWeb+"/overview", &flink); err != nil || flink != (slots{2, 2, 2}) {
+		t.Errorf("Flink: %+v, %v, want two of each", flink, err)
 	}
-	if len(all.TaskManagers) != 2 {
-		t.Errorf("there are %d TaskManagers, want 2", len(all.TaskManagers))
+	type setting struct{ Key, Value string }
+	var config []setting
+	if err := getJSON(t.Context(), s.FlinkWeb+"/jobmanager/config", &config); err != nil || !slices.Contains(config, setting{"restart-strategy.type", "fixed-delay"}) {
+		t.Errorf("Flink's settings: %v, %v", config, err)
 	}
-	for _, m := range all.TaskManagers {
-		if m.Slots != 1 || m.Free != 1 {
-			t.Errorf("a TaskManager has %d slots, %d free, want one free slot", m.Slots, m.Free)
-		}
+	type worker struct {
+		State         string
+		Cores, Memory int // in MB
 	}
-	var config []struct{ Key, Value string }
-	if err := getJSON(t.Context(), s.FlinkWeb+"/jobmanager/config", &config); err != nil {
-		t.Fatal(err)
-	}
-	settings := map[string]string{}
-	for _, s := range config {
-		settings[s.Key] = s.Value
-	}
-	if got := settings["restart-strategy.type"]; got != "fixed-delay" {
-		t.Errorf("the restart strategy is %q", got)
-	}
-	if err := tryJobServer(t.Context(), s.Flink); err != nil {
-		t.Error(err)
-	}
-}
-
-// Two Workers of one core each offer the memory of an executor, and the job
-// server answers.
-func testSpark(t *testing.T, s *Stack) {
-	var all struct {
-		Workers []struct {
-			State  string
-			Cores  int
-			Memory int // in MB
-		}
-	}
-	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &all); err != nil {
-		t.Fatal(err)
-	}
-	if len(all.Workers) != 2 {
-		t.Errorf("there are %d Workers, want 2", len(all.Workers))
-	}
-	for _, w := range all.Workers {
-		if w.State != "ALIVE" || w.Cores != 1 || fmt.Sprintf("%dm", w.Memory) != executorHeap {
-			t.Errorf("a Worker is %s with %d cores and %d MB, want one core and %s", w.State, w.Cores, w.Memory, executorHeap)
-		}
-	}
-	if err := tryJobServer(t.Context(), s.Spark); err != nil {
-		t.Error(err)
+	var spark struct{ Workers []worker }
+	want := worker{"ALIVE", 1, 1536}
+	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &spark); err != nil || !slices.Equal(spark.Workers, []worker{want, want}) {
+		t.Errorf("Spark: %+v, %v, want two Workers as %+v", spark, err, want)
 	}
 }
 
@@ -444,18 +410,13 @@ func restart(t *testing.T, s *Stack, names ...string) {
 	}
 }
 
-// isMember looks whether one of the names under which members have registered
-// ends with, or has before a path, a port at which the process listens.
+// isMember checks that one of the names under which members have registered ends
+// with, or has before a path, a port at which the process listens.
 func isMember(t *testing.T, s *Stack, name string, members []string) {
 	t.Helper()
 	p, _ := s.Process(name)
-	for _, addr := range listeners(t, p.PID) {
-		port, err := strconv.ParseUint(addr[strings.LastIndex(addr, ":")+1:], 16, 16)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := regexp.MustCompile(fmt.Sprintf(`[:-]%d(/|$)`, port))
-		if slices.ContainsFunc(members, at.MatchString) {
+	for _, l := range listeners(t, p.PID) {
+		if slices.ContainsFunc(members, regexp.MustCompile(fmt.Sprintf(`[:-]%d(/|$)`, l.LocalPort)).MatchString) {
 			return
 		}
 	}
@@ -463,52 +424,51 @@ func isMember(t *testing.T, s *Stack, name string, members []string) {
 }
 
 // Nothing listens on another address than the loopback's.
-func testLoopback(t *testing.T, children []*child) {
-	for _, c := range children {
-		if strings.HasSuffix(c.Name, "-jobserver") {
+func testLoopback(t *testing.T, procs []proc.Process) {
+	for _, p := range procs {
+		if strings.HasSuffix(p.Name, "-jobserver") {
 			continue // Beam listens everywhere
 		}
-		addrs := listeners(t, c.PID)
-		if len(addrs) == 0 {
-			t.Errorf("%s listens nowhere", c.Name)
+		all := listeners(t, p.PID)
+		if len(all) == 0 {
+			t.Errorf("%s listens nowhere", p.Name)
 		}
-		for _, addr := range addrs {
-			if !strings.HasPrefix(addr, "0100007F:") {
-				t.Errorf("%s listens on %s, in hexadecimal", c.Name, addr)
+		for _, l := range all {
+			if l.LocalAddr.String() != host {
+				t.Errorf("%s listens on %s", p.Name, l.LocalAddr)
 			}
 		}
 	}
 }
 
-// listeners returns where a process listens, as /proc writes it (proc(5)).
-func listeners(t *testing.T, pid int) []string {
+// listeners returns the sockets on which a process listens.
+func listeners(t *testing.T, pid int) (all procfs.NetTCP) {
 	t.Helper()
-	proc := filepath.Join("/proc", fmt.Sprint(pid))
-	files, err := filepath.Glob(filepath.Join(proc, "fd", "*"))
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sockets := map[string]bool{}
-	for _, file := range files {
-		if target, err := os.Readlink(file); err == nil { // it may have been closed
-			sockets[target] = true
-		}
+	p, err := fs.Proc(pid)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var addrs []string
-	for _, table := range []string{"tcp", "tcp6"} {
-		lines, err := os.ReadFile(filepath.Join(proc, "net", table))
+	open, err := p.FileDescriptorTargets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		sockets, err := read()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(lines)) {
-			const local, state, inode, listening = 1, 3, 9, "0A"
-			fields := strings.Fields(line)
-			if fields[state] == listening && sockets["socket:["+fields[inode]+"]"] {
-				addrs = append(addrs, fields[local])
+		for _, s := range sockets {
+			const listening = 10
+			if s.St == listening && slices.Contains(open, fmt.Sprintf("socket:[%d]", s.Inode)) {
+				all = append(all, s)
 			}
 		}
 	}
-	return addrs
+	return all
 }
 
 func TestStartSaysWhyItFailed(t *testing.T) {
@@ -528,7 +488,7 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"formatting HDFS", "namenode.log", "ERROR", blocked} {
+	for _, want := range []string{"formatting hdfs", "namenode.log", "ERROR", blocked} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not hold %q:\n%v", want, err)
 		}

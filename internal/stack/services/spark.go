@@ -3,13 +3,11 @@ package services
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"facestream/internal/jvm"
-	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 	"facestream/runners/jobserver"
 )
@@ -22,16 +20,8 @@ const (
 )
 
 // sparkPrograms are a Master, Beam's job server and two Workers, which start an executor
-// each for every job. What dir holds is removed: a new cluster knows nothing of an
-// earlier one's jobs.
-func sparkPrograms(_ context.Context, _ *children, dir string, o Options) ([]javaProgram, error) {
-	classPath, err := paths.ClassPath(state.Spark)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
+// each for every job.
+func sparkPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
 	home, env, err := jobserver.SparkHome(dir)
 	if err != nil {
 		return nil, err
@@ -49,7 +39,7 @@ func sparkPrograms(_ context.Context, _ *children, dir string, o Options) ([]jav
 	}, jvm.AddOpens()...)
 	program := func(name, class string, args ...string) javaProgram {
 		return javaProgram{
-			name: name, conf: conf, classPath: classPath, heap: sparkHeap, jvm: flags, class: class,
+			name: name, classes: state.Spark, conf: conf, heap: sparkHeap, jvm: flags, class: "org.apache.spark.deploy." + class,
 			args: append([]string{"--host", host}, args...), env: env,
 		}
 	}
@@ -59,13 +49,13 @@ func sparkPrograms(_ context.Context, _ *children, dir string, o Options) ([]jav
 		return nil, err
 	}
 	programs := []javaProgram{
-		program("spark-master", "org.apache.spark.deploy.master.Master", "--port", portOf(master), "--webui-port", portOf(o.Addrs.SparkWeb)),
+		program("spark-master", "master.Master", "--port", portOf(master), "--webui-port", portOf(o.Addrs.SparkWeb)),
 		server,
 	}
 	// Executors take what their Worker has in its environment, whoever submits the job.
 	executorFlags := strings.Join(jobserver.ExecutorFlags, " ") + " -Djava.io.tmpdir=" + filepath.Join(conf, "tmp")
 	for i := range workers {
-		worker := program(fmt.Sprintf("spark-worker-%d", i+1), "org.apache.spark.deploy.worker.Worker",
+		worker := program(fmt.Sprintf("spark-worker-%d", i+1), "worker.Worker",
 			"--port", "0", "--webui-port", "0", "--cores", "1", "--memory", executorHeap,
 			"--work-dir", filepath.Join(dir, fmt.Sprintf("work-%d", i+1)), master)
 		worker.member = true

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"facestream/internal/jvm"
+	"facestream/internal/paths"
 	"facestream/internal/proc"
 )
 
@@ -23,16 +23,6 @@ const (
 // jvmFlags are those of every service.
 var jvmFlags = slices.Concat(jvm.Small, []string{"-XX:-UsePerfData", "-Xms64m", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"})
 
-// children starts processes and keeps them.
-type children struct {
-	java    string
-	logs    string // folder
-	started func(service string, p proc.Process) error
-
-	mu  sync.Mutex
-	all []*child
-}
-
 // child is a process that this one has started.
 type child struct {
 	proc.Process
@@ -43,21 +33,23 @@ type child struct {
 
 // javaProgram is what runs in a JVM.
 type javaProgram struct {
-	service   *service
-	member    bool   // it registers with the first process of its service
-	name      string // of the process and of its log
-	conf      string // folder of its settings, and of what it unpacks
-	classPath string
-	heap      string // as in -Xmx
-	jvm       []string
-	class     string
-	args      []string
-	env       []string
+	service  *service
+	member   bool              // it registers with the first process of its service
+	name     string            // of the process and of its log
+	classes  string            // the profile of its class path
+	conf     string            // folder of its settings, and of what it unpacks
+	settings map[string]string // files in conf
+	readConf bool              // conf stands in the class path
+	heap     string            // as in -Xmx
+	jvm      []string
+	class    string
+	args     []string
+	env      []string
 }
 
 // run runs a program to its end. It never outlives this process.
-func (c *children) run(ctx context.Context, p javaProgram) error {
-	child, err := c.launch(p, proc.StartBound)
+func (s *Stack) run(ctx context.Context, p javaProgram) error {
+	child, err := s.launch(p, proc.StartBound)
 	if err != nil {
 		return err
 	}
@@ -72,46 +64,46 @@ func (c *children) run(ctx context.Context, p javaProgram) error {
 	return nil
 }
 
-// start starts a program, in the place of an old process if that is not nil.
-func (c *children) start(p javaProgram, old *child) (*child, error) {
+// startProgram starts a program, in the place of an old process if that is not nil.
+func (s *Stack) startProgram(p javaProgram, old *child) (*child, error) {
 	begin := proc.StartBound
-	if c.started != nil {
+	if s.started != nil {
 		begin = proc.StartDetached
 	}
-	child, err := c.launch(p, begin)
+	child, err := s.launch(p, begin)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if at := slices.Index(c.all, old); at >= 0 {
-		c.all[at] = child
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := slices.Index(s.all, old); at >= 0 {
+		s.all[at] = child
 	} else {
-		c.all = append(c.all, child)
+		s.all = append(s.all, child)
 	}
-	if c.started == nil {
+	if s.started == nil {
 		return child, nil
 	}
-	return child, c.started(p.service.name, child.Process)
+	return child, s.started(p.service.name, child.Process)
 }
 
-// find returns the process of a name, nil if there is none.
-func (c *children) find(name string) *child {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if at := slices.IndexFunc(c.all, func(child *child) bool { return child.Name == name }); at >= 0 {
-		return c.all[at]
+// find returns the newest process of a name, nil if there was none.
+func (s *Stack) find(name string) *child {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := slices.IndexFunc(s.all, func(c *child) bool { return c.Name == name }); at >= 0 {
+		return s.all[at]
 	}
 	return nil
 }
 
 // running returns how many members of a service run; whole reports whether all of its
 // processes do.
-func (c *children) running(kind *service) (members int, whole bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (s *Stack) running(kind *service) (members int, whole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	whole = true
-	for _, child := range c.all {
+	for _, child := range s.all {
 		switch {
 		case child.program.service != kind:
 		case !child.Alive():
@@ -123,36 +115,37 @@ func (c *children) running(kind *service) (members int, whole bool) {
 	return members, whole
 }
 
-// processes returns what start has started.
-func (c *children) processes() []proc.Process {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	procs := make([]proc.Process, len(c.all))
-	for i, child := range c.all {
-		procs[i] = child.Process
-	}
-	return procs
-}
-
 // launch starts a process with its output in its log.
-func (c *children) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)) (*child, error) {
+func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)) (*child, error) {
+	classPath, err := paths.ClassPath(p.classes)
+	if err != nil {
+		return nil, err
+	}
+	if p.readConf {
+		classPath = p.conf + string(filepath.ListSeparator) + classPath
+	}
 	// What is unpacked at run time goes where it is removed with the rest.
 	tmp := filepath.Join(p.conf, "tmp")
 	if err := os.MkdirAll(tmp, dirMode); err != nil {
 		return nil, err
 	}
+	for name, settings := range p.settings {
+		if err := os.WriteFile(filepath.Join(p.conf, name), []byte(settings), fileMode); err != nil {
+			return nil, err
+		}
+	}
 	logging, err := jvm.LogFlags(p.conf)
 	if err != nil {
 		return nil, err
 	}
-	logPath := c.logPath(p.name)
+	logPath := s.logPath(p.name)
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
 	if err != nil {
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(c.java, slices.Concat(jvmFlags, p.jvm, logging,
-		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", p.classPath, p.class}, p.args)...)
+	cmd := exec.Command(s.java, slices.Concat(jvmFlags, p.jvm, logging,
+		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", classPath, p.class}, p.args)...)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	running, err := begin(cmd)
@@ -168,7 +161,7 @@ func (c *children) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, err
 }
 
 // logPath is where a program's output goes.
-func (c *children) logPath(name string) string { return filepath.Join(c.logs, name+".log") }
+func (s *Stack) logPath(name string) string { return filepath.Join(s.logs, name+".log") }
 
 // failed is the error for a process that has ended and should not have, with the end
 // of its log.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"facestream/internal/stack/state"
 )
 
 // fakeJava writes a program in place of java to dir.
@@ -18,8 +20,8 @@ func fakeJava(t *testing.T, dir, script string) {
 func TestRunSaysWhyItFailed(t *testing.T) {
 	dir := t.TempDir()
 	fakeJava(t, dir, "seq 1 100; echo the reason >&2; exit 3")
-	c := &children{java: filepath.Join(dir, "java"), logs: dir}
-	err := c.run(t.Context(), javaProgram{name: "failing", conf: filepath.Join(dir, "conf")})
+	s := &Stack{java: filepath.Join(dir, "java"), logs: dir}
+	err := s.run(t.Context(), javaProgram{name: "failing", classes: state.Kafka, conf: filepath.Join(dir, "conf")})
 	if err == nil {
 		t.Fatal("no error")
 	}
