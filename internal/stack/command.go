@@ -40,7 +40,7 @@ Flags:
 `
 
 const upUsage = `stack up starts services and waits until they work: the broker has passed a record on,
-HDFS has stored and given back a file, all slots are free and the job server answers.
+HDFS has stored and given back a file, all slots are there and the job server answers.
 A service that runs already is left alone; one with a process that has died is
 started again with its data and, if they are free, its ports. The services go on
 running afterwards.
@@ -91,9 +91,8 @@ func Command(name string) cli.Command {
 		Subcommands: []cli.Command{
 			{Name: name + " up", Usage: upUsage, TakesArgs: true, Setup: setupUp},
 			sub("down", "stack down ends all services and removes everything they stored.\n\nFlags:\n", down),
-			sub("status", "stack status says what runs, where, as which processes, and where the logs are.\n\nFlags:\n",
-				func(_ context.Context, dir string, out io.Writer) error { return status(dir, out) }),
-			sub("env", envUsage, func(_ context.Context, dir string, out io.Writer) error { return env(dir, out) }),
+			sub("status", "stack status says what runs, where, as which processes, and where the logs are.\n\nFlags:\n", status),
+			sub("env", envUsage, env),
 		},
 	}
 }

@@ -13,10 +13,9 @@ import (
 	"time"
 
 	"facestream/internal/proc"
-	"facestream/internal/wait"
-
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
+	"facestream/internal/wait"
 )
 
 const (
@@ -55,7 +54,7 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 		o.Addrs = o.Addrs.Merge(free(s.Addrs))
 	}
 	if len(missing) == 0 {
-		return status(dir, out)
+		return status(ctx, dir, out)
 	}
 	o.Addrs = o.Addrs.Merge(wanted)
 	begin := time.Now()
@@ -64,7 +63,7 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 		return err
 	}
 	fmt.Fprintf(out, "ready after %.1f s\n", time.Since(begin).Seconds())
-	return status(dir, out)
+	return status(ctx, dir, out)
 }
 
 // start starts the named services and keeps the state up to date: from the
@@ -142,7 +141,7 @@ func down(ctx context.Context, dir string, out io.Writer) error {
 }
 
 // status prints what runs.
-func status(dir string, out io.Writer) error {
+func status(_ context.Context, dir string, out io.Writer) error {
 	stack, err := state.Load(dir)
 	if err != nil {
 		return err
@@ -173,7 +172,7 @@ func status(dir string, out io.Writer) error {
 }
 
 // env prints the addresses of what runs.
-func env(dir string, out io.Writer) error {
+func env(_ context.Context, dir string, out io.Writer) error {
 	stack, err := state.Load(dir)
 	if err != nil {
 		return err

@@ -386,7 +386,7 @@ func kill(t *testing.T, s *Stack, names ...string) {
 	}
 }
 
-// restart restarts processes and looks whether they have taken the old ones'
+// restart restarts processes and checks that they have taken the old ones'
 // places.
 func restart(t *testing.T, s *Stack, names ...string) {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Direction says which way bytes go.
+// Direction is the way that bytes go.
 type Direction int
 
 const (
@@ -225,8 +225,8 @@ func (p *Proxy) pump(l *link, d Direction, from io.Reader, to *net.TCPConn, limi
 	l.breakOnce()
 }
 
-// pass waits until what was read may pass on. It says whether the connection
-// still is.
+// pass waits until what was read may pass on. It reports whether the connection
+// is not broken.
 func (p *Proxy) pass(l *link, d Direction) bool {
 	p.mu.Lock()
 	latency := p.latency

@@ -51,7 +51,7 @@ func (r *rig) connect(t *testing.T) (client, server net.Conn) {
 	return ending(t, client), ending(t, server)
 }
 
-// refuses looks whether a new connection is broken at once. The client may see
+// refuses checks that a new connection is broken at once. The client may see
 // that before it knows of the connection.
 func (r *rig) refuses(t *testing.T) {
 	t.Helper()
@@ -81,7 +81,7 @@ func send(t *testing.T, conn net.Conn, what string) {
 	}
 }
 
-// arrives looks whether exactly this comes next.
+// arrives checks that exactly this comes next.
 func arrives(t *testing.T, conn net.Conn, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
@@ -90,14 +90,14 @@ func arrives(t *testing.T, conn net.Conn, want string) {
 	}
 }
 
-// passes looks whether bytes pass from one end to the other.
+// passes checks that bytes pass from one end to the other.
 func passes(t *testing.T, from, to net.Conn, what string) {
 	t.Helper()
 	send(t, from, what)
 	arrives(t, to, what)
 }
 
-// silent looks whether nothing comes, not even an end.
+// silent checks that nothing comes, not even an end.
 func silent(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
@@ -111,7 +111,7 @@ func silent(t *testing.T, conn net.Conn) {
 	}
 }
 
-// isReset looks whether a connection is broken, not ended.
+// isReset checks that a connection is broken, not ended.
 func isReset(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
