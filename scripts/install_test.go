@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +23,7 @@ func TestInstall(t *testing.T) {
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 	prefix, state := t.TempDir(), t.TempDir()
 	install := exec.Command("make", "-C", "..", "install", "PREFIX="+prefix, "java_parts=beam")
-	// Without the settings of a make that runs this test.
-	install.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "MAKE") || strings.HasPrefix(s, "MFLAGS") })
+	install.Env = environment()
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("make install: %v\n%s", err, out)
 	}
