@@ -10,6 +10,7 @@ import (
 	"facestream/internal/bench/commands"
 	"facestream/internal/bench/detect"
 	"facestream/internal/cli"
+	"facestream/transforms/face"
 )
 
 const usage = `bench measures the pipeline with services of its own: Kafka, HDFS, and clusters of
@@ -29,7 +30,7 @@ COMMAND --help shows its flags.
 // Command is the command line of bench.
 func Command() cli.Command {
 	return cli.Command{
-		Name: "bench", Usage: usage, TakesArgs: true,
+		Name: "bench", Usage: usage, TakesArgs: true, Libraries: []string{"OpenCV " + face.OpenCVVersion()},
 		Setup: func(*flag.FlagSet) cli.Run {
 			return func(context.Context, []string, io.Writer, io.Writer) error {
 				return cli.Usagef("a command is missing: all, detect, data, memory or windows")

@@ -66,7 +66,7 @@ func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writ
 	if len(args) > 0 {
 		for _, sub := range c.Subcommands {
 			if sub.Name[strings.LastIndexByte(sub.Name, ' ')+1:] == args[0] {
-				sub.Libraries = append(sub.Libraries, c.Libraries...)
+				sub.Libraries = c.Libraries
 				return sub.Main(ctx, args[1:], stdout, stderr)
 			}
 		}

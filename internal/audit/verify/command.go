@@ -48,7 +48,7 @@ var errDisagrees = fmt.Errorf("%w: not all agrees", cli.ErrSaid)
 
 // Command returns the command under a name.
 func Command(name string) cli.Command {
-	return cli.Command{Name: name, Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
+	return cli.Command{Name: name, Usage: usage, Examples: examples, Libraries: []string{"OpenCV " + face.OpenCVVersion()}, Setup: func(f *flag.FlagSet) cli.Run {
 		var endpoints config.EndpointFlags
 		var o options
 		endpoints.Add(f)
