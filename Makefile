@@ -76,10 +76,12 @@ test-all: test ## Run every test.
 
 # One stack for all packages, ended also after a failure or Ctrl-C. The SDK leaves empty
 # files in TMPDIR when tests run pipelines through it.
+test-services: export FACESTREAM_TEST_STATE := $(CURDIR)/build/test
 test-services:
+	@build/bin/stack down --state_dir=build/test >/dev/null
 	@tmp=$$(mktemp -d) && trap 'build/bin/stack down --state_dir=build/test; rm -rf "$$tmp"' EXIT && trap 'exit 130' HUP INT TERM && \
 	build/bin/stack up --state_dir=build/test kafka hdfs flink spark && \
-	FACESTREAM_TEST_STATE=$(CURDIR)/build/test TMPDIR="$$tmp" $(MAKE) --no-print-directory $(parallel) test-faults test-raced test-profiled test-other
+	TMPDIR="$$tmp" $(MAKE) --no-print-directory -k $(parallel) test-faults test-raced test-profiled test-other
 
 # Tests of faults wait more than they work, so the others run beside them.
 test-faults:
