@@ -13,7 +13,8 @@
 # programs do this when they use flink or spark for the first time.
 set -eu
 
-min_java=11 # what the Java parts run on
+export GOFLAGS="${GOFLAGS-} -buildvcs=false" # as in the Makefile
+min_java=11                                  # what the Java parts run on
 cascade=haarcascades/haarcascade_frontalface_alt.xml
 
 cd "$(dirname "$0")/.."
@@ -99,7 +100,6 @@ need_for_java() {
 }
 
 need_for_opencv() {
-	need git command -v git
 	need make command -v make
 	need pkg-config command -v pkg-config
 	need libopencv-dev pkg-config --exists opencv4
@@ -177,7 +177,7 @@ go_packages() {
 	golang
 	attempt "downloading Go modules" go list -deps ./...
 	say "Go modules: downloaded"
-	attempt "compiling Go packages" go build -buildvcs=false ./runners/... ./internal/stack/... ./transforms/store ./transforms/hdfs
+	attempt "compiling Go packages" go build ./runners/... ./internal/stack/... ./transforms/store ./transforms/hdfs
 	say "Go packages without OpenCV: compiled"
 }
 
