@@ -13,7 +13,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
-	"facestream/internal/config"
+	"facestream/internal/cli"
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
@@ -123,7 +123,7 @@ func (v *flags) options() (options, error) {
 	given := map[string]bool{}
 	v.set.Visit(func(f *flag.Flag) { given[f.Name] = true })
 
-	if err := config.CheckTopic("--topic", o.feed.Topic); err != nil {
+	if err := cli.CheckTopic("--topic", o.feed.Topic); err != nil {
 		return o, err
 	}
 	switch {
@@ -238,7 +238,7 @@ func parseSource(source string) (camera, error) {
 
 // parseDemo reads the demo's size, and tries its settings.
 func (o *options) parseDemo(size string) (err error) {
-	if o.demo.Width, o.demo.Height, err = config.CheckSize("--size", size); err != nil {
+	if o.demo.Width, o.demo.Height, err = cli.CheckSize("--size", size); err != nil {
 		return err
 	}
 	if err := o.demo.Check(); err != nil {
@@ -260,6 +260,6 @@ func (v *flags) brokers() ([]string, error) {
 	if v.kafka == "" {
 		return nil, errors.New("no local Kafka runs: start one with make up, or give --kafka=HOST:PORT")
 	}
-	list, err := config.Brokers("--kafka", v.kafka)
+	list, err := cli.Brokers("--kafka", v.kafka)
 	return strings.Split(list, ","), err
 }

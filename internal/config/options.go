@@ -109,7 +109,7 @@ func (v *Flags) Options() (Options, error) {
 		return o, err
 	}
 	if o.ExpansionAddr != "" {
-		if err := CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
+		if err := cli.CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
 			return o, err
 		}
 	}
@@ -168,7 +168,7 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 func parseSize(s string) (cfg frame.Config, err error) {
-	if cfg.Width, cfg.Height, err = CheckSize("--frame_size", s); err != nil {
+	if cfg.Width, cfg.Height, err = cli.CheckSize("--frame_size", s); err != nil {
 		return cfg, err
 	}
 	if err := cfg.Validate(); err != nil {

@@ -71,7 +71,7 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 	case c.Endpoint != "" && c.Master != "":
 		return errors.New("--endpoint and --master are both set: a job server that runs already knows its cluster")
 	case c.Endpoint != "":
-		if err := CheckAddr("--endpoint", c.Endpoint); err != nil {
+		if err := cli.CheckAddr("--endpoint", c.Endpoint); err != nil {
 			return err
 		}
 		if c.Name == runners.Spark && c.Parallelism != 0 {
@@ -82,7 +82,7 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 		if isSpark != (c.Name == runners.Spark) {
 			return fmt.Errorf("--master=%s: it must be HOST:PORT of Flink's REST API, or spark://HOST:PORT", c.Master)
 		}
-		if err := CheckAddr("--master", addr); err != nil {
+		if err := cli.CheckAddr("--master", addr); err != nil {
 			return err
 		}
 	}

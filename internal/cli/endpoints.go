@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
+
+// Brokers checks a list of brokers and returns it without spaces.
+func Brokers(flag, list string) (string, error) {
+	brokers := strings.Split(list, ",")
+	for i, addr := range brokers {
+		brokers[i] = strings.TrimSpace(addr)
+		if err := CheckAddr(flag, brokers[i]); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(brokers, ","), nil
+}
+
+// CheckTopic returns an error unless Kafka takes the name for a topic.
+func CheckTopic(flag, topic string) error {
+	if !topicName.MatchString(topic) || topic == "." || topic == ".." {
+		return fmt.Errorf("%s: %q cannot be a topic: names have 1 to 249 of the characters A-Z a-z 0-9 . _ -", flag, topic)
+	}
+	return nil
+}
+
+// CheckAddr returns an error unless addr is HOST:PORT.
+func CheckAddr(flag, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.Atoi(port)
+	if err != nil || host == "" || perr != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%s: %q must be HOST:PORT, such as localhost:9092", flag, addr)
+	}
+	return nil
+}
+
+// CheckSize reads WIDTHxHEIGHT.
+func CheckSize(flag, size string) (width, height int, err error) {
+	w, h, _ := strings.Cut(size, "x")
+	width, werr := strconv.Atoi(w)
+	height, herr := strconv.Atoi(h)
+	if werr != nil || herr != nil {
+		return 0, 0, fmt.Errorf("%s=%s: it must be WIDTHxHEIGHT in pixels, such as 640x480", flag, size)
+	}
+	return width, height, nil
+}
