@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/record"
 	"facestream/internal/run"
 	"facestream/transforms/store"
 )
@@ -69,13 +70,13 @@ func TestRecordsLostToRetention(t *testing.T) {
 	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(out.String(), "lost: offsets 2 to 5 of partition 0 of topic expired") {
 		t.Errorf("summary %+v, and the run says:\n%s", summary, out.String())
 	}
-	var lost []store.Range
+	var lost []record.Range
 	for _, l := range ledgers(t, hdfsFiles(t, addrs.HDFS, dir)) {
 		for _, p := range l.Partitions {
 			lost = append(lost, p.Lost...)
 		}
 	}
-	if !slices.Equal(lost, []store.Range{{First: 2, Last: 5}}) {
+	if !slices.Equal(lost, []record.Range{{First: 2, Last: 5}}) {
 		t.Errorf("the ledgers count %v as lost, want 2 to 5", lost)
 	}
 	send(1)

@@ -3,7 +3,6 @@
 package audit
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"facestream/internal/record"
+	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
@@ -21,7 +22,7 @@ import (
 // files, then its ledger, and then it commits.
 type Audit struct {
 	windows   []Window
-	parts     map[partition]*part
+	parts     map[record.TopicPartition]*part
 	topics    map[string]string // those asked for, by their names in file names
 	others    map[string]*OtherTopic
 	temporary []temporaryFile
@@ -31,22 +32,12 @@ type Audit struct {
 	settled   bool
 }
 
-type partition struct {
-	topic string
-	id    int32
-}
-
-func comparePartitions(a, b partition) int {
-	return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.id, b.id))
-}
-
 // part is what the ledgers say of a partition, and its files.
 type part struct {
-	topic   string
-	id      int32
-	covered []store.Range
-	lost    []store.Range
-	spans   []store.Range // from where the group stood to the last record of each ledger
+	record.TopicPartition
+	covered []record.Range
+	lost    []record.Range
+	spans   []record.Range // from where the group stood to the last record of each ledger
 	files   [len(families)]files
 }
 
@@ -55,30 +46,20 @@ type temporaryFile struct {
 	modified time.Time
 }
 
-// Log is what Kafka holds of a partition, the offsets [Start, End), and where
-// the group stands.
+// Log is what Kafka holds of a partition, and where the group stands.
 type Log struct {
-	Topic      string
-	Partition  int32
-	Start, End int64
-	Committed  int64 // next offset to be read; NotCommitted if the group has committed none
+	kafka.Log
+	Committed int64 // next offset to be read; NotCommitted if the group has committed none
 }
 
 // NotCommitted stands for an offset that a group has not committed.
 const NotCommitted = -1
 
-// Offsets are ranges of one partition.
-type Offsets struct {
-	Topic     string
-	Partition int32
-	Ranges    []store.Range
-}
-
 // New returns an Audit of topics with the ledgers of all windows, in order of
 // time.
 func New(topics []string, windows []Window) *Audit {
 	a := &Audit{
-		windows: windows, parts: map[partition]*part{},
+		windows: windows, parts: map[record.TopicPartition]*part{},
 		topics: map[string]string{}, others: map[string]*OtherTopic{}, events: map[string]int64{},
 	}
 	for _, topic := range topics {
@@ -92,7 +73,7 @@ func New(topics []string, windows []Window) *Audit {
 				a.others[inNames(l.Topic)] = &OtherTopic{Topic: l.Topic}
 				continue
 			}
-			p := a.part(l.Topic, l.Partition)
+			p := a.part(l.TopicPartition)
 			p.covered = append(p.covered, l.Offsets...)
 			p.lost = append(p.lost, l.Lost...)
 			for _, which := range settings.families() {
@@ -103,38 +84,38 @@ func New(topics []string, windows []Window) *Audit {
 				p.expect(kept, l.Rejects)
 			}
 			if l.Read > 0 {
-				p.spans = append(p.spans, store.Range{First: l.From, Last: l.LastOffset})
+				p.spans = append(p.spans, record.Range{First: l.From, Last: l.LastOffset})
 			}
 		}
 	}
 	for _, p := range a.parts {
-		p.covered, p.lost, p.spans = union(p.covered), union(p.lost), union(p.spans)
+		p.covered, p.lost, p.spans = record.Union(p.covered), record.Union(p.lost), record.Union(p.spans)
 		for i := range p.files {
-			p.files[i].expected = union(p.files[i].expected)
+			p.files[i].expected = record.Union(p.files[i].expected)
 		}
 	}
 	return a
 }
 
-func (p *part) expect(which int, ranges []store.Range) {
+func (p *part) expect(which int, ranges []record.Range) {
 	p.files[which].expected = append(p.files[which].expected, ranges...)
 }
 
 // inNames returns a topic as it comes back from the name of a file: a long one
 // is cut there.
 func inNames(topic string) string {
-	n, _, err := store.ParseRejectPath(store.RejectPath(topic, 0, 0))
+	n, _, err := store.ParseRejectPath(store.RejectPath(record.In(topic, 0).At(0)))
 	if err != nil { // the way back from every name is tested
 		return topic
 	}
 	return n.Topic
 }
 
-func (a *Audit) part(topic string, id int32) *part {
-	p := a.parts[partition{topic, id}]
+func (a *Audit) part(id record.TopicPartition) *part {
+	p := a.parts[id]
 	if p == nil {
-		p = &part{topic: topic, id: id, covered: []store.Range{}, lost: []store.Range{}}
-		a.parts[partition{topic, id}] = p
+		p = &part{TopicPartition: id, covered: []record.Range{}, lost: []record.Range{}}
+		a.parts[id] = p
 	}
 	return p
 }
@@ -172,7 +153,7 @@ func (a *Audit) addOfRecord(name string, kind store.Kind, n store.Name, size int
 		return
 	}
 	which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
-	f := &a.part(topic, n.Partition).files[which]
+	f := &a.part(record.In(topic, n.Partition)).files[which]
 	f.found = append(f.found, newFile(name, n.Offset, size))
 	a.settled = false
 }
@@ -191,11 +172,11 @@ func (a *Audit) settle() {
 }
 
 // Files returns the names of all files of a record that are there.
-func (a *Audit) Files(topic string, id int32, offset int64) (names []string) {
+func (a *Audit) Files(id record.ID) (names []string) {
 	a.settle()
-	if p := a.parts[partition{topic, id}]; p != nil {
+	if p := a.parts[id.TopicPartition]; p != nil {
 		for i := range p.files {
-			from, to := p.files[i].at(store.Range{First: offset, Last: offset})
+			from, to := p.files[i].at(id.Range())
 			names = append(names, p.names(i, from, to)...)
 		}
 	}
@@ -205,51 +186,51 @@ func (a *Audit) Files(topic string, id int32, offset int64) (names []string) {
 // Doubtful returns the offsets in the log that must not hold a record: no
 // ledger has them, although they are before the committed ones or those of a
 // ledger.
-func (a *Audit) Doubtful(logs []Log) []Offsets {
-	var out []Offsets
+func (a *Audit) Doubtful(logs []Log) []record.Offsets {
+	var out []record.Offsets
 	for _, l := range logs {
-		p := a.part(l.Topic, l.Partition)
+		p := a.part(l.TopicPartition)
 		if doubtful, _ := p.holes(l); len(doubtful) > 0 {
-			out = append(out, Offsets{l.Topic, l.Partition, doubtful})
+			out = append(out, record.Offsets{TopicPartition: l.TopicPartition, Ranges: doubtful})
 		}
 	}
 	return out
 }
 
 // accounted returns the offsets that are done. Lost ones are, if they are.
-func (p *part) accounted(l Log) []store.Range {
-	return union(slices.Concat(p.covered, between(p.lost, 0, l.Start)))
+func (p *part) accounted(l Log) []record.Range {
+	return record.Union(slices.Concat(p.covered, record.Between(p.lost, 0, l.Start)))
 }
 
 // holes returns the offsets that no ledger has and one should have if they held
 // records: those that are in the log, and those that are not any more. Of the
 // latter, the ones that a single ledger spans are left out: the run looked into
 // them before it kept the ledger.
-func (p *part) holes(l Log) (doubtful, removed []store.Range) {
+func (p *part) holes(l Log) (doubtful, removed []record.Range) {
 	accounted := p.accounted(l)
-	first, behind := l.Start, max(l.Committed, end(accounted), 0)
+	first, behind := l.Start, max(l.Committed, record.End(accounted), 0)
 	if len(accounted) > 0 {
 		first = min(first, accounted[0].First)
 	}
-	holes := subtract(between([]store.Range{{First: first, Last: behind - 1}}, 0, behind), accounted)
-	return between(holes, l.Start, l.End), subtract(between(holes, 0, l.Start), p.spans)
+	holes := record.Subtract(record.Between([]record.Range{{First: first, Last: behind - 1}}, 0, behind), accounted)
+	return record.Between(holes, l.Start, l.End), record.Subtract(record.Between(holes, 0, l.Start), p.spans)
 }
 
 // Report compares. Of the Doubtful offsets, held are those that hold records.
-func (a *Audit) Report(logs []Log, held []Offsets) Report {
+func (a *Audit) Report(logs []Log, held []record.Offsets) Report {
 	a.settle()
 	r := Report{Ledgers: len(a.windows), Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}}
-	byPartition := map[partition]Log{}
+	byPartition := map[record.TopicPartition]Log{}
 	for _, l := range logs {
-		byPartition[partition{l.Topic, l.Partition}] = l
-		a.part(l.Topic, l.Partition)
+		byPartition[l.TopicPartition] = l
+		a.part(l.TopicPartition)
 	}
-	gaps := map[partition][]store.Range{}
+	gaps := map[record.TopicPartition][]record.Range{}
 	for _, h := range held {
-		gaps[partition{h.Topic, h.Partition}] = h.Ranges
+		gaps[h.TopicPartition] = h.Ranges
 	}
 	var problems []Problem
-	for _, id := range slices.SortedFunc(maps.Keys(a.parts), comparePartitions) {
+	for _, id := range slices.SortedFunc(maps.Keys(a.parts), record.TopicPartition.Compare) {
 		l, known := byPartition[id]
 		if !known {
 			l.Committed = NotCommitted
@@ -272,25 +253,25 @@ func (a *Audit) Report(logs []Log, held []Offsets) Report {
 }
 
 // report compares the partition.
-func (p *part) report(l Log, held []store.Range, windows []Window, problem func(Problem)) Partition {
+func (p *part) report(l Log, held []record.Range, windows []Window, problem func(Problem)) Partition {
 	out := Partition{
-		Topic: p.topic, Partition: p.id, LogStart: l.Start, LogEnd: l.End,
-		Covered: p.covered, Records: store.Count(p.covered), Lost: p.lost,
+		TopicPartition: p.TopicPartition, LogStart: l.Start, LogEnd: l.End,
+		Covered: p.covered, Records: record.Count(p.covered), Lost: p.lost,
 	}
 	if l.Committed != NotCommitted {
 		out.Committed = &l.Committed
 	}
 	accounted := p.accounted(l)
-	behind := max(l.Committed, end(accounted))
+	behind := max(l.Committed, record.End(accounted))
 	out.Waiting = max(0, l.End-max(behind, l.Start))
 	if behind > l.End {
-		problem(p.problem(TopicShorter, store.Range{First: l.End, Last: behind - 1},
+		problem(p.problem(TopicShorter, record.Range{First: l.End, Last: behind - 1},
 			"in a ledger or committed, and behind the end of the topic: it was made anew"))
 	}
 	_, removed := p.holes(l)
 	for _, gap := range held {
 		kind, text := Gap, "in Kafka and in no ledger, although later ones are done"
-		if gap.First >= end(accounted) {
+		if gap.First >= record.End(accounted) {
 			kind, text = Committed, "committed, and in no ledger"
 		}
 		problem(p.problem(kind, gap, "%s", text))
@@ -298,8 +279,8 @@ func (p *part) report(l Log, held []store.Range, windows []Window, problem func(
 	for _, gap := range removed {
 		problem(p.problem(GapRemoved, gap, "removed by Kafka, and in no ledger"))
 	}
-	out.Gaps = union(slices.Concat(removed, held))
-	pending := store.Range{First: l.End, Last: -1}
+	out.Gaps = record.Union(slices.Concat(removed, held))
+	pending := record.Range{First: l.End, Last: -1}
 	for i := range families {
 		counts := p.compare(i, l, windows, &pending, problem)
 		switch i {
@@ -323,19 +304,19 @@ func (p *part) report(l Log, held []store.Range, windows []Window, problem func(
 
 // compare compares the files of one family, and widens pending by those that
 // no ledger has yet.
-func (p *part) compare(which int, l Log, windows []Window, pending *store.Range, problem func(Problem)) Files {
+func (p *part) compare(which int, l Log, windows []Window, pending *record.Range, problem func(Problem)) Files {
 	f, family := &p.files[which], families[which]
-	missing := subtract(f.expected, f.offsets)
-	counts := Files{Expected: store.Count(f.expected), Missing: store.Count(missing)}
+	missing := record.Subtract(f.expected, f.offsets)
+	counts := Files{Expected: record.Count(f.expected), Missing: record.Count(missing)}
 	counts.Present = counts.Expected - counts.Missing
 	for _, r := range missing {
 		found := p.problem(family.missing, r, "%s missing", family.name)
 		found.Ledger = p.ledgerOf(r.First, windows)
 		problem(found)
 	}
-	for _, r := range subtract(f.offsets, f.expected) {
+	for _, r := range record.Subtract(f.offsets, f.expected) {
 		for offset := r.First; offset <= r.Last; offset++ {
-			one := store.Range{First: offset, Last: offset}
+			one := p.At(offset).Range()
 			why := p.why(offset, l)
 			if why == "" {
 				counts.Pending++
@@ -354,7 +335,7 @@ func (p *part) compare(which int, l Log, windows []Window, pending *store.Range,
 	for i := 1; i < len(f.found); i++ {
 		if offset := f.found[i].offset; offset == f.found[i-1].offset && f.found[i].extension == f.found[i-1].extension {
 			names := p.names(which, i-1, i+1)
-			found := p.problem(PictureTwice, store.Range{First: offset, Last: offset}, "there are %s", strings.Join(names, " and "))
+			found := p.problem(PictureTwice, p.At(offset).Range(), "there are %s", strings.Join(names, " and "))
 			found.File = names[1]
 			problem(found)
 		}
@@ -366,9 +347,9 @@ func (p *part) compare(which int, l Log, windows []Window, pending *store.Range,
 // of; nothing if a ledger may come that has it.
 func (p *part) why(offset int64, l Log) string {
 	switch {
-	case contains(p.covered, offset):
+	case record.Contains(p.covered, offset):
 		return "the ledgers say that this record has none"
-	case contains(p.lost, offset):
+	case record.Contains(p.lost, offset):
 		return "the ledgers say that this record was lost"
 	case offset < l.Committed:
 		return "no ledger has this record"
@@ -381,7 +362,7 @@ func (p *part) why(offset int64, l Log) string {
 // ledgerOf returns the name of the last window that has read a record.
 func (p *part) ledgerOf(offset int64, windows []Window) string {
 	for _, w := range slices.Backward(windows) {
-		if w.Covers(p.topic, p.id, offset) {
+		if w.Covers(p.At(offset)) {
 			return w.Name
 		}
 	}
@@ -394,7 +375,7 @@ func (p *part) ledgerOf(offset int64, windows []Window) string {
 func (p *part) checkBytes(windows []Window, problem func(Problem)) {
 	for i, w := range windows {
 		for _, l := range w.Ledger.Partitions {
-			if l.Topic != p.topic || l.Partition != p.id {
+			if l.TopicPartition != p.TopicPartition {
 				continue
 			}
 			var n, bytes int64
@@ -407,8 +388,8 @@ func (p *part) checkBytes(windows []Window, problem func(Problem)) {
 				continue
 			}
 			problem(Problem{
-				Kind: LedgerBytes, Topic: p.topic, Partition: &p.id, Ledger: w.Name,
-				Text: fmt.Sprintf("ledger %s, partition %d of topic %s: files_written is %d with bytes_written %d, and there are %d files of %d bytes", w.Name, p.id, p.topic, l.Files, l.Bytes, n, bytes),
+				Kind: LedgerBytes, Topic: p.Topic, Partition: &p.Partition, Ledger: w.Name,
+				Text: fmt.Sprintf("ledger %s, %s: files_written is %d with bytes_written %d, and there are %d files of %d bytes", w.Name, p.TopicPartition, l.Files, l.Bytes, n, bytes),
 			})
 		}
 	}

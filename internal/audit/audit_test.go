@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
@@ -30,13 +32,15 @@ type scene struct {
 
 const pictureSize = 100
 
+var partition = record.In("t", 0)
+
 func picture(offset int64) string {
-	return store.Name{Camera: "door", TimestampMillis: testMillis, Topic: "t", Offset: offset}.Path()
+	return store.Name{ID: partition.At(offset), Camera: "door", TimestampMillis: testMillis}.Path()
 }
 
-func reject(offset int64) string { return store.RejectPath("t", 0, offset) }
+func reject(offset int64) string { return store.RejectPath(partition.At(offset)) }
 
-func keptReject(offset int64) string { return store.KeptPath("t", 0, offset) }
+func keptReject(offset int64) string { return store.KeptPath(partition.At(offset)) }
 
 // window is one that has read [first, first+10), but for what a transaction
 // has at its end: six pictures, one frame without a face, one skipped record and
@@ -44,13 +48,7 @@ func keptReject(offset int64) string { return store.KeptPath("t", 0, offset) }
 func window(name string, first int64) Window {
 	run := store.Run{ID: "run", Group: "g", Runner: "direct", Settings: json.RawMessage(`{"keep_bytes":0}`)}
 	run.SettingsSHA256 = settingsSum(run)
-	return Window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{
-		Topic: "t", From: first, FirstOffset: first, LastOffset: first + 8, Offsets: []store.Range{{First: first, Last: first + 8}},
-		Pictures: []store.Range{{First: first, Last: first + 3}, {First: first + 5, Last: first + 6}},
-		Rejects:  []store.Range{{First: first + 8, Last: first + 8}},
-		Read:     9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1},
-		FramesWithFaces: 6, Faces: 7, Files: 6, Bytes: 6 * pictureSize,
-	}}}}
+	return Window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: first, FirstOffset: first, LastOffset: first + 8, Offsets: testkit.Ranges(first, first+8), Pictures: testkit.Ranges(first, first+3, first+5, first+6), Rejects: testkit.Ranges(first+8, first+8), Read: 9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 6, Faces: 7, Files: 6, Bytes: 6 * pictureSize}}}}
 }
 
 // newScene has two windows, of 0 to 18 without 9, and three records that wait.
@@ -59,7 +57,7 @@ func newScene() *scene {
 		windows: []Window{window("w1", 0), window("w2", 10)},
 		files:   map[string]int64{"_windows/w1.json": 900, "_windows/w2.json": 900, "_SUCCESS": 10},
 		times:   map[string]time.Time{},
-		logs:    []Log{{Topic: "t", Start: 0, End: 23, Committed: 19}},
+		logs:    []Log{log(0, 0, 23, 19)},
 		records: map[int64]bool{},
 	}
 	for _, offset := range []int64{0, 1, 2, 3, 5, 6, 10, 11, 12, 13, 15, 16} {
@@ -85,13 +83,13 @@ func (s *scene) report() Report {
 		}
 		a.Add(name, s.files[name], at)
 	}
-	held := []Offsets{}
+	held := []record.Offsets{}
 	for _, d := range a.Doubtful(s.logs) {
-		h := Offsets{Topic: d.Topic, Partition: d.Partition}
+		h := record.Offsets{TopicPartition: d.TopicPartition}
 		for _, r := range d.Ranges {
 			for offset := r.First; offset <= r.Last; offset++ {
 				if s.records[offset] {
-					h.Ranges = append(h.Ranges, store.Range{First: offset, Last: r.Last})
+					h.Ranges = append(h.Ranges, record.Range{First: offset, Last: r.Last})
 					break
 				}
 			}
@@ -106,12 +104,7 @@ func TestAgrees(t *testing.T) {
 	nineteen := int64(19)
 	want := Report{
 		Agrees: true, Ledgers: 2, OtherTopics: []OtherTopic{}, Problems: []Problem{},
-		Partitions: []Partition{{
-			Topic: "t", LogEnd: 23, Committed: &nineteen,
-			Covered: []store.Range{{First: 0, Last: 8}, {First: 10, Last: 18}}, Records: 18,
-			Lost: []store.Range{}, Gaps: []store.Range{}, Waiting: 4,
-			Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2},
-		}},
+		Partitions: []Partition{{TopicPartition: record.In("t", 0), LogEnd: 23, Committed: &nineteen, Covered: testkit.Ranges(0, 8, 10, 18), Records: 18, Lost: []record.Range{}, Gaps: []record.Range{}, Waiting: 4, Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -125,10 +118,7 @@ func TestAgreesAlso(t *testing.T) {
 			s.windows = append(s.windows, window("w3", 10))
 		},
 		"another run repeated a part of one": func(s *scene) {
-			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{
-				Topic: "t", From: 16, FirstOffset: 16, LastOffset: 17, Offsets: []store.Range{{First: 16, Last: 17}}, Pictures: []store.Range{{First: 16, Last: 16}},
-				Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize,
-			}}}})
+			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: 16, FirstOffset: 16, LastOffset: 17, Offsets: testkit.Ranges(16, 17), Pictures: testkit.Ranges(16, 16), Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize}}}})
 		},
 		"Kafka has removed the end of a transaction between two windows, too": func(s *scene) {
 			s.ledger(1).From = 9
@@ -145,14 +135,14 @@ func TestAgreesAlso(t *testing.T) {
 		"there are lost records": func(s *scene) {
 			s.logs[0].Start = 10
 			s.windows = s.windows[1:]
-			s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+			s.ledger(0).Lost = testkit.Ranges(0, 9)
 			maps.DeleteFunc(s.files, func(name string, _ int64) bool {
 				_, n := store.KindOf(name)
 				return n.Topic == "t" && n.Offset < 10
 			})
 		},
 		"a partition was never read": func(s *scene) {
-			s.logs = append(s.logs, Log{Topic: "t", Partition: 1, Start: 5, End: 50, Committed: NotCommitted})
+			s.logs = append(s.logs, log(1, 5, 50, NotCommitted))
 		},
 		"what is missing inside a window was compacted and removed since": func(s *scene) {
 			skip(s.ledger(0), 7)
@@ -193,19 +183,19 @@ func TestAgreesAlso(t *testing.T) {
 		"frames and pictures are left out": func(s *scene) {
 			p := s.ledger(1)
 			skip(p, 17)
-			p.Offsets, p.Read, p.Sampled = []store.Range{{First: 10, Last: 18}}, 9, 1
-			p.Pictures = []store.Range{{First: 10, Last: 10}, {First: 12, Last: 13}, {First: 15, Last: 16}}
+			p.Offsets, p.Read, p.Sampled = testkit.Ranges(10, 18), 9, 1
+			p.Pictures = testkit.Ranges(10, 10, 12, 13, 15, 16)
 			p.Cooled, p.Files, p.Bytes = 1, 5, 5*pictureSize
 			delete(s.files, picture(11))
 		},
 		"a window knows of slots in a partition that it has no record of": func(s *scene) {
-			s.windows[0].Ledger.SetCarry(store.Carry{{Topic: "t", Partition: 4, Slots: []store.Slot{{Camera: "door", Kind: store.SlotSampled, Kept: []store.Kept{{Offset: 3}}}}}})
+			s.windows[0].Ledger.SetCarry(store.Carry{{TopicPartition: record.In("t", 4), Slots: []store.Slot{{Camera: "door", Kind: store.SlotSampled, Kept: []store.Kept{{Offset: 3}}}}}})
 		},
 		"other topics": func(s *scene) {
 			other := window("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
 			s.windows = append(s.windows, other)
-			s.files[store.RejectPath(other.Ledger.Partitions[0].Topic, 0, 8)] = 1
+			s.files[store.RejectPath(other.Ledger.Partitions[0].At(8))] = 1
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +248,7 @@ func (w *Window) set(settings string) {
 
 // skip takes a skipped record out of a ledger.
 func skip(p *store.Partition, offset int64) {
-	p.Offsets = subtract(p.Offsets, []store.Range{{First: offset, Last: offset}})
+	p.Offsets = record.Subtract(p.Offsets, testkit.Ranges(offset, offset))
 	p.Read--
 	p.Skipped--
 }
@@ -325,7 +315,7 @@ func TestProblems(t *testing.T) {
 		},
 		"pictures were not read": {
 			func(s *scene) {
-				s.ledger(0).Pictures[1] = store.Range{First: 5, Last: 9}
+				s.ledger(0).Pictures[1] = record.Range{First: 5, Last: 9}
 				s.ledger(0).FramesWithFaces += 3
 				s.ledger(0).Files += 3
 			},
@@ -334,10 +324,10 @@ func TestProblems(t *testing.T) {
 		},
 		"ranges are in disorder": {
 			func(s *scene) { slices.Reverse(s.ledger(0).Pictures) },
-			[]string{"ledger_sum: [{5 6} {0 3}] are no ranges of offsets in order"},
+			[]string{"ledger_sum: [offsets 5 to 6 offsets 0 to 3] are no ranges of offsets in order"},
 		},
 		"ranges are none": {
-			func(s *scene) { s.ledger(0).Lost = []store.Range{{First: -5, Last: 1 << 62}, {First: 7, Last: 3}} },
+			func(s *scene) { s.ledger(0).Lost = testkit.Ranges(-5, 1<<62, 7, 3) },
 			[]string{"ledger_sum: are no ranges of offsets in order"},
 		},
 		"a picture has another size": {
@@ -414,7 +404,7 @@ func TestProblems(t *testing.T) {
 			func(s *scene) {
 				s.logs[0].Start = 10
 				s.windows = s.windows[1:]
-				s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+				s.ledger(0).Lost = testkit.Ranges(0, 9)
 				s.cut(0)
 				for _, offset := range []int64{3, 10, 11, 12, 13, 15, 16} {
 					s.files[picture(offset)] = pictureSize
@@ -484,7 +474,7 @@ func TestProblems(t *testing.T) {
 		"a ledger was removed, and then Kafka removed a part": {
 			func(s *scene) {
 				s.windows = append(s.windows, window("w3", 20))
-				s.logs[0] = Log{Topic: "t", Start: 14, End: 29, Committed: 29}
+				s.logs[0] = log(0, 14, 29, 29)
 				s.windows = slices.Delete(s.windows, 1, 2)
 				s.cut(10)
 				s.fill(20)
@@ -492,7 +482,7 @@ func TestProblems(t *testing.T) {
 			[]string{"gap_removed: offsets 9 to 13 of partition 0 of topic t: removed by Kafka, and in no ledger", "gap: offsets 14 to 19 of"},
 		},
 		"Kafka removed what was committed without a ledger": {
-			func(s *scene) { s.logs[0] = Log{Topic: "t", Start: 21, End: 23, Committed: 22}; s.records[21] = false },
+			func(s *scene) { s.logs[0] = log(0, 21, 23, 22); s.records[21] = false },
 			[]string{"gap_removed: offset 9 of", "gap_removed: offsets 19 to 20 of"},
 		},
 		"a record was passed over": {
@@ -512,7 +502,7 @@ func TestProblems(t *testing.T) {
 				s.windows = s.windows[1:]
 				s.cut(0)
 				s.fill(10)
-				s.ledger(0).Lost = []store.Range{{First: 0, Last: 9}}
+				s.ledger(0).Lost = testkit.Ranges(0, 9)
 			},
 			[]string{"gap: offsets 0 to 9 of"},
 		},
@@ -596,33 +586,30 @@ func TestFiles(t *testing.T) {
 	a.Add(reject(3), 1, testTime)
 	a.Add(picture(4), 1, testTime)
 	want := []string{picture(3), "another/2026/01/02/03/t+0+00000000000000000003.jpg", reject(3)}
-	if got := a.Files("t", 0, 3); !slices.Equal(got, want) {
+	if got := a.Files(partition.At(3)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := a.Files("t", 1, 3); len(got) > 0 {
+	if got := a.Files(record.In("t", 1).At(3)); len(got) > 0 {
 		t.Errorf("got %v of a partition without files", got)
 	}
 }
 
 func TestSample(t *testing.T) {
 	r := Report{Partitions: []Partition{
-		{Topic: "t", LogStart: 3, LogEnd: 100, Covered: []store.Range{{First: 0, Last: 4}, {First: 8, Last: 9}}},
-		{Topic: "t", Partition: 1, LogStart: 0, LogEnd: 0, Covered: []store.Range{{First: 0, Last: 4}}},
-		{Topic: "u", LogStart: 0, LogEnd: 2, Covered: []store.Range{{First: 0, Last: 1}}},
+		{TopicPartition: record.In("t", 0), LogStart: 3, LogEnd: 100, Covered: testkit.Ranges(0, 4, 8, 9)},
+		{TopicPartition: record.In("t", 1), LogStart: 0, LogEnd: 0, Covered: testkit.Ranges(0, 4)},
+		{TopicPartition: record.In("u", 0), LogStart: 0, LogEnd: 2, Covered: testkit.Ranges(0, 1)},
 	}}
-	type record struct {
-		topic  string
-		offset int64
-	}
-	all := []record{{"t", 3}, {"t", 4}, {"t", 8}, {"t", 9}, {"u", 0}, {"u", 1}}
-	seen := map[record]bool{}
+	t0, u0 := record.In("t", 0), record.In("u", 0)
+	all := []record.ID{t0.At(3), t0.At(4), t0.At(8), t0.At(9), u0.At(0), u0.At(1)}
+	seen := map[record.ID]bool{}
 	for n := range 8 {
 		for range 50 {
-			var got []record
+			var got []record.ID
 			for _, o := range r.Sample(n) {
 				for _, in := range o.Ranges {
 					for offset := in.First; offset <= in.Last; offset++ {
-						got = append(got, record{o.Topic, offset})
+						got = append(got, o.At(offset))
 					}
 				}
 			}
@@ -644,45 +631,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// Ranges behave as sets of offsets.
-func TestRanges(t *testing.T) {
-	const size = 12
-	set := func(ranges []store.Range) (bits [size]bool) {
-		for _, r := range ranges {
-			for offset := r.First; offset <= r.Last; offset++ {
-				bits[offset] = true
-			}
-		}
-		return bits
-	}
-	random := func() (ranges []store.Range) {
-		for range rand.IntN(4) {
-			first := rand.Int64N(size)
-			ranges = append(ranges, store.Range{First: first, Last: first + rand.Int64N(size-first)})
-		}
-		return ranges
-	}
-	for range 10_000 {
-		a, b := random(), random()
-		ua, ub := union(a), union(b)
-		first, behind := rand.Int64N(size), rand.Int64N(size)
-		minus, part := subtract(ua, ub), between(ua, first, behind)
-		for _, ranges := range [][]store.Range{ua, ub, minus, part} {
-			if !inOrder(ranges) {
-				t.Fatalf("%v of %v and %v are not in order", ranges, a, b)
-			}
-		}
-		for offset := range int64(size) {
-			inA, inB := set(a)[offset], set(b)[offset]
-			if set(ua)[offset] != inA || contains(ua, offset) != inA {
-				t.Fatalf("the union of %v is %v", a, ua)
-			}
-			if set(minus)[offset] != (inA && !inB) {
-				t.Fatalf("%v without %v is %v", ua, ub, minus)
-			}
-			if set(part)[offset] != (inA && first <= offset && offset < behind) {
-				t.Fatalf("%v from %d to before %d is %v", ua, first, behind, part)
-			}
-		}
-	}
+// log is what Kafka holds of a partition, and where the group stands.
+func log(id int32, start, end, committed int64) Log {
+	return Log{Log: kafka.Log{TopicPartition: record.In("t", id), Start: start, End: end}, Committed: committed}
 }

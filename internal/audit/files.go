@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unique"
 
+	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
@@ -53,10 +54,10 @@ func newFile(name string, offset, size int64) file {
 
 // files are those of one family and partition.
 type files struct {
-	expected []store.Range // offsets that have one by the ledgers
-	found    []file        // sorted by settle
-	offsets  []store.Range // of what was found
-	sizes    []int64       // sums of sizes, of found[:i]
+	expected []record.Range // offsets that have one by the ledgers
+	found    []file         // sorted by settle
+	offsets  []record.Range // of what was found
+	sizes    []int64        // sums of sizes, of found[:i]
 }
 
 // settle makes the rest of found.
@@ -64,19 +65,19 @@ func (f *files) settle() {
 	slices.SortStableFunc(f.found, func(a, b file) int {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.extension.Value(), b.extension.Value()))
 	})
-	f.offsets, f.sizes = []store.Range{}, make([]int64, len(f.found)+1)
+	f.offsets, f.sizes = []record.Range{}, make([]int64, len(f.found)+1)
 	for i, one := range f.found {
 		f.sizes[i+1] = f.sizes[i] + one.size
 		if last := len(f.offsets) - 1; last >= 0 && one.offset <= f.offsets[last].Last+1 {
 			f.offsets[last].Last = one.offset
 		} else {
-			f.offsets = append(f.offsets, store.Range{First: one.offset, Last: one.offset})
+			f.offsets = append(f.offsets, record.Range{First: one.offset, Last: one.offset})
 		}
 	}
 }
 
 // at returns what was found of some offsets, as indices of found.
-func (f *files) at(r store.Range) (from, to int) {
+func (f *files) at(r record.Range) (from, to int) {
 	from = sort.Search(len(f.found), func(i int) bool { return f.found[i].offset >= r.First })
 	to = sort.Search(len(f.found), func(i int) bool { return f.found[i].offset > r.Last })
 	return from, to
@@ -84,20 +85,20 @@ func (f *files) at(r store.Range) (from, to int) {
 
 // size returns how many files some offsets have, and their size; whole says that
 // none is without.
-func (f *files) size(ranges []store.Range) (n, bytes int64, whole bool) {
+func (f *files) size(ranges []record.Range) (n, bytes int64, whole bool) {
 	for _, r := range ranges {
 		from, to := f.at(r)
 		n += int64(to - from)
 		bytes += f.sizes[to] - f.sizes[from]
 	}
-	return n, bytes, len(subtract(ranges, f.offsets)) == 0
+	return n, bytes, len(record.Subtract(ranges, f.offsets)) == 0
 }
 
 // names returns the names of some of what was found, relative to the root.
 func (p *part) names(which, from, to int) []string {
 	var names []string
 	for _, f := range p.files[which].found[from:to] {
-		about := path.Base(store.RejectPath(p.topic, p.id, f.offset)) // any name of the record
+		about := path.Base(store.RejectPath(p.At(f.offset))) // any name of the record
 		record := strings.TrimSuffix(about, path.Ext(about))
 		names = append(names, path.Join(f.folder.Value(), record+f.extension.Value()))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
@@ -20,20 +21,20 @@ type Window struct {
 }
 
 // Covers says whether the window has read a record.
-func (w Window) Covers(topic string, partition int32, offset int64) bool {
+func (w Window) Covers(id record.ID) bool {
 	for _, p := range w.Ledger.Partitions {
-		if p.Topic == topic && p.Partition == partition {
-			return contains(p.Offsets, offset)
+		if p.TopicPartition == id.TopicPartition {
+			return record.Contains(p.Offsets, id.Offset)
 		}
 	}
 	return false
 }
 
 // Lists says whether the ledger has a file of a record that the window has read.
-func (w Window) Lists(topic string, partition int32, offset int64) bool {
+func (w Window) Lists(id record.ID) bool {
 	for _, p := range w.Ledger.Partitions {
-		if p.Topic == topic && p.Partition == partition {
-			return contains(p.Pictures, offset) || contains(p.Rejects, offset)
+		if p.TopicPartition == id.TopicPartition {
+			return record.Contains(p.Pictures, id.Offset) || record.Contains(p.Rejects, id.Offset)
 		}
 	}
 	return false
@@ -54,7 +55,7 @@ func (w Window) check() (problems []Problem) {
 		for _, text := range checkPartition(settingsOf(w.Ledger.Run), p) {
 			problems = append(problems, Problem{
 				Kind: LedgerSum, Topic: p.Topic, Partition: &p.Partition, Ledger: w.Name,
-				Text: fmt.Sprintf("ledger %s, partition %d of topic %s: %s", w.Name, p.Partition, p.Topic, text),
+				Text: fmt.Sprintf("ledger %s, %s: %s", w.Name, p.TopicPartition, text),
 			})
 		}
 	}
@@ -104,13 +105,13 @@ func (s settings) families() (which []int) {
 // overlaps says whether the window has read a record of a ledger, too.
 func (w Window) overlaps(l store.Partition) bool {
 	return slices.ContainsFunc(w.Ledger.Partitions, func(p store.Partition) bool {
-		return p.Topic == l.Topic && p.Partition == l.Partition && store.Count(subtract(l.Offsets, p.Offsets)) < store.Count(l.Offsets)
+		return p.TopicPartition == l.TopicPartition && record.Count(record.Subtract(l.Offsets, p.Offsets)) < record.Count(l.Offsets)
 	})
 }
 
 func checkPartition(s settings, p store.Partition) (wrong []string) {
-	for _, ranges := range [][]store.Range{p.Offsets, p.Pictures, p.Rejects, p.Lost} {
-		if !inOrder(ranges) {
+	for _, ranges := range [][]record.Range{p.Offsets, p.Pictures, p.Rejects, p.Lost} {
+		if !record.InOrder(ranges) {
 			return []string{fmt.Sprintf("%v are no ranges of offsets in order", ranges)} // then nothing adds up
 		}
 	}
@@ -118,9 +119,9 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 	for _, n := range p.Rejected {
 		rejected += n
 	}
-	read := store.Count(p.Offsets)
+	read := record.Count(p.Offsets)
 	// Of the faces of cooled frames it is only known that each frame has one.
-	frames, pictures, least := int64(0), store.Count(p.Pictures), p.Faces
+	frames, pictures, least := int64(0), record.Count(p.Pictures), p.Faces
 	if p.Cooled > 0 {
 		least = pictures
 	}
@@ -142,15 +143,15 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 	}{
 		{p.Read == read, fmt.Sprintf("records_read is %d, and there are %d offsets", p.Read, read)},
 		{p.Read == p.Decoded+p.Skipped+p.Sampled+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d sampled, %d rejected", p.Read, p.Decoded, p.Skipped, p.Sampled, rejected)},
-		{store.Count(p.Pictures) == frames, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, store.Count(p.Pictures))},
-		{store.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, store.Count(p.Rejects))},
-		{files.least <= p.Files && p.Files <= files.most, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, store.Count(p.Pictures), p.Faces, files.most)},
+		{record.Count(p.Pictures) == frames, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, record.Count(p.Pictures))},
+		{record.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, record.Count(p.Rejects))},
+		{files.least <= p.Files && p.Files <= files.most, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, record.Count(p.Pictures), p.Faces, files.most)},
 		{events.least <= p.Events && p.Events <= events.most, fmt.Sprintf("events are %d, and %d faces give %d", p.Events, p.Faces, events.most)},
 		{p.FramesWithFaces <= p.Decoded && p.FramesWithFaces <= p.Faces, fmt.Sprintf("%d frames of %d have %d faces", p.FramesWithFaces, p.Decoded, p.Faces)},
-		{read == 0 || p.FirstOffset == p.Offsets[0].First && p.LastOffset == end(p.Offsets)-1, fmt.Sprintf("first_offset and last_offset are %d and %d, and the offsets %v", p.FirstOffset, p.LastOffset, p.Offsets)},
-		{len(subtract(p.Pictures, p.Offsets)) == 0, "there are pictures of offsets that were not read"},
-		{len(subtract(p.Rejects, p.Offsets)) == 0, "there are rejects of offsets that were not read"},
-		{store.Count(subtract(p.Pictures, p.Rejects)) == store.Count(p.Pictures), "there are pictures of rejected records"},
+		{read == 0 || p.FirstOffset == p.Offsets[0].First && p.LastOffset == record.End(p.Offsets)-1, fmt.Sprintf("first_offset and last_offset are %d and %d, and the offsets %v", p.FirstOffset, p.LastOffset, p.Offsets)},
+		{len(record.Subtract(p.Pictures, p.Offsets)) == 0, "there are pictures of offsets that were not read"},
+		{len(record.Subtract(p.Rejects, p.Offsets)) == 0, "there are rejects of offsets that were not read"},
+		{record.Count(record.Subtract(p.Pictures, p.Rejects)) == record.Count(p.Pictures), "there are pictures of rejected records"},
 	} {
 		if !rule.holds {
 			wrong = append(wrong, rule.text)

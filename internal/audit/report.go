@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"facestream/transforms/store"
+	"facestream/internal/record"
 )
 
 // Report is what was found. Its JSON is what verify --json prints.
@@ -21,20 +21,19 @@ type Report struct {
 
 // Partition is the state of one partition of one topic.
 type Partition struct {
-	Topic     string        `json:"topic"`
-	Partition int32         `json:"partition"`
-	LogStart  int64         `json:"log_start"` // Kafka holds [log_start, log_end)
-	LogEnd    int64         `json:"log_end"`
-	Committed *int64        `json:"committed"` // next offset of the group; null if it has committed none
-	Covered   []store.Range `json:"covered"`   // offsets of the records in the ledgers
-	Records   int64         `json:"records"`   // how many these are
-	Lost      []store.Range `json:"lost"`      // offsets that Kafka had removed before they could be read
-	Gaps      []store.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
-	Waiting   int64         `json:"waiting"`   // records behind them, by offsets
-	Pictures  Files         `json:"pictures"`
-	Annotated Files         `json:"annotated"`
-	Crops     Files         `json:"crops"`   // by records: one may have several
-	Rejects   Files         `json:"rejects"` // the files about them
+	record.TopicPartition
+	LogStart  int64          `json:"log_start"` // Kafka holds [log_start, log_end)
+	LogEnd    int64          `json:"log_end"`
+	Committed *int64         `json:"committed"` // next offset of the group; null if it has committed none
+	Covered   []record.Range `json:"covered"`   // offsets of the records in the ledgers
+	Records   int64          `json:"records"`   // how many these are
+	Lost      []record.Range `json:"lost"`      // offsets that Kafka had removed before they could be read
+	Gaps      []record.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
+	Waiting   int64          `json:"waiting"`   // records behind them, by offsets
+	Pictures  Files          `json:"pictures"`
+	Annotated Files          `json:"annotated"`
+	Crops     Files          `json:"crops"`   // by records: one may have several
+	Rejects   Files          `json:"rejects"` // the files about them
 }
 
 // Files compares files with the ledgers. Present + Missing = Expected.
@@ -72,13 +71,13 @@ type Recheck struct {
 
 // Problem is one thing that does not agree.
 type Problem struct {
-	Kind      string       `json:"kind"` // one of Kinds
-	Topic     string       `json:"topic,omitempty"`
-	Partition *int32       `json:"partition,omitempty"`
-	Offsets   *store.Range `json:"offsets,omitempty"`
-	File      string       `json:"file,omitempty"`   // relative to the root
-	Ledger    string       `json:"ledger,omitempty"` // name of its window
-	Text      string       `json:"text"`             // all of it, for a person
+	Kind      string        `json:"kind"` // one of Kinds
+	Topic     string        `json:"topic,omitempty"`
+	Partition *int32        `json:"partition,omitempty"`
+	Offsets   *record.Range `json:"offsets,omitempty"`
+	File      string        `json:"file,omitempty"`   // relative to the root
+	Ledger    string        `json:"ledger,omitempty"` // name of its window
+	Text      string        `json:"text"`             // all of it, for a person
 }
 
 // The kinds of problems.
@@ -127,16 +126,9 @@ func (r *Report) Add(problems ...Problem) {
 }
 
 // problem is one of some offsets of a partition; the text goes on behind these.
-func (p *part) problem(kind string, r store.Range, text string, args ...any) Problem {
+func (p *part) problem(kind string, r record.Range, text string, args ...any) Problem {
 	return Problem{
-		Kind: kind, Topic: p.topic, Partition: &p.id, Offsets: &r,
-		Text: fmt.Sprintf("%s of partition %d of topic %s: ", offsets(r), p.id, p.topic) + fmt.Sprintf(text, args...),
+		Kind: kind, Topic: p.Topic, Partition: &p.Partition, Offsets: &r,
+		Text: fmt.Sprintf("%s of %s: ", r, p.TopicPartition) + fmt.Sprintf(text, args...),
 	}
-}
-
-func offsets(r store.Range) string {
-	if r.First == r.Last {
-		return fmt.Sprintf("offset %d", r.First)
-	}
-	return fmt.Sprintf("offsets %d to %d", r.First, r.Last)
 }

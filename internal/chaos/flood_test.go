@@ -15,6 +15,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/record"
 	"facestream/runners"
 	"facestream/transforms/store"
 )
@@ -79,7 +80,7 @@ func TestCameraFasterThanTheJob(t *testing.T) {
 	if float64(lateDriver) > tolerance*float64(earlyDriver) {
 		t.Errorf("the driver had %d KB at most in the first windows, and %d later", earlyDriver, lateDriver)
 	}
-	offsets := map[int32][]store.Range{}
+	offsets := map[int32][]record.Range{}
 	windows := 0
 	walk(t, r.dir, func(client *hdfs.Client, name string) error {
 		if !strings.HasPrefix(name, "_windows/") {
@@ -103,7 +104,7 @@ func TestCameraFasterThanTheJob(t *testing.T) {
 		t.Errorf("%d windows are done, want %d at least", windows, enough)
 	}
 	for partition, ranges := range offsets {
-		slices.SortFunc(ranges, func(a, b store.Range) int { return int(a.First - b.First) })
+		slices.SortFunc(ranges, func(a, b record.Range) int { return int(a.First - b.First) })
 		next := int64(0)
 		for _, o := range ranges {
 			if o.First != next {

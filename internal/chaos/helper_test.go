@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"facestream/internal/proc"
+	"facestream/internal/record"
 
 	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -412,7 +413,7 @@ func (r *run) committed(t *testing.T) map[int32]int64 {
 // of them.
 func (r *run) checkLedgers(t *testing.T) {
 	t.Helper()
-	ranges := map[int32][]store.Range{}
+	ranges := map[int32][]record.Range{}
 	var sum store.Partition
 	walk(t, r.dir, func(client *hdfs.Client, name string) error {
 		if !strings.HasPrefix(name, "_windows/") {
@@ -445,7 +446,7 @@ func (r *run) checkLedgers(t *testing.T) {
 		return nil
 	})
 	for p, end := range shared.ends {
-		slices.SortFunc(ranges[p], func(a, b store.Range) int { return int(a.First - b.First) })
+		slices.SortFunc(ranges[p], func(a, b record.Range) int { return int(a.First - b.First) })
 		next, once := int64(0), true
 		for _, o := range ranges[p] {
 			once = once && o.First == next

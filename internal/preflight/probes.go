@@ -81,7 +81,7 @@ func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err er
 		return f, nil
 	}
 	var seen contents
-	sample, err := c.Offsets.Sniff(ctx, name, probedRecords, func(r kafka.Record) { seen.add(o.Frame, r) })
+	sample, err := c.Offsets.Probe(ctx, name, probedRecords, func(r kafka.Record) { seen.add(o.Frame, r) })
 	if err != nil {
 		f.warn("%v", err)
 		return f, nil

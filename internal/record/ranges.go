@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -17,6 +18,13 @@ type Range struct {
 type Offsets struct {
 	TopicPartition
 	Ranges []Range // in order
+}
+
+func (r Range) String() string {
+	if r.First == r.Last {
+		return fmt.Sprintf("offset %d", r.First)
+	}
+	return fmt.Sprintf("offsets %d to %d", r.First, r.Last)
 }
 
 // Valid reports whether a range can be one of offsets.

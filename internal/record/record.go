@@ -14,6 +14,12 @@ type TopicPartition struct {
 	Partition int32  `json:"partition"`
 }
 
+// In returns the partition of a topic.
+func In(topic string, partition int32) TopicPartition { return TopicPartition{topic, partition} }
+
+// At returns the identity of the partition's record of an offset.
+func (p TopicPartition) At(offset int64) ID { return ID{p, offset} }
+
 func (p TopicPartition) String() string {
 	return fmt.Sprintf("partition %d of topic %s", p.Partition, p.Topic)
 }
@@ -36,3 +42,6 @@ func (id ID) String() string { return fmt.Sprintf("offset %d of %s", id.Offset, 
 func (id ID) Compare(other ID) int {
 	return cmp.Or(id.TopicPartition.Compare(other.TopicPartition), cmp.Compare(id.Offset, other.Offset))
 }
+
+// Range is the record as the only one of its offsets.
+func (id ID) Range() Range { return Range{id.Offset, id.Offset} }

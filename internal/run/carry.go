@@ -5,9 +5,9 @@ import (
 	"math"
 	"slices"
 
+	"facestream/internal/record"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
-	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
@@ -30,7 +30,7 @@ func taken(carry store.Carry) (all []frame.Taken) {
 				continue
 			}
 			for _, k := range s.Kept {
-				all = append(all, frame.Taken{Topic: p.Topic, Partition: p.Partition, Camera: s.Camera, Slot: s.Number, Offset: k.Offset})
+				all = append(all, frame.Taken{ID: p.At(k.Offset), Camera: s.Camera, Slot: s.Number})
 			}
 		}
 	}
@@ -69,13 +69,13 @@ func (s *session) readCarry(ctx context.Context) error {
 type carrySearch struct {
 	run       store.Run
 	topics    []string
-	committed []kafka.Committed
+	committed []record.ID
 
 	open  []store.PartitionSlots // still looked for; nil before the first ledger
 	carry store.Carry
 }
 
-func newCarrySearch(run store.Run, topics []string, committed []kafka.Committed) *carrySearch {
+func newCarrySearch(run store.Run, topics []string, committed []record.ID) *carrySearch {
 	return &carrySearch{run: run, topics: topics, committed: committed}
 }
 
@@ -95,8 +95,8 @@ func (b *carrySearch) add(l store.Ledger) (done bool) {
 		b.open = passedOn
 	}
 	b.open = slices.DeleteFunc(slices.Clone(b.open), func(p store.PartitionSlots) bool {
-		at := slices.IndexFunc(passedOn, func(q store.PartitionSlots) bool { return q.Topic == p.Topic && q.Partition == p.Partition })
-		offset, begun := b.offset(p.Topic, p.Partition)
+		at := slices.IndexFunc(passedOn, func(q store.PartitionSlots) bool { return q.TopicPartition == p.TopicPartition })
+		offset, begun := b.offset(p.TopicPartition)
 		if at < 0 || !begun {
 			return true // nothing was kept yet
 		}
@@ -111,11 +111,11 @@ func (b *carrySearch) add(l store.Ledger) (done bool) {
 
 // offset returns where the group stands in a partition, if it has begun it. Of a
 // topic that is not read, all is passed on.
-func (b *carrySearch) offset(topic string, partition int32) (offset int64, begun bool) {
-	if !slices.Contains(b.topics, topic) {
+func (b *carrySearch) offset(p record.TopicPartition) (offset int64, begun bool) {
+	if !slices.Contains(b.topics, p.Topic) {
 		return math.MaxInt64, true
 	}
-	at := slices.IndexFunc(b.committed, func(c kafka.Committed) bool { return c.Topic == topic && c.Partition == partition })
+	at := slices.IndexFunc(b.committed, func(c record.ID) bool { return c.TopicPartition == p })
 	if at < 0 {
 		return 0, false
 	}

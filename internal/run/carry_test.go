@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"facestream/transforms/kafka"
+	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
@@ -19,7 +19,7 @@ func TestCarryIsFound(t *testing.T) {
 		return s
 	}
 	part := func(topic string, partition int32, slots ...store.Slot) store.PartitionSlots {
-		return store.PartitionSlots{Topic: topic, Partition: partition, Slots: slots}
+		return store.PartitionSlots{TopicPartition: record.In(topic, partition), Slots: slots}
 	}
 	run := store.Run{Group: "g", SettingsSHA256: "s"}
 	ledger := func(run store.Run, carry ...store.PartitionSlots) (l store.Ledger) {
@@ -34,12 +34,12 @@ func TestCarryIsFound(t *testing.T) {
 		ledger(store.Run{Group: "other", SettingsSHA256: "s"}, part("t", 0, slot(9, 99))),
 		ledger(run, part("t", 0, slot(2, 20), slot(3, 30)), part("t", 1, slot(5, 7)), part("u", 0, slot(3, 3))),
 	}
-	at := func(zero, one int64) []kafka.Committed {
-		return []kafka.Committed{{Topic: "t", Partition: 0, Offset: zero}, {Topic: "t", Partition: 1, Offset: one}}
+	at := func(zero, one int64) []record.ID {
+		return []record.ID{record.In("t", 0).At(zero), record.In("t", 1).At(one)}
 	}
 	for _, tt := range []struct {
 		name      string
-		committed []kafka.Committed
+		committed []record.ID
 		ledgers   []store.Ledger
 		want      store.Carry
 		looked    int // at how many ledgers
@@ -69,7 +69,7 @@ func TestCarryIsFound(t *testing.T) {
 
 // With nothing left out, no window knows of others.
 func TestCarryIsOff(t *testing.T) {
-	carry := store.Carry{{Topic: "t", Slots: []store.Slot{{Kept: []store.Kept{{Offset: 1}}}}}}
+	carry := store.Carry{{TopicPartition: record.In("t", 0), Slots: []store.Slot{{Kept: []store.Kept{{Offset: 1}}}}}}
 	if got := (Window{}).Following(carry).Sampling; got.Stored != nil || got.Frames.Taken != nil {
 		t.Errorf("got %+v", got)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"facestream/internal/config"
 	"facestream/internal/preflight"
+	"facestream/internal/record"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -275,12 +276,12 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	}
 	ledger.Run = s.about
 	for _, l := range review.Lost {
-		ledger.AddLost(l.Topic, l.Partition, ranges[store.Range](l.Offsets))
+		ledger.AddLost(l)
 	}
 	for i := range ledger.Partitions {
 		p := &ledger.Partitions[i]
 		for _, f := range review.From {
-			if f.Topic == p.Topic && f.Partition == p.Partition {
+			if f.TopicPartition == p.TopicPartition {
 				p.From = f.Offset
 			}
 		}
@@ -323,26 +324,13 @@ func (s *session) retract(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var positions []store.Position
-	for _, c := range committed {
-		positions = append(positions, store.Position(c))
-	}
-	return store.TakeBack(ctx, s.window.Store, s.options.Group, s.options.Topics, positions)
+	return store.Retract(ctx, s.window.Store, s.options.Group, s.options.Topics, committed)
 }
 
-func done(l store.Ledger) []kafka.Done {
-	var out []kafka.Done
+func done(l store.Ledger) []record.Offsets {
+	var out []record.Offsets
 	for _, p := range l.Partitions {
-		out = append(out, kafka.Done{Topic: p.Topic, Partition: p.Partition, Offsets: ranges[kafka.Range](p.Offsets)})
-	}
-	return out
-}
-
-// ranges turns ranges of one package into those of another.
-func ranges[To, From kafka.Range | store.Range](in []From) []To {
-	out := make([]To, len(in))
-	for i, r := range in {
-		out[i] = To(r)
+		out = append(out, record.Offsets{TopicPartition: p.TopicPartition, Ranges: p.Offsets})
 	}
 	return out
 }
@@ -351,8 +339,8 @@ func ranges[To, From kafka.Range | store.Range](in []From) []To {
 func reportLost(out io.Writer, l store.Ledger) {
 	for _, p := range l.Partitions {
 		for _, r := range p.Lost {
-			fmt.Fprintf(out, "lost: offsets %d to %d of partition %d of topic %s; Kafka removed them before they were read (see the topic's retention)\n",
-				r.First, r.Last, p.Partition, p.Topic)
+			fmt.Fprintf(out, "lost: offsets %d to %d of %s; Kafka removed them before they were read (see the topic's retention)\n",
+				r.First, r.Last, p.TopicPartition)
 		}
 	}
 }

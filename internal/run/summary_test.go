@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
@@ -14,11 +15,11 @@ func sampleSummary() *Summary {
 	s := NewSummary("prism", time.UnixMilli(1000))
 	s.Windows = 2
 	s.Add(store.Ledger{FirstMillis: 3500, Partitions: []store.Partition{
-		{Topic: "a", Partition: 0, Read: 5, Decoded: 3, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 70},
-		{Topic: "a", Partition: 1, Read: 2, Decoded: 1, Rejected: map[string]int64{"corrupt_jpeg": 1}, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 30},
+		{TopicPartition: record.In("a", 0), Read: 5, Decoded: 3, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 70},
+		{TopicPartition: record.In("a", 1), Read: 2, Decoded: 1, Rejected: map[string]int64{"corrupt_jpeg": 1}, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 30},
 	}})
 	s.Add(store.Ledger{FirstMillis: 9000, Partitions: []store.Partition{
-		{Topic: "a", Partition: 0, Read: 5, Decoded: 2, Sampled: 2, FramesWithFaces: 1, Cooled: 1, Faces: 1, Lost: []store.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
+		{TopicPartition: record.In("a", 0), Read: 5, Decoded: 2, Sampled: 2, FramesWithFaces: 1, Cooled: 1, Faces: 1, Lost: []record.Range{{First: 6, Last: 9}}, Rejected: map[string]int64{"wrong_size": 1}},
 	}})
 	s.State, s.Seconds = "DONE", 12.5
 	return s

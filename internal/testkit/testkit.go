@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facestream/internal/proc"
+	"facestream/internal/record"
 	"facestream/internal/wait"
 )
 
@@ -71,4 +72,13 @@ func Processes(t testing.TB, fits func(proc.Running) bool) []proc.Running {
 		}
 	}
 	return out
+}
+
+// Ranges returns ranges of the first and the last offset of each, in turn.
+func Ranges(offsets ...int64) []record.Range {
+	ranges := make([]record.Range, len(offsets)/2)
+	for i := range ranges {
+		ranges[i] = record.Range{First: offsets[2*i], Last: offsets[2*i+1]}
+	}
+	return ranges
 }

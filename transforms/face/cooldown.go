@@ -10,6 +10,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/opaque"
 	"facestream/transforms/store"
@@ -93,7 +94,7 @@ func Cooldown(s beam.Scope, l Sampling, detections beam.PCollection) beam.PColle
 type sighting struct {
 	Record string // the key of the frame
 	Offset int64
-	Boxes  []store.Box
+	Boxes  []record.Box
 }
 
 func encodeSighting(s sighting) ([]byte, error) { return opaque.Encode(s) }
@@ -115,15 +116,15 @@ func (fn *sightFn) ProcessElement(d Detection, others func(Detection), sightings
 		others(d)
 		return
 	}
-	record := f.Topic + "+" + strconv.Itoa(int(f.Partition)) + "+" + strconv.FormatInt(f.Offset, 10)
-	sightings(frame.Group(f.Topic, f.Partition, f.Camera, number), sighting{record, f.Offset, storeBoxes(d)})
-	byRecord(record, d)
+	key := f.Topic + "+" + strconv.Itoa(int(f.Partition)) + "+" + strconv.FormatInt(f.Offset, 10)
+	sightings(frame.Group(f.TopicPartition, f.Camera, number), sighting{key, f.Offset, storeBoxes(d)})
+	byRecord(key, d)
 }
 
-func storeBoxes(d Detection) []store.Box {
-	boxes := make([]store.Box, len(d.Faces))
+func storeBoxes(d Detection) []record.Box {
+	boxes := make([]record.Box, len(d.Faces))
 	for i, f := range d.Faces {
-		boxes[i] = store.Box(f.Box)
+		boxes[i] = record.Box(f.Box)
 	}
 	return boxes
 }
@@ -134,7 +135,7 @@ func knownBoxes(c store.Carry) map[string][]store.Kept {
 	for _, p := range c {
 		for _, s := range p.Slots {
 			if s.Kind == store.SlotCooldown {
-				out[frame.Group(p.Topic, p.Partition, s.Camera, s.Number)] = s.Kept
+				out[frame.Group(p.TopicPartition, s.Camera, s.Number)] = s.Kept
 			}
 		}
 	}
@@ -176,7 +177,7 @@ func coolDown(known []store.Kept, all []sighting) (cooled []sighting) {
 func shown(known []store.Kept, s sighting) bool {
 	for _, b := range s.Boxes {
 		if !slices.ContainsFunc(known, func(k store.Kept) bool {
-			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other store.Box) bool { return overlap(b, other) >= minOverlap })
+			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other record.Box) bool { return overlap(b, other) >= minOverlap })
 		}) {
 			return false
 		}
@@ -185,7 +186,7 @@ func shown(known []store.Kept, s sighting) bool {
 }
 
 // overlap returns the intersection of two boxes over their union, from 0 to 1.
-func overlap(a, b store.Box) float64 {
+func overlap(a, b record.Box) float64 {
 	width := min(a.X+a.Width, b.X+b.Width) - max(a.X, b.X)
 	height := min(a.Y+a.Height, b.Y+b.Height) - max(a.Y, b.Y)
 	if width <= 0 || height <= 0 {

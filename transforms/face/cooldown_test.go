@@ -10,23 +10,24 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
 
 func TestOverlap(t *testing.T) {
 	for _, tt := range []struct {
-		a, b store.Box
+		a, b record.Box
 		want float64
 	}{
-		{store.Box{X: 10, Y: 20, Width: 30, Height: 40}, store.Box{X: 10, Y: 20, Width: 30, Height: 40}, 1},
-		{store.Box{X: 0, Y: 0, Width: 30, Height: 10}, store.Box{X: 10, Y: 0, Width: 30, Height: 10}, 0.5},
-		{store.Box{X: 0, Y: 0, Width: 10, Height: 10}, store.Box{X: 0, Y: 5, Width: 10, Height: 10}, 1. / 3},
-		{store.Box{X: 0, Y: 0, Width: 20, Height: 20}, store.Box{X: 5, Y: 5, Width: 10, Height: 10}, 0.25},
-		{store.Box{X: 0, Y: 0, Width: 10, Height: 10}, store.Box{X: 10, Y: 0, Width: 10, Height: 10}, 0},
-		{store.Box{X: 0, Y: 0, Width: 10, Height: 10}, store.Box{X: 50, Y: 50, Width: 10, Height: 10}, 0},
-		{store.Box{Width: 16384, Height: 16384}, store.Box{Width: 16384, Height: 8192}, 0.5},
-		{store.Box{}, store.Box{}, 0},
+		{record.Box{X: 10, Y: 20, Width: 30, Height: 40}, record.Box{X: 10, Y: 20, Width: 30, Height: 40}, 1},
+		{record.Box{X: 0, Y: 0, Width: 30, Height: 10}, record.Box{X: 10, Y: 0, Width: 30, Height: 10}, 0.5},
+		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 0, Y: 5, Width: 10, Height: 10}, 1. / 3},
+		{record.Box{X: 0, Y: 0, Width: 20, Height: 20}, record.Box{X: 5, Y: 5, Width: 10, Height: 10}, 0.25},
+		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 10, Y: 0, Width: 10, Height: 10}, 0},
+		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 50, Y: 50, Width: 10, Height: 10}, 0},
+		{record.Box{Width: 16384, Height: 16384}, record.Box{Width: 16384, Height: 8192}, 0.5},
+		{record.Box{}, record.Box{}, 0},
 	} {
 		if got, back := overlap(tt.a, tt.b), overlap(tt.b, tt.a); got != tt.want || back != tt.want {
 			t.Errorf("%v and %v: got %v and %v, want %v", tt.a, tt.b, got, back, tt.want)
@@ -36,7 +37,7 @@ func TestOverlap(t *testing.T) {
 
 // at gives a face of 30x30 pixels. One that is 10 further to the right overlaps it
 // by half, one that is 11 further does not.
-func at(x int32) store.Box { return store.Box{X: x, Y: 7, Width: 30, Height: 30} }
+func at(x int32) record.Box { return record.Box{X: x, Y: 7, Width: 30, Height: 30} }
 
 func TestCoolDown(t *testing.T) {
 	sight := func(offset int64, xs ...int32) sighting {
@@ -46,7 +47,7 @@ func TestCoolDown(t *testing.T) {
 		}
 		return s
 	}
-	known := []store.Kept{{Offset: 10, Boxes: []store.Box{at(0)}}, {Offset: 20, Boxes: []store.Box{at(500)}}}
+	known := []store.Kept{{Offset: 10, Boxes: []record.Box{at(0)}}, {Offset: 20, Boxes: []record.Box{at(500)}}}
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, tt := range []struct {
 		name  string
@@ -81,7 +82,7 @@ func TestCoolDown(t *testing.T) {
 
 func TestCooldown(t *testing.T) {
 	detection := func(partition int32, camera string, offset, millis int64, xs ...int32) Detection {
-		d := Detection{Width: 640, Height: 480, Frame: frame.Frame{Topic: "t", Partition: partition, Offset: offset, TimestampMillis: millis, Camera: camera}}
+		d := Detection{Width: 640, Height: 480, Frame: frame.Frame{ID: record.In("t", partition).At(offset), TimestampMillis: millis, Camera: camera}}
 		for _, x := range xs {
 			d.Faces = append(d.Faces, Face{Box: Box(at(x))})
 			d.Frame.Data = []byte{1, 2, 3}
@@ -101,8 +102,8 @@ func TestCooldown(t *testing.T) {
 		detection(0, "door", 9, 180_000, 5), // cooled by an earlier window
 		detection(0, "door", 10, math.MaxInt64, 5),
 	}
-	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{{Topic: "t", Partition: 0, Slots: []store.Slot{
-		{Camera: "door", Kind: store.SlotCooldown, Number: 3, Kept: []store.Kept{{Offset: 0, Boxes: []store.Box{at(0)}}}},
+	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{{TopicPartition: record.In("t", 0), Slots: []store.Slot{
+		{Camera: "door", Kind: store.SlotCooldown, Number: 3, Kept: []store.Kept{{Offset: 0, Boxes: []record.Box{at(0)}}}},
 		{Camera: "door", Kind: store.SlotSampled, Number: 2, Kept: []store.Kept{{Offset: 0}}},
 	}}}}
 	want := func(cooled ...int) (out []any) {
@@ -132,7 +133,7 @@ func TestCooldown(t *testing.T) {
 
 // An Entry says in which slots its frame was the one that was kept.
 func TestRenderedSlots(t *testing.T) {
-	f := frame.Frame{Topic: "t", Offset: 5, TimestampMillis: 125_500, Camera: "door", Format: frame.JPEG, Data: []byte("jpeg")}
+	f := frame.Frame{ID: record.In("t", 0).At(5), TimestampMillis: 125_500, Camera: "door", Format: frame.JPEG, Data: []byte("jpeg")}
 	without := Detection{Frame: f}
 	found := Detection{Frame: f, Faces: []Face{{Box: Box{1, 2, 3, 4}}, {Box: Box{5, 6, 7, 8}}}}
 	cooled := found
@@ -140,7 +141,7 @@ func TestRenderedSlots(t *testing.T) {
 	undated := found
 	undated.Frame.TimestampMillis = -1
 	sampled := store.Slot{Camera: "door", Kind: store.SlotSampled, Number: 251, Kept: []store.Kept{{Offset: 5}}}
-	stored := store.Slot{Camera: "door", Kind: store.SlotCooldown, Number: 2, Kept: []store.Kept{{Offset: 5, Boxes: []store.Box{{X: 1, Y: 2, Width: 3, Height: 4}, {X: 5, Y: 6, Width: 7, Height: 8}}}}}
+	stored := store.Slot{Camera: "door", Kind: store.SlotCooldown, Number: 2, Kept: []store.Kept{{Offset: 5, Boxes: []record.Box{{X: 1, Y: 2, Width: 3, Height: 4}, {X: 5, Y: 6, Width: 7, Height: 8}}}}}
 	sampling := frame.Sampling{MaxFPS: 2}
 	for _, tt := range []struct {
 		name      string
@@ -171,8 +172,8 @@ func TestRenderedSlots(t *testing.T) {
 // A field that the coder drops would be lost between two stages.
 func TestSightingPassesItsCoder(t *testing.T) {
 	for _, want := range []any{
-		sighting{Record: "t+1+2", Offset: 2, Boxes: []store.Box{at(1), at(2)}},
-		Detection{Frame: frame.Frame{Topic: "t", Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: Box{1, 2, 3, 4}, Blur: 5}}, Millis: 6, Cooled: true},
+		sighting{Record: "t+1+2", Offset: 2, Boxes: []record.Box{at(1), at(2)}},
+		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: Box{1, 2, 3, 4}, Blur: 5}}, Millis: 6, Cooled: true},
 	} {
 		var buf bytes.Buffer
 		if err := beam.NewElementEncoder(reflect.TypeOf(want)).Encode(want, &buf); err != nil {

@@ -75,5 +75,5 @@ func (fn *detectFn) FinishBundle(_ context.Context, emit func(Detection)) error 
 
 // recordError names the record that err is about.
 func recordError(f frame.Frame, err error) error {
-	return fmt.Errorf("topic %s, partition %d, offset %d: %w", f.Topic, f.Partition, f.Offset, err)
+	return fmt.Errorf("%s: %w", f.ID, err)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -69,11 +70,11 @@ func TestDetectAndRender(t *testing.T) {
 			passert.Equals(s, beam.ParDo(s, showDetection, found),
 				showDetection(find(withJPEG)), showDetection(find(withRaw)), showDetection(empty))
 			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, onlyFrames, Sampling{}, found)),
-				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 7, Faces: 1, Files: []store.File{
+				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(7), Faces: 1}, Files: []store.File{
 					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
-				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 99, Faces: 1, Files: []store.File{
+				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(99), Faces: 1}, Files: []store.File{
 					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encodeJPEG(t, mat, gocv.IMWriteJpegQuality, 95)}}}),
-				showEntry(store.Entry{Topic: "video", Partition: 3, Offset: 100}))
+				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(100)}}))
 			if _, err := beam.Run(context.Background(), runner, p); err != nil {
 				t.Fatal(err)
 			}
@@ -86,8 +87,8 @@ var onlyFrames = Output{Frame: true}
 // TestErrorNamesTheRecord fails a bundle with a frame that Decode would not
 // have given.
 func TestErrorNamesTheRecord(t *testing.T) {
-	bad := frame.Frame{Topic: "video", Partition: 3, Offset: 12345, Format: frame.BGR, Width: 640, Height: 480, Data: []byte{1}}
-	const want = "topic video, partition 3, offset 12345: "
+	bad := frame.Frame{ID: record.In("video", 3).At(12345), Format: frame.BGR, Width: 640, Height: 480, Data: []byte{1}}
+	const want = "offset 12345 of partition 3 of topic video: "
 
 	p, s := beam.NewPipelineWithRoot()
 	Detect(s, defaultParams(t), beam.Create(s, bad))
@@ -204,11 +205,11 @@ func TestDetectInParallel(t *testing.T) {
 	if err := fn.StartBundle(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	err := fn.ProcessElement(frame.Frame{Topic: "video", Offset: 12345, Format: frame.JPEG, Data: []byte("GIF89a")}, nil)
+	err := fn.ProcessElement(frame.Frame{ID: record.In("video", 0).At(12345), Format: frame.JPEG, Data: []byte("GIF89a")}, nil)
 	if err == nil { // it may come later
 		err = fn.FinishBundle(t.Context(), nil)
 	}
-	if err == nil || !strings.Contains(err.Error(), "topic video, partition 0, offset 12345: ") {
+	if err == nil || !strings.Contains(err.Error(), "offset 12345 of partition 0 of topic video: ") {
 		t.Errorf("got %v", err)
 	}
 }

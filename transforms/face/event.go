@@ -5,15 +5,14 @@ import (
 	"math"
 	"time"
 
+	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
 // Event is what is known of one face. Its JSON is one line of a window's file of
 // events; the README documents the fields.
 type Event struct {
-	Topic          string        `json:"topic"`
-	Partition      int32         `json:"partition"`
-	Offset         int64         `json:"offset"`
+	record.ID
 	Camera         string        `json:"camera"`
 	Timestamp      string        `json:"timestamp"` // of the record, in UTC, RFC 3339 with milliseconds
 	Face           int           `json:"face"`      // from 1, in the order of Detection.Faces
@@ -62,7 +61,7 @@ func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
 	for i, f := range d.Faces {
 		b := f.Box
 		data, err := json.Marshal(Event{
-			Topic: d.Frame.Topic, Partition: d.Frame.Partition, Offset: d.Frame.Offset, Camera: d.Frame.Camera,
+			ID: d.Frame.ID, Camera: d.Frame.Camera,
 			Timestamp: time.UnixMilli(d.Frame.TimestampMillis).UTC().Format(timestampLayout),
 			Face:      i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
 			Box: EventBox(b),

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 )
@@ -87,7 +88,7 @@ func parse(t testing.TB, value []byte) frame.Frame {
 // rawFrame gives the Mat, of three channels, as a raw frame.
 func rawFrame(m gocv.Mat) frame.Frame {
 	return frame.Frame{
-		Topic: "video", Partition: 3, Offset: 99, TimestampMillis: 1_700_000_000_123, Camera: "door",
+		ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "door",
 		Format: frame.BGR, Width: int32(m.Cols()), Height: int32(m.Rows()), Data: m.ToBytes(),
 	}
 }

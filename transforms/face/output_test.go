@@ -12,6 +12,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -215,7 +216,7 @@ func TestBoxOutsideThePicture(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	f := frame.Frame{Topic: "video", Partition: 3, Offset: 99, TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
+	f := frame.Frame{ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
 	d := Detection{Frame: f, Width: 640, Height: 480, Millis: 12.34567, Faces: []Face{
 		{Box: Box{10, 48, 64, 96}, Blur: 17.987}, {Box: Box{320, 240, 320, 240}},
 	}}
@@ -238,7 +239,7 @@ func TestEvents(t *testing.T) {
 	}
 
 	d.Frame.Camera = "door"
-	lines, err := eventsOf(everything, d, store.Name{Camera: "door", TimestampMillis: f.TimestampMillis, Topic: "video", Partition: 3, Offset: 99})
+	lines, err := eventsOf(everything, d, store.Name{ID: f.ID, Camera: "door", TimestampMillis: f.TimestampMillis})
 	const record = `"door/2023/11/14/22/video+3+00000000000000000099`
 	paths := `"picture":` + record + `.jpg","annotated":` + record + `.annotated.jpg","crop":` + record + `.face-2.jpg",`
 	if err != nil || len(lines) != 2 || !strings.Contains(lines[1], paths) {

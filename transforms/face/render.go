@@ -36,8 +36,8 @@ func Render(s beam.Scope, o Output, l Sampling, detections beam.PCollection) bea
 }
 
 type renderFn struct {
-	Output Output
-	Sampling   Sampling
+	Output   Output
+	Sampling Sampling
 }
 
 func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
@@ -57,13 +57,13 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 // All but the first are upright if EXIF data say which way is up.
 func Files(o Output, d Detection) (store.Entry, error) {
 	f := d.Frame
-	e := store.Entry{
-		Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Size: f.Size, Faces: int32(len(d.Faces)), Cooled: d.Cooled, TimestampMillis: f.TimestampMillis,
-	}
+	e := store.Entry{Tally: store.Tally{
+		ID: f.ID, TimestampMillis: f.TimestampMillis, Size: f.Size, Faces: int32(len(d.Faces)), Cooled: d.Cooled,
+	}}
 	if len(d.Faces) == 0 || d.Cooled {
 		return e, nil
 	}
-	name := store.Name{Camera: f.Camera, TimestampMillis: f.TimestampMillis, Topic: f.Topic, Partition: f.Partition, Offset: f.Offset}
+	name := store.Name{ID: f.ID, Camera: f.Camera, TimestampMillis: f.TimestampMillis}
 	var err error
 	if o.Frame {
 		var data []byte

@@ -111,7 +111,7 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	}
 	if no != nil {
 		reject := &Reject{
-			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
+			ID: kafka.ID(r), TimestampMillis: r.Timestamp,
 			Camera: cameraOf(r), Reason: no.reason, Detail: no.detail, Size: int64(len(value)),
 		}
 		if !reject.Skipped() {
@@ -120,7 +120,7 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 		return Frame{}, reject
 	}
 	return Frame{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.Timestamp,
+		ID: kafka.ID(r), TimestampMillis: r.Timestamp,
 		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height),
 		Size: int64(len(value)), Data: value,
 	}, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
@@ -39,35 +40,35 @@ func TestParseAccepts(t *testing.T) {
 		format        string
 		width, height int32
 	}{
-		{"raw of the lab, no header", record(labBytes), BGR, 640, 480},
-		{"raw of the lab, no header, first pixel like a JPEG", record(labLikeJPEG), BGR, 640, 480},
-		{"raw of the lab, no header, first pixels like a PNG", record(labLikePNG), BGR, 640, 480},
-		{"raw with header", record(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
-		{"raw, header in capitals", record(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
-		{"raw RGB", record(make([]byte, 1200), ContentType, "video/x-raw;format=RGB;width=10;height=40"), RGB, 10, 40},
-		{"raw grey", record(make([]byte, 1200), ContentType, "video/x-raw;format=GRAY8;width=30;height=40"), Grey, 30, 40},
-		{"raw grey in small letters", record(make([]byte, 1200), ContentType, "video/x-raw;format=gray8;width=30;height=40"), Grey, 30, 40},
-		{"raw of exactly the smallest size that is looked at", record(labBytes[:1002], ContentType, "video/x-raw;format=BGR;width=334;height=1"), BGR, 334, 1},
-		{"last header wins", record(make([]byte, 1200), ContentType, "image/jpeg", ContentType, raw10x40), BGR, 10, 40},
-		{"JPEG, no header", record(colour), JPEG, 64, 48},
-		{"JPEG with header", record(colour, ContentType, "image/jpeg"), JPEG, 64, 48},
-		{"JPEG, header in capitals with a parameter", record(colour, ContentType, "IMAGE/JPEG; q=1"), JPEG, 64, 48},
-		{"JPEG, empty header", record(colour, ContentType, ""), JPEG, 64, 48},
-		{"grey JPEG", record(grey), JPEG, 50, 30},
-		{"progressive JPEG", record(read(t, "progressive.jpg")), JPEG, 160, 120},
-		{"JPEG of 100 scans", record(withScans(t, 100)), JPEG, 160, 120},
-		{"JPEG with bytes after its end", record(append(slices.Clone(colour), "more"...)), JPEG, 64, 48},
-		{"PNG, no header", record(colourPNG), PNG, 31, 57},
-		{"PNG with header", record(colourPNG, ContentType, "image/png"), PNG, 31, 57},
-		{"PNG, header in capitals with a parameter", record(colourPNG, ContentType, "Image/PNG;a=b"), PNG, 31, 57},
-		{"PNG, grey", record(frametest.PNG(frametest.Noise(image.NewGray(size)))), PNG, 31, 57},
-		{"PNG, 16 bits, grey", record(frametest.PNG(frametest.Noise(image.NewGray16(size)))), PNG, 31, 57},
-		{"PNG, 16 bits, transparency", record(frametest.PNG(image.NewNRGBA64(image.Rect(0, 0, 1, 1)), frametest.Chunk("tEXt", make([]byte, MinBytes)))), PNG, 1, 1},
-		{"PNG, palette", record(frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.WebSafe)))), PNG, 31, 57},
-		{"PNG, interlaced", record(frametest.InterlacedPNG(frametest.Noise(image.NewGray(size)).(*image.Gray))), PNG, 31, 57},
-		{"PNG with bytes after its end", record(append(slices.Clone(colourPNG), "more"...)), PNG, 31, 57},
+		{"raw of the lab, no header", recordOf(labBytes), BGR, 640, 480},
+		{"raw of the lab, no header, first pixel like a JPEG", recordOf(labLikeJPEG), BGR, 640, 480},
+		{"raw of the lab, no header, first pixels like a PNG", recordOf(labLikePNG), BGR, 640, 480},
+		{"raw with header", recordOf(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
+		{"raw, header in capitals", recordOf(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
+		{"raw RGB", recordOf(make([]byte, 1200), ContentType, "video/x-raw;format=RGB;width=10;height=40"), RGB, 10, 40},
+		{"raw grey", recordOf(make([]byte, 1200), ContentType, "video/x-raw;format=GRAY8;width=30;height=40"), Grey, 30, 40},
+		{"raw grey in small letters", recordOf(make([]byte, 1200), ContentType, "video/x-raw;format=gray8;width=30;height=40"), Grey, 30, 40},
+		{"raw of exactly the smallest size that is looked at", recordOf(labBytes[:1002], ContentType, "video/x-raw;format=BGR;width=334;height=1"), BGR, 334, 1},
+		{"last header wins", recordOf(make([]byte, 1200), ContentType, "image/jpeg", ContentType, raw10x40), BGR, 10, 40},
+		{"JPEG, no header", recordOf(colour), JPEG, 64, 48},
+		{"JPEG with header", recordOf(colour, ContentType, "image/jpeg"), JPEG, 64, 48},
+		{"JPEG, header in capitals with a parameter", recordOf(colour, ContentType, "IMAGE/JPEG; q=1"), JPEG, 64, 48},
+		{"JPEG, empty header", recordOf(colour, ContentType, ""), JPEG, 64, 48},
+		{"grey JPEG", recordOf(grey), JPEG, 50, 30},
+		{"progressive JPEG", recordOf(read(t, "progressive.jpg")), JPEG, 160, 120},
+		{"JPEG of 100 scans", recordOf(withScans(t, 100)), JPEG, 160, 120},
+		{"JPEG with bytes after its end", recordOf(append(slices.Clone(colour), "more"...)), JPEG, 64, 48},
+		{"PNG, no header", recordOf(colourPNG), PNG, 31, 57},
+		{"PNG with header", recordOf(colourPNG, ContentType, "image/png"), PNG, 31, 57},
+		{"PNG, header in capitals with a parameter", recordOf(colourPNG, ContentType, "Image/PNG;a=b"), PNG, 31, 57},
+		{"PNG, grey", recordOf(frametest.PNG(frametest.Noise(image.NewGray(size)))), PNG, 31, 57},
+		{"PNG, 16 bits, grey", recordOf(frametest.PNG(frametest.Noise(image.NewGray16(size)))), PNG, 31, 57},
+		{"PNG, 16 bits, transparency", recordOf(frametest.PNG(image.NewNRGBA64(image.Rect(0, 0, 1, 1)), frametest.Chunk("tEXt", make([]byte, MinBytes)))), PNG, 1, 1},
+		{"PNG, palette", recordOf(frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.WebSafe)))), PNG, 31, 57},
+		{"PNG, interlaced", recordOf(frametest.InterlacedPNG(frametest.Noise(image.NewGray(size)).(*image.Gray))), PNG, 31, 57},
+		{"PNG with bytes after its end", recordOf(append(slices.Clone(colourPNG), "more"...)), PNG, 31, 57},
 	}
-	nullHeader := record(colour, ContentType, raw10x40, ContentType, "")
+	nullHeader := recordOf(colour, ContentType, raw10x40, ContentType, "")
 	(*nullHeader.Headers)[1].Value = nil
 	tests = append(tests, struct {
 		name          string
@@ -83,7 +84,7 @@ func TestParseAccepts(t *testing.T) {
 				t.Fatalf("rejected: %+v", *reject)
 			}
 			want := Frame{
-				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
+				ID: record.In("video", 2).At(41), TimestampMillis: 1_700_000_000_123, Camera: "door",
 				Format: tt.format, Width: tt.width, Height: tt.height, Size: int64(len(*tt.record.Value)), Data: *tt.record.Value,
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -96,7 +97,7 @@ func TestParseAccepts(t *testing.T) {
 
 func TestParseRejects(t *testing.T) {
 	colour, png := colourJPEG(t, 64, 48), frametest.PNG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 31, 57))))
-	null := record(nil)
+	null := recordOf(nil)
 	null.Value = nil
 	raw := make([]byte, 1200)
 	tests := []struct {
@@ -106,63 +107,63 @@ func TestParseRejects(t *testing.T) {
 		detail string // a part of it
 	}{
 		{"null value", null, SkipNull, "null"},
-		{"empty value", record([]byte{}), SkipEmpty, "empty"},
-		{"one byte", record([]byte{1}), SkipSmall, "1 bytes"},
-		{"999 bytes, even if the header fits", record(make([]byte, 999), ContentType, "video/x-raw;format=BGR;width=333;height=1"), SkipSmall, "999 bytes"},
-		{"1000 bytes are looked at", record(make([]byte, 1000)), WrongSize, "1000 bytes"},
+		{"empty value", recordOf([]byte{}), SkipEmpty, "empty"},
+		{"one byte", recordOf([]byte{1}), SkipSmall, "1 bytes"},
+		{"999 bytes, even if the header fits", recordOf(make([]byte, 999), ContentType, "video/x-raw;format=BGR;width=333;height=1"), SkipSmall, "999 bytes"},
+		{"1000 bytes are looked at", recordOf(make([]byte, 1000)), WrongSize, "1000 bytes"},
 
-		{"raw cut short, no header", record(make([]byte, 921_599)), WrongSize, "921600"},
-		{"raw cut short", record(raw[:1199], ContentType, raw10x40), WrongSize, "1200"},
-		{"raw too long", record(make([]byte, 1201), ContentType, raw10x40), WrongSize, "1200"},
-		{"raw, 1e6 x 1e6 in figures", record(raw, ContentType, "video/x-raw;format=BGR;width=1000000;height=1000000"), TooLarge, "1000000x1000000"},
-		{"raw, 1e6 x 1e6 in letters", record(raw, ContentType, "video/x-raw;format=BGR;width=1e6;height=1e6"), BadContentType, `width "1e6"`},
-		{"raw, product overflows", record(raw, ContentType, "video/x-raw;format=BGR;width=4611686018427387904;height=4"), TooLarge, "16384"},
-		{"raw, number overflows", record(raw, ContentType, "video/x-raw;format=BGR;width=99999999999999999999;height=4"), BadContentType, "width"},
-		{"raw, over 64 MiB", record(raw, ContentType, "video/x-raw;format=BGR;width=16384;height=1366"), TooLarge, "67108864"},
-		{"raw, negative", record(raw, ContentType, "video/x-raw;format=BGR;width=-10;height=-40"), BadContentType, `width "-10"`},
-		{"raw, zero", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=0"), BadContentType, `height "0"`},
-		{"raw, NaN", record(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
-		{"raw, no size", record(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
-		{"raw, no format", record(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
-		{"raw, YUV", record(raw, ContentType, "video/x-raw;format=I420;width=20;height=40"), UnsupportedFormat, `"I420" is not supported, only BGR, GRAY8, RGB`},
-		{"raw, grey with the bytes of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=10;height=40"), WrongSize, "has 400 as GRAY8"},
-		{"raw, grey over the limit of three colours", record(raw, ContentType, "video/x-raw;format=GRAY8;width=16384;height=1366"), TooLarge, "67108864"},
+		{"raw cut short, no header", recordOf(make([]byte, 921_599)), WrongSize, "921600"},
+		{"raw cut short", recordOf(raw[:1199], ContentType, raw10x40), WrongSize, "1200"},
+		{"raw too long", recordOf(make([]byte, 1201), ContentType, raw10x40), WrongSize, "1200"},
+		{"raw, 1e6 x 1e6 in figures", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1000000;height=1000000"), TooLarge, "1000000x1000000"},
+		{"raw, 1e6 x 1e6 in letters", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1e6;height=1e6"), BadContentType, `width "1e6"`},
+		{"raw, product overflows", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=4611686018427387904;height=4"), TooLarge, "16384"},
+		{"raw, number overflows", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=99999999999999999999;height=4"), BadContentType, "width"},
+		{"raw, over 64 MiB", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=16384;height=1366"), TooLarge, "67108864"},
+		{"raw, negative", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=-10;height=-40"), BadContentType, `width "-10"`},
+		{"raw, zero", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=10;height=0"), BadContentType, `height "0"`},
+		{"raw, NaN", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
+		{"raw, no size", recordOf(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
+		{"raw, no format", recordOf(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
+		{"raw, YUV", recordOf(raw, ContentType, "video/x-raw;format=I420;width=20;height=40"), UnsupportedFormat, `"I420" is not supported, only BGR, GRAY8, RGB`},
+		{"raw, grey with the bytes of three colours", recordOf(raw, ContentType, "video/x-raw;format=GRAY8;width=10;height=40"), WrongSize, "has 400 as GRAY8"},
+		{"raw, grey over the limit of three colours", recordOf(raw, ContentType, "video/x-raw;format=GRAY8;width=16384;height=1366"), TooLarge, "67108864"},
 
-		{"header says JPEG, bytes do not", record(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
-		{"header says raw, value is a JPEG", record(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
-		{"header says PNG, bytes do not", record(raw, ContentType, "image/png"), FormatMismatch, "00 00 00 00 00 00 00 00"},
-		{"header says JPEG, value is a PNG", record(png, ContentType, "image/jpeg"), FormatMismatch, "89 50 4e"},
-		{"header says PNG, value is a JPEG", record(colour, ContentType, "image/png"), FormatMismatch, "ff d8 ff"},
-		{"unknown type", record(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
-		{"header that is not a media type", record(raw, ContentType, "///"), BadContentType, "///"},
-		{"header with a long value", record(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
+		{"header says JPEG, bytes do not", recordOf(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
+		{"header says raw, value is a JPEG", recordOf(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
+		{"header says PNG, bytes do not", recordOf(raw, ContentType, "image/png"), FormatMismatch, "00 00 00 00 00 00 00 00"},
+		{"header says JPEG, value is a PNG", recordOf(png, ContentType, "image/jpeg"), FormatMismatch, "89 50 4e"},
+		{"header says PNG, value is a JPEG", recordOf(colour, ContentType, "image/png"), FormatMismatch, "ff d8 ff"},
+		{"unknown type", recordOf(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
+		{"header that is not a media type", recordOf(raw, ContentType, "///"), BadContentType, "///"},
+		{"header with a long value", recordOf(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
 
-		{"JPEG cut short", record(colour[:len(colour)*3/4]), CorruptJPEG, "short Huffman data"},
-		{"JPEG without its end marker", record(colour[:len(colour)-2]), CorruptJPEG, "unexpected EOF"},
-		{"random bytes after the magic", record(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
-		{"JPEG header says 65535x65535", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
-		{"JPEG header says 64 MiB of pixels", record(frametest.JPEGHeader(2000, frametest.Progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
-		{"JPEG header says 0x0", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
-		{"JPEG with four colours", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
-		{"JPEG with two components", record(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
-		{"JPEG with 12 bits a sample", record(frametest.JPEGHeader(2000, frametest.Baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
-		{"PNG cut short", record(png[:len(png)*3/4]), CorruptPNG, "not enough pixel data"},
-		{"PNG without its end", record(png[:len(png)-12]), CorruptPNG, "unexpected EOF"},
-		{"PNG with a wrong checksum", record(append(slices.Clone(png[:len(png)-1]), 0)), CorruptPNG, "checksum"},
-		{"PNG with a header that is not its own", record(slices.Concat(png[:20], []byte{9}, png[21:])), CorruptPNG, "header"},
-		{"random bytes after PNG's magic", record(append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptPNG, "header"},
-		{"PNG header and no picture", record(frametest.PNGHeader(2000, 64, 48, 8, frametest.PNGColour)), CorruptPNG, "decoding"},
-		{"PNG header says 4294967295x4294967295", record(frametest.PNGHeader(2000, math.MaxUint32, math.MaxUint32, 8, frametest.PNGColour)), TooLarge, "4294967295x4294967295"},
-		{"PNG header says 16384x16384, one bit a pixel", record(frametest.PNGHeader(2000, 16384, 16384, 1, frametest.PNGGrey)), TooLarge, "805306368"},
-		{"PNG header says 64 MiB of pixels, and as much transparency", record(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGAlpha)), TooLarge, "unpacks to 89456640"},
-		{"PNG header says 64 MiB of pixels", record(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGColour)), CorruptPNG, "cannot hold"},
-		{"PNG header says 0x0", record(frametest.PNGHeader(2000, 0, 0, 8, frametest.PNGColour)), CorruptPNG, "0x0"},
-		{"PNG header says 0 bits", record(frametest.PNGHeader(2000, 64, 48, 0, frametest.PNGColour)), CorruptPNG, "0 bits"},
-		{"PNG header says 3 bits", record(frametest.PNGHeader(2000, 64, 48, 3, frametest.PNGColour)), CorruptPNG, "bit depth 3"},
-		{"PNG header says colour type 5", record(frametest.PNGHeader(2000, 64, 48, 8, 5)), CorruptPNG, "colour type 5"},
-		{"JPEG of 101 scans", record(withScans(t, 101)), UnsupportedFormat, "101 scans"},
-		{"JPEG of 20,000 scans", record(withScans(t, 20_000)), UnsupportedFormat, "20000 scans"},
-		{"lossless JPEG", record(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
+		{"JPEG cut short", recordOf(colour[:len(colour)*3/4]), CorruptJPEG, "short Huffman data"},
+		{"JPEG without its end marker", recordOf(colour[:len(colour)-2]), CorruptJPEG, "unexpected EOF"},
+		{"random bytes after the magic", recordOf(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
+		{"JPEG header says 65535x65535", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
+		{"JPEG header says 64 MiB of pixels", recordOf(frametest.JPEGHeader(2000, frametest.Progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
+		{"JPEG header says 0x0", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
+		{"JPEG with four colours", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
+		{"JPEG with two components", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
+		{"JPEG with 12 bits a sample", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
+		{"PNG cut short", recordOf(png[:len(png)*3/4]), CorruptPNG, "not enough pixel data"},
+		{"PNG without its end", recordOf(png[:len(png)-12]), CorruptPNG, "unexpected EOF"},
+		{"PNG with a wrong checksum", recordOf(append(slices.Clone(png[:len(png)-1]), 0)), CorruptPNG, "checksum"},
+		{"PNG with a header that is not its own", recordOf(slices.Concat(png[:20], []byte{9}, png[21:])), CorruptPNG, "header"},
+		{"random bytes after PNG's magic", recordOf(append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptPNG, "header"},
+		{"PNG header and no picture", recordOf(frametest.PNGHeader(2000, 64, 48, 8, frametest.PNGColour)), CorruptPNG, "decoding"},
+		{"PNG header says 4294967295x4294967295", recordOf(frametest.PNGHeader(2000, math.MaxUint32, math.MaxUint32, 8, frametest.PNGColour)), TooLarge, "4294967295x4294967295"},
+		{"PNG header says 16384x16384, one bit a pixel", recordOf(frametest.PNGHeader(2000, 16384, 16384, 1, frametest.PNGGrey)), TooLarge, "805306368"},
+		{"PNG header says 64 MiB of pixels, and as much transparency", recordOf(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGAlpha)), TooLarge, "unpacks to 89456640"},
+		{"PNG header says 64 MiB of pixels", recordOf(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGColour)), CorruptPNG, "cannot hold"},
+		{"PNG header says 0x0", recordOf(frametest.PNGHeader(2000, 0, 0, 8, frametest.PNGColour)), CorruptPNG, "0x0"},
+		{"PNG header says 0 bits", recordOf(frametest.PNGHeader(2000, 64, 48, 0, frametest.PNGColour)), CorruptPNG, "0 bits"},
+		{"PNG header says 3 bits", recordOf(frametest.PNGHeader(2000, 64, 48, 3, frametest.PNGColour)), CorruptPNG, "bit depth 3"},
+		{"PNG header says colour type 5", recordOf(frametest.PNGHeader(2000, 64, 48, 8, 5)), CorruptPNG, "colour type 5"},
+		{"JPEG of 101 scans", recordOf(withScans(t, 101)), UnsupportedFormat, "101 scans"},
+		{"JPEG of 20,000 scans", recordOf(withScans(t, 20_000)), UnsupportedFormat, "20000 scans"},
+		{"lossless JPEG", recordOf(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {
@@ -180,7 +181,7 @@ func TestParseRejects(t *testing.T) {
 				size = int64(len(*tt.record.Value))
 			}
 			want := Reject{
-				Topic: "video", Partition: 2, Offset: 41, TimestampMillis: 1_700_000_000_123, Camera: "door",
+				ID: record.In("video", 2).At(41), TimestampMillis: 1_700_000_000_123, Camera: "door",
 				Reason: tt.reason, Detail: got.Detail, Size: size,
 			}
 			if !got.Skipped() {
@@ -229,26 +230,26 @@ func TestParseReadsWhatProducersWrite(t *testing.T) {
 }
 
 func TestCamera(t *testing.T) {
-	null := record(nil, Camera, "gate", Camera, "")
+	null := recordOf(nil, Camera, "gate", Camera, "")
 	(*null.Headers)[1].Value = nil
-	noKey := record(nil)
+	noKey := recordOf(nil)
 	noKey.Key = nil
-	noHeaders := record(nil)
+	noHeaders := recordOf(nil)
 	noHeaders.Headers, noHeaders.Key = nil, nil
-	emptyKey := record(nil)
+	emptyKey := recordOf(nil)
 	emptyKey.Key = ref(nil)
-	badKey := record(nil)
+	badKey := recordOf(nil)
 	badKey.Key = ref([]byte{0xFF, 0xFE})
 	for name, tt := range map[string]struct {
 		record kafka.Record
 		want   string
 	}{
-		"header before key":         {record(nil, Camera, "gate"), "gate"},
-		"last header wins":          {record(nil, Camera, "gate", Camera, "../../etc"), "../../etc"},
-		"key without header":        {record(nil), "door"},
-		"key with an empty header":  {record(nil, Camera, ""), "door"},
+		"header before key":         {recordOf(nil, Camera, "gate"), "gate"},
+		"last header wins":          {recordOf(nil, Camera, "gate", Camera, "../../etc"), "../../etc"},
+		"key without header":        {recordOf(nil), "door"},
+		"key with an empty header":  {recordOf(nil, Camera, ""), "door"},
 		"key with a null header":    {null, "door"},
-		"key with a broken header":  {record(nil, Camera, "\xFF"), "door"},
+		"key with a broken header":  {recordOf(nil, Camera, "\xFF"), "door"},
 		"null key":                  {noKey, "unknown"},
 		"null key and null headers": {noHeaders, "unknown"},
 		"empty key":                 {emptyKey, "unknown"},
@@ -287,9 +288,9 @@ func TestConfigValidate(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	colour := colourJPEG(t, 64, 48)
-	null := record(nil)
+	null := recordOf(nil)
 	null.Value, null.Key, null.Headers, null.Offset = nil, nil, nil, 3
-	small, short, good := record(make([]byte, 999)), record(make([]byte, 5000), "note", "odd", "nothing", ""), record(colour, Camera, "gate")
+	small, short, good := recordOf(make([]byte, 999)), recordOf(make([]byte, 5000), "note", "odd", "nothing", ""), recordOf(colour, Camera, "gate")
 	(*short.Headers)[1].Value = nil
 	cfg := lab
 	cfg.KeepBytes = 100
@@ -300,15 +301,15 @@ func TestDecode(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
 			frames, rejects := Decode(s, cfg, Sampling{}, beam.Create(s, null, small, short, good))
 			passert.Equals(s, frames, Frame{
-				Topic: "video", Partition: 2, Offset: 6, TimestampMillis: 1_700_000_000_123, Camera: "gate",
+				ID: record.In("video", 2).At(6), TimestampMillis: 1_700_000_000_123, Camera: "gate",
 				Format: JPEG, Width: 64, Height: 48, Size: int64(len(colour)), Data: colour,
 			})
 			const at = 1_700_000_000_123
 			passert.Equals(s, rejects,
-				Reject{Topic: "video", Partition: 2, Offset: 3, TimestampMillis: at, Camera: "unknown", Reason: "skipped_null", Detail: "the value is null"},
-				Reject{Topic: "video", Partition: 2, Offset: 4, TimestampMillis: at, Camera: "door", Reason: "skipped_small",
+				Reject{ID: record.In("video", 2).At(3), TimestampMillis: at, Camera: "unknown", Reason: "skipped_null", Detail: "the value is null"},
+				Reject{ID: record.In("video", 2).At(4), TimestampMillis: at, Camera: "door", Reason: "skipped_small",
 					Detail: "the value has 999 bytes, less than 1000", Size: 999},
-				Reject{Topic: "video", Partition: 2, Offset: 5, TimestampMillis: at, Camera: "door", Reason: "wrong_size",
+				Reject{ID: record.In("video", 2).At(5), TimestampMillis: at, Camera: "door", Reason: "wrong_size",
 					Detail: "5000 bytes without a content-type header are neither a JPEG nor a PNG nor a raw frame of 640x480, which has 921600 bytes", Size: 5000,
 					SHA256:  "7ca5bd879f393d9dd05b14f38add9c0fc6b67928f7f2d261b2e47a32ee8219e3", // of 5000 zeros
 					Head:    make([]byte, 64),
@@ -360,7 +361,7 @@ func FuzzParse(f *testing.F) {
 	cfg := Config{Width: 20, Height: 20}
 	f.Fuzz(func(t *testing.T, data []byte, contentType, camera string) {
 		data = frametest.Repaired(data) // or hardly a PNG would be one
-		r := record(data, ContentType, contentType, Camera, camera)
+		r := recordOf(data, ContentType, contentType, Camera, camera)
 		got, reject := Parse(cfg, &r)
 		if reject != nil {
 			if !slices.Contains(Reasons, reject.Reason) || reject.Detail == "" || reject.Size != int64(len(data)) {
@@ -407,7 +408,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkParseJPEG(b *testing.B) {
-	r := record(colourJPEG(b, 640, 480))
+	r := recordOf(colourJPEG(b, 640, 480))
 	for b.Loop() {
 		if _, reject := Parse(lab, &r); reject != nil {
 			b.Fatal(*reject)

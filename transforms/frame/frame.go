@@ -3,6 +3,8 @@
 // OpenCV.
 package frame
 
+import "facestream/internal/record"
+
 // The formats of Frame.Data. The raw ones have their rows top down, with nothing
 // between them: Width*Height*BytesPerPixel bytes.
 const (
@@ -16,11 +18,9 @@ const (
 // UnknownCamera stands for a camera that the record does not name.
 const UnknownCamera = "unknown"
 
-// Frame is one decoded record. (Topic, Partition, Offset) is its identity.
+// Frame is one decoded record.
 type Frame struct {
-	Topic           string
-	Partition       int32
-	Offset          int64
+	record.ID
 	TimestampMillis int64  // the record's timestamp, UTC, since 1970
 	Camera          string // as the record names it: not safe as a file name
 	Format          string // a constant of this package
@@ -32,9 +32,7 @@ type Frame struct {
 // Reject is a record that gives no frame, and why. A skipped record is a
 // Reject too: its reason is one of the Skip reasons.
 type Reject struct {
-	Topic           string
-	Partition       int32
-	Offset          int64
+	record.ID
 	TimestampMillis int64
 	Camera          string
 	Reason          string // a constant of this package, used as a counter's name

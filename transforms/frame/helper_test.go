@@ -23,8 +23,8 @@ var lab = Config{Width: 640, Height: 480}
 // ref gives a pointer to bytes, as records hold them.
 func ref(b []byte) *[]byte { return &b }
 
-// record gives a record with the value and the headers, name and value in turn.
-func record(value []byte, headers ...string) kafka.Record {
+// recordOf gives a record with the value and the headers, name and value in turn.
+func recordOf(value []byte, headers ...string) kafka.Record {
 	r := kafka.Record{Topic: "video", Partition: 2, Offset: 41, Timestamp: 1_700_000_000_123, Key: ref([]byte("door")), Value: &value}
 	var hs []kafka.Header
 	for i := 0; i < len(headers); i += 2 {

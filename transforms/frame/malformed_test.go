@@ -16,9 +16,9 @@ func TestMalformed(t *testing.T) {
 	kinds := map[string]int{}
 	for i, in := range inputs {
 		kinds[in.Kind]++
-		r := record(in.Value)
+		r := recordOf(in.Value)
 		if in.ContentType != "" {
-			r = record(in.Value, ContentType, in.ContentType)
+			r = recordOf(in.Value, ContentType, in.ContentType)
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

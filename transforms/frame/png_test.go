@@ -22,7 +22,7 @@ func TestEssential(t *testing.T) {
 		"bytes after the end":  {append(frametest.PNG(img), frametest.PNG(img)...), frametest.PNG(img)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := record(tt.value)
+			r := recordOf(tt.value)
 			if _, reject := Parse(lab, &r); reject != nil {
 				t.Fatalf("rejected: %+v", *reject)
 			}
@@ -41,7 +41,7 @@ func TestEssential(t *testing.T) {
 // have 220 MB.
 func TestTextsAreNotUnpacked(t *testing.T) {
 	value := frametest.PNG(frametest.Noise(image.NewGray(image.Rect(0, 0, 40, 30))), frametest.Bombs(30)...)
-	r := record(value)
+	r := recordOf(value)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f, reject := Parse(lab, &r)

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/record"
 	"facestream/transforms/kafka"
 	"facestream/transforms/opaque"
 )
@@ -43,11 +44,9 @@ const MaxMaxFPS = 1000
 // Taken is the frame that was kept of one slot. It counts for records of higher
 // offsets, so that a record read again is decided as it was.
 type Taken struct {
-	Topic     string
-	Partition int32
-	Camera    string
-	Slot      int64
-	Offset    int64
+	record.ID
+	Camera string
+	Slot   int64
 }
 
 // Slot returns the number of the slot that a timestamp is in, counted from 1970.
@@ -106,7 +105,7 @@ type sampleFn struct {
 func (fn *sampleFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
 	fn.first = map[string]int64{}
 	for _, t := range fn.Sampling.Taken {
-		fn.give(Group(t.Topic, t.Partition, t.Camera, t.Slot), t.Offset)
+		fn.give(Group(t.TopicPartition, t.Camera, t.Slot), t.Offset)
 	}
 }
 
@@ -124,13 +123,13 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 	}
 	camera := cameraOf(&r)
 	slot, dated := fn.Sampling.Slot(r.Timestamp)
-	group := Group(r.Topic, r.Partition, camera, slot)
+	group := Group(record.In(r.Topic, r.Partition), camera, slot)
 	if !dated { // a group of its own
 		group = fmt.Sprintf("%s+%d+offset+%d", r.Topic, r.Partition, r.Offset)
 	}
 	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
 		count(ctx, Sampled)
-		rejects(sampled(r.Topic, r.Partition, r.Offset, r.Timestamp, camera, size))
+		rejects(sampled(kafka.ID(&r), r.Timestamp, camera, size))
 		return
 	}
 	f, reject := Parse(fn.Config, &r)
@@ -148,8 +147,8 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 
 // Group is the key of the records of a partition, a camera and a slot. A topic has
 // no plus sign, and a camera, which may have any, is last.
-func Group(topic string, partition int32, camera string, slot int64) string {
-	return topic + "+" + strconv.Itoa(int(partition)) + "+" + strconv.FormatInt(slot, 10) + "+" + camera
+func Group(p record.TopicPartition, camera string, slot int64) string {
+	return p.Topic + "+" + strconv.Itoa(int(p.Partition)) + "+" + strconv.FormatInt(slot, 10) + "+" + camera
 }
 
 // keepFirst decides a group.
@@ -166,10 +165,10 @@ func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, 
 		switch f, r := c.Frame, c.Reject; {
 		case c.Offset > first && c.Rejected:
 			count(ctx, Sampled)
-			rejects(sampled(r.Topic, r.Partition, r.Offset, r.TimestampMillis, r.Camera, r.Size))
+			rejects(sampled(r.ID, r.TimestampMillis, r.Camera, r.Size))
 		case c.Offset > first:
 			count(ctx, Sampled)
-			rejects(sampled(f.Topic, f.Partition, f.Offset, f.TimestampMillis, f.Camera, f.Size))
+			rejects(sampled(f.ID, f.TimestampMillis, f.Camera, f.Size))
 		case c.Rejected:
 			count(ctx, r.Reason)
 			rejects(r)
@@ -181,9 +180,9 @@ func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, 
 	}
 }
 
-func sampled(topic string, partition int32, offset, millis int64, camera string, size int64) Reject {
+func sampled(id record.ID, millis int64, camera string, size int64) Reject {
 	return Reject{
-		Topic: topic, Partition: partition, Offset: offset, TimestampMillis: millis, Camera: camera,
+		ID: id, TimestampMillis: millis, Camera: camera,
 		Reason: Sampled, Detail: "the camera has a frame of the same slot already", Size: size,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
+	"facestream/internal/record"
 	"facestream/transforms/kafka"
 )
 
@@ -64,7 +65,7 @@ func TestGroupsDiffer(t *testing.T) {
 		for _, partition := range []int32{1, 11} {
 			for _, camera := range []string{"", "1", "1+1", "+1", "offset"} {
 				for _, slot := range []int64{0, 1, 11} {
-					seen[Group(topic, partition, camera, slot)] = true
+					seen[Group(record.In(topic, partition), camera, slot)] = true
 				}
 			}
 		}
@@ -79,7 +80,7 @@ func TestGroupsDiffer(t *testing.T) {
 func TestDecodeWithSampling(t *testing.T) {
 	good, bad := make([]byte, 1200), make([]byte, 5000)
 	at := func(offset, millis int64, camera string, value []byte) kafka.Record {
-		r := record(value, ContentType, raw10x40, Camera, camera)
+		r := recordOf(value, ContentType, raw10x40, Camera, camera)
 		r.Offset, r.Timestamp = offset, millis
 		return r
 	}
@@ -106,7 +107,7 @@ func TestDecodeWithSampling(t *testing.T) {
 		at(25, 4000, "door", []byte{1}),
 	}
 	sampling := Sampling{MaxFPS: 1, Taken: []Taken{
-		{"video", 2, "door", 3, 22}, {"video", 2, "door", 4, 9}, {"video", 2, "door", 4, 99}, {"other", 2, "door", 2, 1}, {"video", 2, "hall", 2, 1},
+		{record.In("video", 2).At(22), "door", 3}, {record.In("video", 2).At(9), "door", 4}, {record.In("video", 2).At(99), "door", 4}, {record.In("other", 2).At(1), "door", 2}, {record.In("video", 2).At(1), "hall", 2},
 	}}
 	var frames, rejects []any
 	for _, r := range []string{
@@ -148,7 +149,7 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 	const n = 12
 	var records []kafka.Record
 	for offset := range int64(n) {
-		r := record(make([]byte, 1200), ContentType, raw10x40)
+		r := recordOf(make([]byte, 1200), ContentType, raw10x40)
 		r.Offset, r.Timestamp = offset, 100*offset // 0 to 9 in one slot
 		if offset < 2 {
 			*r.Value = make([]byte, 5000)
@@ -187,9 +188,9 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 // A field that the coder drops would be lost between two stages.
 func TestCandidatePassesItsCoder(t *testing.T) {
 	want := candidate{
-		Offset: 4, Frame: Frame{Topic: "t", Partition: 1, Offset: 4, TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
+		Offset: 4, Frame: Frame{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
 		Rejected: true,
-		Reject: Reject{Topic: "t", Partition: 1, Offset: 4, TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
+		Reject: Reject{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
 			Head: []byte{1}, Headers: []Header{{"k", []byte{2}, 3}, {"n", nil, -1}}, Kept: []byte{4}},
 	}
 	var buf strings.Builder

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"facestream/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -151,16 +152,11 @@ func (o *Offsets) passing(err error) bool {
 // What was [lostFrom, start) had it still to read too, but Kafka has removed it.
 type position struct{ start, end, lostFrom int64 }
 
-type partition struct {
-	topic string
-	id    int32
-}
-
 // positions starts at the committed offset, or at the first record of a
 // partition that has none or whose committed one is gone, as the consumer in the
 // pipeline does. A committed offset beyond the end is an error: from there
 // KafkaIO would read nothing for ever.
-func (o *Offsets) positions(ctx context.Context) (map[partition]position, error) {
+func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]position, error) {
 	// Before the ends: another run of the group may be committing.
 	committed, err := o.committed(ctx)
 	if err != nil {
@@ -170,9 +166,9 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 	if err != nil {
 		return nil, err
 	}
-	out := map[partition]position{}
+	out := map[record.TopicPartition]position{}
 	ends.Each(func(e kadm.ListedOffset) {
-		at := position{end: e.Offset}
+		p, at := record.In(e.Topic, e.Partition), position{end: e.Offset}
 		if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
 			at.start = s.Offset
 		}
@@ -181,10 +177,10 @@ func (o *Offsets) positions(ctx context.Context) (map[partition]position, error)
 			at.lostFrom, at.start = c.At, max(at.start, c.At)
 		}
 		if at.start > at.end {
-			err = fmt.Errorf("group %s stands at offset %d of partition %d of topic %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
-				o.group, at.start, e.Partition, e.Topic, e.Offset)
+			err = fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
+				o.group, p.At(at.start), e.Offset)
 		}
-		out[partition{e.Topic, e.Partition}] = at
+		out[p] = at
 	})
 	return out, err
 }
@@ -234,61 +230,45 @@ func (o *Offsets) Lag(ctx context.Context) (int64, error) {
 	return lag, nil
 }
 
-// Done says which records of a partition are done.
-type Done struct {
-	Topic     string
-	Partition int32
-	Offsets   []Range // in order
-}
-
-// Range is consecutive offsets, the last one included.
-type Range struct{ First, Last int64 }
-
 // GapError says that a record is not among those that are done, although later
 // ones of its partition are.
-type GapError struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-}
+type GapError struct{ record.ID }
 
-func (e *GapError) Error() string {
-	return fmt.Sprintf("offset %d of partition %d of topic %s was passed over", e.Offset, e.Partition, e.Topic)
-}
+func (e *GapError) Error() string { return e.ID.String() + " was passed over" }
 
 // Review is what a window has come to.
 type Review struct {
 	// Lost are offsets from where the group stood on that Kafka had removed
 	// before they could be read.
-	Lost []Done
+	Lost []record.Offsets
 	// From is where the group stood in each partition.
-	From []Committed
+	From []record.ID
 
 	next kadm.Offsets // to commit
 }
 
-// Review looks whether everything from where the group stands up to the last of
+// Review checks that everything from where the group stands up to the last of
 // done is done. If a record in between is not, the error is a *GapError.
 // Offsets without a record, such as those of transactions or of what was
 // compacted away, are no gap, and neither are those that Kafka has removed.
-func (o *Offsets) Review(ctx context.Context, done []Done) (Review, error) {
+func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
 		return Review{}, err
 	}
-	ranges := map[partition][]Range{}
+	ranges := map[record.TopicPartition][]record.Range{}
 	for _, d := range done {
-		ranges[partition{d.Topic, d.Partition}] = d.Offsets
+		ranges[d.TopicPartition] = d.Ranges
 	}
 	review := Review{next: kadm.Offsets{}}
-	gaps := map[partition]position{}
+	gaps := map[record.TopicPartition]position{}
 	for p, at := range positions {
-		review.From = append(review.From, Committed{p.topic, p.id, at.lostFrom})
+		review.From = append(review.From, p.At(at.lostFrom))
 		next := at.lostFrom
-		var lost []Range
-		for _, r := range slices.Concat(ranges[p], []Range{{at.start, at.start - 1}}) {
+		var lost []record.Range
+		for _, r := range slices.Concat(ranges[p], []record.Range{{First: at.start, Last: at.start - 1}}) {
 			if first := min(r.First, at.start); first > next {
-				lost = append(lost, Range{next, first - 1})
+				lost = append(lost, record.Range{First: next, Last: first - 1})
 				next = first
 			}
 			if r.First > next {
@@ -303,16 +283,14 @@ func (o *Offsets) Review(ctx context.Context, done []Done) (Review, error) {
 			next = max(next, r.Last+1)
 		}
 		if len(lost) > 0 {
-			review.Lost = append(review.Lost, Done{p.topic, p.id, lost})
+			review.Lost = append(review.Lost, record.Offsets{TopicPartition: p, Ranges: lost})
 		}
 		if len(ranges[p]) > 0 || len(lost) > 0 {
-			review.next.AddOffset(p.topic, p.id, next, -1)
+			review.next.AddOffset(p.Topic, p.Partition, next, -1)
 		}
 	}
-	slices.SortFunc(review.Lost, func(a, b Done) int {
-		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
-	return review, o.findGap(ctx, gaps, done)
+	slices.SortFunc(review.Lost, func(a, b record.Offsets) int { return a.Compare(b.TopicPartition) })
+	return review, o.findGap(ctx, gaps, ranges)
 }
 
 // Commit stores for the group that everything that was reviewed is done.
@@ -326,46 +304,35 @@ func (o *Offsets) Commit(ctx context.Context, review Review) error {
 }
 
 // findGap looks into the log for records in gaps that are not done.
-func (o *Offsets) findGap(ctx context.Context, gaps map[partition]position, done []Done) error {
-	var gap *GapError
+func (o *Offsets) findGap(ctx context.Context, gaps map[record.TopicPartition]position, done map[record.TopicPartition][]record.Range) error {
+	var gap error
 	err := o.scan(ctx, gaps, func(r *kgo.Record) bool {
-		if !r.Attrs.IsControl() && !contains(done, r) {
-			gap = &GapError{r.Topic, r.Partition, r.Offset}
+		p := record.In(r.Topic, r.Partition)
+		if !r.Attrs.IsControl() && !record.Contains(done[p], r.Offset) {
+			gap = &GapError{p.At(r.Offset)}
 		}
 		return gap == nil
 	})
 	if err != nil {
 		return fmt.Errorf("looking for records that were passed over: %w", err)
 	}
-	if gap != nil {
-		return gap
-	}
-	return nil
-}
-
-func contains(done []Done, r *kgo.Record) bool {
-	for _, d := range done {
-		if d.Topic == r.Topic && d.Partition == r.Partition {
-			return slices.ContainsFunc(d.Offsets, func(o Range) bool { return o.First <= r.Offset && r.Offset <= o.Last })
-		}
-	}
-	return false
+	return gap
 }
 
 // scan gives every record of the positions to visit, each partition in order of
 // offset, until visit returns false. Control records are among them.
-func (o *Offsets) scan(ctx context.Context, positions map[partition]position, visit func(*kgo.Record) bool) error {
-	left := map[partition]int64{} // first offset beyond the range
+func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]position, visit func(*kgo.Record) bool) error {
+	left := map[record.TopicPartition]int64{} // first offset beyond the range
 	assignment := map[string]map[int32]kgo.Offset{}
 	for p, at := range positions {
 		if at.start >= at.end {
 			continue
 		}
 		left[p] = at.end
-		if assignment[p.topic] == nil {
-			assignment[p.topic] = map[int32]kgo.Offset{}
+		if assignment[p.Topic] == nil {
+			assignment[p.Topic] = map[int32]kgo.Offset{}
 		}
-		assignment[p.topic][p.id] = kgo.NewOffset().At(at.start)
+		assignment[p.Topic][p.Partition] = kgo.NewOffset().At(at.start)
 	}
 	if len(left) == 0 {
 		return nil
@@ -393,11 +360,11 @@ func (o *Offsets) scan(ctx context.Context, positions map[partition]position, vi
 			return fmt.Errorf("no record for %s, although the log is said to hold more", outageTimeout)
 		}
 		for _, e := range fetches.Errors() {
-			return fmt.Errorf("partition %d of %s: %w", e.Partition, e.Topic, e.Err)
+			return fmt.Errorf("%s: %w", record.In(e.Topic, e.Partition), e.Err)
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
-			p := partition{r.Topic, r.Partition}
+			p := record.In(r.Topic, r.Partition)
 			end, open := left[p]
 			if open && r.Offset < end && !visit(r) {
 				return nil

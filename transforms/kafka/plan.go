@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sort"
 
+	"facestream/internal/record"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -56,7 +58,7 @@ func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
 
 // lookahead is what was seen of the records that are waiting.
 type lookahead struct {
-	partitions map[partition]*sizes
+	partitions map[record.TopicPartition]*sizes
 	bytes      int64 // sum of the partitions'
 }
 
@@ -78,9 +80,9 @@ func (s *sizes) wanted(maxBytes int64) bool {
 }
 
 // move forgets what is not waiting any more.
-func (l *lookahead) move(positions map[partition]position) {
+func (l *lookahead) move(positions map[record.TopicPartition]position) {
 	l.bytes = 0
-	moved := make(map[partition]*sizes, len(positions))
+	moved := make(map[record.TopicPartition]*sizes, len(positions))
 	for p, at := range positions {
 		s := l.partitions[p]
 		if s == nil || at.start < s.start || at.start > s.next || at.end < s.next {
@@ -99,8 +101,8 @@ func (l *lookahead) move(positions map[partition]position) {
 }
 
 // wanted are the records that have to be looked at for a window of maxBytes.
-func (l *lookahead) wanted(maxBytes int64) map[partition]position {
-	out := map[partition]position{}
+func (l *lookahead) wanted(maxBytes int64) map[record.TopicPartition]position {
+	out := map[record.TopicPartition]position{}
 	for p, s := range l.partitions {
 		if l.bytes < scanBudgets*maxBytes && s.wanted(maxBytes) {
 			out[p] = position{start: s.next, end: s.end}
@@ -120,7 +122,7 @@ func (l *lookahead) anyWanted(maxBytes int64) bool {
 
 // see takes note of the next record of a partition.
 func (l *lookahead) see(r *kgo.Record) {
-	s := l.partitions[partition{r.Topic, r.Partition}]
+	s := l.partitions[record.In(r.Topic, r.Partition)]
 	s.next = r.Offset + 1
 	if r.Attrs.IsControl() {
 		return

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"facestream/internal/record"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -42,9 +44,9 @@ func TestFit(t *testing.T) {
 // Each record is looked at once, also if many windows pass before it is read.
 func TestLookaheadRemembers(t *testing.T) {
 	const size = recordOverhead + 744
-	p, q := partition{"t", 0}, partition{"t", 1}
+	p, q := record.In("t", 0), record.In("t", 1)
 	ahead := lookahead{}
-	look := func(what string, positions map[partition]position, maxBytes int64, want map[partition]position) {
+	look := func(what string, positions map[record.TopicPartition]position, maxBytes int64, want map[record.TopicPartition]position) {
 		t.Helper()
 		ahead.move(positions)
 		got := ahead.wanted(maxBytes)
@@ -52,9 +54,9 @@ func TestLookaheadRemembers(t *testing.T) {
 			t.Errorf("%s: wants to look at %v, want %v", what, got, want)
 		}
 	}
-	see := func(p partition, offsets ...int64) {
+	see := func(p record.TopicPartition, offsets ...int64) {
 		for _, o := range offsets {
-			ahead.see(&kgo.Record{Topic: p.topic, Partition: p.id, Offset: o, Value: make([]byte, size-recordOverhead)})
+			ahead.see(&kgo.Record{Topic: p.Topic, Partition: p.Partition, Offset: o, Value: make([]byte, size-recordOverhead)})
 		}
 	}
 	records := func(want int64, maxBytes int64) {
@@ -63,23 +65,23 @@ func TestLookaheadRemembers(t *testing.T) {
 			t.Errorf("%d records fit into %d bytes, want %d", got, maxBytes, want)
 		}
 	}
-	look("nothing seen", map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size,
-		map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}})
+	look("nothing seen", map[record.TopicPartition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size,
+		map[record.TopicPartition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}})
 	see(p, 10, 11, 13) // 12 is no record
 	see(q, 0, 1)
-	look("enough seen", map[partition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size, nil)
+	look("enough seen", map[record.TopicPartition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size, nil)
 	records(3, 3*size)
-	look("two done, and new ones", map[partition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, 3*size,
-		map[partition]position{p: {start: 14, end: 100}, q: {start: 2, end: 5}})
-	look("a smaller window", map[partition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, size, nil)
-	look("moved beyond what was seen", map[partition]position{p: {start: 50, end: 100}, q: {start: 2, end: 2}}, 3*size,
-		map[partition]position{p: {start: 50, end: 100}})
+	look("two done, and new ones", map[record.TopicPartition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, 3*size,
+		map[record.TopicPartition]position{p: {start: 14, end: 100}, q: {start: 2, end: 5}})
+	look("a smaller window", map[record.TopicPartition]position{p: {start: 12, end: 100}, q: {start: 0, end: 5}}, size, nil)
+	look("moved beyond what was seen", map[record.TopicPartition]position{p: {start: 50, end: 100}, q: {start: 2, end: 2}}, 3*size,
+		map[record.TopicPartition]position{p: {start: 50, end: 100}})
 	see(p, 50, 51)
-	look("moved back", map[partition]position{p: {start: 20, end: 100}, q: {start: 2, end: 2}}, 3*size,
-		map[partition]position{p: {start: 20, end: 100}})
+	look("moved back", map[record.TopicPartition]position{p: {start: 20, end: 100}, q: {start: 2, end: 2}}, 3*size,
+		map[record.TopicPartition]position{p: {start: 20, end: 100}})
 	see(p, 20)
-	look("cut off at its end", map[partition]position{p: {start: 19, end: 20}}, 3*size,
-		map[partition]position{p: {start: 19, end: 20}})
+	look("cut off at its end", map[record.TopicPartition]position{p: {start: 19, end: 20}}, 3*size,
+		map[record.TopicPartition]position{p: {start: 19, end: 20}})
 	if _, ok := ahead.partitions[q]; ok {
 		t.Error("a partition that is gone is still there")
 	}

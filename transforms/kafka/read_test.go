@@ -18,7 +18,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/paths"
+	"facestream/internal/record"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/kafka"
 )
@@ -47,7 +50,11 @@ func readWith(t *testing.T, runner string, w kafka.Window) map[string]kafka.Reco
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	r, err := runners.Open(ctx, runners.Config{Name: runner})
+	run, err := paths.NewRun(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runners.Open(ctx, runners.Config{Name: runner, Dir: run})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +65,13 @@ func readWith(t *testing.T, runner string, w kafka.Window) map[string]kafka.Reco
 	if runner == runners.Direct {
 		records = kafka.ReadNative(s, w)
 	} else {
-		expansion, err := runners.StartExpansion(ctx)
+		expansion := runners.NewExpansion(run)
+		defer expansion.Close()
+		addr, err := expansion.Next(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer expansion.Close()
-		if records, err = kafka.Read(s, w, expansion.Addr); err != nil {
+		if records, err = kafka.Read(s, w, addr); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,11 +89,11 @@ func readWith(t *testing.T, runner string, w kafka.Window) map[string]kafka.Reco
 		if err != nil {
 			t.Fatal(err)
 		}
-		var record kafka.Record
-		if err := json.Unmarshal(data, &record); err != nil {
+		var one kafka.Record
+		if err := json.Unmarshal(data, &one); err != nil {
 			t.Fatal(err)
 		}
-		out[filepath.Base(f)] = record
+		out[filepath.Base(f)] = one
 	}
 	return out
 }
@@ -116,7 +124,7 @@ func produce(t *testing.T, c *kgo.Client, records ...*kgo.Record) {
 }
 
 // commit commits what is done, of which nothing may have been passed over.
-func commit(t *testing.T, offsets *kafka.Offsets, done ...kafka.Done) {
+func commit(t *testing.T, offsets *kafka.Offsets, done ...record.Offsets) {
 	t.Helper()
 	review, err := offsets.Review(t.Context(), done)
 	if err == nil {
@@ -149,7 +157,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 			Headers: []kgo.RecordHeader{{Key: "a", Value: nil}, {Key: "b", Value: []byte{0, 255}}}},
 		&kgo.Record{Topic: topic, Partition: 1, Timestamp: at, Key: []byte{}, Value: []byte{}},
 	)
-	record := func(partition int32, offset int64, key, value *[]byte, headers ...kafka.Header) kafka.Record {
+	sent := func(partition int32, offset int64, key, value *[]byte, headers ...kafka.Header) kafka.Record {
 		if headers == nil {
 			headers = []kafka.Header{}
 		}
@@ -157,12 +165,12 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 			Headers: &headers, TimestampTypeId: 0, TimestampTypeName: "CreateTime"}
 	}
 	want := map[string]kafka.Record{
-		topic + "+0+0": record(0, 0, bytes("door"), bytes("no headers")),
-		topic + "+0+1": record(0, 1, nil, bytes("null key")),
-		topic + "+0+2": record(0, 2, bytes("door"), nil),
-		topic + "+1+0": record(1, 0, nil, bytes("one header"), kafka.Header{Key: "content-type", Value: bytes("image/jpeg")}),
-		topic + "+1+1": record(1, 1, nil, bytes("two headers, one null"), kafka.Header{Key: "a"}, kafka.Header{Key: "b", Value: bytes("\x00\xff")}),
-		topic + "+1+2": record(1, 2, bytes(""), bytes("")),
+		topic + "+0+0": sent(0, 0, bytes("door"), bytes("no headers")),
+		topic + "+0+1": sent(0, 1, nil, bytes("null key")),
+		topic + "+0+2": sent(0, 2, bytes("door"), nil),
+		topic + "+1+0": sent(1, 0, nil, bytes("one header"), kafka.Header{Key: "content-type", Value: bytes("image/jpeg")}),
+		topic + "+1+1": sent(1, 1, nil, bytes("two headers, one null"), kafka.Header{Key: "a"}, kafka.Header{Key: "b", Value: bytes("\x00\xff")}),
+		topic + "+1+2": sent(1, 2, bytes(""), bytes("")),
 	}
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		t.Run(runner, func(t *testing.T) {
@@ -226,7 +234,7 @@ func TestOffsets(t *testing.T) {
 	}
 	plan(1<<20, kafka.Plan{Records: 10, Lag: 10})
 	plan(3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
-	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(3)})
+	commit(t, offsets, record.Offsets{TopicPartition: record.In(topic, 0), Ranges: upTo(3)})
 	plan(1<<20, kafka.Plan{Records: 6, Lag: 6})
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		got := readWith(t, runner, kafka.Window{Brokers: broker, Topics: []string{topic}, Group: topic, MaxRecords: 6, MaxSeconds: 30})
@@ -235,7 +243,7 @@ func TestOffsets(t *testing.T) {
 			t.Errorf("%s read %v, want %v", runner, names, want)
 		}
 	}
-	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(4)}, kafka.Done{Topic: topic, Partition: 1, Offsets: upTo(4)})
+	commit(t, offsets, record.Offsets{TopicPartition: record.In(topic, 0), Ranges: upTo(4)}, record.Offsets{TopicPartition: record.In(topic, 1), Ranges: upTo(4)})
 	plan(1<<20, kafka.Plan{})
 	if lag, err := offsets.Lag(t.Context()); err != nil || lag != 0 {
 		t.Errorf("lag %d (%v), want 0", lag, err)
@@ -257,16 +265,16 @@ func TestReviewFindsGaps(t *testing.T) {
 	}
 	defer offsets.Close()
 	for _, tc := range []struct {
-		offsets []kafka.Range
+		offsets []record.Range
 		want    int64
 	}{
-		{[]kafka.Range{{First: 2, Last: 5}}, 0},
-		{[]kafka.Range{{First: 0, Last: 1}, {First: 3, Last: 3}, {First: 5, Last: 5}}, 2},
-		{[]kafka.Range{{First: 0, Last: 3}, {First: 5, Last: 5}}, 4},
+		{testkit.Ranges(2, 5), 0},
+		{testkit.Ranges(0, 1, 3, 3, 5, 5), 2},
+		{testkit.Ranges(0, 3, 5, 5), 4},
 	} {
-		_, err := offsets.Review(t.Context(), []kafka.Done{{Topic: topic, Partition: 1, Offsets: tc.offsets}})
+		_, err := offsets.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(topic, 1), Ranges: tc.offsets}})
 		var gap *kafka.GapError
-		if !errors.As(err, &gap) || gap.Topic != topic || gap.Partition != 1 || gap.Offset != tc.want {
+		if !errors.As(err, &gap) || gap.ID != record.In(topic, 1).At(tc.want) {
 			t.Errorf("%v: error %v, want a gap at %d", tc.offsets, err, tc.want)
 		}
 		if lag, err := offsets.Lag(t.Context()); err != nil || lag != 6 {
@@ -299,7 +307,7 @@ func TestReviewPassesOverControlRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	commit(t, offsets, kafka.Done{Topic: topic, Offsets: []kafka.Range{{First: 0, Last: 0}, {First: 2, Last: 2}}})
+	commit(t, offsets, record.Offsets{TopicPartition: record.In(topic, 0), Ranges: testkit.Ranges(0, 0, 2, 2)})
 }
 
 // What Kafka removed before the group read it is lost, not a gap: the group goes
@@ -319,7 +327,7 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	commit(t, offsets, kafka.Done{Topic: topic, Partition: 0, Offsets: upTo(1)}, kafka.Done{Topic: topic, Partition: 1, Offsets: upTo(1)})
+	commit(t, offsets, record.Offsets{TopicPartition: record.In(topic, 0), Ranges: upTo(1)}, record.Offsets{TopicPartition: record.In(topic, 1), Ranges: upTo(1)})
 	before := kadm.Offsets{}
 	before.AddOffset(topic, 0, 5, -1)
 	before.AddOffset(topic, 1, 9, -1)
@@ -339,14 +347,14 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 			t.Errorf("%s read %v, want %v", runner, names, want)
 		}
 	}
-	done := []kafka.Done{
-		{Topic: topic, Partition: 0, Offsets: []kafka.Range{{First: 5, Last: 8}}},
-		{Topic: topic, Partition: 2, Offsets: []kafka.Range{{First: 4, Last: 8}}},
+	done := []record.Offsets{
+		{TopicPartition: record.In(topic, 0), Ranges: testkit.Ranges(5, 8)},
+		{TopicPartition: record.In(topic, 2), Ranges: testkit.Ranges(4, 8)},
 	}
 	review, err := offsets.Review(t.Context(), done)
-	lost := []kafka.Done{
-		{Topic: topic, Partition: 0, Offsets: []kafka.Range{{First: 2, Last: 4}}},
-		{Topic: topic, Partition: 1, Offsets: []kafka.Range{{First: 2, Last: 8}}},
+	lost := []record.Offsets{
+		{TopicPartition: record.In(topic, 0), Ranges: testkit.Ranges(2, 4)},
+		{TopicPartition: record.In(topic, 1), Ranges: testkit.Ranges(2, 8)},
 	}
 	if err != nil || !reflect.DeepEqual(review.Lost, lost) {
 		t.Errorf("lost %+v (%v), want %+v", review.Lost, err, lost)
@@ -357,8 +365,8 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	if _, err := kadm.NewClient(c).DeleteRecords(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}
-	done[0].Offsets = []kafka.Range{{First: 5, Last: 5}, {First: 7, Last: 8}}
-	lost[0].Offsets = []kafka.Range{{First: 2, Last: 4}, {First: 6, Last: 6}}
+	done[0].Ranges = testkit.Ranges(5, 5, 7, 8)
+	lost[0].Ranges = testkit.Ranges(2, 4, 6, 6)
 	if review, err = offsets.Review(t.Context(), done); err != nil || !reflect.DeepEqual(review.Lost, lost) {
 		t.Errorf("in mid window: lost %+v (%v), want %+v", review.Lost, err, lost)
 	}
@@ -373,7 +381,7 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	}
 }
 
-func upTo(last int64) []kafka.Range { return []kafka.Range{{First: 0, Last: last}} }
+func upTo(last int64) []record.Range { return testkit.Ranges(0, last) }
 
 // An offset beyond the end, of a topic that was made anew, is an error that
 // names what stands where: KafkaIO would wait there in silence.
@@ -387,7 +395,7 @@ func TestOffsetBeyondTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offsets.Close()
-	commit(t, offsets, kafka.Done{Topic: topic, Offsets: upTo(99)})
+	commit(t, offsets, record.Offsets{TopicPartition: record.In(topic, 0), Ranges: upTo(99)})
 	_, err = offsets.Plan(t.Context(), 1<<20)
 	if err == nil || !strings.Contains(err.Error(), "group anew stands at offset 100 of partition 0 of topic anew, which ends at 1") {
 		t.Errorf("error %v, want one that says where the group stands", err)

@@ -3,6 +3,8 @@
 // say where a window starts and how many records it may hold.
 package kafka
 
+import "facestream/internal/record"
+
 // Record is one Kafka record with its metadata, as the cross-language transform
 // gives it. Beam makes the Go type of a row from its schema, as an unnamed
 // struct with these very fields and tags, so this is an alias of that type. The
@@ -25,3 +27,6 @@ type Header = struct {
 	Key   string  `beam:"key"`
 	Value *[]byte `beam:"value"`
 }
+
+// ID returns the identity of a record.
+func ID(r *Record) record.ID { return record.In(r.Topic, r.Partition).At(r.Offset) }

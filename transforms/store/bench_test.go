@@ -45,7 +45,7 @@ func BenchmarkSink(b *testing.B) {
 			for b.Loop() {
 				for way, write := range []func(writer int, name int64) error{
 					func(_ int, name int64) error {
-						return put(context.Background(), fsys, testConfig(root), Name{"cam", testMillis, "t", 0, name}.Path(), data)
+						return put(context.Background(), fsys, testConfig(root), nameOf("cam", testMillis, "t", 0, name).Path(), data)
 					},
 					func(_ int, name int64) error { return writeBare(clients[0], bare, name, data) },
 					func(writer int, name int64) error { return writeBare(clients[writer], bare, name, data) },

@@ -1,6 +1,9 @@
 package store
 
-import "facestream/transforms/opaque"
+import (
+	"facestream/internal/record"
+	"facestream/transforms/opaque"
+)
 
 // File is one file to be stored.
 type File struct {
@@ -8,40 +11,32 @@ type File struct {
 	Data []byte
 }
 
+// Tally is what the ledger counts of one frame, beside its files.
+type Tally struct {
+	record.ID
+	TimestampMillis int64 // of the record; the latest picture is chosen by it
+	Size            int64 // bytes of the record's value
+	Faces           int32
+	Cooled          bool     // it has faces and no files: they were stored before
+	Events          []string // JSON objects of one line, one for each face
+	Slots           []Slot   // in which it is the one that was kept; none without max_fps and cooldown
+}
+
 // Entry holds all files of one frame; a frame without a face has none. There
 // is one Entry for every decoded frame, so that counting entries counts frames.
 type Entry struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Size      int64 // bytes of the record's value
-	Faces     int32
-	Cooled    bool // it has faces and no files: they were stored before
-	// TimestampMillis is the record's. The latest picture is chosen by it.
-	TimestampMillis int64
-	Files           []File
-	// Events are JSON objects, of one line each: one for each face.
-	Events []string
-	Slots  []Slot // in which it is the one that was kept; none without max_fps and cooldown
+	Tally
+	Files []File
 }
 
 // Written says what is now in the file system for one frame. There is one
 // Written for every Entry.
 type Written struct {
-	Topic       string
-	Partition   int32
-	Offset      int64
-	Size        int64 // bytes of the record's value
-	Faces       int32
-	Cooled      bool // as in Entry
+	Tally
 	Files       int32
 	Bytes       int64  // of the files
 	FirstMillis int64  // when the first file got its final name, since 1970; 0 without files
-	Slots       []Slot // as in Entry
-
-	TimestampMillis int64    // the record's
-	Picture         string   // the first file's name below the root; empty without files
-	Events          []string // the Entry's
+	Picture     string // the first file's name below the root; empty without files
 }
 
 func encodeEntry(e Entry) ([]byte, error) { return opaque.Encode(e) }

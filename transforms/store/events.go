@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/record"
 	"facestream/transforms/opaque"
 )
 
@@ -57,10 +57,8 @@ func writtenEvents(run, window string) string {
 
 // recordEvents are the events of one record.
 type recordEvents struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Lines     []string
+	record.ID
+	Lines []string
 }
 
 func encodeRecordEvents(e recordEvents) ([]byte, error) { return opaque.Encode(e) }
@@ -78,7 +76,7 @@ func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollecti
 
 func eventsOf(w Written, emit func(int, recordEvents)) {
 	if len(w.Events) > 0 {
-		emit(0, recordEvents{w.Topic, w.Partition, w.Offset, w.Events})
+		emit(0, recordEvents{w.ID, w.Events})
 	}
 }
 
@@ -94,9 +92,7 @@ func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*rec
 		all = append(all, r)
 		r = recordEvents{}
 	}
-	slices.SortFunc(all, func(a, b recordEvents) int {
-		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-	})
+	slices.SortFunc(all, func(a, b recordEvents) int { return a.Compare(b.ID) })
 	var data bytes.Buffer
 	for _, r := range all {
 		for _, line := range r.Lines {
@@ -150,27 +146,20 @@ func ReadEvents(ctx context.Context, cfg Config, window string) ([]string, error
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), nil
 }
 
-// Position is where a group stands in a partition: the offset that it reads next.
-type Position struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-}
-
-// TakeBack removes from the events of the group's windows those of records that
+// Retract removes from the events of the group's windows those of records that
 // the group is about to read again: a run was killed after it kept a ledger and
 // before it committed, or somebody has set the group back. Pictures need nothing
 // of the kind, since the same record replaces them by themselves. Call it before
 // the first window. A partition of the topics without a position is read from its
 // beginning.
-func TakeBack(ctx context.Context, cfg Config, group string, topics []string, positions []Position) error {
+func Retract(ctx context.Context, cfg Config, group string, topics []string, positions []record.ID) error {
 	windows, err := Windows(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	next, open := map[partitionID]int64{}, map[partitionID]bool{} // open: an older window may have what is read again
+	next, open := map[record.TopicPartition]int64{}, map[record.TopicPartition]bool{} // open: an older window may have what is read again
 	for _, p := range positions {
-		id := partitionID{p.Topic, p.Partition}
+		id := p.TopicPartition
 		next[id] = p.Offset
 		if p.Offset > 0 {
 			open[id] = true
@@ -189,7 +178,7 @@ func TakeBack(ctx context.Context, cfg Config, group string, topics []string, po
 		}
 		again, before := false, false
 		for _, p := range l.Partitions {
-			id := partitionID{p.Topic, p.Partition}
+			id := p.TopicPartition
 			switch {
 			case p.Read == 0 || !slices.Contains(topics, p.Topic):
 			case p.LastOffset >= next[id]:
@@ -200,7 +189,7 @@ func TakeBack(ctx context.Context, cfg Config, group string, topics []string, po
 			}
 		}
 		if again {
-			if err := takeBack(ctx, cfg, window, topics, next); err != nil {
+			if err := retract(ctx, cfg, window, topics, next); err != nil {
 				return err
 			}
 		} else if before && len(open) == 0 {
@@ -210,28 +199,19 @@ func TakeBack(ctx context.Context, cfg Config, group string, topics []string, po
 	return nil
 }
 
-type partitionID struct {
-	topic string
-	id    int32
-}
-
-// takeBack leaves the events of offsets below next, and of other topics.
-func takeBack(ctx context.Context, cfg Config, window string, topics []string, next map[partitionID]int64) error {
+// retract leaves the events of offsets below next, and of other topics.
+func retract(ctx context.Context, cfg Config, window string, topics []string, next map[record.TopicPartition]int64) error {
 	lines, err := ReadEvents(ctx, cfg, window)
 	if err != nil || len(lines) == 0 {
 		return err
 	}
 	var kept bytes.Buffer
 	for _, line := range lines {
-		var of struct {
-			Topic     string `json:"topic"`
-			Partition int32  `json:"partition"`
-			Offset    int64  `json:"offset"`
-		}
+		var of record.ID
 		if err := json.Unmarshal([]byte(line), &of); err != nil {
 			return fmt.Errorf("reading the events of window %s: %w", window, err)
 		}
-		if of.Offset < next[partitionID{of.Topic, of.Partition}] || !slices.Contains(topics, of.Topic) {
+		if of.Offset < next[of.TopicPartition] || !slices.Contains(topics, of.Topic) {
 			kept.WriteString(line + "\n")
 		}
 	}

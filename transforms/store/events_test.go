@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/internal/record"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
@@ -24,11 +26,11 @@ func TestWriteEvents(t *testing.T) {
 		cfg := testConfig(root)
 		p, s := beam.NewPipelineWithRoot()
 		WriteEvents(s, cfg, window, beam.Create(s,
-			Written{Topic: "b", Partition: 0, Offset: 3, Events: []string{"5"}},
-			Written{Topic: "a", Partition: 1, Offset: 2, Events: []string{"2", "3"}},
-			Written{Topic: "a", Partition: 1, Offset: 1},
-			Written{Topic: "a", Partition: 0, Offset: 9, Events: []string{"1"}},
-			Written{Topic: "a", Partition: 1, Offset: 10, Events: []string{"4"}},
+			Written{Tally: Tally{ID: record.In("b", 0).At(3), Events: []string{"5"}}},
+			Written{Tally: Tally{ID: record.In("a", 1).At(2), Events: []string{"2", "3"}}},
+			Written{Tally: Tally{ID: record.In("a", 1).At(1)}},
+			Written{Tally: Tally{ID: record.In("a", 0).At(9), Events: []string{"1"}}},
+			Written{Tally: Tally{ID: record.In("a", 1).At(10), Events: []string{"4"}}},
 		))
 		for range 2 { // a window that is done again replaces its events
 			ptest.RunAndValidate(t, p)
@@ -74,22 +76,22 @@ func keptWindow(t *testing.T, cfg Config, window, group string, written ...Writt
 }
 
 // Events of records that will be read again are taken back, and no others.
-func TestTakeBack(t *testing.T) {
+func TestRetract(t *testing.T) {
 	written := func(topic string, partition int32, offset int64) Written {
-		return Written{Topic: topic, Partition: partition, Offset: offset, Events: []string{event(topic, partition, offset, 1), event(topic, partition, offset, 2)}}
+		return Written{Tally: Tally{ID: record.In(topic, partition).At(offset), Events: []string{event(topic, partition, offset, 1), event(topic, partition, offset, 2)}}}
 	}
 	for name, test := range map[string]struct {
-		positions []Position
+		positions []record.ID
 		topics    []string
 		want      map[string][]int64 // offsets by window
 	}{
-		"all is committed":             {[]Position{{"a", 0, 5}, {"a", 1, 3}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
-		"the last window is not":       {[]Position{{"a", 0, 3}, {"a", 1, 2}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w4": {0}, "w5": {0}}},
-		"in a part of its partitions":  {[]Position{{"a", 0, 5}, {"a", 1, 2}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4}, "w4": {0}, "w5": {0}}},
+		"all is committed":             {[]record.ID{record.In("a", 0).At(5), record.In("a", 1).At(3)}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
+		"the last window is not":       {[]record.ID{record.In("a", 0).At(3), record.In("a", 1).At(2)}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w4": {0}, "w5": {0}}},
+		"in a part of its partitions":  {[]record.ID{record.In("a", 0).At(5), record.In("a", 1).At(2)}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4}, "w4": {0}, "w5": {0}}},
 		"nothing is committed":         {nil, []string{"a"}, map[string][]int64{"w4": {0}, "w5": {0}}},
-		"the group was set back":       {[]Position{{"a", 0, 1}, {"a", 1, 3}}, []string{"a"}, map[string][]int64{"w1": {0}, "w2": {1}, "w3": {2}, "w4": {0}, "w5": {0}}},
-		"another topic is read":        {[]Position{{"b", 0, 0}}, []string{"b"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}}},
-		"it stands behind the windows": {[]Position{{"a", 0, 9}, {"a", 1, 9}}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
+		"the group was set back":       {[]record.ID{record.In("a", 0).At(1), record.In("a", 1).At(3)}, []string{"a"}, map[string][]int64{"w1": {0}, "w2": {1}, "w3": {2}, "w4": {0}, "w5": {0}}},
+		"another topic is read":        {[]record.ID{record.In("b", 0).At(0)}, []string{"b"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}}},
+		"it stands behind the windows": {[]record.ID{record.In("a", 0).At(9), record.In("a", 1).At(9)}, []string{"a"}, map[string][]int64{"w1": {0, 1}, "w2": {2, 1}, "w3": {3, 4, 2}, "w4": {0}, "w5": {0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t.TempDir())
@@ -98,7 +100,7 @@ func TestTakeBack(t *testing.T) {
 			keptWindow(t, cfg, "w3", "g", written("a", 0, 3), written("a", 0, 4), written("a", 1, 2))
 			keptWindow(t, cfg, "w4", "another", written("a", 0, 0))
 			keptWindow(t, cfg, "w5", "g", written("b", 0, 0))
-			if err := TakeBack(t.Context(), cfg, "g", test.topics, test.positions); err != nil {
+			if err := Retract(t.Context(), cfg, "g", test.topics, test.positions); err != nil {
 				t.Fatal(err)
 			}
 			got := map[string][]int64{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/colinmarc/hdfs/v2"
 
+	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 )
@@ -116,4 +118,17 @@ func files(t testing.TB, root string) map[string]string {
 		}
 	}
 	return found
+}
+
+// nameOf is the name of a picture of a record.
+func nameOf(camera string, millis int64, topic string, partition int32, offset int64) Name {
+	return Name{ID: record.In(topic, partition).At(offset), Camera: camera, TimestampMillis: millis}
+}
+
+// boxes returns boxes of x, y, width and height of each, in turn.
+func boxes(sides ...int32) (boxes []record.Box) {
+	for s := range slices.Chunk(sides, 4) {
+		boxes = append(boxes, record.Box{X: s[0], Y: s[1], Width: s[2], Height: s[3]})
+	}
+	return boxes
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
@@ -76,15 +77,14 @@ type Run struct {
 
 // Partition is a ledger's part for one partition of one topic.
 type Partition struct {
-	Topic           string           `json:"topic"`
-	Partition       int32            `json:"partition"`
+	record.TopicPartition
 	From            int64            `json:"from_offset"`  // where the group stood; up to FirstOffset there is no record but lost ones
 	FirstOffset     int64            `json:"first_offset"` // of the records read; means nothing without any
 	LastOffset      int64            `json:"last_offset"`
-	Offsets         []Range          `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
-	Pictures        []Range          `json:"pictures"` // of those, the ones with files, of whichever kind
-	Rejects         []Range          `json:"rejects"`  // and the ones with a file about why they were rejected
-	Lost            []Range          `json:"lost"`     // offsets that Kafka had removed before they could be read
+	Offsets         []record.Range   `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
+	Pictures        []record.Range   `json:"pictures"` // of those, the ones with files, of whichever kind
+	Rejects         []record.Range   `json:"rejects"`  // and the ones with a file about why they were rejected
+	Lost            []record.Range   `json:"lost"`     // offsets that Kafka had removed before they could be read
 	Read            int64            `json:"records_read"`
 	ReadBytes       int64            `json:"bytes_read"` // of their values
 	Decoded         int64            `json:"frames_decoded"`
@@ -99,20 +99,6 @@ type Partition struct {
 	Events          int64            `json:"events"`          // lines of the window's file of events
 	EventBytes      int64            `json:"events_bytes"`    // of these lines
 	Slots           []Slot           `json:"slots,omitempty"` // what the next window must know; in order
-}
-
-// Range is consecutive offsets, the last one included.
-type Range struct {
-	First int64 `json:"first"`
-	Last  int64 `json:"last"`
-}
-
-// Count returns how many offsets the ranges hold.
-func Count(ranges []Range) (n int64) {
-	for _, r := range ranges {
-		n += r.Last - r.First + 1
-	}
-	return n
 }
 
 // WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
@@ -225,7 +211,7 @@ func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) (string, error
 func emptyLedger([]byte) Ledger { return Ledger{} }
 
 func ledgerOfWritten(w Written) Ledger {
-	p := ledgerOfRecord(w.Topic, w.Partition, w.Offset, w.Size)
+	p := ledgerOfRecord(w.ID, w.Size)
 	p.Decoded, p.Faces, p.Files, p.Bytes = 1, int64(w.Faces), int64(w.Files), w.Bytes
 	for _, line := range w.Events {
 		p.Events++
@@ -249,7 +235,7 @@ func ledgerOfWritten(w Written) Ledger {
 }
 
 func ledgerOfRejected(r Rejected) Ledger {
-	p := ledgerOfRecord(r.Topic, r.Partition, r.Offset, r.Size)
+	p := ledgerOfRecord(r.ID, r.Size)
 	switch {
 	case r.Skipped:
 		p.Skipped = 1
@@ -262,9 +248,9 @@ func ledgerOfRejected(r Rejected) Ledger {
 	return Ledger{Partitions: []Partition{p}}
 }
 
-func ledgerOfRecord(topic string, partition int32, offset, size int64) Partition {
+func ledgerOfRecord(id record.ID, size int64) Partition {
 	return Partition{
-		Topic: topic, Partition: partition, FirstOffset: offset, LastOffset: offset, Offsets: []Range{{offset, offset}},
+		TopicPartition: id.TopicPartition, FirstOffset: id.Offset, LastOffset: id.Offset, Offsets: []record.Range{id.Range()},
 		Read: 1, ReadBytes: size,
 	}
 }
@@ -288,7 +274,7 @@ func Merge(a, b Ledger) Ledger {
 		out.FirstMillis = b.FirstMillis
 	}
 	for _, p := range b.Partitions {
-		i, found := slices.BinarySearchFunc(out.Partitions, p, comparePartitions)
+		i, found := slices.BinarySearchFunc(out.Partitions, p.TopicPartition, comparePartition)
 		if !found {
 			out.Partitions = slices.Insert(out.Partitions, i, p)
 			continue
@@ -300,17 +286,16 @@ func Merge(a, b Ledger) Ledger {
 
 // AddLost counts offsets of a partition that were gone before they could be
 // read.
-func (l *Ledger) AddLost(topic string, partition int32, lost []Range) {
-	p := l.partition(topic, partition)
-	p.Lost = MergeRanges(p.Lost, lost)
+func (l *Ledger) AddLost(lost record.Offsets) {
+	p := l.partition(lost.TopicPartition)
+	p.Lost = record.Merge(p.Lost, lost.Ranges)
 }
 
 // partition returns the part for a partition, a new one if there was none.
-func (l *Ledger) partition(topic string, partition int32) *Partition {
-	p := Partition{Topic: topic, Partition: partition}
-	i, found := slices.BinarySearchFunc(l.Partitions, p, comparePartitions)
+func (l *Ledger) partition(id record.TopicPartition) *Partition {
+	i, found := slices.BinarySearchFunc(l.Partitions, id, comparePartition)
 	if !found {
-		l.Partitions = slices.Insert(l.Partitions, i, p)
+		l.Partitions = slices.Insert(l.Partitions, i, Partition{TopicPartition: id})
 	}
 	return &l.Partitions[i]
 }
@@ -318,7 +303,7 @@ func (l *Ledger) partition(topic string, partition int32) *Partition {
 // Lost returns how many offsets were gone before they could be read.
 func (l Ledger) Lost() (n int64) {
 	for _, p := range l.Partitions {
-		n += Count(p.Lost)
+		n += record.Count(p.Lost)
 	}
 	return n
 }
@@ -342,10 +327,10 @@ func (p Partition) plus(q Partition) Partition {
 		p.FirstOffset = min(p.FirstOffset, q.FirstOffset)
 		p.LastOffset = max(p.LastOffset, q.LastOffset)
 	}
-	p.Offsets = MergeRanges(p.Offsets, q.Offsets)
-	p.Pictures = MergeRanges(p.Pictures, q.Pictures)
-	p.Rejects = MergeRanges(p.Rejects, q.Rejects)
-	p.Lost = MergeRanges(p.Lost, q.Lost)
+	p.Offsets = record.Merge(p.Offsets, q.Offsets)
+	p.Pictures = record.Merge(p.Pictures, q.Pictures)
+	p.Rejects = record.Merge(p.Rejects, q.Rejects)
+	p.Lost = record.Merge(p.Lost, q.Lost)
 	p.Slots = mergeSlots(p.Slots, q.Slots)
 	p.Read += q.Read
 	p.ReadBytes += q.ReadBytes
@@ -369,27 +354,4 @@ func (p Partition) plus(q Partition) Partition {
 	return p
 }
 
-// MergeRanges returns the offsets of both, in order. It changes neither.
-func MergeRanges(a, b []Range) []Range {
-	out := make([]Range, 0, len(a)+len(b))
-	for len(a)+len(b) > 0 {
-		if len(a) == 0 || len(b) > 0 && b[0].First < a[0].First {
-			a, b = b, a
-		}
-		next := a[0]
-		a = a[1:]
-		if last := len(out) - 1; last >= 0 && next.First <= out[last].Last+1 {
-			out[last].Last = max(out[last].Last, next.Last)
-		} else {
-			out = append(out, next)
-		}
-	}
-	return out
-}
-
-func comparePartitions(a, b Partition) int {
-	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-		return c
-	}
-	return int(a.Partition) - int(b.Partition)
-}
+func comparePartition(p Partition, id record.TopicPartition) int { return p.Compare(id) }

@@ -8,6 +8,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
+	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 )
 
@@ -16,20 +18,20 @@ func TestWriteLedger(t *testing.T) {
 		cfg := testConfig(t.TempDir())
 		p, s := beam.NewPipelineWithRoot()
 		written := beam.Create(s,
-			Written{Topic: "b", Partition: 0, Offset: 7, Size: 1000, Faces: 2, Files: 1, Bytes: 100, FirstMillis: 5000, TimestampMillis: 11, Picture: "seven", Events: []string{"1", "22"}},
-			Written{Topic: "a", Partition: 1, Offset: 3, Size: 1},
-			Written{Topic: "b", Partition: 0, Offset: 5, Size: 200, Faces: 1, Files: 1, Bytes: 11, FirstMillis: 4000, TimestampMillis: 12, Picture: "five", Events: []string{"333"}},
-			Written{Topic: "c", Offset: 1, Size: 10, Faces: 2, Files: 1, Bytes: 10, FirstMillis: 6000, Slots: []Slot{
-				{"door", SlotCooldown, 4, []Kept{{1, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}}}, {"door", SlotSampled, 8, []Kept{{Offset: 1}}}}},
-			Written{Topic: "c", Offset: 2, Size: 10, Faces: 3, Cooled: true, Slots: []Slot{{"door", SlotSampled, 9, []Kept{{Offset: 2}}}}},
-			Written{Topic: "c", Offset: 4, Size: 10, Faces: 1, Files: 1, Bytes: 10, FirstMillis: 6000, Slots: []Slot{
-				{"door", SlotCooldown, 4, []Kept{{4, []Box{{9, 9, 9, 9}}}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}},
+			Written{Tally: Tally{ID: record.In("b", 0).At(7), TimestampMillis: 11, Size: 1000, Faces: 2, Events: []string{"1", "22"}}, Files: 1, Bytes: 100, FirstMillis: 5000, Picture: "seven"},
+			Written{Tally: Tally{ID: record.In("a", 1).At(3), Size: 1}},
+			Written{Tally: Tally{ID: record.In("b", 0).At(5), TimestampMillis: 12, Size: 200, Faces: 1, Events: []string{"333"}}, Files: 1, Bytes: 11, FirstMillis: 4000, Picture: "five"},
+			Written{Tally: Tally{ID: record.In("c", 0).At(1), Size: 10, Faces: 2, Slots: []Slot{
+				{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}}}, {"door", SlotSampled, 8, []Kept{{Offset: 1}}}}}, Files: 1, Bytes: 10, FirstMillis: 6000},
+			Written{Tally: Tally{ID: record.In("c", 0).At(2), Size: 10, Faces: 3, Cooled: true, Slots: []Slot{{"door", SlotSampled, 9, []Kept{{Offset: 2}}}}}},
+			Written{Tally: Tally{ID: record.In("c", 0).At(4), Size: 10, Faces: 1, Slots: []Slot{
+				{"door", SlotCooldown, 4, []Kept{{4, boxes(9, 9, 9, 9)}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}}, Files: 1, Bytes: 10, FirstMillis: 6000},
 		)
 		rejected := beam.Create(s,
-			Rejected{Topic: "b", Partition: 0, Offset: 6, Size: 30, Reason: frame.WrongSize},
-			Rejected{Topic: "b", Partition: 0, Offset: 8, Size: 4, Reason: frame.SkipNull, Skipped: true},
-			Rejected{Topic: "c", Offset: 3, Size: 70, Reason: frame.Sampled},
-			Rejected{Topic: "a", Partition: 0, Offset: 0, Reason: frame.SkipSmall, Skipped: true},
+			Rejected{ID: record.In("b", 0).At(6), Size: 30, Reason: frame.WrongSize},
+			Rejected{ID: record.In("b", 0).At(8), Size: 4, Reason: frame.SkipNull, Skipped: true},
+			Rejected{ID: record.In("c", 0).At(3), Size: 70, Reason: frame.Sampled},
+			Rejected{ID: record.In("a", 0).At(0), Reason: frame.SkipSmall, Skipped: true},
 		)
 		WriteLedger(s, cfg, "w1", written, rejected)
 		if _, err := beam.Run(t.Context(), runner, p); err != nil {
@@ -44,20 +46,15 @@ func TestWriteLedger(t *testing.T) {
 			t.Errorf("%s: the sum is %+v", runner, got)
 		}
 		want := Ledger{FirstMillis: 4000, Latest: Latest{12, "five"}, Partitions: []Partition{
-			{Topic: "a", Partition: 0, FirstOffset: 0, LastOffset: 0, Offsets: []Range{{0, 0}}, Read: 1, Skipped: 1},
-			{Topic: "a", Partition: 1, FirstOffset: 3, LastOffset: 3, Offsets: []Range{{3, 3}}, Read: 1, ReadBytes: 1, Decoded: 1},
-			{Topic: "b", Partition: 0, FirstOffset: 5, LastOffset: 8, Offsets: []Range{{5, 8}},
-				Pictures: []Range{{5, 5}, {7, 7}}, Rejects: []Range{{6, 6}}, Lost: []Range{},
-				Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1,
-				Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
-			{Topic: "c", FirstOffset: 1, LastOffset: 4, Offsets: []Range{{1, 4}}, Pictures: []Range{{1, 1}, {4, 4}}, Rejects: []Range{}, Lost: []Range{},
-				Read: 4, ReadBytes: 100, Decoded: 3, Sampled: 1, Rejected: map[string]int64{}, FramesWithFaces: 3, Cooled: 1, Faces: 6, Files: 2, Bytes: 20,
-				Slots: []Slot{
-					{"door", SlotCooldown, 4, []Kept{{1, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}, {4, []Box{{9, 9, 9, 9}}}}},
-					{"door", SlotSampled, 8, []Kept{{Offset: 1}}},
-					{"door", SlotSampled, 9, []Kept{{Offset: 2}}},
-					{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
-				}},
+			{TopicPartition: record.In("a", 0), FirstOffset: 0, LastOffset: 0, Offsets: testkit.Ranges(0, 0), Read: 1, Skipped: 1},
+			{TopicPartition: record.In("a", 1), FirstOffset: 3, LastOffset: 3, Offsets: testkit.Ranges(3, 3), Read: 1, ReadBytes: 1, Decoded: 1},
+			{TopicPartition: record.In("b", 0), FirstOffset: 5, LastOffset: 8, Offsets: testkit.Ranges(5, 8), Pictures: testkit.Ranges(5, 5, 7, 7), Rejects: testkit.Ranges(6, 6), Lost: testkit.Ranges(), Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1, Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
+			{TopicPartition: record.In("c", 0), FirstOffset: 1, LastOffset: 4, Offsets: testkit.Ranges(1, 4), Pictures: testkit.Ranges(1, 1, 4, 4), Rejects: testkit.Ranges(), Lost: testkit.Ranges(), Read: 4, ReadBytes: 100, Decoded: 3, Sampled: 1, Rejected: map[string]int64{}, FramesWithFaces: 3, Cooled: 1, Faces: 6, Files: 2, Bytes: 20, Slots: []Slot{
+				{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}, {4, boxes(9, 9, 9, 9)}}},
+				{"door", SlotSampled, 8, []Kept{{Offset: 1}}},
+				{"door", SlotSampled, 9, []Kept{{Offset: 2}}},
+				{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
+			}},
 		}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", runner, got, want)
@@ -71,7 +68,7 @@ func TestKeepLedger(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		cfg := testConfig(root)
 		p, s := beam.NewPipelineWithRoot()
-		WriteLedger(s, cfg, "w1", beam.CreateList(s, []Written{{Topic: "a", Offset: 3}}), beam.CreateList(s, []Rejected{}))
+		WriteLedger(s, cfg, "w1", beam.CreateList(s, []Written{{Tally: Tally{ID: record.In("a", 0).At(3)}}}), beam.CreateList(s, []Rejected{}))
 		ptest.RunAndValidate(t, p)
 		if l, err := ReadLedger(t.Context(), cfg, "w1"); err == nil {
 			t.Errorf("before it is kept there is a ledger: %+v", l)
@@ -81,8 +78,8 @@ func TestKeepLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Run = Run{ID: cfg.Run, Group: "g", Runner: "prism", Settings: []byte("{}"), SettingsSHA256: "s"}
-		l.AddLost("a", 0, []Range{{1, 2}})
-		l.AddLost("b", 1, []Range{{5, 5}, {7, 8}})
+		l.AddLost(record.Offsets{TopicPartition: record.In("a", 0), Ranges: testkit.Ranges(1, 2)})
+		l.AddLost(record.Offsets{TopicPartition: record.In("b", 1), Ranges: testkit.Ranges(5, 5, 7, 8)})
 		for _, window := range []string{"w2", "w1"} {
 			if err := KeepLedger(t.Context(), cfg, window, l); err != nil {
 				t.Fatal(err)
@@ -90,7 +87,7 @@ func TestKeepLedger(t *testing.T) {
 		}
 		got, err := ReadLedger(t.Context(), cfg, "w1")
 		if err != nil || !reflect.DeepEqual(got.Run, l.Run) || got.Sum().Read != 1 || got.Lost() != 5 ||
-			!reflect.DeepEqual(got.Partitions[1].Lost, []Range{{5, 5}, {7, 8}}) {
+			!reflect.DeepEqual(got.Partitions[1].Lost, testkit.Ranges(5, 5, 7, 8)) {
 			t.Errorf("read %+v (%v)", got, err)
 		}
 		if windows, err := Windows(t.Context(), cfg); err != nil || !slices.Equal(windows, []string{"w1", "w2"}) {
@@ -117,20 +114,5 @@ func TestWriteLedgerOfNothing(t *testing.T) {
 	got, err := ReadWritten(t.Context(), cfg, "w1")
 	if err != nil || len(got.Partitions) != 0 || got.FirstMillis != 0 {
 		t.Errorf("got %+v (%v), want an empty ledger", got, err)
-	}
-}
-
-func TestMergeRanges(t *testing.T) {
-	for _, tc := range []struct{ a, b, want []Range }{
-		{nil, nil, []Range{}},
-		{[]Range{{1, 2}}, nil, []Range{{1, 2}}},
-		{[]Range{{1, 2}}, []Range{{3, 3}}, []Range{{1, 3}}},
-		{[]Range{{3, 3}}, []Range{{1, 2}, {5, 9}}, []Range{{1, 3}, {5, 9}}},
-		{[]Range{{1, 1}, {7, 7}}, []Range{{3, 3}, {5, 5}}, []Range{{1, 1}, {3, 3}, {5, 5}, {7, 7}}},
-		{[]Range{{1, 9}}, []Range{{2, 3}, {9, 12}}, []Range{{1, 12}}},
-	} {
-		if got := MergeRanges(tc.a, tc.b); !reflect.DeepEqual(got, tc.want) {
-			t.Errorf("%v and %v: got %v, want %v", tc.a, tc.b, got, tc.want)
-		}
 	}
 }

@@ -13,14 +13,14 @@ import (
 )
 
 func TestKindOf(t *testing.T) {
-	name := Name{"", 0, "t", 3, 42}
+	name := nameOf("", 0, "t", 3, 42)
 	for file, want := range map[string]struct {
 		kind Kind
 		name Name
 	}{
-		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":           {KindPicture, Name{"cam", testMillis - testMillis%time.Hour.Milliseconds(), "t", 3, 42}},
-		"cam/2026/01/02/03/t+3+00000000000000000042.annotated.jpg": {KindAnnotated, Name{"cam", testMillis - testMillis%time.Hour.Milliseconds(), "t", 3, 42}},
-		"cam/2026/01/02/03/t+3+00000000000000000042.face-2.jpg":    {KindFace, Name{"cam", testMillis - testMillis%time.Hour.Milliseconds(), "t", 3, 42}},
+		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":           {KindPicture, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
+		"cam/2026/01/02/03/t+3+00000000000000000042.annotated.jpg": {KindAnnotated, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
+		"cam/2026/01/02/03/t+3+00000000000000000042.face-2.jpg":    {KindFace, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
 		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl":   {KindEvents, Name{}},
 		"_events/2026-01-03/20260102T030405.000Z-5f3a9c01.jsonl":   {KindUnknown, Name{}},
 		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.json":    {KindUnknown, Name{}},
@@ -41,7 +41,7 @@ func TestKindOf(t *testing.T) {
 		"_windows/old/x.json": {KindUnknown, Name{}},
 		"_SUCCESS/x":          {KindUnknown, Name{}},
 		"_windows/2026/01/02/03/t+3+00000000000000000042.jpg":   {KindUnknown, Name{}},
-		"%5Ftmp/2026/01/02/03/t+3+00000000000000000042.jpg":     {KindPicture, Name{"_tmp", testMillis - testMillis%time.Hour.Milliseconds(), "t", 3, 42}},
+		"%5Ftmp/2026/01/02/03/t+3+00000000000000000042.jpg":     {KindPicture, nameOf("_tmp", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
 		"cam/2026/01/02/03/t+3+00000000000000000042.jpg/inside": {KindUnknown, Name{}},
 	} {
 		if kind, name := KindOf(file); kind != want.kind || name != want.name {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"facestream/internal/record"
 )
 
 const (
@@ -42,11 +44,9 @@ var (
 // Name is what the name of a picture says. Camera and topic are any text from
 // outside, partition and offset are not negative.
 type Name struct {
+	record.ID
 	Camera          string
 	TimestampMillis int64 // of the record, since 1970
-	Topic           string
-	Partition       int32
-	Offset          int64
 }
 
 // Path returns the picture's place below the root:
@@ -78,7 +78,7 @@ func (n Name) base() string {
 	} else if hour.After(lastHour) {
 		hour = lastHour
 	}
-	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.Topic, n.Partition, n.Offset)
+	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.ID)
 }
 
 // RejectPath returns the place below the root of the file about a rejected
@@ -87,19 +87,19 @@ func (n Name) base() string {
 //	_rejects/<topic>+<partition>+<offset, 20 digits>.json
 //
 // The topic is escaped as in Path.
-func RejectPath(topic string, partition int32, offset int64) string {
-	return rejectFolder + "/" + recordName(topic, partition, offset) + rejectExtension
+func RejectPath(id record.ID) string {
+	return rejectFolder + "/" + recordName(id) + rejectExtension
 }
 
 // KeptPath is RejectPath for the kept bytes of the record's value, with the
 // extension .bin.
-func KeptPath(topic string, partition int32, offset int64) string {
-	return rejectFolder + "/" + recordName(topic, partition, offset) + keptExtension
+func KeptPath(id record.ID) string {
+	return rejectFolder + "/" + recordName(id) + keptExtension
 }
 
 // recordName is a record's identity in a file name.
-func recordName(topic string, partition int32, offset int64) string {
-	return fmt.Sprintf("%s+%d+%020d", escape(topic), partition, offset)
+func recordName(id record.ID) string {
+	return fmt.Sprintf("%s+%d+%020d", escape(id.Topic), id.Partition, id.Offset)
 }
 
 // ParsePath is the way back from Path, AnnotatedPath and FacePath: path is

@@ -15,34 +15,34 @@ var paths = []struct {
 	path  string
 	back  string // the camera ParsePath gives, if it is not the one that went in
 }{
-	{about: "plain", name: Name{"door-1", testMillis, "frames", 3, 42},
+	{about: "plain", name: nameOf("door-1", testMillis, "frames", 3, 42),
 		path: "door-1/2026/01/02/03/frames+3+00000000000000000042.jpg"},
-	{about: "largest numbers", name: Name{"c", testMillis, "t", 2147483647, 9223372036854775807},
+	{about: "largest numbers", name: nameOf("c", testMillis, "t", 2147483647, 9223372036854775807),
 		path: "c/2026/01/02/03/t+2147483647+09223372036854775807.jpg"},
-	{about: "climbing", name: Name{"../../etc", testMillis, "..", 0, 0},
+	{about: "climbing", name: nameOf("../../etc", testMillis, "..", 0, 0),
 		path: "%2E.%2F..%2Fetc/2026/01/02/03/%2E.+0+00000000000000000000.jpg"},
-	{about: "dot", name: Name{".", testMillis, "t", 0, 0},
+	{about: "dot", name: nameOf(".", testMillis, "t", 0, 0),
 		path: "%2E/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "reserved folder", name: Name{"_tmp", testMillis, "_schemas", 0, 0},
+	{about: "reserved folder", name: nameOf("_tmp", testMillis, "_schemas", 0, 0),
 		path: "%5Ftmp/2026/01/02/03/%5Fschemas+0+00000000000000000000.jpg"},
-	{about: "NUL, newline, plus, percent", name: Name{"a\x00b\nc+d%", testMillis, "t", 0, 0},
+	{about: "NUL, newline, plus, percent", name: nameOf("a\x00b\nc+d%", testMillis, "t", 0, 0),
 		path: "a%00b%0Ac%2Bd%25/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "already escaped", name: Name{"%2E", testMillis, "t", 0, 0},
+	{about: "already escaped", name: nameOf("%2E", testMillis, "t", 0, 0),
 		path: "%252E/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "not ASCII, not UTF-8", name: Name{"é\xff~", testMillis, "t", 0, 0},
+	{about: "not ASCII, not UTF-8", name: nameOf("é\xff~", testMillis, "t", 0, 0),
 		path: "%C3%A9%FF%7E/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "glob and colon", name: Name{"*?[a]:", testMillis, "t", 0, 0},
+	{about: "glob and colon", name: nameOf("*?[a]:", testMillis, "t", 0, 0),
 		path: "%2A%3F%5Ba%5D%3A/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "a topic like an extension", name: Name{"c", testMillis, "t.face-1", 0, 0},
+	{about: "a topic like an extension", name: nameOf("c", testMillis, "t.face-1", 0, 0),
 		path: "c/2026/01/02/03/t.face-1+0+00000000000000000000.jpg"},
-	{about: "empty", name: Name{"", testMillis, "t", 0, 0}, back: "unknown",
+	{about: "empty", name: nameOf("", testMillis, "t", 0, 0), back: "unknown",
 		path: "unknown/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "longest whole", name: Name{strings.Repeat("c", 180), testMillis, "t", 0, 0},
+	{about: "longest whole", name: nameOf(strings.Repeat("c", 180), testMillis, "t", 0, 0),
 		path: strings.Repeat("c", 180) + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
 	// The hashes are from sha256sum.
-	{about: "cut", name: Name{strings.Repeat("c", 300), testMillis, "t", 0, 0}, back: cut300,
+	{about: "cut", name: nameOf(strings.Repeat("c", 300), testMillis, "t", 0, 0), back: cut300,
 		path: cut300 + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
-	{about: "cut before an escape", name: Name{strings.Repeat("c", 146) + strings.Repeat("/", 100), testMillis, "t", 0, 0}, back: cutSlashes,
+	{about: "cut before an escape", name: nameOf(strings.Repeat("c", 146)+strings.Repeat("/", 100), testMillis, "t", 0, 0), back: cutSlashes,
 		path: cutSlashes + "/2026/01/02/03/t+0+00000000000000000000.jpg"},
 }
 
@@ -99,7 +99,7 @@ func TestPathTimes(t *testing.T) {
 		{9223372036854775807, "9999/12/31/23"},
 	} {
 		want := "c/" + test.want + "/t+0+00000000000000000000.jpg"
-		if got := (Name{"c", test.millis, "t", 0, 0}).Path(); got != want {
+		if got := (nameOf("c", test.millis, "t", 0, 0)).Path(); got != want {
 			t.Errorf("Path() at %d ms = %q, want %q", test.millis, got, want)
 		}
 	}
@@ -109,7 +109,7 @@ func TestLongNamesStayApartAndFit(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	seen := map[string]string{}
 	for _, camera := range []string{long, long + "y", "y" + long, strings.Repeat("/", 300), strings.Repeat("/", 299)} {
-		n := Name{camera, testMillis, camera, 2147483647, 9223372036854775807}
+		n := nameOf(camera, testMillis, camera, 2147483647, 9223372036854775807)
 		p := n.FacePath(2147483647) // the longest
 		folder := strings.Split(p, "/")[0]
 		if other, ok := seen[folder]; ok {
@@ -174,7 +174,7 @@ func FuzzPath(f *testing.F) {
 	}
 	f.Add("c", int64(-9223372036854775808), "t", int32(-1), int64(-1))
 	f.Fuzz(func(t *testing.T, camera string, millis int64, topic string, partition int32, offset int64) {
-		n := Name{camera, millis, topic, partition, offset}
+		n := nameOf(camera, millis, topic, partition, offset)
 		p := n.Path()
 		if path.Clean("/root/"+p) != "/root/"+p {
 			t.Fatalf("%+v gives %q, which is not a clean path below the root", n, p)

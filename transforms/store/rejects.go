@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"unicode/utf8"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
@@ -23,12 +25,10 @@ func init() {
 // Rejected says that a record that gave no frame is accounted for. There is one
 // for every frame.Reject.
 type Rejected struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Size      int64 // bytes of the record's value
-	Reason    string
-	Skipped   bool // then there is no file
+	record.ID
+	Size    int64 // bytes of the record's value
+	Reason  string
+	Skipped bool // then there is no file
 }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
@@ -58,7 +58,7 @@ func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit fun
 }
 
 func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
-	done := Rejected{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Size: r.Size, Reason: r.Reason, Skipped: r.Skipped()}
+	done := Rejected{ID: r.ID, Size: r.Size, Reason: r.Reason, Skipped: r.Skipped()}
 	files, err := RejectFiles(r)
 	for _, f := range files {
 		if err == nil {
@@ -66,7 +66,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 		}
 	}
 	if err != nil {
-		return Rejected{}, recordError(r.Topic, r.Partition, r.Offset, err)
+		return Rejected{}, fmt.Errorf("%s: %w", r.ID, err)
 	}
 	return done, nil
 }
@@ -77,9 +77,7 @@ func (fn *rejectFn) FinishBundle(_ context.Context, emit func(Rejected)) error {
 
 // rejectFile is what a reject's file says.
 type rejectFile struct {
-	Topic           string         `json:"topic"`
-	Partition       int32          `json:"partition"`
-	Offset          int64          `json:"offset"`
+	record.ID
 	TimestampMillis int64          `json:"timestamp_ms"`
 	Camera          string         `json:"camera"`
 	Reason          string         `json:"reason"`
@@ -106,7 +104,7 @@ func RejectFiles(r frame.Reject) ([]File, error) {
 		return nil, nil
 	}
 	about := rejectFile{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, TimestampMillis: r.TimestampMillis, Camera: r.Camera,
+		ID: r.ID, TimestampMillis: r.TimestampMillis, Camera: r.Camera,
 		Reason: r.Reason, Detail: r.Detail, Size: r.Size, SHA256: r.SHA256,
 		FirstBytes: hex.EncodeToString(r.Head), KeptBytes: len(r.Kept), Headers: []rejectHeader{},
 	}
@@ -125,7 +123,7 @@ func RejectFiles(r frame.Reject) ([]File, error) {
 	}
 	var files []File
 	if len(r.Kept) > 0 { // first, so that the file which names it finds it there
-		files = append(files, File{Name: KeptPath(r.Topic, r.Partition, r.Offset), Data: r.Kept})
+		files = append(files, File{Name: KeptPath(r.ID), Data: r.Kept})
 	}
-	return append(files, File{Name: RejectPath(r.Topic, r.Partition, r.Offset), Data: append(data, '\n')}), nil
+	return append(files, File{Name: RejectPath(r.ID), Data: append(data, '\n')}), nil
 }

@@ -10,26 +10,23 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
 func TestWriteRejects(t *testing.T) {
-	bad := frame.Reject{
-		Topic: "door/../x", Partition: 3, Offset: 42, TimestampMillis: 1_700_000_000_123, Camera: "gate",
-		Reason: frame.WrongSize, Detail: "too short", Size: 5000, SHA256: "abc", Head: []byte{0, 255},
-		Headers: []frame.Header{{Key: "content-type", Value: []byte("image/png"), Size: 9}, {Key: "raw", Value: []byte{0xff}, Size: 2000}, {Key: "null", Size: -1}},
-	}
-	kept := frame.Reject{Topic: "t", Offset: 1, Reason: frame.CorruptJPEG, Size: 3000, Kept: []byte("the value")}
-	sampled := frame.Reject{Topic: "t", Offset: 3, Reason: frame.Sampled, Size: 4000}
-	skipped := frame.Reject{Topic: "t", Offset: 2, Reason: frame.SkipSmall, Size: 999}
+	bad := frame.Reject{ID: record.In("door/../x", 3).At(42), TimestampMillis: 1_700_000_000_123, Camera: "gate", Reason: frame.WrongSize, Detail: "too short", Size: 5000, SHA256: "abc", Head: []byte{0, 255}, Headers: []frame.Header{{Key: "content-type", Value: []byte("image/png"), Size: 9}, {Key: "raw", Value: []byte{0xff}, Size: 2000}, {Key: "null", Size: -1}}}
+	kept := frame.Reject{ID: record.In("t", 0).At(1), Reason: frame.CorruptJPEG, Size: 3000, Kept: []byte("the value")}
+	sampled := frame.Reject{ID: record.In("t", 0).At(3), Reason: frame.Sampled, Size: 4000}
+	skipped := frame.Reject{ID: record.In("t", 0).At(2), Reason: frame.SkipSmall, Size: 999}
 	everywhere(t, func(t *testing.T, root string) {
 		p, s := beam.NewPipelineWithRoot()
 		rejected := WriteRejects(s, testConfig(root), beam.Create(s, bad, kept, skipped, sampled))
 		passert.Equals(s, rejected,
-			Rejected{Topic: "door/../x", Partition: 3, Offset: 42, Size: 5000, Reason: frame.WrongSize},
-			Rejected{Topic: "t", Offset: 1, Size: 3000, Reason: frame.CorruptJPEG},
-			Rejected{Topic: "t", Offset: 2, Size: 999, Reason: frame.SkipSmall, Skipped: true},
-			Rejected{Topic: "t", Offset: 3, Size: 4000, Reason: frame.Sampled})
+			Rejected{ID: record.In("door/../x", 3).At(42), Size: 5000, Reason: frame.WrongSize},
+			Rejected{ID: record.In("t", 0).At(1), Size: 3000, Reason: frame.CorruptJPEG},
+			Rejected{ID: record.In("t", 0).At(2), Size: 999, Reason: frame.SkipSmall, Skipped: true},
+			Rejected{ID: record.In("t", 0).At(3), Size: 4000, Reason: frame.Sampled})
 		var first map[string]string
 		for range 2 { // a run again over the same records
 			ptest.RunAndValidate(t, p)
@@ -64,7 +61,7 @@ func TestWriteRejects(t *testing.T) {
 // A long topic must not make a name that HDFS refuses.
 func TestRejectPaths(t *testing.T) {
 	for _, topic := range []string{"t", "a+b", strings.Repeat("t", 249), "../x", "_tmp", ""} {
-		for kept, path := range map[bool]string{false: RejectPath(topic, 7, 8), true: KeptPath(topic, 7, 8)} {
+		for kept, path := range map[bool]string{false: RejectPath(record.In(topic, 7).At(8)), true: KeptPath(record.In(topic, 7).At(8))} {
 			if len(path) > 255 || strings.Count(path, "/") != 1 {
 				t.Errorf("topic %q: %s", topic, path)
 			}

@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"slices"
+
+	"facestream/internal/record"
 )
 
 // The kinds of Slot.
@@ -22,16 +24,8 @@ type Slot struct {
 
 // Kept is a record of which something was kept.
 type Kept struct {
-	Offset int64 `json:"offset"`
-	Boxes  []Box `json:"boxes,omitempty"` // of all its faces; of SlotCooldown only
-}
-
-// Box is where a face is, in pixels; X and Y are those of its upper left corner.
-type Box struct {
-	X      int32 `json:"x"`
-	Y      int32 `json:"y"`
-	Width  int32 `json:"width"`
-	Height int32 `json:"height"`
+	Offset int64        `json:"offset"`
+	Boxes  []record.Box `json:"boxes,omitempty"` // of all its faces; of SlotCooldown only
 }
 
 const (
@@ -89,9 +83,8 @@ func mergeSlots(a, b []Slot) []Slot {
 
 // PartitionSlots are the slots of one partition.
 type PartitionSlots struct {
-	Topic     string
-	Partition int32
-	Slots     []Slot // in order
+	record.TopicPartition
+	Slots []Slot // in order
 }
 
 // Carry is what a window must know of those before it, so that it does not matter
@@ -105,7 +98,7 @@ func CarryOf(l Ledger) Carry {
 	var c Carry
 	for _, p := range l.Partitions {
 		if len(p.Slots) > 0 {
-			c = append(c, PartitionSlots{p.Topic, p.Partition, p.Slots})
+			c = append(c, PartitionSlots{p.TopicPartition, p.Slots})
 		}
 	}
 	return c
@@ -116,7 +109,7 @@ func CarryOf(l Ledger) Carry {
 func (c Carry) After(l Ledger) Carry {
 	all := Ledger{}
 	for _, p := range slices.Concat(c, CarryOf(l)) {
-		part := all.partition(p.Topic, p.Partition)
+		part := all.partition(p.TopicPartition)
 		part.Slots = uniteSlots(part.Slots, p.Slots)
 	}
 	for i := range all.Partitions {
@@ -163,6 +156,6 @@ func (l *Ledger) SetCarry(c Carry) {
 		l.Partitions[i].Slots = nil
 	}
 	for _, p := range c {
-		l.partition(p.Topic, p.Partition).Slots = p.Slots
+		l.partition(p.TopicPartition).Slots = p.Slots
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"facestream/internal/record"
 )
 
 // kept gives a slot in which some offsets were kept.
@@ -19,7 +21,7 @@ func kept(camera string, number int64, offsets ...int64) Slot {
 }
 
 func ledgerOf(partition int32, slots ...Slot) Ledger {
-	return Ledger{Partitions: []Partition{{Topic: "t", Partition: partition, Slots: slots}}}
+	return Ledger{Partitions: []Partition{{TopicPartition: record.In("t", partition), Slots: slots}}}
 }
 
 // The latest slots of each camera and kind are left, whatever is merged first.
@@ -35,7 +37,7 @@ func TestMergedSlots(t *testing.T) {
 			}
 		}
 	}
-	cool := Slot{"a", SlotCooldown, 2, []Kept{{5, []Box{{1, 2, 3, 4}}}}}
+	cool := Slot{"a", SlotCooldown, 2, []Kept{{5, boxes(1, 2, 3, 4)}}}
 	parts = append(parts, ledgerOf(0, cool))
 	want = append(want, cool)
 	slices.SortFunc(want, compareSlots)
@@ -65,8 +67,8 @@ func TestCarry(t *testing.T) {
 	before := fmt.Sprint(first)
 	second := first.After(ledgerOf(0, kept("a", 5, 60), kept("b", 6, 61)))
 	want := Carry{
-		{"t", 0, []Slot{kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)}},
-		{"t", 1, []Slot{kept("a", 7, 3)}}, // of which the window had no record
+		{record.In("t", 0), []Slot{kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)}},
+		{record.In("t", 1), []Slot{kept("a", 7, 3)}}, // of which the window had no record
 	}
 	if !reflect.DeepEqual(second, want) || fmt.Sprint(first) != before {
 		t.Errorf("got %+v, want %+v; the first became %+v", second, want, first)
@@ -99,7 +101,7 @@ func TestCarryOfManyCameras(t *testing.T) {
 
 // A ledger keeps what it passes on, and without the feature its file is as it was.
 func TestLedgerWithSlots(t *testing.T) {
-	c := Carry{{"t", 0, []Slot{{"a", SlotCooldown, 5, []Kept{{50, []Box{{1, 2, 3, 4}}}}}}}, {"u", 3, []Slot{kept("b", 6, 61)}}}
+	c := Carry{{record.In("t", 0), []Slot{{"a", SlotCooldown, 5, []Kept{{50, boxes(1, 2, 3, 4)}}}}}, {record.In("u", 3), []Slot{kept("b", 6, 61)}}}
 	l := ledgerOf(0, kept("gone", 1, 1))
 	l.SetCarry(c)
 	data, err := json.Marshal(l)

@@ -47,13 +47,10 @@ func (fn *writeFn) ProcessElement(ctx context.Context, e Entry, emit func(Writte
 }
 
 func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
-	w := Written{
-		Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Size: e.Size, Faces: e.Faces, Cooled: e.Cooled, Slots: e.Slots,
-		TimestampMillis: e.TimestampMillis, Events: e.Events,
-	}
+	w := Written{Tally: e.Tally}
 	for _, f := range e.Files {
 		if err := put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data); err != nil {
-			return Written{}, recordError(e.Topic, e.Partition, e.Offset, err)
+			return Written{}, fmt.Errorf("%s: %w", e.ID, err)
 		}
 		if w.Files == 0 {
 			w.FirstMillis, w.Picture = time.Now().UnixMilli(), f.Name
@@ -66,9 +63,4 @@ func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
 
 func (fn *writeFn) FinishBundle(_ context.Context, emit func(Written)) error {
 	return fn.sink.close(emit)
-}
-
-// recordError names the record that err is about.
-func recordError(topic string, partition int32, offset int64, err error) error {
-	return fmt.Errorf("topic %s, partition %d, offset %d: %w", topic, partition, offset, err)
 }

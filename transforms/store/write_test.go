@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/record"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -93,7 +95,7 @@ func TestPutMany(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		want := map[string]string{}
 		for i := range 200 {
-			name := Name{"cam", testMillis, "t", 0, int64(i)}.Path()
+			name := nameOf("cam", testMillis, "t", 0, int64(i)).Path()
 			want[name] = strings.Repeat(fmt.Sprint(i), 1000)
 		}
 		fsys := open(t, root)
@@ -101,7 +103,7 @@ func TestPutMany(t *testing.T) {
 		for part := range 2 {
 			writers.Go(func() {
 				for i := part; i < 200; i += 2 {
-					name := Name{"cam", testMillis, "t", 0, int64(i)}.Path()
+					name := nameOf("cam", testMillis, "t", 0, int64(i)).Path()
 					if err := put(context.Background(), fsys, testConfig(root), name, []byte(want[name])); err != nil {
 						t.Error(err)
 					}
@@ -119,7 +121,7 @@ func TestPutHostileCameras(t *testing.T) {
 		fsys := open(t, root)
 		want := map[string]string{}
 		for i, camera := range []string{"../../etc", strings.Repeat("c", 300), "a\x00b", "a\nb", "é", "a+b", "", "a:b", "*", "50%", "_tmp", ".snapshot"} {
-			name := Name{camera, testMillis, "t", 0, int64(i)}.Path()
+			name := nameOf(camera, testMillis, "t", 0, int64(i)).Path()
 			want[name] = camera
 			if err := put(context.Background(), fsys, testConfig(root), name, []byte(camera)); err != nil {
 				t.Errorf("camera %q: %v", camera, err)
@@ -281,19 +283,19 @@ func TestCheckRefuses(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
-		name := func(offset int64) string { return Name{"cam", testMillis, "t", 1, offset}.Path() }
+		name := func(offset int64) string { return nameOf("cam", testMillis, "t", 1, offset).Path() }
 		entries := []Entry{
-			{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, TimestampMillis: 5, Events: []string{"{}", "[]"}, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
-			{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: []File{{name(9), []byte("nine")}}},
-			{Topic: "u", Partition: 0, Offset: 3},
+			{Tally: Tally{ID: record.In("t", 1).At(7), TimestampMillis: 5, Size: 100, Faces: 2, Events: []string{"{}", "[]"}}, Files: []File{{name(7), []byte("seven")}, {name(8), []byte("more")}}},
+			{Tally: Tally{ID: record.In("t", 1).At(9), Faces: 1}, Files: []File{{name(9), []byte("nine")}}},
+			{Tally: Tally{ID: record.In("u", 0).At(3)}},
 		}
 		start := time.Now().UnixMilli()
 		p, s := beam.NewPipelineWithRoot()
 		written := Write(s, testConfig(root), beam.CreateList(s, entries))
 		passert.Equals(s, beam.ParDo(s, checkFirst, written, beam.SideInput{Input: beam.Create(s, start)}),
-			Written{Topic: "t", Partition: 1, Offset: 7, Size: 100, Faces: 2, Files: 2, Bytes: 9, TimestampMillis: 5, Picture: name(7), Events: []string{"{}", "[]"}},
-			Written{Topic: "t", Partition: 1, Offset: 9, Faces: 1, Files: 1, Bytes: 4, Picture: name(9)},
-			Written{Topic: "u", Partition: 0, Offset: 3})
+			Written{Tally: Tally{ID: record.In("t", 1).At(7), TimestampMillis: 5, Size: 100, Faces: 2, Events: []string{"{}", "[]"}}, Files: 2, Bytes: 9, Picture: name(7)},
+			Written{Tally: Tally{ID: record.In("t", 1).At(9), Faces: 1}, Files: 1, Bytes: 4, Picture: name(9)},
+			Written{Tally: Tally{ID: record.In("u", 0).At(3)}})
 		// Twice: a run again over the same records.
 		for range 2 {
 			ptest.RunAndValidate(t, p)
@@ -325,11 +327,11 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 	if err := fn.StartBundle(context.Background(), emit); err != nil {
 		t.Fatal(err)
 	}
-	err := fn.ProcessElement(context.Background(), Entry{Topic: "frames", Partition: 3, Offset: 42, Files: []File{{Name: testName}}}, emit)
+	err := fn.ProcessElement(context.Background(), Entry{Tally: Tally{ID: record.In("frames", 3).At(42)}, Files: []File{{Name: testName}}}, emit)
 	if err == nil { // it may come later
 		err = fn.FinishBundle(context.Background(), emit)
 	}
-	for _, want := range []string{"topic frames", "partition 3", "offset 42", root, testName} {
+	for _, want := range []string{"offset 42 of partition 3 of topic frames", root, testName} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %q", err, want)
 		}
@@ -338,12 +340,12 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 
 // A field that the coder drops would be lost between two stages.
 func TestElementsPassTheirCoder(t *testing.T) {
-	slots := []Slot{{"door", SlotCooldown, 7, []Kept{{3, []Box{{1, 2, 3, 4}, {5, 6, 7, 8}}}}}}
+	slots := []Slot{{"door", SlotCooldown, 7, []Kept{{3, boxes(1, 2, 3, 4, 5, 6, 7, 8)}}}}
 	for _, want := range []any{
-		Rejected{Topic: "t", Partition: 1, Offset: 2, Size: 3, Reason: "r", Skipped: true},
-		Entry{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, TimestampMillis: 4, Files: []File{{"n", []byte{0, 255}}}, Events: []string{"a", "b"}, Slots: slots},
-		Written{Topic: "t", Partition: 1, Offset: 2, Size: 9, Faces: 3, Cooled: true, Files: 4, Bytes: 5, FirstMillis: 6, TimestampMillis: 7, Picture: "p", Events: []string{"a"}, Slots: slots},
-		recordEvents{Topic: "t", Partition: 1, Offset: 2, Lines: []string{"a", "b"}},
+		Rejected{ID: record.In("t", 1).At(2), Size: 3, Reason: "r", Skipped: true},
+		Entry{Tally: Tally{ID: record.In("t", 1).At(2), TimestampMillis: 4, Size: 9, Faces: 3, Cooled: true, Events: []string{"a", "b"}, Slots: slots}, Files: []File{{"n", []byte{0, 255}}}},
+		Written{Tally: Tally{ID: record.In("t", 1).At(2), TimestampMillis: 7, Size: 9, Faces: 3, Cooled: true, Events: []string{"a"}, Slots: slots}, Files: 4, Bytes: 5, FirstMillis: 6, Picture: "p"},
+		recordEvents{ID: record.In("t", 1).At(2), Lines: []string{"a", "b"}},
 	} {
 		typ := reflect.TypeOf(want)
 		if v := reflect.ValueOf(want); func() bool {

@@ -7,24 +7,17 @@ import (
 	"reflect"
 
 	"facestream/internal/audit"
+	"facestream/internal/record"
 	"facestream/transforms/face"
-	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
-// record is a record's identity.
-type record struct {
-	topic     string
-	partition int32
-	offset    int64
-}
-
 // windowEvents are the events of one window.
-type windowEvents map[record][]face.Event
+type windowEvents map[record.ID][]face.Event
 
 // compareEvents compares the events that a record gives with those that the
 // group's windows hold. How long detection took is not compared.
-func (c *Checker) compareEvents(ctx context.Context, r kafka.Record, group string, lines []string) ([]audit.Problem, error) {
+func (c *Checker) compareEvents(ctx context.Context, id record.ID, group string, lines []string) ([]audit.Problem, error) {
 	var want, got []face.Event
 	for _, line := range lines {
 		e, err := parseEvent(line)
@@ -34,22 +27,19 @@ func (c *Checker) compareEvents(ctx context.Context, r kafka.Record, group strin
 		want = append(want, e)
 	}
 	for _, w := range c.windows {
-		if w.Ledger.Run.Group != group || !w.Covers(r.Topic, r.Partition, r.Offset) || w.Ledger.Sum().Events == 0 {
+		if w.Ledger.Run.Group != group || !w.Covers(id) || w.Ledger.Sum().Events == 0 {
 			continue
 		}
 		events, err := c.eventsOf(ctx, w.Name)
 		if err != nil {
 			return nil, err
 		}
-		got = append(got, events[record{r.Topic, r.Partition, r.Offset}]...)
+		got = append(got, events[id]...)
 	}
 	if reflect.DeepEqual(got, want) {
 		return nil, nil
 	}
-	return []audit.Problem{{
-		Kind: audit.Differs, Topic: r.Topic, Partition: &r.Partition, Offsets: &store.Range{First: r.Offset, Last: r.Offset},
-		Text: fmt.Sprintf("offset %d of partition %d of topic %s: there are %d events, which are not the %d that the record gives", r.Offset, r.Partition, r.Topic, len(got), len(want)),
-	}}, nil
+	return []audit.Problem{differs(id, "", "there are %d events, which are not the %d that the record gives", len(got), len(want))}, nil
 }
 
 // eventsOf reads a window's events, once.
@@ -67,8 +57,7 @@ func (c *Checker) eventsOf(ctx context.Context, window string) (windowEvents, er
 		if err != nil {
 			return nil, fmt.Errorf("the events of window %s: %w", window, err)
 		}
-		of := record{e.Topic, e.Partition, e.Offset}
-		events[of] = append(events[of], e)
+		events[e.ID] = append(events[e.ID], e)
 	}
 	c.events[window] = events
 	return events, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/audit"
+	"facestream/internal/record"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -30,7 +31,7 @@ type Checker struct {
 	config  store.Config
 	fsys    filesystem.Interface
 	windows []audit.Window
-	present func(topic string, partition int32, offset int64) []string
+	present func(record.ID) []string
 	makers  map[string]*maker // by the JSON of the settings
 	events  map[string]windowEvents
 }
@@ -39,7 +40,7 @@ type Checker struct {
 // choose from by their SHA-256; present gives the names of a record's files that
 // are there, relative to the root. A window whose settings cannot be understood
 // is left out.
-func New(ctx context.Context, cfg store.Config, cascades []string, windows []audit.Window, present func(topic string, partition int32, offset int64) []string) (*Checker, error) {
+func New(ctx context.Context, cfg store.Config, cascades []string, windows []audit.Window, present func(record.ID) []string) (*Checker, error) {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return nil, err
@@ -78,27 +79,28 @@ func (c *Checker) Close() {
 func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
 	// With the settings of the last window. Files and events need not be of the
 	// same one: events were taken back when the record was read again.
+	id := kafka.ID(&r)
 	var files, events problems
 	tried := map[string]bool{}
 	for _, w := range c.windows {
 		key := string(w.Ledger.Run.Settings)
-		if tried[key] || !w.Covers(r.Topic, r.Partition, r.Offset) || c.makers[key].undecided() {
+		if tried[key] || !w.Covers(id) || c.makers[key].undecided() {
 			continue
 		}
 		tried[key] = true
 		if files.same && events.same { // and this is only to know
 			continue
 		}
-		wanted, lines, err := c.makers[key].files(&r, c.listed(key, r))
+		wanted, lines, err := c.makers[key].files(&r, c.listed(key, id))
 		if err != nil {
-			return nil, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+			return nil, fmt.Errorf("%s: %w", id, err)
 		}
-		found, err := c.compare(ctx, r, wanted)
+		found, err := c.compare(ctx, id, wanted)
 		if err != nil {
 			return nil, err
 		}
 		files.add(w, found)
-		if found, err = c.compareEvents(ctx, r, w.Ledger.Run.Group, lines); err != nil {
+		if found, err = c.compareEvents(ctx, id, w.Ledger.Run.Group, lines); err != nil {
 			return nil, err
 		}
 		events.add(w, found)
@@ -137,39 +139,42 @@ func (p *problems) add(w audit.Window, found []audit.Problem) {
 }
 
 // listed says whether a ledger with these settings has a file of a record.
-func (c *Checker) listed(settings string, r kafka.Record) bool {
+func (c *Checker) listed(settings string, id record.ID) bool {
 	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
-		return string(w.Ledger.Run.Settings) == settings && w.Lists(r.Topic, r.Partition, r.Offset)
+		return string(w.Ledger.Run.Settings) == settings && w.Lists(id)
 	})
 }
 
 // compare compares the files that a record gives with those that are stored.
-func (c *Checker) compare(ctx context.Context, r kafka.Record, files []store.File) (problems []audit.Problem, err error) {
-	differs := func(file, text string) {
-		problems = append(problems, audit.Problem{
-			Kind: audit.Differs, Topic: r.Topic, Partition: &r.Partition, Offsets: &store.Range{First: r.Offset, Last: r.Offset}, File: file,
-			Text: fmt.Sprintf("offset %d of partition %d of topic %s: %s %s", r.Offset, r.Partition, r.Topic, file, text),
-		})
-	}
+func (c *Checker) compare(ctx context.Context, id record.ID, files []store.File) (problems []audit.Problem, err error) {
 	wanted := map[string]bool{}
 	for _, f := range files {
 		wanted[f.Name] = true
 		got, err := filesystem.Read(ctx, c.fsys, strings.TrimSuffix(c.config.Root, "/")+"/"+f.Name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			differs(f.Name, "is what the record gives, and it is not there")
+			problems = append(problems, differs(id, f.Name, "%s is what the record gives, and it is not there", f.Name))
 		case err != nil:
 			return nil, err
 		case !bytes.Equal(got, f.Data):
-			differs(f.Name, fmt.Sprintf("has %d bytes, which are not the %d that the record gives", len(got), len(f.Data)))
+			problems = append(problems, differs(id, f.Name, "%s has %d bytes, which are not the %d that the record gives", f.Name, len(got), len(f.Data)))
 		}
 	}
-	for _, name := range c.present(r.Topic, r.Partition, r.Offset) {
+	for _, name := range c.present(id) {
 		if !wanted[name] {
-			differs(name, "is there, and the record does not give it")
+			problems = append(problems, differs(id, name, "%s is there, and the record does not give it", name))
 		}
 	}
 	return problems, nil
+}
+
+// differs is the problem that a record gives something else than what is stored.
+func differs(id record.ID, file, text string, args ...any) audit.Problem {
+	at := id.Range()
+	return audit.Problem{
+		Kind: audit.Differs, Topic: id.Topic, Partition: &id.Partition, Offsets: &at, File: file,
+		Text: fmt.Sprintf("%s: ", id) + fmt.Sprintf(text, args...),
+	}
 }
 
 // maker makes the files of records with some settings.

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 
 	"facestream/internal/audit"
-	"facestream/transforms/store"
+	"facestream/internal/record"
 )
 
 // maxLines is how many problems a person is shown.
@@ -35,8 +35,8 @@ func printTable(out io.Writer, r audit.Report) error {
 			committed = fmt.Sprint(*p.Committed)
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
-			p.Topic, p.Partition, extent([]store.Range{{First: p.LogStart, Last: p.LogEnd - 1}}), committed, extent(p.Covered),
-			p.Records, store.Count(p.Lost), store.Count(p.Gaps), p.Waiting, counts(p.Pictures), counts(p.Rejects))
+			p.Topic, p.Partition, extent([]record.Range{{First: p.LogStart, Last: p.LogEnd - 1}}), committed, extent(p.Covered),
+			p.Records, record.Count(p.Lost), record.Count(p.Gaps), p.Waiting, counts(p.Pictures), counts(p.Rejects))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -74,9 +74,9 @@ func printTable(out io.Writer, r audit.Report) error {
 }
 
 // extent is from where to where ranges go.
-func extent(ranges []store.Range) string {
+func extent(ranges []record.Range) string {
 	n := len(ranges)
-	if store.Count(ranges) <= 0 {
+	if record.Count(ranges) <= 0 {
 		return "none"
 	}
 	text := fmt.Sprintf("%d-%d", ranges[0].First, ranges[n-1].Last)

@@ -8,7 +8,8 @@ import (
 
 	"facestream/internal/audit"
 	"facestream/internal/config"
-	"facestream/transforms/store"
+	"facestream/internal/record"
+	"facestream/internal/testkit"
 )
 
 func testReport() audit.Report {
@@ -17,12 +18,12 @@ func testReport() audit.Report {
 		Agrees: true, Ledgers: 2, OtherTopics: []audit.OtherTopic{}, Problems: []audit.Problem{},
 		Partitions: []audit.Partition{
 			{
-				Topic: "t", LogStart: 2, LogEnd: 23, Committed: &committed,
-				Covered: []store.Range{{First: 2, Last: 8}, {First: 10, Last: 18}}, Records: 16,
-				Lost: []store.Range{{First: 0, Last: 1}}, Gaps: []store.Range{}, Waiting: 4,
+				TopicPartition: record.In("t", 0), LogStart: 2, LogEnd: 23, Committed: &committed,
+				Covered: testkit.Ranges(2, 8, 10, 18), Records: 16,
+				Lost: testkit.Ranges(0, 1), Gaps: []record.Range{}, Waiting: 4,
 				Pictures: audit.Files{Expected: 12, Present: 12}, Rejects: audit.Files{Expected: 2, Present: 2},
 			},
-			{Topic: "t", Partition: 1, Covered: []store.Range{}, Lost: []store.Range{}, Gaps: []store.Range{}},
+			{TopicPartition: record.In("t", 1), Covered: []record.Range{}, Lost: []record.Range{}, Gaps: []record.Range{}},
 		},
 	}
 }
@@ -35,7 +36,7 @@ func TestPrintTable(t *testing.T) {
 	problems.Recheck = &audit.Recheck{Records: 5, Differ: 1, Mixed: 2, Gone: 3}
 	problems.Partitions = problems.Partitions[:1]
 	p := &problems.Partitions[0]
-	p.Gaps = []store.Range{{First: 9, Last: 9}}
+	p.Gaps = testkit.Ranges(9, 9)
 	p.Pictures = audit.Files{Expected: 12, Present: 11, Missing: 1, Unknown: 2, Pending: 3}
 	for i := range maxLines + 2 {
 		problems.Add(audit.Problem{Kind: audit.Gap, Text: fmt.Sprint("gap ", i)})
@@ -79,7 +80,7 @@ func gapLines(n int) (lines string) {
 
 func TestPrintJSON(t *testing.T) {
 	var out strings.Builder
-	if err := printJSON(&out, options{Places: config.Endpoints{Kafka: "a:1", Output: "hdfs://u@h:1/x", Group: "g"}}, testReport()); err != nil {
+	if err := printJSON(&out, options{Endpoints: config.Endpoints{Kafka: "a:1", Output: "hdfs://u@h:1/x", Group: "g"}}, testReport()); err != nil {
 		t.Fatal(err)
 	}
 	var compact struct {

@@ -11,6 +11,7 @@ import (
 
 	"facestream/internal/audit"
 	"facestream/internal/audit/recheck"
+	"facestream/internal/record"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -96,12 +97,12 @@ func readLedgers(ctx context.Context, cfg store.Config, p *progress) ([]audit.Wi
 }
 
 // logsOf puts together what Kafka says of each partition.
-func logsOf(held []kafka.Log, committed []kafka.Committed) []audit.Log {
+func logsOf(held []kafka.Log, committed []record.ID) []audit.Log {
 	logs := make([]audit.Log, len(held))
 	for i, l := range held {
-		logs[i] = audit.Log{Topic: l.Topic, Partition: l.Partition, Start: l.Start, End: l.End, Committed: audit.NotCommitted}
+		logs[i] = audit.Log{Log: l, Committed: audit.NotCommitted}
 		for _, c := range committed {
-			if c.Topic == l.Topic && c.Partition == l.Partition {
+			if c.TopicPartition == l.TopicPartition {
 				logs[i].Committed = c.Offset
 			}
 		}
@@ -111,38 +112,20 @@ func logsOf(held []kafka.Log, committed []kafka.Committed) []audit.Log {
 
 // findGaps returns those of the doubtful offsets that hold records: of each
 // range, all from its first record on.
-func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []audit.Offsets, p *progress) ([]audit.Offsets, error) {
-	type partition struct {
-		topic string
-		id    int32
+func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Offsets, p *progress) ([]record.Offsets, error) {
+	gaps := slices.Clone(doubtful)
+	for i := range gaps {
+		gaps[i].Ranges = nil
 	}
-	ranges := map[partition][]store.Range{}
-	at := map[partition]*audit.Offsets{}
-	gaps := make([]audit.Offsets, len(doubtful))
-	for i, d := range doubtful {
-		gaps[i] = audit.Offsets{Topic: d.Topic, Partition: d.Partition}
-		at[partition{d.Topic, d.Partition}] = &gaps[i]
-		ranges[partition{d.Topic, d.Partition}] = d.Ranges
-	}
-	err := offsets.Look(ctx, done(doubtful), func(r kafka.Record) (more bool, err error) {
-		p.say("looking for gaps: offset %d of partition %d of topic %s", r.Offset, r.Partition, r.Topic)
-		id := partition{r.Topic, r.Partition}
-		i := slices.IndexFunc(ranges[id], func(in store.Range) bool { return r.Offset <= in.Last })
-		at[id].Ranges = append(at[id].Ranges, store.Range{First: r.Offset, Last: ranges[id][i].Last})
+	err := offsets.Visit(ctx, doubtful, func(r kafka.Record) (more bool, err error) {
+		id := kafka.ID(&r)
+		p.say("looking for gaps: %s", id)
+		i := slices.IndexFunc(doubtful, func(d record.Offsets) bool { return d.TopicPartition == id.TopicPartition })
+		in := slices.IndexFunc(doubtful[i].Ranges, func(in record.Range) bool { return id.Offset <= in.Last })
+		gaps[i].Ranges = append(gaps[i].Ranges, record.Range{First: id.Offset, Last: doubtful[i].Ranges[in].Last})
 		return false, nil
 	})
 	return gaps, err
-}
-
-func done(in []audit.Offsets) []kafka.Done {
-	out := make([]kafka.Done, len(in))
-	for i, o := range in {
-		out[i] = kafka.Done{Topic: o.Topic, Partition: o.Partition}
-		for _, r := range o.Ranges {
-			out[i].Offsets = append(out[i].Offsets, kafka.Range(r))
-		}
-	}
-	return out
 }
 
 // recheckSome makes the files of some records once more, and adds what differs
@@ -160,12 +143,12 @@ func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafk
 	sample := report.Sample(o.recheck)
 	var chosen int64
 	for _, s := range sample {
-		chosen += store.Count(s.Ranges)
+		chosen += record.Count(s.Ranges)
 	}
 	report.Recheck = &audit.Recheck{}
 	var problems []audit.Problem
 	seen := 0
-	err = offsets.Look(ctx, done(sample), func(r kafka.Record) (more bool, err error) {
+	err = offsets.Visit(ctx, sample, func(r kafka.Record) (more bool, err error) {
 		p.say("rechecking: %d of %d records", seen, chosen)
 		seen++
 		found, err := checker.Check(ctx, r, report.Recheck)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -23,6 +22,7 @@ import (
 	"facestream/internal/audit"
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
@@ -50,7 +50,6 @@ type world struct {
 	addrs    state.Addrs
 	client   *hdfs.Client
 	kafka    *kgo.Client
-	root     string // of the pipeline's project
 	pipeline string // the program
 }
 
@@ -67,8 +66,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.client.Close() })
-	w.root = t.TempDir()
-	w.pipeline = filepath.Join(w.root, "pipeline")
+	w.pipeline = filepath.Join(t.TempDir(), "pipeline")
 	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", w.pipeline, "facestream/pipeline")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the pipeline: %v\n%s", err, out)
@@ -84,8 +82,7 @@ func newWorld(t *testing.T) *world {
 // run runs the pipeline until no record is waiting.
 func (w *world) run(t *testing.T, more ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(append(more, "--runner=direct", "--drain")...)...)
-	cmd.Env = append(os.Environ(), "FACESTREAM_ROOT="+w.root)
+	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(append(more, "--runner=direct", "--drain", "--state_dir="+t.TempDir())...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("running the pipeline: %v\n%s", err, out)
 	}
@@ -122,7 +119,7 @@ func (w *world) send(t *testing.T, format string) {
 func (w *world) verify(t *testing.T, status int, flags ...string) audit.Report {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	got := run(t.Context(), w.flags(append(flags, "--json")...), &stdout, &stderr)
+	got := Command("verify").Main(t.Context(), w.flags(append(flags, "--json")...), &stdout, &stderr)
 	var r audit.Report
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		t.Fatalf("status %d, %v: %s%s", got, err, &stdout, &stderr)
@@ -215,9 +212,9 @@ func TestVerify(t *testing.T) {
 	if len(pictures) != 8 || len(rejects) != 4 || len(kept) != 2 || len(ledgers) != 2 || len(annotated) != 4 || len(crops) != 5 || len(events) != 2 {
 		t.Fatalf("there are %v", files)
 	}
-	record := func(name string) string { // as a problem names it
+	about := func(name string) string { // as a problem names it
 		_, n := store.KindOf(name)
-		return fmt.Sprintf("offset %d of partition %d of topic %s", n.Offset, n.Partition, n.Topic)
+		return n.ID.String()
 	}
 	window := func(ledger string) string { return strings.TrimSuffix(path.Base(ledger), ".json") }
 	second := strings.Replace(pictures[0], "demo/", "other/", 1)
@@ -235,12 +232,12 @@ func TestVerify(t *testing.T) {
 		want   map[string]int // problems by kind
 		text   string         // in the problem, if it is one
 	}{
-		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, record(pictures[0])},
+		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, about(pictures[0])},
 		{"a picture is cut", pictures[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
 		{"a picture has a wrong byte", pictures[0], flip, []string{recheck}, map[string]int{"differs": 1}, pictures[0]},
 		{"a picture is too many", second, one, nil, map[string]int{"picture_twice": 1, "ledger_bytes": 1}, ""},
 		{"a picture is too many for its record", second, one, []string{recheck}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
-		{"an annotated picture is gone", annotated[0], nil, nil, map[string]int{"annotated_missing": 1}, record(annotated[0])},
+		{"an annotated picture is gone", annotated[0], nil, nil, map[string]int{"annotated_missing": 1}, about(annotated[0])},
 		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheck}, map[string]int{"differs": 1}, annotated[0]},
 		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
 		{"a crop has a wrong byte", crops[0], flip, []string{recheck}, map[string]int{"differs": 1}, crops[0]},
@@ -250,9 +247,9 @@ func TestVerify(t *testing.T) {
 			return bytes.Replace(data, []byte(`"face":1,`), []byte(`"face":2,`), 1)
 		}, []string{recheck}, map[string]int{"differs": 1}, "there are 1 events, which are not the 1"},
 		{"a file is nobody's", "x.jpg", one, nil, map[string]int{"file_unknown": 1}, "x.jpg"},
-		{"a reject is gone", rejects[0], nil, nil, map[string]int{"reject_missing": 1}, record(rejects[0])},
+		{"a reject is gone", rejects[0], nil, nil, map[string]int{"reject_missing": 1}, about(rejects[0])},
 		{"a reject has a wrong byte", rejects[0], flip, []string{recheck}, map[string]int{"differs": 1}, rejects[0]},
-		{"a kept value is gone", kept[0], nil, nil, map[string]int{"kept_reject_missing": 1}, record(kept[0])},
+		{"a kept value is gone", kept[0], nil, nil, map[string]int{"kept_reject_missing": 1}, about(kept[0])},
 		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{
 			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
 		{"the last ledger is gone", ledgers[1], nil, nil, map[string]int{"committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
@@ -292,7 +289,7 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		status := run(t.Context(), w.flags(), &out, &out)
+		status := Command("verify").Main(t.Context(), w.flags(), &out, &out)
 		if status != 1 || !strings.HasSuffix(out.String(), "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n") {
 			t.Errorf("status %d: %s", status, &out)
 		}
@@ -303,7 +300,7 @@ func TestVerify(t *testing.T) {
 	t.Run("another cascade", func(t *testing.T) {
 		var stderr bytes.Buffer
 		another := filepath.Join(filepath.Dir(defaultCascade(t)), "haarcascade_frontalface_default.xml")
-		if status := run(t.Context(), w.flags(recheck, "--cascade="+another), io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), "SHA-256") {
+		if status := Command("verify").Main(t.Context(), w.flags(recheck, "--cascade="+another), io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), "SHA-256") {
 			t.Errorf("status %d, want 2: %s", status, &stderr)
 		}
 		w.verify(t, 0, recheck, "--cascade="+another, "--cascade="+defaultCascade(t))
@@ -326,7 +323,7 @@ func TestVerify(t *testing.T) {
 		if r := w.verify(t, 0); r.Partitions[0].Waiting != 5 || r.Partitions[1].Waiting != 5 {
 			t.Errorf("%+v, want 5 records to wait in each partition", r.Partitions)
 		}
-		w.write(t, store.Name{Camera: "demo", Topic: testTopic, Offset: 11}.Path(), []byte("x"))
+		w.write(t, store.Name{ID: record.In(testTopic, 0).At(11), Camera: "demo"}.Path(), []byte("x"))
 		if got, want := kinds(w.verify(t, 1)), map[string]int{"pending": 1}; !maps.Equal(got, want) {
 			t.Errorf("problems %v, want %v", got, want)
 		}
@@ -390,7 +387,7 @@ func TestStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if status := run(test.ctx, test.flags, &out, &out); status != test.status || !strings.Contains(out.String(), test.want) {
+			if status := Command("verify").Main(test.ctx, test.flags, &out, &out); status != test.status || !strings.Contains(out.String(), test.want) {
 				t.Errorf("status %d, want %d and %q: %s", status, test.status, test.want, &out)
 			}
 		})

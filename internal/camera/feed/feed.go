@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
@@ -63,15 +64,13 @@ type Camera struct {
 
 // Sent is one picture that Kafka has acknowledged.
 type Sent struct {
-	Camera          string      `json:"camera"`
-	Frame           int         `json:"frame"` // index in what was sent of the video, from 0
-	Faces           []video.Box `json:"faces"` // as the source gave them
-	Topic           string      `json:"topic"`
-	Partition       int32       `json:"partition"`
-	Offset          int64       `json:"offset"`
-	TimestampMillis int64       `json:"timestamp_millis"` // the record's, UTC, since 1970
-	Format          string      `json:"format"`           // one of Formats
-	Bytes           int         `json:"bytes"`            // of the value
+	Camera string      `json:"camera"`
+	Frame  int         `json:"frame"` // index in what was sent of the video, from 0
+	Faces  []video.Box `json:"faces"` // as the source gave them
+	record.ID
+	TimestampMillis int64  `json:"timestamp_millis"` // the record's, UTC, since 1970
+	Format          string `json:"format"`           // one of Formats
+	Bytes           int    `json:"bytes"`            // of the value
 }
 
 // Total is what Kafka has acknowledged of one camera or, of a dry run, what it
@@ -337,7 +336,7 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 	if err != nil {
 		return err
 	}
-	sent := Sent{Camera: c.Name, Frame: i, Faces: p.Faces, Topic: s.cfg.Topic, Format: s.cfg.Format, Bytes: len(value)}
+	sent := Sent{Camera: c.Name, Frame: i, Faces: p.Faces, ID: record.In(s.cfg.Topic, 0).At(0), Format: s.cfg.Format, Bytes: len(value)}
 	s.mu.Lock()
 	err = s.err
 	if s.client == nil && err == nil {
@@ -348,7 +347,7 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 		return err
 	}
 
-	record := &kgo.Record{
+	r := &kgo.Record{
 		Topic: s.cfg.Topic,
 		Key:   []byte(c.Name),
 		Value: value,
@@ -358,21 +357,21 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 		},
 		Timestamp: taken,
 	}
-	record.Partition = s.partition(record, i)
+	r.Partition = s.partition(r, i)
 	// Not kgo's own limit: that counts from the record's timestamp.
 	delivery, cancel := context.WithTimeout(delivery, deliveryTimeout)
-	s.client.Produce(delivery, record, func(r *kgo.Record, err error) {
+	s.client.Produce(delivery, r, func(r *kgo.Record, err error) {
 		cancel()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err != nil {
 			if s.err == nil {
-				s.err = fmt.Errorf("sending %s to partition %d of topic %s: %w", p.Name, r.Partition, r.Topic, s.explain(err, len(value)))
+				s.err = fmt.Errorf("sending %s to %s: %w", p.Name, record.In(r.Topic, r.Partition), s.explain(err, len(value)))
 				s.cancel()
 			}
 			return
 		}
-		sent.Partition, sent.Offset, sent.TimestampMillis = r.Partition, r.Offset, r.Timestamp.UnixMilli()
+		sent.ID, sent.TimestampMillis = record.In(r.Topic, r.Partition).At(r.Offset), r.Timestamp.UnixMilli()
 		c.total.add(sent)
 		if s.each != nil {
 			s.each(sent)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"facestream/internal/record"
+
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -121,9 +123,9 @@ type Sample struct {
 	LargestPlain int64
 }
 
-// Sniff gives visit the last records of one of the topics: at most n, spread over
+// Probe calls visit with the last records of one of the topics: at most n, spread over
 // the partitions, and fewer if they are large.
-func (o *Offsets) Sniff(ctx context.Context, topic string, n int, visit func(Record)) (Sample, error) {
+func (o *Offsets) Probe(ctx context.Context, topic string, n int, visit func(Record)) (Sample, error) {
 	logs, err := o.only(topic).Logs(ctx)
 	if err != nil {
 		return Sample{}, err
@@ -151,16 +153,16 @@ func (o *Offsets) Sniff(ctx context.Context, topic string, n int, visit func(Rec
 
 // last returns where the last n offsets are, as many from each partition as the
 // smaller ones let it.
-func last(logs []Log, n int64) map[partition]position {
+func last(logs []Log, n int64) map[record.TopicPartition]position {
 	size := func(l Log) int64 { return l.End - l.Start }
 	logs = slices.Clone(logs)
 	slices.SortFunc(logs, func(a, b Log) int { return cmp.Compare(size(a), size(b)) })
-	out := map[partition]position{}
+	out := map[record.TopicPartition]position{}
 	for i, l := range logs {
 		left := int64(len(logs) - i)
 		take := min(size(l), (n+left-1)/left)
 		n -= take
-		out[partition{l.Topic, l.Partition}] = position{start: l.End - take, end: l.End}
+		out[l.TopicPartition] = position{start: l.End - take, end: l.End}
 	}
 	return out
 }

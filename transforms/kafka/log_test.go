@@ -11,7 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/record"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
 )
 
@@ -85,7 +87,7 @@ func TestLogsAndCommitted(t *testing.T) {
 	admin := fillForLook(t, broker, topic)
 	ctx, offsets := openForLook(t, broker, topic, topic)
 	logs, err := offsets.Logs(ctx)
-	if want := []kafka.Log{{Topic: topic, Start: 2, End: 9}, {Topic: topic, Partition: 1, End: 2}}; err != nil || !reflect.DeepEqual(logs, want) {
+	if want := []kafka.Log{{TopicPartition: record.In(topic, 0), Start: 2, End: 9}, {TopicPartition: record.In(topic, 1), End: 2}}; err != nil || !reflect.DeepEqual(logs, want) {
 		t.Errorf("logs %+v, %v, want %+v", logs, err, want)
 	}
 	if committed, err := offsets.Committed(ctx); err != nil || len(committed) > 0 {
@@ -101,7 +103,7 @@ func TestLogsAndCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	committed, err := offsets.Committed(ctx)
-	if want := []kafka.Committed{{Topic: topic, Partition: 1, Offset: 5}}; err != nil || !reflect.DeepEqual(committed, want) {
+	if want := []record.ID{record.In(topic, 1).At(5)}; err != nil || !reflect.DeepEqual(committed, want) {
 		t.Errorf("committed %+v, %v, want %+v", committed, err, want)
 	}
 }
@@ -111,24 +113,24 @@ func TestLook(t *testing.T) {
 	topic := testservices.Name("look")
 	fillForLook(t, broker, topic)
 	ctx, offsets := openForLook(t, broker, topic, topic)
-	look := func(visit func(kafka.Record) (bool, error), ranges ...kafka.Range) error {
-		return offsets.Look(ctx, []kafka.Done{
-			{Topic: topic, Offsets: ranges},
-			{Topic: topic, Partition: 1, Offsets: []kafka.Range{{First: 0, Last: 0}}},
+	look := func(visit func(kafka.Record) (bool, error), ranges ...record.Range) error {
+		return offsets.Visit(ctx, []record.Offsets{
+			{TopicPartition: record.In(topic, 0), Ranges: ranges},
+			{TopicPartition: record.In(topic, 1), Ranges: testkit.Ranges(0, 0)},
 		}, visit)
 	}
 	for name, test := range map[string]struct {
-		ranges []kafka.Range
+		ranges []record.Range
 		most   int // records of a range
 		want   []string
 	}{
 		"none":               {nil, 9, []string{"1+0"}},
-		"one":                {[]kafka.Range{{First: 3, Last: 3}}, 9, []string{"0+3", "1+0"}},
-		"several":            {[]kafka.Range{{First: 3, Last: 4}, {First: 7, Last: 7}}, 9, []string{"0+3", "0+4", "0+7", "1+0"}},
-		"removed, then some": {[]kafka.Range{{First: 0, Last: 1}, {First: 1, Last: 2}}, 9, []string{"0+2", "1+0"}},
-		"control":            {[]kafka.Range{{First: 6, Last: 6}, {First: 8, Last: 8}}, 9, []string{"1+0"}},
-		"across control":     {[]kafka.Range{{First: 5, Last: 7}}, 9, []string{"0+5", "0+7", "1+0"}},
-		"the first of each":  {[]kafka.Range{{First: 2, Last: 5}, {First: 6, Last: 8}}, 1, []string{"0+2", "0+7", "1+0"}},
+		"one":                {testkit.Ranges(3, 3), 9, []string{"0+3", "1+0"}},
+		"several":            {testkit.Ranges(3, 4, 7, 7), 9, []string{"0+3", "0+4", "0+7", "1+0"}},
+		"removed, then some": {testkit.Ranges(0, 1, 1, 2), 9, []string{"0+2", "1+0"}},
+		"control":            {testkit.Ranges(6, 6, 8, 8), 9, []string{"1+0"}},
+		"across control":     {testkit.Ranges(5, 7), 9, []string{"0+5", "0+7", "1+0"}},
+		"the first of each":  {testkit.Ranges(2, 5, 6, 8), 1, []string{"0+2", "0+7", "1+0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]bool{}
@@ -156,7 +158,7 @@ func TestLook(t *testing.T) {
 	}
 	failed := errors.New("enough")
 	calls := 0
-	err := look(func(kafka.Record) (bool, error) { calls++; return true, failed }, kafka.Range{First: 2, Last: 5})
+	err := look(func(kafka.Record) (bool, error) { calls++; return true, failed }, record.Range{First: 2, Last: 5})
 	if err != failed || calls != 1 {
 		t.Errorf("an error of visit: %v after %d calls", err, calls)
 	}

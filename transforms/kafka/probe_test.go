@@ -67,7 +67,7 @@ func TestSniff(t *testing.T) {
 		{0, nil, kafka.Sample{}},
 	} {
 		var records []string
-		sample, err := offsets.Sniff(ctx, topic, tc.n, func(r kafka.Record) { records = append(records, string(*r.Key)) })
+		sample, err := offsets.Probe(ctx, topic, tc.n, func(r kafka.Record) { records = append(records, string(*r.Key)) })
 		slices.Sort(records)
 		if err != nil || !slices.Equal(records, tc.records) || sample != tc.sample {
 			t.Errorf("the last %d are %v, %+v, %v, want %v, %+v", tc.n, records, sample, err, tc.records, tc.sample)
