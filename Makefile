@@ -19,9 +19,9 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 commit := $(shell git -c safe.directory='*' describe --always --dirty --exclude='*' --abbrev=12 2>/dev/null)
 ldflags := -s -w -X facestream/internal/cli.commit=$(commit)
 
-# Tests of these look for data races: they share memory, and need no OpenCV.
-raced := $(addprefix facestream/,internal/proc internal/stack/services/proxy internal/wait \
-	runners/goharness runners/javaharness transforms/hdfs transforms/kafka transforms/parallel)
+# Tests of these look for data races: they have goroutines that share memory.
+raced := $(addprefix facestream/,internal/camera/feed internal/proc internal/stack/services/proxy \
+	runners/javaharness transforms/hdfs transforms/kafka transforms/parallel transforms/store)
 # Tests of these count Mats that nobody closes, with the tag matprofile.
 profiled := $(addprefix facestream/,internal/camera/video transforms/face)
 faults := facestream/internal/chaos
