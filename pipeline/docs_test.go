@@ -1,0 +1,177 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"facestream/internal/bench"
+	"facestream/internal/camera"
+	"facestream/internal/chaos"
+	"facestream/internal/cli"
+	"facestream/internal/stack"
+)
+
+var updateDocs = flag.Bool("update", false, "write docs/flags.md anew")
+
+const flagsPage = "../docs/flags.md"
+
+// docs/flags.md is what the programs say of their flags:
+// go test ./pipeline -run TestFlagsPage -update
+func TestFlagsPage(t *testing.T) {
+	got := flagsMarkdown(program(), camera.Command("facestream-camera"), stack.Command("facestream-stack"), bench.Command(), chaos.Command())
+	if *updateDocs {
+		if err := os.WriteFile(flagsPage, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(flagsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is not what the programs say: run go test ./pipeline -run TestFlagsPage -update", flagsPage)
+	}
+}
+
+// flagsMarkdown has a table for each command. A command with the flags of another one
+// names it instead; one that its parent's help does not name is left out.
+func flagsMarkdown(programs ...cli.Command) string {
+	var b strings.Builder
+	b.WriteString("# Flags\n\nWritten by `go test ./pipeline -run TestFlagsPage -update`. Flags may stand before and behind\n" +
+		"other arguments, with one dash or two. Each program and subcommand also takes `--help` and\n`--version`.\n")
+	tables := map[string]string{} // the command that has it first
+	var add func(cli.Command)
+	add = func(c cli.Command) {
+		if table := flagTable(c); table != "" {
+			fmt.Fprintf(&b, "\n## %s\n\n", c.Name)
+			if first, ok := tables[table]; ok {
+				fmt.Fprintf(&b, "The flags of %s.\n", first)
+			} else {
+				tables[table] = c.Name
+				b.WriteString(table)
+			}
+		}
+		for _, sub := range c.Subcommands {
+			word := sub.Name[strings.LastIndexByte(sub.Name, ' ')+1:]
+			if regexp.MustCompile(`\b` + word + `\b`).MatchString(c.Usage) {
+				add(sub)
+			}
+		}
+	}
+	for _, c := range programs {
+		add(c)
+	}
+	return b.String()
+}
+
+// flagTable is empty for a command without flags.
+func flagTable(c cli.Command) string {
+	rows := ""
+	c.VisitFlags(func(f *flag.Flag) {
+		value, meaning := flag.UnquoteUsage(f)
+		meaning, standard, _ := strings.Cut(meaning, " Default: ")
+		switch f.DefValue {
+		case "", "0", "0s", "false":
+		default:
+			if standard == "" {
+				standard = "`" + strings.TrimSuffix(f.DefValue, "m0s")
+				if strings.HasSuffix(f.DefValue, "m0s") {
+					standard += "m"
+				}
+				standard += "`"
+			}
+		}
+		name := "--" + f.Name
+		if strings.ToLower(value) == value { // WIDTHxHEIGHT stays as it is
+			value = strings.ToUpper(value)
+		}
+		if value != "" {
+			name += "=" + strings.ReplaceAll(value, " ", "_")
+		}
+		row := fmt.Sprintf("| `%s` | %s | %s |\n", name, cell(meaning), cell(strings.TrimSuffix(standard, ".")))
+		rows += strings.ReplaceAll(row, "|  |", "| |")
+	})
+	if rows == "" {
+		return ""
+	}
+	return "| flag | meaning | default |\n|---|---|---|\n" + rows
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+var (
+	markdownLink = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	codeBlock    = regexp.MustCompile("(?s)```.*?```")
+	testName     = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*|Benchmark[A-Z][A-Za-z0-9_]*)`")
+	heading      = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	testFunc     = regexp.MustCompile(`(?m)^func (Test\w+|Benchmark\w+)\(`)
+)
+
+// What the pages link to is there, and so are the tests that they name.
+func TestPages(t *testing.T) {
+	pages, tests := map[string]string{}, map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "../build" || path == "../.git"):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".md") && !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if strings.HasSuffix(path, ".md") {
+			pages[path] = codeBlock.ReplaceAllString(string(data), "")
+		}
+		for _, found := range testFunc.FindAllStringSubmatch(string(data), -1) {
+			tests[found[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, text := range pages {
+		for _, found := range markdownLink.FindAllStringSubmatch(text, -1) {
+			target, anchor := found[1], found[2]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			to := page
+			if target != "" {
+				to = filepath.Join(filepath.Dir(page), target)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s: %v", page, target, err)
+			}
+			if anchor != "" && !hasAnchor(pages[to], anchor) {
+				t.Errorf("%s links to %s%s, which has no such heading", page, target, anchor)
+			}
+		}
+		for _, found := range testName.FindAllStringSubmatch(text, -1) {
+			if !tests[found[1]] {
+				t.Errorf("%s names %s, and there is no such test", page, found[1])
+			}
+		}
+	}
+	if len(pages) < 10 || len(tests) < 100 {
+		t.Errorf("%d pages and %d tests: too few", len(pages), len(tests))
+	}
+}
+
+// hasAnchor reports whether a page has the heading of an anchor, as GitHub makes them.
+func hasAnchor(page, anchor string) bool {
+	for _, found := range heading.FindAllStringSubmatch(page, -1) {
+		name := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(found[1])), " ", "-")
+		if "#"+regexp.MustCompile(`[^\w\-]`).ReplaceAllString(name, "") == anchor {
+			return true
+		}
+	}
+	return false
+}
