@@ -19,18 +19,19 @@ import (
 	"facestream/internal/camera"
 	"facestream/internal/jvm"
 	"facestream/internal/paths"
+	"facestream/internal/record"
 	"facestream/runners/jobserver"
 	"facestream/transforms/face"
 )
 
 // golden is a line of faces.golden.jsonl: one face of the video, frame by frame.
 type golden struct {
-	Offset int64         `json:"offset"`
-	Face   int           `json:"face"`
-	Faces  int           `json:"faces"`
-	Box    face.EventBox `json:"box"`
-	Blur   float64       `json:"blur"`
-	Crop   [2]int        `json:"crop"` // width and height
+	Offset int64      `json:"offset"`
+	Face   int        `json:"face"`
+	Faces  int        `json:"faces"`
+	Box    record.Box `json:"box"`
+	Blur   float64    `json:"blur"`
+	Crop   [2]int     `json:"crop"` // width and height
 }
 
 func readGolden(t *testing.T) (lines []golden) {

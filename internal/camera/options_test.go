@@ -1,15 +1,33 @@
 package camera
 
 import (
-	"bytes"
-	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 )
+
+// parse reads a command line of a machine whose local Kafka is local:1.
+func parse(t *testing.T, line string) (options, error) {
+	t.Helper()
+	dir := t.TempDir()
+	stack := state.Stack{state.Kafka: {Addrs: state.Addrs{Kafka: "local:1"}, Ready: true}}
+	if err := stack.Save(state.Dir(dir)); err != nil {
+		t.Fatal(err)
+	}
+	f := flag.NewFlagSet("camera", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	v := newFlags(f)
+	if err := f.Parse(append([]string{"--state_dir=" + dir}, strings.Fields(line)...)); err != nil {
+		return options{}, err
+	}
+	return v.options()
+}
 
 // files makes a folder with a file that could be a video.
 func files(t *testing.T) (dir, video string) {
@@ -19,16 +37,14 @@ func files(t *testing.T) (dir, video string) {
 		t.Fatal(err)
 	}
 	video = filepath.Join(dir, "lobby.mp4")
-	if err := os.WriteFile(video, []byte("not really"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, video, []byte("not really"))
 	return dir, video
 }
 
-func TestParseOptions(t *testing.T) {
+func TestOptions(t *testing.T) {
 	dir, video := files(t)
-	for _, test := range []struct {
-		args       string
+	for _, tt := range []struct {
+		line       string
 		frames     int // of a demo
 		cameras    string
 		brokers    string
@@ -48,36 +64,34 @@ func TestParseOptions(t *testing.T) {
 		{"--source=rtsp://me:secret@door.example:554/stream", 300, "door.example", "local:1", 4},
 		{"--source=demo --camera=a --source=demo --camera=b --source=http://c/ ", 300, "a b c", "local:1", 4},
 	} {
-		o, err := parseOptions(strings.Fields(test.args), "local:1", &bytes.Buffer{})
+		o, err := parse(t, tt.line)
 		if err != nil {
-			t.Errorf("%q: %v", test.args, err)
+			t.Errorf("%q: %v", tt.line, err)
 			continue
 		}
 		var names []string
 		for _, c := range o.cameras {
 			names = append(names, c.name)
 		}
-		if f := o.feed; o.demo.Frames != test.frames || strings.Join(names, " ") != test.cameras || strings.Join(f.Brokers, " ") != test.brokers || f.Partitions != test.partitions {
-			t.Errorf("%q: got %+v, want %+v", test.args, o, test)
+		if f := o.feed; o.demo.Frames != tt.frames || strings.Join(names, " ") != tt.cameras || strings.Join(f.Brokers, " ") != tt.brokers || f.Partitions != tt.partitions {
+			t.Errorf("%q: got %+v, want %+v", tt.line, o, tt)
 		}
-		if o.feed.Topic != "frames" || o.feed.Format != "jpeg" || o.feed.FPS != 0 || !o.feed.ByCamera || o.demo.Width != 640 || o.demo.Height != 480 || o.demo.Faces != -1 {
-			t.Errorf("%q: the defaults are %+v", test.args, o)
+		if f := o.feed; f.Topic != "frames" || f.Format != "jpeg" || f.FPS != 0 || !f.ByCamera || o.demo.Width != 640 || o.demo.Height != 480 || o.demo.Faces != -1 {
+			t.Errorf("%q: the defaults are %+v", tt.line, o)
 		}
 	}
 }
 
-func TestParseOptionsErrors(t *testing.T) {
+func TestOptionsErrors(t *testing.T) {
 	dir, _ := files(t)
-	for args, want := range map[string]string{
-		"--topic=":                    "1 to 249 letters",
-		"--topic=a/b":                 "1 to 249 letters",
-		"--topic=..":                  "1 to 249 letters",
+	for line, want := range map[string]string{
+		"--topic=":                    "1 to 249 of the characters",
+		"--topic=..":                  "1 to 249 of the characters",
 		"--format=bmp":                "must be one of jpeg, png, raw",
 		"--quality=101":               "1 to 100",
 		"--quality=-1":                "1 to 100",
 		"--quality=50 --format=raw":   "only --format=jpeg",
 		"--duration=-1s":              "0 or more",
-		"--duration=5":                "duration",
 		"--fps=5 --real_time":         "only one of them",
 		"--real_time":                 "give one with --fps",
 		"--real_time --source=" + dir: "give one with --fps",
@@ -94,41 +108,22 @@ func TestParseOptionsErrors(t *testing.T) {
 		"--source=rtsp://me:secret@do\x7for/":           "--source=rtsp://...: net/url: invalid control character",
 		"--truth=t --dry_run":                           "sends nothing",
 		"--frames=-1":                                   "0 or more",
-		"--frames=many":                                 "frames",
 		"--fps=-1":                                      "0 or more",
 		"--fps=NaN":                                     "0 or more",
 		"--fps=+Inf":                                    "0 or more",
 		"--partitions=0":                                "1 or more",
 		"--partitions=3000000000":                       "1 or more",
 		"--kafka=localhost":                             "HOST:PORT",
-		"--kafka=:9092":                                 "HOST:PORT",
 		"--kafka=a:1,,b:2":                              "HOST:PORT",
 		"--source=/dev/video99":                         "/dev/video99: no such file",
 		"--source=/missing.mp4":                         "must be demo, a video file, a folder",
 		"--source=":                                     "must be demo, a video file, a folder",
-		"demo":                                          "not a flag",
-		"--speed=3":                                     "speed",
 		"--truth=t --source=" + dir:                     "only with --source=demo",
+		"--state_dir=/missing":                          "make up",
 	} {
-		_, err := parseOptions(strings.Fields(args), "local:1", &bytes.Buffer{})
+		_, err := parse(t, line)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: got error %v, want one with %q", args, err, want)
-		}
-	}
-	if _, err := parseOptions(nil, "", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "make up") {
-		t.Errorf("without any Kafka: got error %v, want one with make up", err)
-	}
-}
-
-func TestHelp(t *testing.T) {
-	var help bytes.Buffer
-	if _, err := parseOptions([]string{"--help"}, "", &help); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("got error %v, want %v", err, flag.ErrHelp)
-	}
-	for _, name := range []string{"kafka", "topic", "source", "camera", "format", "quality", "frames", "duration", "loop", "fps", "real_time",
-		"spread", "partitions", "faces", "size", "noise", "dry_run", "truth"} {
-		if !regexp.MustCompile("(?m)^  -" + name + "( |$)").MatchString(help.String()) {
-			t.Errorf("the help has no --%s", name)
+			t.Errorf("%q: got error %v, want one with %q", line, err, want)
 		}
 	}
 }

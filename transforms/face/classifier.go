@@ -2,7 +2,7 @@ package face
 
 /*
 #cgo pkg-config: opencv4
-#cgo CXXFLAGS: -std=c++11
+#cgo CXXFLAGS: -std=c++11 -I${SRCDIR}/../../internal/cxx
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -17,12 +17,14 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"gocv.io/x/gocv"
+
+	"facestream/internal/cxx"
+	"facestream/internal/record"
 )
 
 // classifier is one loaded cascade. It serves one goroutine at a time. Its
@@ -59,7 +61,7 @@ func load(key cascadeKey, cascade []byte) (*classifier, error) {
 	path := C.CString(file.Name())
 	defer C.free(unsafe.Pointer(path))
 	var handle unsafe.Pointer
-	if err := takeError(C.face_load(path, &handle)); err != nil {
+	if err := cxx.Error(unsafe.Pointer(C.face_load(path, &handle))); err != nil {
 		return nil, fmt.Errorf("not a cascade that OpenCV can load, as haarcascade_frontalface_alt.xml is: %w", err)
 	}
 	c := &classifier{key: key, handle: handle}
@@ -75,30 +77,21 @@ func unload(handle unsafe.Pointer) {
 
 // detect returns the boxes in a picture of one channel of bytes that is not
 // empty, in no order. Params.MinFace is in pixels of that picture here.
-func (c *classifier) detect(grey gocv.Mat, p Params) ([]Box, error) {
+func (c *classifier) detect(grey gocv.Mat, p Params) ([]record.Box, error) {
 	var found *C.face_box
 	var count C.int
-	err := takeError(C.face_detect(c.handle, unsafe.Pointer(grey.Ptr()),
-		C.double(p.ScaleFactor), C.int(p.MinNeighbors), C.int(p.MinFace), &found, &count))
+	err := cxx.Error(unsafe.Pointer(C.face_detect(c.handle, unsafe.Pointer(grey.Ptr()),
+		C.double(p.ScaleFactor), C.int(p.MinNeighbors), C.int(p.MinFace), &found, &count)))
 	runtime.KeepAlive(c)
 	if err != nil {
 		return nil, err
 	}
 	defer C.free(unsafe.Pointer(found))
-	var boxes []Box
+	var boxes []record.Box
 	for _, b := range unsafe.Slice(found, count) {
-		boxes = append(boxes, Box{int32(b.x), int32(b.y), int32(b.width), int32(b.height)})
+		boxes = append(boxes, record.Box{X: int32(b.x), Y: int32(b.y), Width: int32(b.width), Height: int32(b.height)})
 	}
 	return boxes, nil
-}
-
-// takeError makes an error of the shim's text and frees it.
-func takeError(text *C.char) error {
-	if text == nil {
-		return nil
-	}
-	defer C.free(unsafe.Pointer(text))
-	return errors.New(strings.TrimSpace(C.GoString(text)))
 }
 
 // pool holds the classifiers that nobody uses.
@@ -170,7 +163,7 @@ func setThreads(n int) error {
 	if n == 0 {
 		count = -1 // 0 is no threads at all to OpenCV
 	}
-	if err := takeError(C.face_set_threads(count)); err != nil {
+	if err := cxx.Error(unsafe.Pointer(C.face_set_threads(count))); err != nil {
 		return fmt.Errorf("setting OpenCV's threads to %d: %w", n, err)
 	}
 	threads.n = n

@@ -68,7 +68,7 @@ func (l Sampling) slots(d Detection) (slots []store.Slot) {
 		slots = append(slots, store.Slot{Camera: f.Camera, Kind: store.SlotSampled, Number: number, Kept: []store.Kept{{Offset: f.Offset}}})
 	}
 	if number, ok := l.slot(f); ok && len(d.Faces) > 0 && !d.Cooled {
-		slots = append([]store.Slot{{Camera: f.Camera, Kind: store.SlotCooldown, Number: number, Kept: []store.Kept{{Offset: f.Offset, Boxes: storeBoxes(d)}}}}, slots...)
+		slots = append([]store.Slot{{Camera: f.Camera, Kind: store.SlotCooldown, Number: number, Kept: []store.Kept{{Offset: f.Offset, Boxes: boxesOf(d)}}}}, slots...)
 	}
 	return slots // in order of kind
 }
@@ -117,14 +117,14 @@ func (fn *sightFn) ProcessElement(d Detection, others func(Detection), sightings
 		return
 	}
 	key := f.Topic + "+" + strconv.Itoa(int(f.Partition)) + "+" + strconv.FormatInt(f.Offset, 10)
-	sightings(frame.Group(f.TopicPartition, f.Camera, number), sighting{key, f.Offset, storeBoxes(d)})
+	sightings(frame.Group(f.TopicPartition, f.Camera, number), sighting{key, f.Offset, boxesOf(d)})
 	byRecord(key, d)
 }
 
-func storeBoxes(d Detection) []record.Box {
+func boxesOf(d Detection) []record.Box {
 	boxes := make([]record.Box, len(d.Faces))
 	for i, f := range d.Faces {
-		boxes[i] = record.Box(f.Box)
+		boxes[i] = f.Box
 	}
 	return boxes
 }
@@ -177,24 +177,12 @@ func coolDown(known []store.Kept, all []sighting) (cooled []sighting) {
 func shown(known []store.Kept, s sighting) bool {
 	for _, b := range s.Boxes {
 		if !slices.ContainsFunc(known, func(k store.Kept) bool {
-			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other record.Box) bool { return overlap(b, other) >= minOverlap })
+			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other record.Box) bool { return b.IoU(other) >= minOverlap })
 		}) {
 			return false
 		}
 	}
 	return true
-}
-
-// overlap returns the intersection of two boxes over their union, from 0 to 1.
-func overlap(a, b record.Box) float64 {
-	width := min(a.X+a.Width, b.X+b.Width) - max(a.X, b.X)
-	height := min(a.Y+a.Height, b.Y+b.Height) - max(a.Y, b.Y)
-	if width <= 0 || height <= 0 {
-		return 0
-	}
-	both := int64(width) * int64(height)
-	all := int64(a.Width)*int64(a.Height) + int64(b.Width)*int64(b.Height) - both
-	return float64(both) / float64(all)
 }
 
 // applyCooled marks the detection of a record that has come to be cooled.

@@ -15,26 +15,6 @@ import (
 	"facestream/transforms/store"
 )
 
-func TestOverlap(t *testing.T) {
-	for _, tt := range []struct {
-		a, b record.Box
-		want float64
-	}{
-		{record.Box{X: 10, Y: 20, Width: 30, Height: 40}, record.Box{X: 10, Y: 20, Width: 30, Height: 40}, 1},
-		{record.Box{X: 0, Y: 0, Width: 30, Height: 10}, record.Box{X: 10, Y: 0, Width: 30, Height: 10}, 0.5},
-		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 0, Y: 5, Width: 10, Height: 10}, 1. / 3},
-		{record.Box{X: 0, Y: 0, Width: 20, Height: 20}, record.Box{X: 5, Y: 5, Width: 10, Height: 10}, 0.25},
-		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 10, Y: 0, Width: 10, Height: 10}, 0},
-		{record.Box{X: 0, Y: 0, Width: 10, Height: 10}, record.Box{X: 50, Y: 50, Width: 10, Height: 10}, 0},
-		{record.Box{Width: 16384, Height: 16384}, record.Box{Width: 16384, Height: 8192}, 0.5},
-		{record.Box{}, record.Box{}, 0},
-	} {
-		if got, back := overlap(tt.a, tt.b), overlap(tt.b, tt.a); got != tt.want || back != tt.want {
-			t.Errorf("%v and %v: got %v and %v, want %v", tt.a, tt.b, got, back, tt.want)
-		}
-	}
-}
-
 // at gives a face of 30x30 pixels. One that is 10 further to the right overlaps it
 // by half, one that is 11 further does not.
 func at(x int32) record.Box { return record.Box{X: x, Y: 7, Width: 30, Height: 30} }
@@ -84,7 +64,7 @@ func TestCooldown(t *testing.T) {
 	detection := func(partition int32, camera string, offset, millis int64, xs ...int32) Detection {
 		d := Detection{Width: 640, Height: 480, Frame: frame.Frame{ID: record.In("t", partition).At(offset), TimestampMillis: millis, Camera: camera}}
 		for _, x := range xs {
-			d.Faces = append(d.Faces, Face{Box: Box(at(x))})
+			d.Faces = append(d.Faces, Face{Box: at(x)})
 			d.Frame.Data = []byte{1, 2, 3}
 		}
 		return d
@@ -135,7 +115,7 @@ func TestCooldown(t *testing.T) {
 func TestRenderedSlots(t *testing.T) {
 	f := frame.Frame{ID: record.In("t", 0).At(5), TimestampMillis: 125_500, Camera: "door", Format: frame.JPEG, Data: []byte("jpeg")}
 	without := Detection{Frame: f}
-	found := Detection{Frame: f, Faces: []Face{{Box: Box{1, 2, 3, 4}}, {Box: Box{5, 6, 7, 8}}}}
+	found := Detection{Frame: f, Faces: []Face{{Box: box(1, 2, 3, 4)}, {Box: box(5, 6, 7, 8)}}}
 	cooled := found
 	cooled.Cooled, cooled.Frame.Data = true, nil
 	undated := found
@@ -173,7 +153,7 @@ func TestRenderedSlots(t *testing.T) {
 func TestSightingPassesItsCoder(t *testing.T) {
 	for _, want := range []any{
 		sighting{Record: "t+1+2", Offset: 2, Boxes: []record.Box{at(1), at(2)}},
-		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: Box{1, 2, 3, 4}, Blur: 5}}, Millis: 6, Cooled: true},
+		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: box(1, 2, 3, 4), Blur: 5}}, Millis: 6, Cooled: true},
 	} {
 		var buf bytes.Buffer
 		if err := beam.NewElementEncoder(reflect.TypeOf(want)).Encode(want, &buf); err != nil {

@@ -95,7 +95,7 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	if _, err := beam.Run(t.Context(), "prism", p); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Detect: got %v, want %q", err, want)
 	}
-	_, err := (&renderFn{Output: onlyFrames}).ProcessElement(Detection{Frame: bad, Faces: []Face{{Box: Box{1, 1, 1, 1}}}})
+	_, err := (&renderFn{Output: onlyFrames}).ProcessElement(Detection{Frame: bad, Faces: []Face{{Box: box(1, 1, 1, 1)}}})
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Render: got %v, want %q", err, want)
 	}
@@ -124,7 +124,7 @@ func TestRenderedFrameIsTheSamePicture(t *testing.T) {
 		{pngFrame(t, grey), ofGrey, color.GrayModel},
 	} {
 		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
-			d := Detection{Frame: tt.frame, Faces: []Face{{Box: Box{1, 2, 3, 4}}}}
+			d := Detection{Frame: tt.frame, Faces: []Face{{Box: box(1, 2, 3, 4)}}}
 			e, err := (&renderFn{Output: onlyFrames}).ProcessElement(d)
 			if err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
@@ -54,12 +55,12 @@ func pictures(t *testing.T) map[string]struct {
 }
 
 // sorted gives rectangles as boxes in the order that Detect promises.
-func sorted(rects []image.Rectangle) []Box {
-	var boxes []Box
+func sorted(rects []image.Rectangle) []record.Box {
+	var boxes []record.Box
 	for _, r := range rects {
-		boxes = append(boxes, Box{int32(r.Min.X), int32(r.Min.Y), int32(r.Dx()), int32(r.Dy())})
+		boxes = append(boxes, box(int32(r.Min.X), int32(r.Min.Y), int32(r.Dx()), int32(r.Dy())))
 	}
-	slices.SortFunc(boxes, func(a, b Box) int {
+	slices.SortFunc(boxes, func(a, b record.Box) int {
 		return slices.Compare([]int32{a.Y, a.X, a.Width, a.Height}, []int32{b.Y, b.X, b.Width, b.Height})
 	})
 	return boxes
@@ -260,8 +261,8 @@ func TestDetectRefusesWhatDecodeDoesNotGive(t *testing.T) {
 		{frame.Frame{Format: frame.JPEG}, "is none"},
 		{frame.Frame{Format: frame.JPEG, Data: []byte("GIF89a")}, "is none"},
 		{frame.Frame{Format: frame.PNG}, "is none"},
-		{frame.Frame{Format: frame.PNG, Data: []byte("\x89PNG\r\n\x1a\n")}, "decoding the PNG"},
-		{frame.Frame{Format: frame.JPEG, Data: []byte{0xFF, 0xD8, 0xFF}}, "decoding the JPEG"},
+		{frame.Frame{Format: frame.PNG, Data: []byte("\x89PNG\r\n\x1a\n")}, "decoding the png"},
+		{frame.Frame{Format: frame.JPEG, Data: []byte{0xFF, 0xD8, 0xFF}}, "decoding the jpeg"},
 		{frame.Frame{Format: "gif"}, `unknown format "gif"`},
 	} {
 		found, err := d.Detect(tt.frame)

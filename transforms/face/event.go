@@ -19,7 +19,7 @@ type Event struct {
 	Faces          int           `json:"faces"`     // of the frame
 	FrameWidth     int32         `json:"frame_width"`
 	FrameHeight    int32         `json:"frame_height"`
-	Box            EventBox      `json:"box"`            // pixels of the upright frame
+	Box            record.Box    `json:"box"`            // pixels of the upright frame
 	BoxNormalized  NormalizedBox `json:"box_normalized"` // parts of its width and height
 	Blur           float64       `json:"blur"`           // Face.Blur
 	Picture        *string       `json:"picture"`        // names below the root; null for what is not stored
@@ -28,14 +28,6 @@ type Event struct {
 	Detector       string        `json:"detector"`
 	SettingsSHA256 string        `json:"settings_sha256"` // of the settings in the window's ledger
 	DetectMillis   float64       `json:"detect_ms"`       // how long detection took for the frame; differs each time
-}
-
-// EventBox is a Box.
-type EventBox struct {
-	X      int32 `json:"x"`
-	Y      int32 `json:"y"`
-	Width  int32 `json:"width"`
-	Height int32 `json:"height"`
 }
 
 // NormalizedBox is a Box in parts of the picture's width and height, from 0 to 1.
@@ -64,7 +56,7 @@ func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
 			ID: d.Frame.ID, Camera: d.Frame.Camera,
 			Timestamp: time.UnixMilli(d.Frame.TimestampMillis).UTC().Format(timestampLayout),
 			Face:      i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
-			Box: EventBox(b),
+			Box: b,
 			BoxNormalized: NormalizedBox{
 				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
 				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),

@@ -5,17 +5,13 @@ package face
 import (
 	"fmt"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
-// Box is where a face is, in pixels; X and Y are those of its upper left corner.
-type Box struct {
-	X, Y, Width, Height int32
-}
-
 // Face is one face of a frame.
 type Face struct {
-	Box Box
+	Box record.Box
 	// Blur is the variance of the Laplacian of the grey picture within the box:
 	// the lower, the less sharp. 0 is one even grey.
 	Blur float64

@@ -7,11 +7,13 @@ import (
 	"slices"
 
 	"gocv.io/x/gocv"
+
+	"facestream/internal/record"
 )
 
 // find returns the boxes in a grey picture that is not empty, sorted as
 // Detect's.
-func (d *Detector) find(grey gocv.Mat) ([]Box, error) {
+func (d *Detector) find(grey gocv.Mat) ([]record.Box, error) {
 	whole := image.Pt(grey.Cols(), grey.Rows())
 	p := d.params
 	if p.Downscale > 1 {
@@ -28,7 +30,7 @@ func (d *Detector) find(grey gocv.Mat) ([]Box, error) {
 	}
 	boxes, err := d.classifier.detect(grey, p)
 	if err == nil && d.profile != nil {
-		var sides []Box
+		var sides []record.Box
 		sides, err = d.sides(grey, p)
 		boxes = suppress(boxes, sides)
 	}
@@ -44,13 +46,13 @@ func (d *Detector) find(grey gocv.Mat) ([]Box, error) {
 }
 
 // byPlace orders boxes from top to bottom, then from left to right.
-func byPlace(a, b Box) int {
+func byPlace(a, b record.Box) int {
 	return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
 }
 
 // sides returns the boxes of faces that are seen from either side, in no order:
 // the cascade knows one side only.
-func (d *Detector) sides(grey gocv.Mat, p Params) ([]Box, error) {
+func (d *Detector) sides(grey gocv.Mat, p Params) ([]record.Box, error) {
 	boxes, err := d.profile.detect(grey, p)
 	if err != nil {
 		return nil, err
@@ -76,14 +78,14 @@ func shrunk(grey gocv.Mat, factor float64) gocv.Mat {
 
 // enlarged returns the boxes of a picture that was shrunk as those of the whole
 // one, cut off where it ends, without those of a side below minFace.
-func enlarged(boxes []Box, small, whole image.Point, minFace int) []Box {
+func enlarged(boxes []record.Box, small, whole image.Point, minFace int) []record.Box {
 	scale := func(at int32, small, whole int) int32 {
 		return int32(max(0, min(math.Round(float64(at)*float64(whole)/float64(small)), float64(whole))))
 	}
-	var kept []Box
+	var kept []record.Box
 	for _, b := range boxes {
 		x, y := scale(b.X, small.X, whole.X), scale(b.Y, small.Y, whole.Y)
-		b = Box{x, y, scale(b.X+b.Width, small.X, whole.X) - x, scale(b.Y+b.Height, small.Y, whole.Y) - y}
+		b = record.Box{X: x, Y: y, Width: scale(b.X+b.Width, small.X, whole.X) - x, Height: scale(b.Y+b.Height, small.Y, whole.Y) - y}
 		if smallest := int32(max(1, minFace)); b.Width >= smallest && b.Height >= smallest {
 			kept = append(kept, b)
 		}

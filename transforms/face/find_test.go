@@ -9,6 +9,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
@@ -17,13 +18,13 @@ func TestEnlarged(t *testing.T) {
 		name         string
 		small, whole image.Point
 		min          int
-		boxes, want  []Box
+		boxes, want  []record.Box
 	}{
-		{"twice", image.Pt(320, 240), image.Pt(640, 480), 0, []Box{{10, 20, 30, 31}}, []Box{{20, 40, 60, 62}}},
-		{"odd sides", image.Pt(320, 240), image.Pt(641, 479), 0, []Box{{160, 120, 160, 120}}, []Box{{321, 240, 320, 239}}},
-		{"beyond the picture", image.Pt(100, 100), image.Pt(250, 250), 0, []Box{{-4, -2, 50, 60}, {90, 80, 20, 30}}, []Box{{0, 0, 115, 145}, {225, 200, 25, 50}}},
-		{"outside", image.Pt(100, 100), image.Pt(250, 250), 0, []Box{{100, 50, 20, 20}}, nil},
-		{"below the smallest", image.Pt(100, 100), image.Pt(200, 200), 50, []Box{{0, 0, 24, 25}, {0, 0, 25, 24}, {5, 5, 25, 25}}, []Box{{10, 10, 50, 50}}},
+		{"twice", image.Pt(320, 240), image.Pt(640, 480), 0, []record.Box{box(10, 20, 30, 31)}, []record.Box{box(20, 40, 60, 62)}},
+		{"odd sides", image.Pt(320, 240), image.Pt(641, 479), 0, []record.Box{box(160, 120, 160, 120)}, []record.Box{box(321, 240, 320, 239)}},
+		{"beyond the picture", image.Pt(100, 100), image.Pt(250, 250), 0, []record.Box{box(-4, -2, 50, 60), box(90, 80, 20, 30)}, []record.Box{box(0, 0, 115, 145), box(225, 200, 25, 50)}},
+		{"outside", image.Pt(100, 100), image.Pt(250, 250), 0, []record.Box{box(100, 50, 20, 20)}, nil},
+		{"below the smallest", image.Pt(100, 100), image.Pt(200, 200), 50, []record.Box{box(0, 0, 24, 25), box(0, 0, 25, 24), box(5, 5, 25, 25)}, []record.Box{box(10, 10, 50, 50)}},
 		{"none", image.Pt(100, 100), image.Pt(200, 200), 50, nil, nil},
 	} {
 		if got := enlarged(tt.boxes, tt.small, tt.whole, tt.min); !slices.Equal(got, tt.want) {
@@ -33,21 +34,21 @@ func TestEnlarged(t *testing.T) {
 }
 
 func TestSuppress(t *testing.T) {
-	large, small := Box{0, 0, 100, 100}, Box{10, 10, 80, 80} // IoU 0.64
-	apart := Box{200, 0, 50, 50}
-	third := Box{50, 0, 100, 100} // IoU with large 1/3
-	touching := Box{60, 0, 100, 100}
+	large, small := box(0, 0, 100, 100), box(10, 10, 80, 80) // IoU 0.64
+	apart := box(200, 0, 50, 50)
+	third := box(50, 0, 100, 100) // IoU with large 1/3
+	touching := box(60, 0, 100, 100)
 	for _, tt := range []struct {
 		name                  string
-		frontal, others, want []Box
+		frontal, others, want []record.Box
 	}{
-		{"larger first", []Box{small, large}, nil, []Box{large}},
-		{"frontal first", []Box{small}, []Box{large}, []Box{small}},
-		{"apart", []Box{large}, []Box{apart}, []Box{large, apart}},
-		{"a third", []Box{large, third}, nil, []Box{large}},
-		{"a quarter", []Box{large, touching}, nil, []Box{large, touching}},
-		{"what is dropped drops nothing", []Box{large}, []Box{third, {120, 0, 100, 100}}, []Box{large, {120, 0, 100, 100}}},
-		{"twice the same", []Box{large, large}, []Box{large}, []Box{large}},
+		{"larger first", []record.Box{small, large}, nil, []record.Box{large}},
+		{"frontal first", []record.Box{small}, []record.Box{large}, []record.Box{small}},
+		{"apart", []record.Box{large}, []record.Box{apart}, []record.Box{large, apart}},
+		{"a third", []record.Box{large, third}, nil, []record.Box{large}},
+		{"a quarter", []record.Box{large, touching}, nil, []record.Box{large, touching}},
+		{"what is dropped drops nothing", []record.Box{large}, []record.Box{third, box(120, 0, 100, 100)}, []record.Box{large, box(120, 0, 100, 100)}},
+		{"twice the same", []record.Box{large, large}, []record.Box{large}, []record.Box{large}},
 		{"none", nil, nil, nil},
 	} {
 		for range 2 { // in either order
@@ -57,12 +58,6 @@ func TestSuppress(t *testing.T) {
 			slices.Reverse(tt.frontal)
 			slices.Reverse(tt.others)
 		}
-	}
-	if got := (Box{0, 0, 2, 1}).IoU(Box{1, 0, 2, 1}); math.Abs(got-1.0/3) > 1e-9 {
-		t.Errorf("IoU %v, want 1/3", got)
-	}
-	if got := large.IoU(Box{100, 0, 100, 100}); got != 0 {
-		t.Errorf("boxes side by side have the IoU %v", got)
 	}
 }
 
@@ -75,13 +70,13 @@ func TestDownscale(t *testing.T) {
 		defer small.Close()
 		gocv.CvtColor(p.mat, &grey, gocv.ColorBGRToGray)
 		gocv.Resize(grey, &small, image.Pt((grey.Cols()+1)/2, (grey.Rows()+1)/2), 0, 0, gocv.InterpolationArea)
-		var want []Box
+		var want []record.Box
 		for _, b := range sorted(oracle.DetectMultiScale(small)) {
 			edge := func(at int32, small, whole int) int32 {
 				return int32(math.Round(float64(at) * float64(whole) / float64(small)))
 			}
 			x, y := edge(b.X, small.Cols(), grey.Cols()), edge(b.Y, small.Rows(), grey.Rows())
-			want = append(want, Box{x, y, edge(b.X+b.Width, small.Cols(), grey.Cols()) - x, edge(b.Y+b.Height, small.Rows(), grey.Rows()) - y})
+			want = append(want, box(x, y, edge(b.X+b.Width, small.Cols(), grey.Cols())-x, edge(b.Y+b.Height, small.Rows(), grey.Rows())-y))
 		}
 		params := defaultParams(t)
 		params.Downscale = 2
@@ -236,7 +231,7 @@ func TestOddPicturesWithEverything(t *testing.T) {
 func TestBlur(t *testing.T) {
 	even := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(90, 0, 0, 0), 100, 100, gocv.MatTypeCV8UC1)
 	defer even.Close()
-	if got := blur(even, Box{10, 10, 50, 50}); got != 0 {
+	if got := blur(even, box(10, 10, 50, 50)); got != 0 {
 		t.Errorf("an even grey has the blur %v, want 0", got)
 	}
 	sharp, err := gocv.IMDecode(readFile(t, photo), gocv.IMReadGrayScale)
@@ -244,7 +239,7 @@ func TestBlur(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sharp.Close()
-	last, box := blur(sharp, Box{233, 152, 232, 232}), Box{233, 152, 232, 232}
+	last, box := blur(sharp, box(233, 152, 232, 232)), box(233, 152, 232, 232)
 	for _, side := range []int{5, 15} {
 		soft := gocv.NewMat()
 		defer soft.Close()
@@ -277,7 +272,7 @@ func presetParams(t testing.TB) map[string]Params {
 func TestThreadsOfPresets(t *testing.T) {
 	f := parse(t, readFile(t, photo))
 	for name, p := range presetParams(t) {
-		var found [][]Box
+		var found [][]record.Box
 		for _, p.Threads = range []int{1, 2} {
 			got, err := boxes(newDetector(t, p).Detect(f))
 			if err != nil {
@@ -307,7 +302,7 @@ func TestFastFindsSmallFaces(t *testing.T) {
 		defer place.Close()
 		small.CopyTo(&place)
 		got, err := boxes(d.Detect(rawFrame(canvas)))
-		want := Box{int32(x + 233*60/232), int32(y + 152*60/232), 60, 60}
+		want := box(int32(x+233*60/232), int32(y+152*60/232), 60, 60)
 		if err != nil || len(got) != 1 || got[0].IoU(want) < 0.5 {
 			t.Errorf("at %d,%d: got %v, %v, want about %v", x, y, got, err, want)
 		}

@@ -40,8 +40,8 @@ var loadParams = sync.OnceValues(func() (Params, error) {
 })
 
 // boxes takes the boxes out of what was found.
-func boxes(d Detection, err error) ([]Box, error) {
-	var all []Box
+func boxes(d Detection, err error) ([]record.Box, error) {
+	var all []record.Box
 	for _, f := range d.Faces {
 		all = append(all, f.Box)
 	}
@@ -155,4 +155,8 @@ func newDetector(t testing.TB, p Params) *Detector {
 	}
 	t.Cleanup(d.Close)
 	return d
+}
+
+func box(x, y, width, height int32) record.Box {
+	return record.Box{X: x, Y: y, Width: width, Height: height}
 }

@@ -6,9 +6,8 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	"image/jpeg"
-	"image/png"
-	"io"
+	_ "image/jpeg" // for image.Decode
+	_ "image/png"  // for image.Decode
 
 	"gocv.io/x/gocv"
 
@@ -53,7 +52,7 @@ func unknownFormat(f frame.Frame) error {
 // nothing here.
 func rawMat(f frame.Frame) (gocv.Mat, error) {
 	width, height, size := int(f.Width), int(f.Height), frame.BytesPerPixel(f.Format)
-	if width < 1 || width > frame.MaxSide || height < 1 || height > frame.MaxSide || len(f.Data) != width*height*size {
+	if frame.CheckSize(width, height) != nil || len(f.Data) != width*height*size {
 		return gocv.Mat{}, fmt.Errorf("a raw frame of %dx%d pixels cannot have %d bytes", width, height, len(f.Data))
 	}
 	kind := gocv.MatTypeCV8UC3
@@ -75,23 +74,11 @@ func convertRaw(f frame.Frame, code gocv.ColorConversionCode) (gocv.Mat, error) 
 	return m, nil
 }
 
-// files are the formats that are files: what each begins with, and how Go
-// decodes it.
-var files = map[string]struct {
-	name   string
-	magic  []byte
-	decode func(io.Reader) (image.Image, error)
-}{
-	frame.JPEG: {"JPEG", []byte("\xFF\xD8\xFF"), jpeg.Decode},
-	frame.PNG:  {"PNG", []byte("\x89PNG\r\n\x1a\n"), png.Decode},
-}
-
 // decodeFile returns a JPEG or a PNG as OpenCV decodes it: IMReadGrayScale is
 // grey, IMReadAnyColor is grey only if the file is.
 func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
-	file := files[f.Format]
-	if !bytes.HasPrefix(f.Data, file.magic) {
-		return gocv.Mat{}, fmt.Errorf("the frame is said to be a %s and is none", file.name)
+	if !frame.HasMagic(f.Format, f.Data) {
+		return gocv.Mat{}, fmt.Errorf("the frame is said to be a %s and is none", f.Format)
 	}
 	data := f.Data
 	if f.Format == frame.PNG {
@@ -99,7 +86,7 @@ func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 	}
 	m, err := gocv.IMDecode(data, flag)
 	if err != nil {
-		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", file.name, err)
+		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}
 	if m.Empty() {
 		m.Close()
@@ -111,10 +98,9 @@ func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 // decodeByGo decodes a file that OpenCV refuses. There are damaged ones that Go
 // decodes all the same, and one of them must not fail a bundle for ever.
 func decodeByGo(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
-	file := files[f.Format]
-	img, err := file.decode(bytes.NewReader(f.Data))
+	img, _, err := image.Decode(bytes.NewReader(f.Data))
 	if err != nil {
-		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", file.name, err)
+		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}
 	dropAlpha(img)
 	size := img.Bounds().Size()

@@ -62,17 +62,17 @@ func TestOutputValidate(t *testing.T) {
 
 func TestWithMargin(t *testing.T) {
 	for _, tt := range []struct {
-		box    Box
+		box    record.Box
 		margin float64
 		want   image.Rectangle
 	}{
-		{Box{100, 50, 40, 20}, 0, image.Rect(100, 50, 140, 70)},
-		{Box{100, 50, 40, 20}, 0.25, image.Rect(90, 45, 150, 75)},
-		{Box{5, 5, 40, 40}, 0.5, image.Rect(0, 0, 65, 65)},
-		{Box{280, 200, 40, 40}, 0.5, image.Rect(260, 180, 320, 240)},
-		{Box{0, 0, 320, 240}, 2, image.Rect(0, 0, 320, 240)},
-		{Box{-10, -10, 5, 5}, 0, image.Rectangle{}},
-		{Box{320, 0, 5, 5}, 0, image.Rectangle{}},
+		{box(100, 50, 40, 20), 0, image.Rect(100, 50, 140, 70)},
+		{box(100, 50, 40, 20), 0.25, image.Rect(90, 45, 150, 75)},
+		{box(5, 5, 40, 40), 0.5, image.Rect(0, 0, 65, 65)},
+		{box(280, 200, 40, 40), 0.5, image.Rect(260, 180, 320, 240)},
+		{box(0, 0, 320, 240), 2, image.Rect(0, 0, 320, 240)},
+		{box(-10, -10, 5, 5), 0, image.Rectangle{}},
+		{box(320, 0, 5, 5), 0, image.Rectangle{}},
 	} {
 		if got := withMargin(tt.box, tt.margin, 320, 240); got != tt.want && !(got.Empty() && tt.want.Empty()) {
 			t.Errorf("%v with margin %v: got %v, want %v", tt.box, tt.margin, got, tt.want)
@@ -109,7 +109,7 @@ func TestFilesByChoice(t *testing.T) {
 	gocv.CvtColor(colour, &grey, gocv.ColorBGRToGray)
 	asJPEG := parse(t, readFile(t, photo))
 	asJPEG.Camera = "door"
-	faces := []Face{{Box: Box{200, 100, 100, 80}}, {Box: Box{600, 440, 40, 40}}}
+	faces := []Face{{Box: box(200, 100, 100, 80)}, {Box: box(600, 440, 40, 40)}}
 
 	for _, f := range []frame.Frame{rawFrame(colour), rgbFrame(colour), asJPEG, greyFrame(grey)} {
 		t.Run(f.Format, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestBoxOutsideThePicture(t *testing.T) {
 	m := gocv.NewMatWithSize(48, 64, gocv.MatTypeCV8UC1)
 	defer m.Close()
 	f := greyFrame(m)
-	for _, b := range []Box{{64, 0, 5, 5}, {-10, 0, 5, 5}, {0, 0, 0, 0}} {
+	for _, b := range []record.Box{box(64, 0, 5, 5), box(-10, 0, 5, 5), box(0, 0, 0, 0)} {
 		_, err := Files(Output{Crops: true}, Detection{Frame: f, Width: 64, Height: 48, Faces: []Face{{Box: b}}})
 		if err == nil || !strings.Contains(err.Error(), "not in the picture of 64x48") || !strings.Contains(err.Error(), "offset 99") {
 			t.Errorf("%v: got %v", b, err)
@@ -218,7 +218,7 @@ func TestBoxOutsideThePicture(t *testing.T) {
 func TestEvents(t *testing.T) {
 	f := frame.Frame{ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
 	d := Detection{Frame: f, Width: 640, Height: 480, Millis: 12.34567, Faces: []Face{
-		{Box: Box{10, 48, 64, 96}, Blur: 17.987}, {Box: Box{320, 240, 320, 240}},
+		{Box: box(10, 48, 64, 96), Blur: 17.987}, {Box: box(320, 240, 320, 240)},
 	}}
 	e, err := Files(Output{Frame: true, Crops: true, Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
 	if err == nil || len(e.Events) > 0 { // "x" is no JPEG, from which crops could be made

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -119,7 +120,7 @@ func drawn(o Output, d Detection, name store.Name) (files []store.File, err erro
 
 // withMargin returns a box with a margin, which is a part of its sides, as far as
 // it is within a picture.
-func withMargin(b Box, margin float64, width, height int) image.Rectangle {
+func withMargin(b record.Box, margin float64, width, height int) image.Rectangle {
 	x, y := int(math.Round(margin*float64(b.Width))), int(math.Round(margin*float64(b.Height)))
 	area := image.Rect(int(b.X)-x, int(b.Y)-y, int(b.X)+int(b.Width)+x, int(b.Y)+int(b.Height)+y)
 	return area.Intersect(image.Rect(0, 0, width, height))

@@ -1,30 +1,13 @@
 #include "shim.h"
 
+#include "guard.h"
+
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include <opencv2/objdetect.hpp>
-
-namespace {
-
-// guard calls f and gives the text of what it throws, or NULL.
-template <typename F>
-char *guard(F f) {
-    try {
-        f();
-        return NULL;
-    } catch (const std::exception &e) {
-        return strdup(e.what());
-    } catch (...) {
-        return strdup("an exception of unknown type");
-    }
-}
-
-}  // namespace
 
 char *face_load(const char *path, void **classifier) {
     return guard([&] {

@@ -42,10 +42,7 @@ const MaxKeepBytes = 1 << 20
 
 // Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
-	if c.Width < 1 || c.Height < 1 {
-		return fmt.Errorf("frame size %dx%d: both sides must be above 0", c.Width, c.Height)
-	}
-	if err := checkSize(c.Width, c.Height); err != nil {
+	if err := CheckSize(c.Width, c.Height); err != nil {
 		return fmt.Errorf("frame size: %w", err)
 	}
 	if c.KeepBytes < 0 || c.KeepBytes > MaxKeepBytes {

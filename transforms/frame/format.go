@@ -67,14 +67,21 @@ const (
 	MaxScans = 100
 )
 
-// files are the kinds of values that say themselves how large they are.
-var files = []struct {
-	contentType string
-	magic       []byte // what each begins with
-	check       func(value []byte) (picture, *refusal)
-}{
-	{JPEGContentType, jpegMagic, checkJPEG},
-	{PNGContentType, pngMagic, checkPNG},
+// file is a kind of values that say themselves how large they are.
+type file struct {
+	format, contentType string
+	magic               []byte // what each begins with
+	check               func(value []byte) (picture, *refusal)
+}
+
+var files = []file{
+	{JPEG, JPEGContentType, jpegMagic, checkJPEG},
+	{PNG, PNGContentType, pngMagic, checkPNG},
+}
+
+// HasMagic reports whether data begin as a file of the format, JPEG or PNG, does.
+func HasMagic(format string, data []byte) bool {
+	return slices.ContainsFunc(files, func(f file) bool { return f.format == format && bytes.HasPrefix(data, f.magic) })
 }
 
 // picture is what the bytes of a value were found to be.
@@ -156,7 +163,7 @@ func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
 		}
 		*side.pixels = n
 	}
-	if err := checkSize(p.width, p.height); err != nil {
+	if err := CheckSize(p.width, p.height); err != nil {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
 	if want := p.width * p.height * BytesPerPixel(format); len(value) != want {
@@ -165,10 +172,10 @@ func checkRaw(params map[string]string, value []byte) (picture, *refusal) {
 	return p, nil
 }
 
-// checkSize compares a frame with the limits. Both sides are above 0.
-func checkSize(width, height int) error {
-	if width > MaxSide || height > MaxSide {
-		return fmt.Errorf("%dx%d pixels are too many: no side may be above %d", width, height, MaxSide)
+// CheckSize compares the size of a frame, in pixels, with the limits.
+func CheckSize(width, height int) error {
+	if width < 1 || height < 1 || width > MaxSide || height > MaxSide {
+		return fmt.Errorf("%dx%d pixels: each side must be 1 to %d", width, height, MaxSide)
 	}
 	if size := width * height * colourBytes; size > MaxRawBytes {
 		return fmt.Errorf("%dx%d pixels are too many: they take %d bytes, and the limit is %d", width, height, size, MaxRawBytes)

@@ -45,7 +45,7 @@ func checkJPEGHeader(value []byte) (picture, *refusal) {
 	if p.width < 1 || p.height < 1 {
 		return picture{}, refuse(CorruptJPEG, "the JPEG's header says %dx%d pixels", p.width, p.height)
 	}
-	if err := checkSize(p.width, p.height); err != nil {
+	if err := CheckSize(p.width, p.height); err != nil {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
 	if header.ColorModel == color.CMYKModel {

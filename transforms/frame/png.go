@@ -47,7 +47,7 @@ func checkPNG(value []byte) (picture, *refusal) {
 	if p.width < 1 || p.height < 1 {
 		return picture{}, refuse(CorruptPNG, "the PNG's header says %dx%d pixels", p.width, p.height)
 	}
-	if err := checkSize(p.width, p.height); err != nil {
+	if err := CheckSize(p.width, p.height); err != nil {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
 	bits, colourType := int(header[8]), header[9]

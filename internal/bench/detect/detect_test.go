@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/record"
 	"facestream/transforms/face"
 )
 
@@ -59,27 +60,27 @@ func TestPresetsFind(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	a, b := face.Box{X: 0, Y: 0, Width: 100, Height: 100}, face.Box{X: 40, Y: 0, Width: 100, Height: 100}
+	a, b := record.Box{X: 0, Y: 0, Width: 100, Height: 100}, record.Box{X: 40, Y: 0, Width: 100, Height: 100}
 	for _, tt := range []struct {
 		name          string
-		labels, boxes []face.Box
+		labels, boxes []record.Box
 		want          []bool
 	}{
-		{"the same", []face.Box{a}, []face.Box{a}, []bool{true}},
-		{"one box for two labels", []face.Box{b, a}, []face.Box{a}, []bool{false, true}},
-		{"two boxes for one label", []face.Box{a}, []face.Box{b, a}, []bool{true}},
-		{"IoU of 0.4", []face.Box{a}, []face.Box{{X: 0, Y: 0, Width: 40, Height: 100}}, []bool{true}},
-		{"IoU of 0.39", []face.Box{a}, []face.Box{{X: 0, Y: 0, Width: 39, Height: 100}}, []bool{false}},
-		{"far away", []face.Box{a}, []face.Box{{X: 500, Y: 0, Width: 100, Height: 100}}, []bool{false}},
-		{"no box", []face.Box{a}, nil, []bool{false}},
+		{"the same", []record.Box{a}, []record.Box{a}, []bool{true}},
+		{"one box for two labels", []record.Box{b, a}, []record.Box{a}, []bool{false, true}},
+		{"two boxes for one label", []record.Box{a}, []record.Box{b, a}, []bool{true}},
+		{"IoU of 0.4", []record.Box{a}, []record.Box{{X: 0, Y: 0, Width: 40, Height: 100}}, []bool{true}},
+		{"IoU of 0.39", []record.Box{a}, []record.Box{{X: 0, Y: 0, Width: 39, Height: 100}}, []bool{false}},
+		{"far away", []record.Box{a}, []record.Box{{X: 500, Y: 0, Width: 100, Height: 100}}, []bool{false}},
+		{"no box", []record.Box{a}, nil, []bool{false}},
 	} {
 		if got := match(tt.labels, tt.boxes); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	found := face.Detection{Faces: []face.Face{{Box: b}, {Box: a}}}
-	small := face.Box{X: 300, Y: 300, Width: 59, Height: 80}
-	if got := score([]face.Box{a, small}, found); got.faces != 2 || got.found != 1 || got.large != 1 || got.foundLarge != 1 || got.falseBoxes != 1 {
+	small := record.Box{X: 300, Y: 300, Width: 59, Height: 80}
+	if got := score([]record.Box{a, small}, found); got.faces != 2 || got.found != 1 || got.large != 1 || got.foundLarge != 1 || got.falseBoxes != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

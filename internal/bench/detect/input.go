@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"facestream/internal/camera/video"
-	"facestream/transforms/face"
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 )
@@ -19,7 +19,7 @@ import (
 // input is a frame, and where its faces are.
 type input struct {
 	frame frame.Frame
-	faces []face.Box
+	faces []record.Box
 }
 
 // clip is a demo video under some light.
@@ -85,7 +85,7 @@ func readLabels(file string) ([]input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the labels: %w", err)
 	}
-	var labels map[string][]video.Box
+	var labels map[string][]record.Box
 	if err := json.Unmarshal(data, &labels); err != nil {
 		return nil, fmt.Errorf("reading the labels in %s: %w", file, err)
 	}
@@ -104,14 +104,10 @@ func readLabels(file string) ([]input, error) {
 	return inputs, nil
 }
 
-func newInput(name string, file []byte, faces []video.Box) (input, error) {
+func newInput(name string, file []byte, faces []record.Box) (input, error) {
 	f, reject := frame.Parse(frame.Config{Width: video.DemoWidth, Height: video.DemoHeight}, &kafka.Record{Value: &file})
 	if reject != nil {
 		return input{}, fmt.Errorf("%s is no frame: %s", name, reject.Detail)
 	}
-	in := input{frame: f}
-	for _, b := range faces {
-		in.faces = append(in.faces, face.Box{X: int32(b.X), Y: int32(b.Y), Width: int32(b.Width), Height: int32(b.Height)})
-	}
-	return in, nil
+	return input{frame: f, faces: faces}, nil
 }

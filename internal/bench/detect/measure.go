@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"facestream/internal/record"
 	"facestream/transforms/face"
 )
 
@@ -98,8 +99,8 @@ func threadMillis() (float64, error) {
 }
 
 // score compares what was found in a frame with its labels.
-func score(labels []face.Box, d face.Detection) tally {
-	boxes := make([]face.Box, len(d.Faces))
+func score(labels []record.Box, d face.Detection) tally {
+	boxes := make([]record.Box, len(d.Faces))
 	for i, f := range d.Faces {
 		boxes[i] = f.Box
 	}
@@ -123,7 +124,7 @@ func score(labels []face.Box, d face.Detection) tally {
 
 // match says which labels have a box: the pairs with most in common first, each
 // box and each label once, down to matchIoU.
-func match(labels, boxes []face.Box) []bool {
+func match(labels, boxes []record.Box) []bool {
 	type pair struct {
 		label, box int
 		iou        float64

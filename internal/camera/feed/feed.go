@@ -16,20 +16,19 @@ import (
 
 	"facestream/internal/camera/video"
 	"facestream/internal/record"
+	"facestream/internal/wait"
 	"facestream/transforms/frame"
 )
 
 // The formats of a record's value.
 const (
-	JPEG = "jpeg" // a JPEG file
-	PNG  = "png"  // a PNG file
-	Raw  = "raw"  // width*height*3 bytes: blue, green, red
+	JPEG = frame.JPEG // a JPEG file
+	PNG  = frame.PNG  // a PNG file
+	Raw  = "raw"      // Width*Height*3 bytes: blue, green, red
 )
 
 // Formats holds all of them.
 var Formats = []string{JPEG, PNG, Raw}
-
-const pngContentType = "image/png"
 
 const (
 	connectTimeout  = 15 * time.Second // until a broker answers
@@ -64,9 +63,9 @@ type Camera struct {
 
 // Sent is one picture that Kafka has acknowledged.
 type Sent struct {
-	Camera string      `json:"camera"`
-	Frame  int         `json:"frame"` // index in what was sent of the video, from 0
-	Faces  []video.Box `json:"faces"` // as the source gave them
+	Camera string       `json:"camera"`
+	Frame  int          `json:"frame"` // index in what was sent of the video, from 0
+	Faces  []record.Box `json:"faces"` // as the source gave them
 	record.ID
 	TimestampMillis int64  `json:"timestamp_millis"` // the record's, UTC, since 1970
 	Format          string `json:"format"`           // one of Formats
@@ -217,7 +216,7 @@ func (s *sender) play(ctx, delivery context.Context, c *camera) error {
 	picture, pace := c.first, newPacer(s.cfg, c.first)
 	for i := 0; ; {
 		taken, wanted := pace.next(i, picture)
-		if err := wait(ctx, taken); err != nil {
+		if err := wait.Sleep(ctx, time.Until(taken)); err != nil {
 			return err
 		}
 		if wanted {
@@ -315,18 +314,6 @@ func (p *pacer) thin(taken time.Time) bool {
 // small delays do not add up.
 func due(start time.Time, i int, fps float64) time.Time {
 	return start.Add(time.Duration(float64(i) / fps * float64(time.Second)))
-}
-
-// wait waits until then, or for the end of ctx.
-func wait(ctx context.Context, then time.Time) error {
-	timer := time.NewTimer(time.Until(then))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // send hands one picture to the producer; it blocks while that holds as much
@@ -478,7 +465,7 @@ func encode(cfg Config, p video.Picture) (value []byte, contentType string, err 
 		}
 	case PNG:
 		value, err = video.EncodePNG(p)
-		contentType = pngContentType
+		contentType = frame.PNGContentType
 	case Raw:
 		value, err = p.BGR, p.Check()
 		contentType = frame.RawContentType(p.Width, p.Height)

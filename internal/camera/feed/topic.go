@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/wait"
 )
 
 const (
@@ -91,7 +93,7 @@ func describe(ctx context.Context, admin *kadm.Client, name string) (topic, erro
 		if t.partitions = len(topics[name].Partitions); t.partitions > 0 {
 			break
 		}
-		if err := wait(ctx, time.Now().Add(pollEvery)); err != nil {
+		if err := wait.Sleep(ctx, pollEvery); err != nil {
 			return topic{}, err
 		}
 	}

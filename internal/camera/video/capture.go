@@ -2,7 +2,7 @@ package video
 
 /*
 #cgo pkg-config: opencv4
-#cgo CXXFLAGS: -std=c++11
+#cgo CXXFLAGS: -std=c++11 -I${SRCDIR}/../../cxx
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"time"
 	"unsafe"
+
+	"facestream/internal/cxx"
+	"facestream/transforms/frame"
 
 	"gocv.io/x/gocv"
 )
@@ -38,7 +40,7 @@ func openCapture(where string, reader gocv.VideoCaptureAPI, limit time.Duration,
 	text := C.CString(where)
 	defer C.free(unsafe.Pointer(text))
 	c := &capture{name: name}
-	if err := takeError(C.video_open(text, C.int(reader), C.int(limit.Milliseconds()), &c.handle)); err != nil {
+	if err := cxx.Error(unsafe.Pointer(C.video_open(text, C.int(reader), C.int(limit.Milliseconds()), &c.handle))); err != nil {
 		return nil, err
 	}
 	c.mat = gocv.NewMat()
@@ -48,14 +50,14 @@ func openCapture(where string, reader gocv.VideoCaptureAPI, limit time.Duration,
 // read returns the next picture, and io.EOF when there is none.
 func (c *capture) read() (Picture, error) {
 	p := Picture{Name: fmt.Sprintf("frame %d of %s", c.count, c.name)}
-	if err := takeError(C.video_read(c.handle, unsafe.Pointer(c.mat.Ptr()))); err != nil {
+	if err := cxx.Error(unsafe.Pointer(C.video_read(c.handle, unsafe.Pointer(c.mat.Ptr())))); err != nil {
 		return Picture{}, fmt.Errorf("reading %s: %w", p.Name, err)
 	}
 	if c.mat.Empty() {
 		return Picture{}, io.EOF
 	}
 	p.Width, p.Height = c.mat.Cols(), c.mat.Rows()
-	if err := checkSize(p.Width, p.Height); err != nil {
+	if err := frame.CheckSize(p.Width, p.Height); err != nil {
 		return Picture{}, fmt.Errorf("reading %s: %w", p.Name, err)
 	}
 	if c.mat.Type() != gocv.MatTypeCV8UC3 {
@@ -70,7 +72,7 @@ func (c *capture) read() (Picture, error) {
 // read last comes, and 0 where the video does not say so.
 func (c *capture) position() time.Duration {
 	var position C.double
-	err := takeError(C.video_position(c.handle, &position))
+	err := cxx.Error(unsafe.Pointer(C.video_position(c.handle, &position)))
 	ms := float64(position)
 	if err != nil || !(ms > 0 && ms < maxMillis) { // not NaN either
 		return 0
@@ -80,14 +82,5 @@ func (c *capture) position() time.Duration {
 
 // close ends the decoder.
 func (c *capture) close() error {
-	return errors.Join(c.mat.Close(), takeError(C.video_close(c.handle)))
-}
-
-// takeError makes an error of the shim's text and frees it.
-func takeError(text *C.char) error {
-	if text == nil {
-		return nil
-	}
-	defer C.free(unsafe.Pointer(text))
-	return errors.New(strings.TrimSpace(C.GoString(text)))
+	return errors.Join(c.mat.Close(), cxx.Error(unsafe.Pointer(C.video_close(c.handle))))
 }

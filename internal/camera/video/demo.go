@@ -4,11 +4,15 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"image"
 	"image/jpeg"
 	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"facestream/internal/record"
+	"facestream/transforms/frame"
 )
 
 // The usual size of the demo's pictures, as in the lab, and the smallest, in
@@ -37,8 +41,8 @@ var faceJPEG []byte
 // Where the head and the face are in the photograph. The face is the box that
 // OpenCV's frontal face cascade finds there.
 var (
-	photoHead = Box{X: 205, Y: 62, Width: 288, Height: 360}
-	photoFace = Box{X: 233, Y: 152, Width: 232, Height: 232}
+	photoHead = image.Rect(205, 62, 493, 422)
+	photoFace = image.Rect(233, 152, 465, 384)
 )
 
 // The demo's world. Everything is whole numbers, so that the same frame has
@@ -73,9 +77,9 @@ var (
 // patch is the photograph's head at one size, cut out as an ellipse.
 type patch struct {
 	width, height int
-	face          Box    // within the patch
-	bgr           []byte // width*height*bytesPerPixel
-	alpha         []byte // width*height: 255 is the head, 0 the background
+	face          image.Rectangle // within the patch
+	bgr           []byte          // width*height*bytesPerPixel
+	alpha         []byte          // width*height: 255 is the head, 0 the background
 }
 
 // DemoConfig says what a demo shows.
@@ -140,7 +144,7 @@ func (c DemoConfig) Check() error {
 	case c.Noise < 0 || c.Noise > MaxNoise:
 		return fmt.Errorf("noise %d: it must be 0 to %d", c.Noise, MaxNoise)
 	}
-	return checkSize(c.Width, c.Height)
+	return frame.CheckSize(c.Width, c.Height)
 }
 
 // Next returns the next frame.
@@ -162,7 +166,7 @@ func (d *Demo) Frame(i int) Picture {
 		Width:  d.cfg.Width,
 		Height: d.cfg.Height,
 		BGR:    make([]byte, d.cfg.Width*d.cfg.Height*bytesPerPixel),
-		Faces:  []Box{},
+		Faces:  []record.Box{},
 	}
 	left, top := sway(i, margin), sway(i*2, margin)
 	offset := i % noiseOffsets * noiseStep % noiseOffsets
@@ -178,8 +182,8 @@ func (d *Demo) Frame(i int) Picture {
 	}
 	for _, at := range d.places(i) {
 		at.paste(p.BGR, row)
-		face := at.patch.face
-		p.Faces = append(p.Faces, Box{X: at.x + face.X, Y: at.y + face.Y, Width: face.Width, Height: face.Height})
+		face := at.patch.face.Add(image.Pt(at.x, at.y))
+		p.Faces = append(p.Faces, record.Box{X: int32(face.Min.X), Y: int32(face.Min.Y), Width: int32(face.Dx()), Height: int32(face.Dy())})
 	}
 	if d.grain != nil {
 		for at, grain := range d.grain[offset:][:len(p.BGR)] {
@@ -296,25 +300,23 @@ func newGrain(size, most int) []int8 {
 }
 
 // cut returns one box of a BGR picture.
-func cut(bgr []byte, width int, box Box) []byte {
-	out := make([]byte, 0, box.Width*box.Height*bytesPerPixel)
-	for y := box.Y; y < box.Y+box.Height; y++ {
-		out = append(out, bgr[(y*width+box.X)*bytesPerPixel:][:box.Width*bytesPerPixel]...)
+func cut(bgr []byte, width int, box image.Rectangle) []byte {
+	out := make([]byte, 0, box.Dx()*box.Dy()*bytesPerPixel)
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		out = append(out, bgr[(y*width+box.Min.X)*bytesPerPixel:][:box.Dx()*bytesPerPixel]...)
 	}
 	return out
 }
 
 // newPatch scales the photograph's head so that its face has the given size.
 func newPatch(head []byte, size int) patch {
-	scale := func(n int) int { return n * size / photoFace.Width }
-	p := patch{
-		width:  scale(photoHead.Width),
-		height: scale(photoHead.Height),
-		face:   Box{X: scale(photoFace.X - photoHead.X), Y: scale(photoFace.Y - photoHead.Y), Width: size, Height: size},
-	}
+	scale := func(n int) int { return n * size / photoFace.Dx() }
+	p := patch{width: scale(photoHead.Dx()), height: scale(photoHead.Dy())}
+	offset := photoFace.Min.Sub(photoHead.Min)
+	p.face = image.Rect(0, 0, size, size).Add(image.Pt(scale(offset.X), scale(offset.Y)))
 	for y := range p.height {
 		for x := range p.width {
-			p.bgr = append(p.bgr, sample(head, x*256*photoFace.Width/size, y*256*photoFace.Width/size)...)
+			p.bgr = append(p.bgr, sample(head, x*256*photoFace.Dx()/size, y*256*photoFace.Dx()/size)...)
 			p.alpha = append(p.alpha, ellipse(x, y, p.width, p.height))
 		}
 	}
@@ -325,10 +327,10 @@ func newPatch(head []byte, size int) patch {
 // its four neighbours.
 func sample(head []byte, x256, y256 int) []byte {
 	x, y, fx, fy := x256/256, y256/256, x256%256, y256%256
-	right, below := min(x+1, photoHead.Width-1), min(y+1, photoHead.Height-1)
+	right, below := min(x+1, photoHead.Dx()-1), min(y+1, photoHead.Dy()-1)
 	var out [bytesPerPixel]byte
 	for c := range out {
-		at := func(x, y int) int { return int(head[(y*photoHead.Width+x)*bytesPerPixel+c]) }
+		at := func(x, y int) int { return int(head[(y*photoHead.Dx()+x)*bytesPerPixel+c]) }
 		upper := at(x, y)*(256-fx) + at(right, y)*fx
 		lower := at(x, below)*(256-fx) + at(right, below)*fx
 		out[c] = byte((upper*(256-fy) + lower*fy) >> 16)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"facestream/internal/record"
+
 	"gocv.io/x/gocv"
 )
 
@@ -107,7 +109,7 @@ func TestDemoPictures(t *testing.T) {
 	const frames = 600
 	d := newDemo(t, frames)
 	seen := map[[sha256.Size]byte]int{}
-	sizes := map[int]int{}
+	sizes := map[int32]int{}
 	total, encoded := 0, 0
 	for i := range frames {
 		p, err := d.Next()
@@ -281,9 +283,9 @@ func checkFaces(t *testing.T, classifier *gocv.CascadeClassifier, p Picture, for
 	}
 	for _, face := range p.Faces {
 		best := 0.0
-		for _, box := range found {
-			common := area(box.Intersect(rect(face)))
-			best = max(best, common/(area(box)+area(rect(face))-common))
+		for _, b := range found {
+			box := record.Box{X: int32(b.Min.X), Y: int32(b.Min.Y), Width: int32(b.Dx()), Height: int32(b.Dy())}
+			best = max(best, box.IoU(face))
 		}
 		if best < 0.7 {
 			t.Errorf("%s as %s: the face at %+v was not found there: %v", p.Name, format, face, found)
@@ -318,9 +320,9 @@ func greyOfJPEG(t *testing.T, p Picture) gocv.Mat {
 	return grey
 }
 
-func rect(b Box) image.Rectangle { return image.Rect(b.X, b.Y, b.X+b.Width, b.Y+b.Height) }
-
-func area(r image.Rectangle) float64 { return float64(r.Dx() * r.Dy()) }
+func rect(b record.Box) image.Rectangle {
+	return image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
+}
 
 func BenchmarkDemo(b *testing.B) {
 	d := newDemo(b, 0)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"facestream/transforms/frame"
 )
 
 // decoders are the kinds of pictures that a folder may hold, by file name.
@@ -86,7 +88,7 @@ func decode(path string, data []byte) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	if err := checkSize(config.Width, config.Height); err != nil {
+	if err := frame.CheckSize(config.Width, config.Height); err != nil {
 		return Picture{}, err
 	}
 	img, err := kind.decode(bytes.NewReader(data))

@@ -35,7 +35,7 @@ func TestNoMatLeaks(t *testing.T) {
 // Neither does a stream that is lost, opened again, and closed.
 func TestNoMatLeaksOfStream(t *testing.T) {
 	before := gocv.MatProfile.Count()
-	source, err := OpenURL(t.Context(), newHTTP(t, 5, 0)+"/video", func(string) {})
+	source, err := OpenURL(t.Context(), serve(t, 5, 0), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/camera/mjpegtest"
+	"facestream/internal/testkit"
+
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
@@ -49,7 +52,7 @@ func startRTSP(t *testing.T, address string) *rtspCamera {
 	}
 	jpegs := demoJPEGs(t, 10)
 	c.player.Go(func() {
-		ticker := time.NewTicker(streamEvery)
+		ticker := time.NewTicker(mjpegtest.Every)
 		defer ticker.Stop()
 		for i := 0; ; i++ {
 			select {
@@ -63,7 +66,7 @@ func startRTSP(t *testing.T, address string) *rtspCamera {
 				return
 			}
 			for _, p := range packets {
-				p.Timestamp = uint32(float64(i) * streamEvery.Seconds() * float64(motion.ClockRate()))
+				p.Timestamp = uint32(float64(i) * mjpegtest.Every.Seconds() * float64(motion.ClockRate()))
 				if err := c.stream.WritePacketRTP(media, p); err != nil {
 					t.Error(err)
 					return
@@ -117,11 +120,7 @@ func TestStreamRTSP(t *testing.T) {
 	}
 
 	camera.stop()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), "is lost"); time.Sleep(streamEvery) {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody noticed that the camera is gone")
-		}
-	}
+	testkit.Await(t, "a note that the camera is gone", func() bool { return strings.Contains(said.String(), "is lost") })
 	camera = startRTSP(t, address)
 	defer camera.stop()
 	take(t, source, 30)

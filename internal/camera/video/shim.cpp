@@ -1,30 +1,12 @@
 #include "shim.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <exception>
+#include "guard.h"
+
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include <opencv2/videoio.hpp>
-
-namespace {
-
-// guard calls f and gives the text of what it throws, or NULL.
-template <typename F>
-char *guard(F f) {
-    try {
-        f();
-        return NULL;
-    } catch (const std::exception &e) {
-        return strdup(e.what());
-    } catch (...) {
-        return strdup("an exception of unknown type");
-    }
-}
-
-}  // namespace
 
 char *video_open(const char *name, int reader, int limit, void **capture) {
     return guard([&] {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"gocv.io/x/gocv"
+
+	"facestream/internal/wait"
 )
 
 const (
@@ -170,10 +172,8 @@ func (s *stream) open() (*capture, error) {
 // reopen tries to open the stream until it is closed, which is its only error.
 func (s *stream) reopen() (*capture, error) {
 	for pause := reconnectFirst; ; pause = min(2*pause, reconnectMost) {
-		select {
-		case <-time.After(pause):
-		case <-s.ctx.Done():
-			return nil, s.ctx.Err()
+		if err := wait.Sleep(s.ctx, pause); err != nil {
+			return nil, err
 		}
 		if c, err := s.open(); err == nil {
 			return c, nil

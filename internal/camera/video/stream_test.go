@@ -4,23 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime/multipart"
-	"net/http"
-	"net/http/httptest"
-	"net/textproto"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"facestream/internal/camera/mjpegtest"
+	"facestream/internal/testkit"
+
 	"gocv.io/x/gocv"
 )
 
-const (
-	streamEvery = 20 * time.Millisecond // between two pictures of a test's server
-	shortLimit  = time.Second
-)
+const shortLimit = time.Second
 
 // notes collects what a stream says.
 type notes struct {
@@ -54,36 +50,9 @@ func demoJPEGs(t *testing.T, n int) [][]byte {
 	return jpegs
 }
 
-// newHTTP starts a network camera that sends so many pictures on each
-// connection, and then waits before it ends it.
-func newHTTP(t *testing.T, n int, wait time.Duration) string {
-	jpegs := demoJPEGs(t, 10)
-	ended := make(chan struct{})
-	mux := http.NewServeMux()
-	mux.HandleFunc("/video", func(w http.ResponseWriter, r *http.Request) {
-		parts := multipart.NewWriter(w)
-		w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary="+parts.Boundary())
-		for i := range n {
-			data := jpegs[i%len(jpegs)]
-			part, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"image/jpeg"}, "Content-Length": {fmt.Sprint(len(data))}})
-			if err == nil {
-				_, err = part.Write(data)
-			}
-			if err != nil {
-				return // nobody listens any more
-			}
-			w.(http.Flusher).Flush()
-			time.Sleep(streamEvery)
-		}
-		select {
-		case <-time.After(wait):
-		case <-ended:
-		}
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	t.Cleanup(func() { close(ended) })
-	return server.URL
+// serve returns the URL of a network camera, as mjpegtest.Serve does.
+func serve(t *testing.T, n int, hold time.Duration) string {
+	return mjpegtest.Serve(t, demoJPEGs(t, 10), n, hold)
 }
 
 // take takes so many pictures, which must be the demo's and in time's order.
@@ -108,7 +77,7 @@ func take(t *testing.T, source Source, n int) {
 // A connection that ends is opened again, and whoever watches is told so.
 func TestStreamHTTP(t *testing.T) {
 	var said notes
-	source, err := OpenURL(t.Context(), newHTTP(t, 10, 0)+"/video", said.add)
+	source, err := OpenURL(t.Context(), serve(t, 10, 0), said.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +99,7 @@ func TestStreamHTTP(t *testing.T) {
 // A server that is silent is lost, too.
 func TestStreamSilent(t *testing.T) {
 	var said notes
-	address := newHTTP(t, 5, time.Hour) + "/video"
+	address := serve(t, 5, time.Hour)
 	source, err := openStream(t.Context(), &stream{where: address, name: "door", reader: gocv.VideoCaptureFFmpeg, limit: shortLimit, note: said.add})
 	if err != nil {
 		t.Fatal(err)
@@ -145,16 +114,12 @@ func TestStreamSilent(t *testing.T) {
 // Pictures that nobody takes do not pile up: the newest are kept.
 func TestStreamDrops(t *testing.T) {
 	const total = 60
-	source, err := OpenURL(t.Context(), newHTTP(t, total, time.Hour)+"/video", func(string) {})
+	source, err := OpenURL(t.Context(), serve(t, total, time.Hour), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	for deadline := time.Now().Add(time.Minute); source.Dropped() < total-backlog; time.Sleep(streamEvery) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d pictures were dropped", source.Dropped())
-		}
-	}
+	testkit.Await(t, "pictures to be dropped", func() bool { return source.Dropped() >= total-backlog })
 	p, err := source.Next()
 	if want := fmt.Sprintf("frame %d of", total-backlog); err != nil || !strings.HasPrefix(p.Name, want) {
 		t.Errorf("got %q, %v, want %s", p.Name, err, want)
@@ -164,38 +129,38 @@ func TestStreamDrops(t *testing.T) {
 // Cancelling ends a wait, whatever OpenCV is doing.
 func TestStreamCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	source, err := OpenURL(ctx, newHTTP(t, 1, time.Hour)+"/video", func(string) {})
+	source, err := OpenURL(ctx, serve(t, 1, time.Hour), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer source.Close()
 	take(t, source, 1)
-	time.AfterFunc(streamEvery, cancel)
+	time.AfterFunc(mjpegtest.Every, cancel)
 	if _, err := source.Next(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(streamEvery, cancel)
-	if _, err := OpenURL(ctx, newHTTP(t, 0, time.Hour)+"/video", func(string) {}); !errors.Is(err, context.Canceled) {
+	time.AfterFunc(mjpegtest.Every, cancel)
+	if _, err := OpenURL(ctx, serve(t, 0, time.Hour), func(string) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("while opening: got error %v, want %v", err, context.Canceled)
 	}
 }
 
 func TestStreamErrors(t *testing.T) {
-	address := newHTTP(t, 0, 0)
+	address := serve(t, 0, 0)
 	dir := write(t, map[string][]byte{"video0": nil})
 	for where, want := range map[string]string{
-		address + "/video":                                "opening",
-		address + "/missing":                              "cannot open it",
-		"http://127.0.0.1:1/":                             "cannot open it",
-		"rtsp://me:secret@127.0.0.1:1/door":               "opening rtsp://me:xxxxx@127.0.0.1:1/door",
-		"rtsp://a b/":                                     "invalid character",
-		"rtsp://me:secret@a b/":                           "invalid character",
-		"rtsp:///door":                                    "no host",
-		"udp://127.0.0.1:1/":                              "must begin with rtsp://, rtsps://, http://, https://",
-		filepath.Join(dir, "video0"):                      "is not a device",
-		filepath.Join(dir, "video1"):                      "no such file",
-		"/dev/null":                                       "opening /dev/null: OpenCV cannot open it",
+		address:                             "opening",
+		address + "/missing":                "cannot open it",
+		"http://127.0.0.1:1/":               "cannot open it",
+		"rtsp://me:secret@127.0.0.1:1/door": "opening rtsp://me:xxxxx@127.0.0.1:1/door",
+		"rtsp://a b/":                       "invalid character",
+		"rtsp://me:secret@a b/":             "invalid character",
+		"rtsp:///door":                      "no host",
+		"udp://127.0.0.1:1/":                "must begin with rtsp://, rtsps://, http://, https://",
+		filepath.Join(dir, "video0"):        "is not a device",
+		filepath.Join(dir, "video1"):        "no such file",
+		"/dev/null":                         "opening /dev/null: OpenCV cannot open it",
 		"http://127.0.0.1:1/" + strings.Repeat("x", 5000): "cannot open it",
 	} {
 		open := OpenURL

@@ -9,6 +9,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
@@ -20,21 +21,13 @@ const (
 	bytesPerPixel  = 3
 )
 
-// Box is a rectangle in a picture, in pixels from its top left corner.
-type Box struct {
-	X      int `json:"x"`
-	Y      int `json:"y"`
-	Width  int `json:"width"`
-	Height int `json:"height"`
-}
-
 // Picture is one picture of a video.
 type Picture struct {
-	Name          string // where it comes from, for error messages
-	Width, Height int    // pixels
-	BGR           []byte // Width*Height*3 bytes: rows top down, pixels blue, green, red
-	JPEG          []byte // the file that the picture came from, where that can be sent as it is; else nil
-	Faces         []Box  // where the faces are, where the source knows it
+	Name          string       // where it comes from, for error messages
+	Width, Height int          // pixels
+	BGR           []byte       // Width*Height*3 bytes: rows top down, pixels blue, green, red
+	JPEG          []byte       // the file that the picture came from, where that can be sent as it is; else nil
+	Faces         []record.Box // where the faces are, where the source knows it
 
 	At    time.Duration // since the beginning of a video file
 	Taken time.Time     // when a live source gave it; else zero
@@ -51,21 +44,11 @@ type Source interface {
 // Check says whether the picture can be sent: its size is within the limits of
 // package frame, and it has exactly the pixels that its size says.
 func (p Picture) Check() error {
-	if err := checkSize(p.Width, p.Height); err != nil {
+	if err := frame.CheckSize(p.Width, p.Height); err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	if want := p.Width * p.Height * bytesPerPixel; len(p.BGR) != want {
 		return fmt.Errorf("%s: %d bytes, but %dx%d pixels take %d", p.Name, len(p.BGR), p.Width, p.Height, want)
-	}
-	return nil
-}
-
-func checkSize(width, height int) error {
-	if width < 1 || height < 1 || width > frame.MaxSide || height > frame.MaxSide {
-		return fmt.Errorf("a picture of %dx%d pixels cannot be sent: each side must be 1 to %d", width, height, frame.MaxSide)
-	}
-	if size := width * height * bytesPerPixel; size > frame.MaxRawBytes {
-		return fmt.Errorf("a picture of %dx%d pixels cannot be sent: they take %d bytes, and the limit is %d", width, height, size, frame.MaxRawBytes)
 	}
 	return nil
 }
