@@ -1,10 +1,9 @@
-// Package services starts real services on this machine: a Kafka broker, an
-// HDFS NameNode and DataNodes with the web file browser, and clusters of Flink
-// and of Spark, each with Beam's job server in front of it. They run from the
-// Java parts that scripts/setup.sh installed, listen on the loopback address
-// only (Beam's servers listen on all, whatever they are told), and count as started
-// when a real operation has gone through them. facestream-stack uses it for the
-// developer's stack, tests for their own.
+// Package services starts real services on this machine: a Kafka broker, an HDFS
+// NameNode and DataNodes with the web file browser, and clusters of Flink and of Spark,
+// each with Beam's job server in front of it. They listen on the loopback address only
+// (Beam's servers listen on all, whatever they are told), and count as started when a
+// real operation has gone through them. facestream-stack uses it for the developer's
+// stack, tests for their own.
 package services
 
 import (
