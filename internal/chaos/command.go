@@ -1,17 +1,51 @@
-// Package chaos runs the pipeline while one part after another is killed or stopped,
-// and looks whether everything is where it should be at the end.
+// Package chaos runs the pipeline while its parts, and those of the services that it
+// uses, are killed or stopped, and looks whether what it stores is exactly right. Its
+// command is a soak, in which chance decides; its tests do one thing to one run.
 package chaos
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"facestream/internal/cli"
+	"facestream/internal/paths"
+	"facestream/runners"
 )
+
+// options is the command line, checked.
+type options struct {
+	duration           time.Duration
+	seed               uint64
+	minPause, maxPause time.Duration
+	runners            []string
+	fps                float64
+	recheck            int
+}
+
+const usage = `soak runs the pipeline on Prism and on a Flink cluster at the same time while one
+part after another is killed or stopped, and then looks whether everything is
+where it should be. It starts a Kafka, an HDFS and a Flink of its own.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  go run ./scripts/soak --duration=20m
+  go run ./scripts/soak --duration=3m --runners=prism --seed=1764000000
+
+Exit status: 0 all agrees, 1 it does not or the soak itself failed, 2 wrong
+setting, 130 interrupted.
+`
 
 // Command is the command line of soak.
 func Command() cli.Command {
@@ -23,18 +57,57 @@ func Command() cli.Command {
 			if err := o.check(onRunners, time.Now()); err != nil {
 				return cli.Usagef("%w", err)
 			}
-			dir, unlock, err := emptyFolder()
+			checkout, err := paths.Checkout()
 			if err != nil {
 				return err
 			}
-			defer unlock()
-			if err := newSoak(o, dir, stdout).run(ctx); err != nil {
-				return fmt.Errorf("%w\nsoak: all logs and files stay in %s until the next soak", err, dir)
-			}
-			if err := os.RemoveAll(dir); err != nil {
+			dir, err := os.MkdirTemp(filepath.Join(checkout, "build"), "soak-")
+			if err != nil {
 				return err
 			}
-			return ctx.Err()
+			if err := newSoak(o, stdout).run(ctx, dir); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%w\nsoak: all logs and files stay in %s", err, dir)
+			}
+			return os.RemoveAll(dir)
 		}
 	}}
+}
+
+func (o *options) add(f *flag.FlagSet, onRunners *string) {
+	f.DurationVar(&o.duration, "duration", 20*time.Minute, "How long to kill and stop parts, a `TIME` such as 20m. Start, end and looking come on top.")
+	f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
+	f.DurationVar(&o.minPause, "min_pause", 20*time.Second, "The least `TIME` between two faults.")
+	f.DurationVar(&o.maxPause, "max_pause", 40*time.Second, "The most `TIME` between two faults. One that takes longer to be made good delays the next.")
+	f.StringVar(onRunners, "runners", runners.Prism+","+runners.Flink, "`NAMES` of the runners, comma-separated: prism, flink, or both.")
+	f.Float64Var(&o.fps, "fps", 4, "The camera sends so many `FRAMES` a second. All pipelines together must be able to follow.")
+	f.IntVar(&o.recheck, "recheck", 200, "`NUMBER` of records of each pipeline whose files are made once more at the end, to compare the bytes.")
+}
+
+// check reads the settings. Its errors say what is wrong and what would be right.
+func (o *options) check(onRunners string, now time.Time) error {
+	for _, name := range strings.Split(onRunners, ",") {
+		name = strings.TrimSpace(name)
+		if name != runners.Prism && name != runners.Flink {
+			return fmt.Errorf("--runners=%s: each must be %s or %s", onRunners, runners.Prism, runners.Flink)
+		}
+		if !slices.Contains(o.runners, name) {
+			o.runners = append(o.runners, name)
+		}
+	}
+	switch {
+	case o.duration < time.Second:
+		return fmt.Errorf("--duration=%s: it must be at least 1s", o.duration)
+	case o.minPause < 0:
+		return fmt.Errorf("--min_pause=%s: it must be 0 or more", o.minPause)
+	case o.maxPause < o.minPause:
+		return fmt.Errorf("--max_pause=%s: it must not be less than --min_pause=%s", o.maxPause, o.minPause)
+	case !(o.fps > 0) || math.IsInf(o.fps, 1): // not NaN either
+		return fmt.Errorf("--fps=%v: it must be more than 0", o.fps)
+	case o.recheck < 0:
+		return errors.New("--recheck: it must be 0 or more")
+	}
+	if o.seed == 0 {
+		o.seed = uint64(now.Unix())
+	}
+	return nil
 }

@@ -1,147 +1,205 @@
-package chaos_test
+package chaos
 
 import (
+	"bytes"
+	"context"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"facestream/runners"
+	"facestream/internal/stack/services/proxy"
+	"facestream/internal/wait"
 )
 
-// maxLines is how long an error may be: it is for a person.
-const maxLines = 12
+const (
+	// allFaults is the environment variable that asks for the whole matrix.
+	allFaults = "FACESTREAM_ALL_FAULTS"
 
-// What is killed on a cluster in the middle of a window. Where the engine can
-// make it good, the same run completes the window; else the run fails and the
-// next one completes it. There is no Java harness to be killed: on Flink and
-// Spark, KafkaIO runs inside the TaskManager or the executor.
-func TestKillOnCluster(t *testing.T) {
-	type fault struct {
-		name         string
-		ownJobServer bool // the run starts one; else it uses the cluster's
-		victim       func(t *testing.T, c *cluster, r *run) int
-		status       int // the exit status of the run
+	// outage is how long a part that hangs does so.
+	outage = 20 * time.Second
+	// maxLines is how long an error may be: it is for a person.
+	maxLines    = 12
+	interrupted = 130
+	killed      = -1
+)
+
+// moment is when a fault happens.
+type moment int
+
+const (
+	// writing is when some pictures of a window are stored. No further call reaches the
+	// NameNode.
+	writing moment = iota
+	// reading is when KafkaIO asks the broker for the first time. That does not reach it.
+	reading
+)
+
+// scenario is a run that a fault befalls in mid window. If its exit status is not 0, a
+// next run of the group must complete the window.
+type scenario struct {
+	name   string
+	fault  string // what it is called in faults
+	at     moment
+	status int
+	flags  []string
+	// stays has the process away until the run has ended, else it is started again or
+	// continued after away.
+	stays bool
+	away  time.Duration
+	// ownJobServer has the run start a job server instead of using the cluster's.
+	ownJobServer bool
+	// names is what the error must name.
+	names func(l *testLab) string
+}
+
+// scenarios are one kill for each engine, one interrupt, and one outage; or all.
+func scenarios() []scenario {
+	few := []scenario{
+		{name: "prism/harness-reading", fault: "a Java harness of the Prism pipeline is killed", at: reading, status: 1},
+		{name: "prism/namenode", fault: "the NameNode is killed"},
+		{name: "flink/worker", fault: "a Go worker of the Flink cluster is killed"},
+		{name: "flink/interrupt", fault: "the Flink pipeline's driver is interrupted", status: interrupted},
+		{name: "spark/executor", fault: "an executor is killed"},
 	}
-	faults := []fault{
-		{"worker", false, goWorker, 0},
-		{"driver", false, driver, -1},
-		{"driver-and-job-server", true, driver, -1},
-		{"jvm", false, workerJVM, 0},
-		{"job-server", false, jobServer, 1},
+	if os.Getenv(allFaults) != "1" {
+		return few
 	}
-	for _, engine := range []string{runners.Flink, runners.Spark} {
-		for _, f := range faults {
-			t.Run(engine+"/"+f.name, func(t *testing.T) {
-				prepare(t)
-				c := startCluster(t, engine)
-				r := newRun(engine+"-"+f.name, c.flags(t, f.ownJobServer)...)
-				r.start(t)
-				r.awaitFirstPicture(t)
-				r.kill(t, f.victim(t, c, r))
-				r.finish(t, f.status)
-				if f.status != 0 {
-					c = startCluster(t, engine) // whole again
-					r.next(t, c.flags(t, f.ownJobServer)...)
-				}
-				r.check(t)
-			})
+	return append(few, []scenario{
+		{name: "prism/driver", fault: "the Prism pipeline is killed", status: killed},
+		{name: "prism/interrupt", fault: "the Prism pipeline is interrupted", status: interrupted},
+		{name: "prism/prism-reading", fault: "the Prism of a pipeline is killed", at: reading, status: 1},
+		{name: "prism/prism-writing", fault: "the Prism of a pipeline is killed", status: 1},
+		// The harness is wanted until it has read the window, and then for the next one.
+		{name: "prism/harness-idle", fault: "a Java harness of the Prism pipeline is killed"},
+		{name: "prism/harness-before-the-next-window", fault: "a Java harness of the Prism pipeline is killed", flags: []string{windowBytes}},
+		{name: "prism/broker-hangs", fault: "the Kafka broker hangs", at: reading, away: outage},
+		{name: "prism/broker", fault: "the Kafka broker is killed"},
+		{name: "prism/broker-gone", fault: "the Kafka broker is killed", stays: true, status: 1, names: func(l *testLab) string { return l.stack.Kafka }},
+		{name: "prism/datanode", fault: "a DataNode is killed"}, // the only one
+		{name: "flink/taskmanager", fault: "a TaskManager is killed", stays: true},
+		{name: "flink/driver", fault: "the Flink pipeline's driver is killed", status: killed},
+		{name: "flink/driver-and-job-server", fault: "the Flink pipeline's driver is killed", status: killed, ownJobServer: true},
+		{name: "flink/job-server", fault: "Flink's job server is killed", status: 1, stays: true},
+		{name: "spark/worker", fault: "a Go worker of the Spark cluster is killed"},
+		{name: "spark/interrupt", fault: "the Spark pipeline's driver is interrupted", status: interrupted},
+		{name: "spark/driver", fault: "the Spark pipeline's driver is killed", status: killed},
+		{name: "spark/driver-and-job-server", fault: "the Spark pipeline's driver is killed", status: killed, ownJobServer: true},
+		{name: "spark/job-server", fault: "Spark's job server is killed", status: 1, stays: true},
+	}...)
+}
+
+// Case 13 to 16 of what must hold when things go wrong: where the engine can make the
+// fault good, the same run completes the window; else it fails, nothing is committed,
+// and the next one does.
+func TestFaults(t *testing.T) {
+	l := openTestLab(t)
+	t.Run("undisturbed", l.undisturbed)
+	if l.want == nil {
+		t.Fatal("there is nothing to compare with")
+	}
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) { s.run(t, l) })
+	}
+	if os.Getenv(allFaults) == "1" {
+		t.Run("slow-hdfs", l.slow)
+	}
+}
+
+func (s scenario) run(t *testing.T, l *testLab) {
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	i := slices.IndexFunc(faults, func(f fault) bool { return f.what == s.fault })
+	if i < 0 {
+		t.Fatalf("there is no fault %q", s.fault)
+	}
+	f, group := faults[i], strings.ReplaceAll(s.name, "/", "-")
+	runner, _, _ := strings.Cut(s.name, "/")
+	way, held := l.holdAt(s.at)
+	release := func() { way.Hold(proxy.ToTarget, false) }
+	defer release()
+	if s.at == reading {
+		l.broker = way.Addr()
+		defer func() { l.broker = l.stack.Kafka }()
+	}
+	p := l.pipelineOf(group, runner, s.flags...)
+	if s.ownJobServer {
+		p.flags = append(p.flags, "--endpoint=", "--master="+l.master(runner))
+	}
+	ended := l.start(ctx, p)
+	select {
+	case <-held:
+	case o := <-ended:
+		t.Fatalf("before it was held: %v, %s\n%s", o.err, o.end, o.output())
+	}
+	l.checkMidWindow(t, group, s.at)
+	victims, err := f.victims(l.lab)
+	if err != nil || len(victims) == 0 {
+		t.Fatalf("%s: there is no such process (%v)", f.what, err)
+	}
+	happened, err := f.strike(ctx, l.lab, victims[0], func() {
+		release()
+		_ = wait.Sleep(ctx, s.away)
+		if s.stays {
+			o := <-ended
+			ended <- o
+		}
+	})
+	if err != nil || !happened {
+		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
+	}
+	o := <-ended
+	if o.err != nil || o.end.ExitCode() != s.status {
+		t.Fatalf("exit status %d is wanted, error %v: %s\n%s", s.status, o.err, o.end, o.output())
+	}
+	t.Logf("%s: %s", f.what, o.end)
+	if s.status != 0 {
+		s.checkFailed(t, l, o, group)
+		l.complete(t, p)
+	}
+	l.check(t, group, slots*writers+1) // and a ledger
+}
+
+// checkFailed looks at what a run has left that has not completed its window.
+func (s scenario) checkFailed(t *testing.T, l *testLab, o outcome, group string) {
+	t.Helper()
+	said := o.end.stderr()
+	if lines := strings.Count(said, "\n"); lines > maxLines || s.names != nil && !strings.Contains(said, s.names(l)) {
+		t.Errorf("its error has %d lines, at most %d are wanted, or does not name what it must:\n%s", lines, maxLines, said)
+	}
+	if s.status == interrupted {
+		if jobs := l.jobs(t); len(jobs) > 0 {
+			t.Errorf("after its end there are the jobs %q", jobs)
 		}
 	}
-}
-
-// Ctrl-C in the middle of a window cancels the job on the cluster. Nothing is
-// committed, and the next run completes the window.
-func TestInterruptOnCluster(t *testing.T) {
-	for _, engine := range []string{runners.Flink, runners.Spark} {
-		t.Run(engine, func(t *testing.T) {
-			prepare(t)
-			c := startCluster(t, engine)
-			r := newRun(engine+"-interrupt", c.flags(t, false)...)
-			r.start(t)
-			r.awaitFirstPicture(t)
-			if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-			r.finish(t, 130)
-			if jobs := c.jobs(t); len(jobs) > 0 {
-				t.Errorf("after the run's end there are the jobs %v", jobs)
-			}
-			r.killed = true // what the workers had under way may be left
-			r.next(t, c.flags(t, false)...)
-			r.check(t)
-		})
+	if committed := l.committed(t, group); len(committed) > 0 {
+		t.Errorf("it has committed %v, nothing is wanted", committed)
 	}
 }
 
-// On Prism, KafkaIO runs in a process of its own. It is wanted until it has
-// read the window, which happens before the first picture, and then for the next
-// window, which starts another.
-func TestKillJavaHarness(t *testing.T) {
-	for _, f := range []struct {
-		name   string
-		when   func(r *run, t *testing.T)
-		flags  []string
-		status int
-	}{
-		{"reading", (*run).awaitReading, nil, 1},
-		{"idle", (*run).awaitFirstPicture, nil, 0},
-		{"before-the-next-window", (*run).awaitFirstPicture, []string{"--window_bytes=1048576"}, 0},
-	} {
-		t.Run(f.name, func(t *testing.T) {
-			prepare(t)
-			r := newRun("java-harness-"+f.name, append(f.flags, "--runner="+runners.Prism)...)
-			r.start(t)
-			f.when(r, t)
-			r.kill(t, find(t, "the Java harness", process.javaHarness).pid)
-			r.finish(t, f.status)
-			if f.status != 0 {
-				r.next(t, "--runner="+runners.Prism)
-			}
-			r.check(t)
+// holdAt has a proxy hold what passes from a moment on, and closes held then.
+func (l *testLab) holdAt(m moment) (way *proxy.Proxy, held <-chan struct{}) {
+	if m == reading {
+		return l.bootstrap, l.bootstrap.HoldAt(proxy.ToTarget, func(piece []byte) bool {
+			return bytes.Contains(piece, []byte("consumer-")) // the client's id, of a Java consumer
 		})
 	}
-}
-
-// Prism runs in a process of its own as well, which is wanted as long as the window
-// is under way.
-func TestKillPrism(t *testing.T) {
-	for name, when := range map[string]func(r *run, t *testing.T){
-		"reading": (*run).awaitReading,
-		"writing": (*run).awaitFirstPicture,
-	} {
-		t.Run(name, func(t *testing.T) {
-			prepare(t)
-			r := newRun("prism-"+name, "--runner="+runners.Prism)
-			r.start(t)
-			when(r, t)
-			r.kill(t, find(t, "Prism", process.prism).pid)
-			r.finish(t, 1)
-			r.next(t, "--runner="+runners.Prism)
-			r.check(t)
-		})
-	}
-}
-
-func goWorker(t *testing.T, _ *cluster, _ *run) int {
-	t.Helper()
-	return find(t, "a Go worker", process.worker).pid
-}
-
-// workerJVM is the TaskManager or the executor that has started a Go worker.
-func workerJVM(t *testing.T, _ *cluster, _ *run) int {
-	t.Helper()
-	return find(t, "a Go worker", process.worker).parent
-}
-
-func driver(_ *testing.T, _ *cluster, r *run) int { return r.cmd.Process.Pid }
-
-func jobServer(t *testing.T, c *cluster, _ *run) int {
-	t.Helper()
-	for _, p := range c.Processes() {
-		if strings.HasSuffix(p.Name, "-jobserver") {
-			return p.PID
+	renames := 0
+	return l.nameNode, l.nameNode.HoldAt(proxy.ToTarget, func(piece []byte) bool {
+		if bytes.Contains(piece, []byte("rename")) && bytes.Contains(piece, []byte(".jpg")) {
+			renames++
 		}
+		return renames == midWindow
+	})
+}
+
+// What the flags --state_dir of the runs name has no temporary files afterwards.
+func (l *testLab) checkTmp(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(l.state("*"), "runs", "*", "tmp"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%q are left (%v)", left, err)
 	}
-	t.Fatal("the cluster has no job server")
-	return 0
 }

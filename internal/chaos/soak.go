@@ -5,59 +5,53 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"math/rand/v2"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"facestream/internal/paths"
 	"facestream/internal/stack/services"
+	"facestream/internal/wait"
 	"facestream/runners"
 )
 
 const (
-	dirMode  = 0o755
-	fileMode = 0o644
-
-	topic      = "soak"
-	partitions = 4
-	user       = "soak" // Hadoop's
-
-	// dataNodes with one replica of each block: with more replicas no file could
-	// be written while one of them is away.
+	// dataNodes with one replica of each block: with more replicas no file could be
+	// written while one of them is away.
 	dataNodes = 2
-	slots     = 2 // of the Flink cluster
+	badEvery  = 3 * time.Second
+	// How long a process of the stack is away before it is started again or continued.
+	// Others need no help: the pipelines are kept up, and their harnesses and workers
+	// come with the next window.
+	leastAway, mostAway = time.Second, 20 * time.Second
 
 	window       = 20 * time.Second
 	stallTimeout = 2 * time.Minute
-	// lateness is how long after its time a run may end: that of a window that
-	// stalls, and of what comes before and after.
+	// lateness is how long after its time a run may end: that of a window that stalls,
+	// and of what comes before and after.
 	lateness   = window + stallTimeout + time.Minute
 	drainLimit = 15 * time.Minute
 )
 
-// soak is one run of this program.
+// soak is one run of the command.
 type soak struct {
-	o   options
-	dir string
-
+	options
 	mu  sync.Mutex
 	out io.Writer
 
-	stack     *services.Stack
-	camera    *program
+	lab       *lab
 	pipelines []*program // by the names of their runners
-	chaos     *chaos
+
+	random   *rand.Rand
+	faults   []fault
+	happened []int // how often each of them has
 }
 
-func newSoak(o options, dir string, out io.Writer) *soak {
-	s := &soak{o: o, dir: dir, out: out}
-	s.chaos = newChaos(s)
+func newSoak(o options, out io.Writer) *soak {
+	s := &soak{options: o, out: out, random: rand.New(rand.NewPCG(o.seed, 0)), faults: faultsOn(o.runners)}
+	s.happened = make([]int, len(s.faults))
 	return s
 }
 
@@ -68,82 +62,28 @@ func (s *soak) say(format string, args ...any) {
 	fmt.Fprintf(s.out, "%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-// emptyFolder returns the empty folder build/soak, which no other soak uses
-// until it is unlocked. What an earlier one left there is removed.
-func emptyFolder() (dir string, unlock func(), err error) {
-	checkout, err := paths.Checkout()
+// run is the soak from the first start to the last look. Nothing of it runs any more
+// when it returns.
+func (s *soak) run(ctx context.Context, dir string) (err error) {
+	s.say("seed %d; compiling, and starting Kafka, HDFS and what else is needed", s.seed)
+	s.lab, err = openLab(ctx, dir, services.Options{
+		Kafka: true, HDFS: true, Flink: slices.Contains(s.runners, runners.Flink), DataNodes: dataNodes,
+	}, s.say)
 	if err != nil {
-		return "", nil, err
-	}
-	dir = filepath.Join(checkout, "build", "soak")
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return "", nil, err
-	}
-	locked, err := os.Open(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	unlock = func() { _ = locked.Close() }
-	if err := syscall.Flock(int(locked.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		unlock()
-		return "", nil, fmt.Errorf("locking %s, which another soak may use: %w", dir, err)
-	}
-	old, err := os.ReadDir(dir)
-	for _, entry := range old {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
-	}
-	if err != nil {
-		unlock()
-		return "", nil, err
-	}
-	return dir, unlock, nil
-}
-
-// run is the soak from the first start to the last look. Nothing of it runs any
-// more when it returns. When ctx ends, that is no error.
-func (s *soak) run(ctx context.Context) error {
-	err := s.start(ctx)
-	if err == nil {
-		err = s.soak(ctx)
-	}
-	if ctx.Err() != nil { // err is what this has led to
-		err = nil
-	}
-	if s.stack != nil {
-		err = errors.Join(err, s.stack.Stop())
-	}
-	return errors.Join(err, awaitNothing(s.dir))
-}
-
-// start compiles the programs and starts the services.
-func (s *soak) start(ctx context.Context) (err error) {
-	s.say("seed %d; compiling, and starting Kafka, HDFS and what else is needed", s.o.seed)
-	if err := os.MkdirAll(s.logs(), dirMode); err != nil {
 		return err
 	}
-	if err := s.compile(ctx); err != nil {
-		return err
-	}
-	s.stack, err = services.Start(ctx, filepath.Join(s.dir, "stack"), services.Options{
-		Kafka: true, HDFS: true, Flink: slices.Contains(s.o.runners, runners.Flink), DataNodes: dataNodes,
-	})
-	return err
-}
-
-// soak does with the running services what there is to do.
-func (s *soak) soak(ctx context.Context) error {
-	if err := makeTopic(ctx, s.stack.Kafka); err != nil {
-		return err
-	}
-	s.camera = s.newCamera()
-	for _, name := range s.o.runners {
-		s.pipelines = append(s.pipelines, s.newPipeline(name))
+	defer func() { err = errors.Join(err, s.lab.close()) }()
+	for _, name := range s.runners {
+		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
 	}
 	began := time.Now()
-	until := began.Add(s.o.duration)
-	s.say("faults until %s; logs in %s", until.Format(time.TimeOnly), s.logs())
-	err := s.disturb(ctx, until)
-	printFaults(s.out, s.chaos.happened, s.o.seed, time.Since(began))
+	until := began.Add(s.duration)
+	s.say("faults until %s; logs in %s", until.Format(time.TimeOnly), s.lab.logs())
+	err = s.disturb(ctx, until)
+	fmt.Fprintf(s.out, "\nfaults in %s with seed %d:\n", time.Since(began).Round(time.Second), s.seed)
+	for i, f := range s.faults {
+		fmt.Fprintf(s.out, "%6d  %s\n", s.happened[i], f.what)
+	}
 	if err != nil {
 		return err
 	}
@@ -155,40 +95,40 @@ func (s *soak) soak(ctx context.Context) error {
 	return s.look(ctx)
 }
 
-// disturb lets the camera and the pipelines run, and parts of everything die.
-// At the end all is whole again, and neither the camera nor a pipeline runs.
+// disturb lets the camera and the pipelines run, and parts of everything die. At the
+// end all is whole again, and neither the camera nor a pipeline runs.
 func (s *soak) disturb(ctx context.Context, until time.Time) error {
-	g, ctx := errgroup.WithContext(ctx)
-	feeding, stop := context.WithDeadline(ctx, until)
+	late := fmt.Errorf("it still ran %s after its time", lateness)
+	ctx, stop := context.WithDeadlineCause(ctx, until.Add(lateness), late)
 	defer stop()
-	g.Go(func() error { return s.camera.keepUp(feeding, until) })
-	g.Go(func() error { return s.sendBad(feeding) })
-	for _, p := range s.pipelines {
-		g.Go(func() error {
-			limited, stop := context.WithDeadline(ctx, until.Add(lateness))
-			defer stop()
-			if err := p.keepUp(limited, until); err != nil {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range append(s.pipelines, s.lab.newCamera("--frames=0", fmt.Sprintf("--fps=%v", s.fps))) {
+		g.Go(func() error { return p.keepUp(ctx, until) })
+	}
+	g.Go(func() error {
+		for i := 0; time.Now().Before(until); i++ {
+			if err := s.lab.sendBad(ctx, i); err != nil { // the broker was killed
+				s.say("sending a bad record: %v", err)
+			}
+			if err := wait.Sleep(ctx, badEvery); err != nil {
 				return err
 			}
-			if ctx.Err() == nil && limited.Err() != nil {
-				return fmt.Errorf("%s still ran %s after its time", p.name, lateness)
-			}
-			return ctx.Err()
-		})
-	}
-	g.Go(func() error { return s.chaos.run(ctx, until) })
+		}
+		return nil
+	})
+	g.Go(func() error { return s.makeFaults(ctx, until) })
 	return g.Wait()
 }
 
-// drain runs every pipeline once more, until nothing waits. As nothing dies any
-// more, each must succeed.
+// drain runs every pipeline once more, until nothing waits. As nothing dies any more,
+// each must succeed.
 func (s *soak) drain(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range s.pipelines {
 		g.Go(func() error {
-			ended, err := p.run(ctx, append(p.args(drainLimit), "--drain"))
-			if err == nil && !ended.Success() {
-				err = fmt.Errorf("%s, with nothing that disturbs it: %s; its log is %s", p.name, p.said(ended), p.log())
+			end, err := p.run(ctx, append(p.flags, "--drain", "--duration="+drainLimit.String())...)
+			if err == nil && !end.Success() {
+				err = fmt.Errorf("%s, with nothing that disturbs it: %s", p.name, end)
 			}
 			return err
 		})
@@ -196,56 +136,89 @@ func (s *soak) drain(ctx context.Context) error {
 	return g.Wait()
 }
 
-// compile makes the programs.
-func (s *soak) compile(ctx context.Context) error {
-	root, err := paths.Checkout()
-	if err != nil {
-		return err
+// look verifies what each pipeline has stored, and prints it. The error says what does
+// not agree.
+func (s *soak) look(ctx context.Context) (err error) {
+	for _, p := range s.pipelines {
+		r, failed := s.lab.verify(ctx, p.name, s.recheck)
+		if failed == nil {
+			var records, pictures, rejects int64
+			for _, p := range r.Partitions {
+				records, pictures, rejects = records+p.Records, pictures+p.Pictures.Present, rejects+p.Rejects.Present
+			}
+			s.say("%s: %d runs, %d windows, %d records, %d pictures, %d rejects, %d temporary files, %d problems",
+				p.name, p.runs, r.Ledgers, records, pictures, rejects, r.Temporary.Files, len(r.Problems))
+			failed = checkReport(p.name, r)
+		}
+		err = errors.Join(err, failed)
 	}
-	bin := filepath.Dir(s.program("pipeline"))
-	if err := os.MkdirAll(bin, dirMode); err != nil {
-		return err
-	}
-	// Without a version stamp: go refuses to make one in a checkout that belongs
-	// to another user.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", bin, "./pipeline", "./scripts/camera", "./scripts/verify")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compiling: %w\n%s", err, out)
-	}
-	return nil
+	return err
 }
 
-func (s *soak) program(name string) string { return filepath.Join(s.dir, "bin", name) }
-
-func (s *soak) logs() string { return filepath.Join(s.dir, "log") }
-
-// output is where the pipeline on a runner stores its pictures.
-func (s *soak) output(runner string) string { return s.stack.HDFS + "/user/" + user + "/" + runner }
-
-func (s *soak) newCamera() *program {
-	return &program{
-		name: "camera", path: s.program("camera"), logs: s.logs(), say: s.say,
-		args: func(time.Duration) []string {
-			return []string{"--kafka=" + s.stack.Kafka, "--topic=" + topic, "--source=demo", "--frames=0", fmt.Sprintf("--fps=%v", s.o.fps)}
-		},
+// makeFaults makes one fault happen after the other until then. Each is made good
+// before the next one happens, and before it returns.
+func (s *soak) makeFaults(ctx context.Context, until time.Time) error {
+	last := time.Now()
+	for {
+		l := s.draw()
+		last = last.Add(l.pause)
+		if now := time.Now(); now.After(last) {
+			last = now
+		}
+		if last.After(until) {
+			return nil
+		}
+		if err := wait.Sleep(ctx, time.Until(last)); err != nil {
+			return err
+		}
+		for _, i := range l.order {
+			happened, err := s.makeFault(ctx, s.faults[i], l)
+			if err != nil {
+				return err
+			}
+			if happened {
+				s.happened[i]++
+				break
+			}
+		}
 	}
 }
 
-// newPipeline returns the pipeline on a runner, with a state directory of its own.
-func (s *soak) newPipeline(runner string) *program {
-	return &program{
-		name: runner, path: s.program("pipeline"), logs: s.logs(), say: s.say,
-		args: func(left time.Duration) []string {
-			args := []string{
-				"--runner=" + runner, "--state_dir=" + filepath.Join(s.dir, "state", runner), "--kafka=" + s.stack.Kafka, "--topics=" + topic, "--group=" + runner,
-				"--user=" + user, "--output=" + s.output(runner), "--keep_rejects",
-				"--window=" + window.String(), "--stall_timeout=" + stallTimeout.String(), "--duration=" + left.String(),
-			}
-			if runner == runners.Flink {
-				args = append(args, "--endpoint="+s.stack.Flink, fmt.Sprintf("--parallelism=%d", slots))
-			}
-			return args
-		},
+// makeFault makes the fault happen, unless it has no victim.
+func (s *soak) makeFault(ctx context.Context, f fault, l lot) (happened bool, err error) {
+	victims, err := f.victims(s.lab)
+	if err != nil || len(victims) == 0 {
+		return false, err
 	}
+	v := victims[int(l.which*float64(len(victims)))]
+	name := s.lab.service(v.PID)
+	return f.strike(ctx, s.lab, v, func() {
+		if name == "" {
+			s.say("%s: process %d", f.what, v.PID)
+			return
+		}
+		away := between(leastAway, mostAway, l.away)
+		s.say("%s: %s, process %d, for %.0f s", f.what, name, v.PID, away.Seconds())
+		_ = wait.Sleep(ctx, away)
+	})
+}
+
+// lot is what was drawn for one fault. How much is drawn does not depend on what does
+// happen, so that a soak can be repeated from its seed as far as time allows.
+type lot struct {
+	pause time.Duration // since the fault before it
+	order []int         // of faults, those that happened least first: the first that has a victim happens
+	which float64       // of the victims, in [0, 1)
+	away  float64       // how long, from the least to the most, in [0, 1)
+}
+
+func (s *soak) draw() lot {
+	r := s.random
+	l := lot{between(s.minPause, s.maxPause, r.Float64()), r.Perm(len(s.faults)), r.Float64(), r.Float64()}
+	slices.SortStableFunc(l.order, func(a, b int) int { return s.happened[a] - s.happened[b] })
+	return l
+}
+
+func between(least, most time.Duration, share float64) time.Duration {
+	return least + time.Duration(share*float64(most-least))
 }

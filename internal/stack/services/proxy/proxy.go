@@ -50,8 +50,9 @@ type Proxy struct {
 
 // lane is how one direction is, for all connections.
 type lane struct {
-	open  chan struct{} // closed while bytes may pass
-	limit int64         // for new connections
+	open   chan struct{}           // closed while bytes may pass
+	limit  int64                   // for new connections
+	holdAt func(piece []byte) bool // reports whether to hold from this piece on; nil if that is not asked
 }
 
 // link is one connection from a client to the target.
@@ -118,6 +119,7 @@ func (p *Proxy) CutAfter(d Direction, n int64) {
 // it is switched off, everything passes that was sent meanwhile.
 func (p *Proxy) Hold(d Direction, on bool) {
 	p.change(d, func(l *lane) {
+		l.holdAt = nil
 		switch held := !isClosed(l.open); {
 		case on && !held:
 			l.open = make(chan struct{})
@@ -125,6 +127,24 @@ func (p *Proxy) Hold(d Direction, on bool) {
 			close(l.open)
 		}
 	})
+}
+
+// HoldAt lets everything pass in one direction until at reports true for a piece of
+// it, as it was read. That piece and all that follows are held, as by Hold, which also
+// ends this. The channel is closed when it has happened. at is called by one goroutine
+// at a time.
+func (p *Proxy) HoldAt(d Direction, at func(piece []byte) bool) (held <-chan struct{}) {
+	happened := make(chan struct{})
+	p.change(d, func(l *lane) {
+		l.holdAt = func(piece []byte) bool {
+			if !at(piece) {
+				return false
+			}
+			close(happened)
+			return true
+		}
+	})
+	return happened
 }
 
 // SetLatency delays by d what the target answers, one piece of at most 64 KiB
@@ -205,7 +225,7 @@ func (p *Proxy) pump(l *link, d Direction, from io.Reader, to *net.TCPConn, limi
 	buf := make([]byte, chunk)
 	for limit > 0 {
 		n, readErr := from.Read(buf[:min(chunk, limit)])
-		if !p.pass(l, d) {
+		if !p.pass(l, d, buf[:n]) {
 			return
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
@@ -227,7 +247,7 @@ func (p *Proxy) pump(l *link, d Direction, from io.Reader, to *net.TCPConn, limi
 
 // pass waits until what was read may pass on. It reports whether the connection
 // is not broken.
-func (p *Proxy) pass(l *link, d Direction) bool {
+func (p *Proxy) pass(l *link, d Direction, piece []byte) bool {
 	p.mu.Lock()
 	latency := p.latency
 	p.mu.Unlock()
@@ -241,7 +261,11 @@ func (p *Proxy) pass(l *link, d Direction) bool {
 		}
 	}
 	p.mu.Lock()
-	open := p.lanes[d].open
+	lane := p.lanes[d]
+	if lane.holdAt != nil && lane.holdAt(piece) {
+		lane.open, lane.holdAt = make(chan struct{}), nil
+	}
+	open := lane.open
 	p.mu.Unlock()
 	select {
 	case <-open:

@@ -206,6 +206,35 @@ func TestHoldOneDirection(t *testing.T) {
 	}
 }
 
+// What comes before the piece passes; that piece waits with all that follows.
+func TestHoldAt(t *testing.T) {
+	r := newRig(t)
+	client, server := r.connect(t)
+	pieces := 0
+	held := r.HoldAt(ToTarget, func(piece []byte) bool {
+		pieces++
+		return string(piece) == "stop"
+	})
+	passes(t, client, server, "before")
+	passes(t, server, client, "stop") // the other direction
+	select {
+	case <-held:
+		t.Fatal("it is held before its time")
+	default:
+	}
+	send(t, client, "stop")
+	<-held
+	send(t, client, " and go")
+	silent(t, server)
+	passes(t, server, client, "free")
+	r.Hold(ToTarget, false)
+	arrives(t, server, "stop and go")
+	passes(t, client, server, "stop")
+	if pieces != 2 {
+		t.Errorf("it was asked about %d pieces, want 2", pieces)
+	}
+}
+
 func TestCut(t *testing.T) {
 	r := newRig(t)
 	client, server := r.connect(t)

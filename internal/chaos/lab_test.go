@@ -1,0 +1,295 @@
+package chaos
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/proxy"
+	"facestream/internal/testkit"
+	"facestream/runners"
+	"facestream/transforms/store"
+)
+
+const (
+	patience = 6 * time.Minute // for what must come to pass
+
+	frames  = 30              // every third frame of the demo has no face
+	quality = "--quality=100" // for some 100 KB each
+	writers = 4               // of each slot: what it writes at a time
+	// midWindow is how many renamings of a picture have a window in its middle. The
+	// first of each writer may find no folder and is tried again.
+	midWindow = slots*writers + 4
+
+	budget      = 1 << 20 // bytes of a window where there are to be several
+	windowBytes = "--window_bytes=1MiB"
+)
+
+// testLab is a lab of which the ways to the broker's first answer and to the NameNode
+// can be held.
+type testLab struct {
+	*lab
+	bootstrap, nameNode *proxy.Proxy
+	want                map[string]string // SHA-256 by name, of the pictures of a run that nothing happened to
+}
+
+// openTestLab starts all services and fills the topic.
+func openTestLab(t *testing.T) *testLab {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
+	inner, err := openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := inner.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	l := &testLab{lab: inner, bootstrap: startProxy(t, inner.stack.Kafka), nameNode: startProxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
+	l.hdfs = "hdfs://" + l.nameNode.Addr()
+	for i := range bad {
+		if err := l.sendBad(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", frames), quality))
+	return l
+}
+
+func startProxy(t *testing.T, target string) *proxy.Proxy {
+	t.Helper()
+	p, err := proxy.Start(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// pipelineOf returns the pipeline of a group that has not run before, which reads all
+// there is.
+func (l *testLab) pipelineOf(group, runner string, flags ...string) *program {
+	return l.newPipeline(group, runner, append(flags, "--drain", "--duration=5m")...)
+}
+
+// outcome is what has become of a run.
+type outcome struct {
+	end end
+	err error
+}
+
+// output is all that the run has printed.
+func (o outcome) output() string { return o.end.stdout() + o.end.stderr() }
+
+// start runs a program once.
+func (l *testLab) start(ctx context.Context, p *program) chan outcome {
+	ended := make(chan outcome, 1)
+	go func() {
+		end, err := p.run(ctx, p.flags...)
+		ended <- outcome{end, err}
+	}()
+	return ended
+}
+
+// complete runs a program, which must succeed.
+func (l *testLab) complete(t *testing.T, p *program) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if o := <-l.start(ctx, p); o.err != nil || !o.end.Success() {
+		t.Fatalf("%s, which nothing disturbs: %v, %s\n%s", p.name, o.err, o.end, o.output())
+	}
+}
+
+// undisturbed sets the pictures that every test must end with. It is also case 4: when
+// more waits than a window may hold, no window holds more.
+func (l *testLab) undisturbed(t *testing.T) {
+	const group = "undisturbed"
+	l.complete(t, l.pipelineOf(group, runners.Prism, windowBytes))
+	pictures := l.pictures(t, group)
+	if len(pictures) != frames*2/3 {
+		t.Fatalf("it has stored %d pictures, %d are wanted", len(pictures), frames*2/3)
+	}
+	l.want = pictures
+	ledgers := l.check(t, group, 0)
+	if len(ledgers) < 3 {
+		t.Errorf("all was read in %d windows", len(ledgers))
+	}
+	for _, ledger := range ledgers {
+		if read := ledger.Sum().ReadBytes; read > budget {
+			t.Errorf("a window has read %d bytes, more than %d", read, budget)
+		}
+	}
+}
+
+// slow is case 21: a run with a slow HDFS stores the same.
+func (l *testLab) slow(t *testing.T) {
+	const group = "slow-hdfs"
+	l.nameNode.SetLatency(40 * time.Millisecond) // of which a file takes five at least
+	defer l.nameNode.SetLatency(0)
+	l.complete(t, l.pipelineOf(group, runners.Prism))
+	l.check(t, group, 0)
+}
+
+// check looks at what is left when a group has completed the topic: exactly the
+// pictures of the undisturbed run, every record in one ledger, the offsets committed,
+// and nothing else but at most so many temporary files, of which nobody knows that
+// their writers are dead.
+func (l *testLab) check(t *testing.T, group string, temporary int) (ledgers []store.Ledger) {
+	t.Helper()
+	if err := l.awaitNothing(); err != nil {
+		t.Error(err)
+	}
+	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(l.jobs(t)) == 0 })
+	l.checkTmp(t)
+	report, err := l.verify(t.Context(), group, 3)
+	if err == nil {
+		err = checkReport(group, report)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := report.Temporary.Files; left > temporary {
+		t.Errorf("%d temporary files are left, at most %d may be", left, temporary)
+	}
+	if got := l.pictures(t, group); !maps.Equal(got, l.want) {
+		t.Errorf("the pictures are\n%v, wanted are\n%v", got, l.want)
+	}
+	windows, err := store.Windows(t.Context(), l.config(group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read, decoded, skipped, files int64
+	for _, w := range windows {
+		ledger, err := store.ReadLedger(t.Context(), l.config(group), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := ledger.Sum()
+		read, decoded, skipped, files = read+sum.Read, decoded+sum.Decoded, skipped+sum.Skipped, files+sum.Files
+		ledgers = append(ledgers, ledger)
+	}
+	if read != frames+int64(len(bad)) || decoded != frames || skipped != 2 || files != int64(len(l.want)) {
+		t.Errorf("the ledgers have %d records, %d decoded, %d skipped, %d files", read, decoded, skipped, files)
+	}
+	return ledgers
+}
+
+// config is how the test looks at what a group stores, past the proxy.
+func (l *testLab) config(group string) store.Config {
+	return store.Config{Root: strings.Replace(l.stack.HDFS, "//", "//"+user+"@", 1) + "/user/" + user + "/" + group}
+}
+
+// names calls visit with every picture that a group has stored, and counts its ledgers.
+func (l *testLab) names(t *testing.T, group string, visit func(name string)) (ledgers int) {
+	t.Helper()
+	err := store.List(t.Context(), l.config(group), func(name string, _ int64, _ time.Time) error {
+		switch kind, _ := store.KindOf(name); kind {
+		case store.KindPicture:
+			visit(name)
+		case store.KindLedger:
+			ledgers++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ledgers
+}
+
+// pictures returns the SHA-256 of every picture that a group has stored, by its name.
+func (l *testLab) pictures(t *testing.T, group string) map[string]string {
+	t.Helper()
+	root := l.config(group).Root
+	fs, err := filesystem.New(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fs.Close()
+	out := map[string]string{}
+	l.names(t, group, func(name string) {
+		data, err := filesystem.Read(t.Context(), fs, root+"/"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(data)
+		out[name] = hex.EncodeToString(sum[:])
+	})
+	return out
+}
+
+// checkMidWindow looks whether some pictures are there but not all, or none while the
+// window is being read.
+func (l *testLab) checkMidWindow(t *testing.T, group string, at moment) {
+	t.Helper()
+	if at == reading {
+		return
+	}
+	there := 0
+	l.names(t, group, func(string) { there++ })
+	if there == 0 || there == len(l.want) {
+		t.Fatalf("it is held when %d of %d pictures are there", there, len(l.want))
+	}
+	t.Logf("held when %d of %d pictures are there", there, len(l.want))
+}
+
+// committed returns the offsets of a group by partition.
+func (l *testLab) committed(t *testing.T, group string) map[int32]int64 {
+	t.Helper()
+	out := map[int32]int64{}
+	offsets, err := kadm.NewClient(l.kafka).FetchOffsets(t.Context(), group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		t.Fatal(err)
+	}
+	offsets.Each(func(o kadm.OffsetResponse) { out[o.Partition] = o.At })
+	return out
+}
+
+// master is the address of an engine's cluster for --master.
+func (l *testLab) master(engine string) string {
+	if engine == runners.Spark {
+		return l.stack.SparkMaster
+	}
+	return strings.TrimPrefix(l.stack.FlinkWeb, "http://")
+}
+
+// jobs returns those of both clusters that have not ended.
+func (l *testLab) jobs(t *testing.T) (out []string) {
+	t.Helper()
+	var flink struct {
+		Jobs []struct{ Name, State string }
+	}
+	testkit.GetJSON(t, l.stack.FlinkWeb+"/jobs/overview", &flink)
+	for _, job := range flink.Jobs {
+		switch job.State {
+		case "FINISHED", "FAILED", "CANCELED":
+		default:
+			out = append(out, job.Name+" "+job.State)
+		}
+	}
+	var spark struct{ ActiveApps []struct{ ID string } }
+	testkit.GetJSON(t, l.stack.SparkWeb+"/json/", &spark)
+	for _, app := range spark.ActiveApps {
+		out = append(out, app.ID)
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/internal/testkit"
+)
+
+// script makes a program of a shell script, which finds in $RUN how often it has run
+// before. lines are what is said of it.
+func script(t *testing.T, text string) (p *program, lines *[]string) {
+	t.Helper()
+	dir := t.TempDir()
+	text = "#!/bin/sh\nRUN=$(cat " + dir + "/run)\necho $((RUN + 1)) >" + dir + "/run\n" + text
+	path := filepath.Join(dir, "script")
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WriteFile(t, filepath.Join(dir, "run"), []byte("0"))
+	lines = &[]string{}
+	return &program{
+		name: "it", path: path, logs: dir,
+		say: func(format string, args ...any) { *lines = append(*lines, fmt.Sprintf(format, args...)) },
+	}, lines
+}
+
+// What ends is started again, with a reason that is its own, until its context ends.
+func TestKeepUp(t *testing.T) {
+	p, lines := script(t, `
+case $RUN in
+0) echo 'facestream: no broker' >&2; exit 1 ;;
+1) exit 3 ;;
+2) kill -9 $$ ;;
+esac
+trap 'exit 130' TERM
+touch "$0.up"
+while :; do sleep 0.01; done
+`)
+	ctx, stop := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.keepUp(ctx, time.Now().Add(time.Hour)) }()
+	testkit.Await(t, "the fourth run", func() bool {
+		_, err := os.Stat(p.path + ".up")
+		return err == nil
+	})
+	enough := errors.New("enough")
+	stop(enough)
+	if err := <-done; !errors.Is(err, enough) {
+		t.Errorf("error %v, want %v", err, enough)
+	}
+	want := []string{"it: exit status 1: no broker ", "it: exit status 3 ", "it: signal: killed "}
+	if p.runs != 4 || len(*lines) != len(want) {
+		t.Fatalf("%d runs, said is %q", p.runs, *lines)
+	}
+	for i, line := range *lines {
+		if !strings.HasPrefix(line, want[i]) {
+			t.Errorf("said is %q, want %q", line, want[i])
+		}
+	}
+}
+
+// A program that refuses its settings or crashes is not started again.
+func TestKeepUpWhatIsHopeless(t *testing.T) {
+	for text, want := range map[string]string{
+		"echo 'facestream-camera: no such flag' >&2; exit 2": "exit status 2: no such flag",
+		"kill -SEGV $$": "segmentation fault",
+	} {
+		p, _ := script(t, text)
+		if err := p.keepUp(t.Context(), time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+// When the time is over, it is not started again, and each run is told how long it has.
+func TestKeepUpUntil(t *testing.T) {
+	p, lines := script(t, "echo $1")
+	if err := p.keepUp(t.Context(), time.Now().Add(shortestRun)); err != nil {
+		t.Fatal(err)
+	}
+	if p.runs != 1 || len(*lines) != 0 {
+		t.Errorf("%d runs, want 1; said is %q", p.runs, *lines)
+	}
+	if got := testkit.ReadFile(t, filepath.Join(p.logs, "it-1.out")); !strings.HasPrefix(string(got), "--duration=") {
+		t.Errorf("it was started with %q", got)
+	}
+}
+
+// What a run says of itself must be what its exit status says.
+func TestSummary(t *testing.T) {
+	for _, c := range []struct {
+		state  string
+		status int
+		agrees bool
+	}{{"DONE", 0, true}, {"DONE", 1, false}, {"FAILED", 1, true}, {"CANCELLED", 130, true}, {"FAILED", 0, false}, {"", 2, true}, {"", 1, false}} {
+		p, _ := script(t, fmt.Sprintf(`[ -z "%s" ] || echo '{"state": "%[1]s"}' >$0.json; exit %d`, c.state, c.status))
+		p.summary = p.path + ".json"
+		if _, err := p.run(t.Context()); (err == nil) != c.agrees {
+			t.Errorf("state %q, exit status %d: error %v", c.state, c.status, err)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package chaos
+
+import (
+	"bytes"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/internal/audit"
+	"facestream/internal/cli"
+	"facestream/internal/proc"
+	"facestream/internal/record"
+	"facestream/runners"
+)
+
+var defaults = options{
+	duration: 20 * time.Minute, seed: 1764000000, minPause: 20 * time.Second, maxPause: 40 * time.Second,
+	runners: []string{runners.Prism, runners.Flink}, fps: 4, recheck: 200,
+}
+
+func TestOptions(t *testing.T) {
+	for on, want := range map[string][]string{
+		"prism,flink":  defaults.runners,
+		"flink":        {runners.Flink},
+		"prism, prism": {runners.Prism},
+	} {
+		got, expected := defaults, defaults
+		got.runners, got.seed, expected.runners = nil, 0, want
+		if err := got.check(on, time.Unix(1764000000, 0)); err != nil || !reflect.DeepEqual(got, expected) {
+			t.Errorf("--runners=%s: %+v, want %+v (%v)", on, got, expected, err)
+		}
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	for arg, want := range map[string]string{
+		"--duration=0s":     "--duration",
+		"--min_pause=-1s":   "--min_pause",
+		"--max_pause=1s":    "--max_pause",
+		"--runners=spark":   "--runners",
+		"--runners=":        "--runners",
+		"--fps=0":           "--fps",
+		"--fps=NaN":         "--fps",
+		"--recheck=-1":      "--recheck",
+		"--seed=-1":         "seed",
+		"20m":               "20m",
+		"--no_such_setting": "no_such_setting",
+	} {
+		var stderr bytes.Buffer
+		if status := Command().Main(t.Context(), []string{arg}, io.Discard, &stderr); status != cli.ExitUsage || !strings.Contains(stderr.String(), want) {
+			t.Errorf("%s: exit status %d, %q; want %d and %q", arg, status, &stderr, cli.ExitUsage, want)
+		}
+	}
+}
+
+// draws is enough for every fault to be drawn many times.
+const draws = 10_000
+
+func draw(seed uint64) []lot {
+	o := defaults
+	o.seed = seed
+	s := newSoak(o, io.Discard)
+	lots := make([]lot, draws)
+	for i := range lots {
+		lots[i] = s.draw()
+	}
+	return lots
+}
+
+func TestTheSameSeedGivesTheSameFaults(t *testing.T) {
+	if !reflect.DeepEqual(draw(1), draw(1)) {
+		t.Error("one seed has given two different series")
+	}
+	if reflect.DeepEqual(draw(1), draw(2)) {
+		t.Error("two seeds have given the same series")
+	}
+}
+
+func TestFaultsAreDrawnEvenly(t *testing.T) {
+	on := faultsOn(defaults.runners)
+	first := make([]int, len(on))
+	for _, l := range draw(1) {
+		if l.pause < defaults.minPause || l.pause > defaults.maxPause {
+			t.Fatalf("pause %s, want %s to %s", l.pause, defaults.minPause, defaults.maxPause)
+		}
+		if len(l.order) != len(on) {
+			t.Fatalf("an order of %d faults, want all %d", len(l.order), len(on))
+		}
+		first[l.order[0]]++
+	}
+	const tolerance = 0.2
+	for i, n := range first {
+		if even := float64(draws) / float64(len(on)); float64(n) < (1-tolerance)*even || float64(n) > (1+tolerance)*even {
+			t.Errorf("%s: drawn %d times of %d", on[i].what, n, draws)
+		}
+	}
+}
+
+func TestWhatHappenedLeastComesFirst(t *testing.T) {
+	s := newSoak(defaults, io.Discard)
+	for i := range s.happened {
+		s.happened[i] = i % 3
+	}
+	order := s.draw().order
+	if !slices.IsSortedFunc(order, func(a, b int) int { return s.happened[a] - s.happened[b] }) {
+		t.Errorf("the order is %v, and they have happened %v times", order, s.happened)
+	}
+}
+
+// A soak makes no fault of an engine that it does not run.
+func TestFaultsOn(t *testing.T) {
+	for _, f := range faultsOn([]string{runners.Prism}) {
+		if f.runner != "" && f.runner != runners.Prism {
+			t.Errorf("on Prism there is %q", f.what)
+		}
+	}
+	if all := faultsOn([]string{runners.Prism, runners.Flink, runners.Spark}); len(all) != len(faults) {
+		t.Errorf("on all runners there are %d faults of %d", len(all), len(faults))
+	}
+}
+
+func TestWhoseProcess(t *testing.T) {
+	l := &lab{dir: "/work/build/soak"}
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{
+		{[]string{l.dir + "/bin/pipeline", "--runner=prism"}, true},
+		{[]string{"/usr/bin/java", "-Dlog4j.configuration=file:" + l.dir + "/stack/hdfs/conf/log4j.properties"}, true},
+		{[]string{"/usr/bin/java", "-cp", "/work/build/java/beam/*"}, false},
+		{[]string{"tail", "-f", l.dir + "/log/prism.log"}, false}, // somebody looks on
+		{[]string{l.dir + "-2/bin/pipeline"}, false},
+	} {
+		if got := l.owns(proc.Running{Args: c.args}); got != c.want {
+			t.Errorf("%q: %v, want %v", c.args, got, c.want)
+		}
+	}
+}
+
+func TestCheckReport(t *testing.T) {
+	end := int64(40)
+	partitions := func(waiting int64, committed *int64) []audit.Partition {
+		return []audit.Partition{
+			{TopicPartition: record.In(topic, 1), LogEnd: end, Waiting: waiting, Committed: committed},
+			{TopicPartition: record.In(topic, 2)},
+		}
+	}
+	early := end - 1
+	for name, c := range map[string]struct {
+		report audit.Report
+		want   []string // none: no error
+	}{
+		"agrees":             {audit.Report{Partitions: partitions(0, &end)}, nil},
+		"waiting":            {audit.Report{Partitions: partitions(3, &end)}, []string{"prism: 3 records of partition 1 still wait"}},
+		"nothing committed":  {audit.Report{Partitions: partitions(0, nil)}, []string{"partition 1 ends at 40"}},
+		"too less committed": {audit.Report{Partitions: partitions(0, &early)}, []string{"partition 1 ends at 40"}},
+		"problems": {
+			audit.Report{Problems: append([]audit.Problem{{Text: "a gap"}}, make([]audit.Problem, maxProblems+1)...)},
+			[]string{"prism: a gap", "prism: and 2 more"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := checkReport("prism", c.report)
+			if (err == nil) != (c.want == nil) {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in %v", want, err)
+				}
+			}
+		})
+	}
+}
