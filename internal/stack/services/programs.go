@@ -153,6 +153,9 @@ func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	process, err := proc.NewProcess(p.name, cmd.Process.Pid, logPath)
+	if proc.Gone(err) { // its log tells why
+		process, err = proc.Process{Name: p.name, PID: cmd.Process.Pid, Log: logPath}, nil
+	}
 	if err != nil {
 		_ = cmd.Process.Kill() // nobody could end it later
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)

@@ -294,36 +294,26 @@ func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
 // chooseAddrs takes free ports for what is wanted and has no address, and refuses
 // addresses that are taken.
 func (o *Options) chooseAddrs() error {
-	given := o.Addrs
-	o.Addrs = state.Addrs{}
-	for _, a := range state.Addresses {
-		if !*o.Wants(a.Service) {
-			continue
-		}
-		l, err := listen(state.HostPort(*a.In(&given)))
-		if err != nil {
-			return err
-		}
-		defer l.Close() // held until all are chosen: none is given twice
-		*a.In(&o.Addrs) = a.Scheme + l.Addr().String()
+	free, err := ports.Free(len(state.Addresses) + 2)
+	if err != nil {
+		return err
 	}
-	for _, addr := range []*string{&o.controller, &o.jobManager} {
-		l, err := ports.Listen()
-		if err != nil {
-			return err
+	o.controller, o.jobManager = ports.Loopback(free[0]), ports.Loopback(free[1])
+	for i, a := range state.Addresses {
+		switch addr := a.In(&o.Addrs); {
+		case !*o.Wants(a.Service):
+			*addr = ""
+		case *addr == "":
+			*addr = a.Scheme + ports.Loopback(free[i+2])
+		default:
+			l, err := net.Listen("tcp", state.HostPort(*addr))
+			if err != nil {
+				return err
+			}
+			_ = l.Close()
 		}
-		defer l.Close()
-		*addr = l.Addr().String()
 	}
 	return nil
-}
-
-// listen opens an address, or a free one if it is empty.
-func listen(addr string) (net.Listener, error) {
-	if addr != "" {
-		return net.Listen("tcp", addr)
-	}
-	return ports.Listen()
 }
 
 func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
