@@ -14,8 +14,9 @@
 set -eu
 
 export GOFLAGS="${GOFLAGS-} -buildvcs=false" # as in the Makefile
-min_java=11                                  # what the Java parts run on
+min_java=11 # what the Java parts run on
 cascade=haarcascades/haarcascade_frontalface_alt.xml
+old_go=1.19 # Debian's, which can fetch the one that go.mod asks for
 
 cd "$(dirname "$0")/.."
 mkdir -p build
@@ -91,7 +92,6 @@ have_cascade() {
 need_for_go() {
 	need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 	need g++ command -v g++
-	need golang-go command -v go # old, but it can fetch another Go
 }
 
 need_for_java() {
@@ -113,8 +113,9 @@ may_install() {
 	need_for_go
 	need_for_java
 	need_for_opencv
+	need "golang-$old_go-go" command -v go
 	[ -n "$missing" ] || return 0
-	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand what Debian has in these packages:$missing"
+	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand Go $want_go, and what Debian has in these packages:$missing"
 	[ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install --no-install-recommends$missing"
 	say "installing Debian packages:$missing"
 	export DEBIAN_FRONTEND=noninteractive
@@ -151,12 +152,17 @@ have_go() {
 golang() {
 	! have_go || return 0
 	[ "$(id -u)" = 0 ] || fail "go is $(go_version), go.mod asks for $want_go: install that, or run this as root"
-	release=v0.0.1-go$want_go.linux-$(GOTOOLCHAIN=local go env GOARCH)
 	tmp=$(mktemp -d -p /usr/local)
-	mkdir "$tmp/empty"
-	cd "$tmp/empty" # away from go.mod, which an old Go cannot read
+	cd "$tmp" # away from go.mod, which an old Go cannot read
+	old=$(command -v go) || {
+		attempt "downloading Debian's Go" debian_go
+		export GOROOT="$tmp/usr/lib/go-$old_go"
+		old=$GOROOT/bin/go
+	}
+	release=v0.0.1-go$want_go.linux-$(GOTOOLCHAIN=local "$old" env GOARCH)
 	attempt "downloading Go $want_go" env GOPATH="$tmp/go" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
-		go mod download "golang.org/toolchain@$release"
+		"$old" mod download "golang.org/toolchain@$release"
+	unset GOROOT
 	cd "$OLDPWD"
 	new=$tmp/go/pkg/mod/golang.org/toolchain@$release
 	# What a module cannot hold: executable files, and modules inside of it.
@@ -170,6 +176,12 @@ golang() {
 	hash -r
 	have_go || fail "Go $want_go is in /usr/local/bin, but $(command -v go) comes first in PATH, and is $(go_version)"
 	say "Go $want_go: installed"
+}
+
+# debian_go puts the go command of Debian's Go into the working folder.
+debian_go() {
+	apt-get download -o Acquire::Retries=3 "golang-$old_go-go" &&
+		dpkg-deb --fsys-tarfile golang-*.deb | tar -x "./usr/lib/go-$old_go/bin/go"
 }
 
 # go_packages compiles what needs no OpenCV, which is most of it.
