@@ -108,14 +108,15 @@ func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 	codeBlock    = regexp.MustCompile("(?s)```.*?```")
-	testName     = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*|Benchmark[A-Z][A-Za-z0-9_]*)`")
+	testName     = regexp.MustCompile("`((?:[a-z]+\\.)?(?:Test|Benchmark)[A-Z]\\w*)(?:/([\\w/-]+))?`")
 	heading      = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	testFunc     = regexp.MustCompile(`(?m)^func (Test\w+|Benchmark\w+)\(`)
 )
 
-// What the pages link to is there, and so are the tests that they name.
+// What the pages link to is there, and so are the tests that they name, such as
+// TestPages, or chaos.TestFaults/prism/driver.
 func TestPages(t *testing.T) {
-	pages, tests := map[string]string{}, map[string]bool{}
+	pages, tests := map[string]string{}, map[string]string{} // tests are the files that have one
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -130,7 +131,8 @@ func TestPages(t *testing.T) {
 			pages[path] = codeBlock.ReplaceAllString(string(data), "")
 		}
 		for _, found := range testFunc.FindAllStringSubmatch(string(data), -1) {
-			tests[found[1]] = true
+			tests[found[1]] += string(data)
+			tests[filepath.Base(filepath.Dir(path))+"."+found[1]] += string(data)
 		}
 		return err
 	})
@@ -155,8 +157,8 @@ func TestPages(t *testing.T) {
 			}
 		}
 		for _, found := range testName.FindAllStringSubmatch(text, -1) {
-			if !tests[found[1]] {
-				t.Errorf("%s names %s, and there is no such test", page, found[1])
+			if file := tests[found[1]]; file == "" || found[2] != "" && !strings.Contains(file, `"`+found[2]+`"`) {
+				t.Errorf("%s names %s, and there is no such test", page, found[0])
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"facestream/internal/paths"
 )
 
-// What the Java parts are made for, and README.md asks of a cluster.
+// What the Java parts are made for, and docs/operations.md asks of a cluster.
 const (
 	JavaVersion  = "17"
 	FlinkVersion = "1.19"

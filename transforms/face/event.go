@@ -10,7 +10,7 @@ import (
 )
 
 // Event is what is known of one face. Its JSON is one line of a window's file of
-// events; the README documents the fields.
+// events; docs/outputs.md documents the fields.
 type Event struct {
 	record.ID
 	Camera         string        `json:"camera"`

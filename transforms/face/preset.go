@@ -16,7 +16,7 @@ type preset struct {
 	params        Params
 }
 
-// presets were chosen by measuring: see the README's figures.
+// presets were chosen by measuring: see docs/benchmarks.md.
 var presets = []preset{
 	{Parity, "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.1, MinNeighbors: 3, Downscale: 1}},
 	{"balanced", "haarcascades/haarcascade_frontalface_alt.xml", Params{ScaleFactor: 1.15, MinNeighbors: 3, MinFace: 48, Downscale: 1}},
