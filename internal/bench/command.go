@@ -1,15 +1,20 @@
-// Package bench measures the pipeline, with services of its own.
+// Package bench measures the detector, and the pipeline with services of its own.
 package bench
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
-	"facestream/internal/bench/bare"
-	"facestream/internal/bench/commands"
-	"facestream/internal/bench/detect"
 	"facestream/internal/cli"
+	"facestream/internal/paths"
 	"facestream/transforms/face"
 )
 
@@ -21,24 +26,159 @@ Flink and Spark. It ends them when it is done, also after Ctrl-C.
   all      frames/s of every runner, format, preset and number of slots, against bounds
   detect   speed, recall and false positives of each preset of the detector; without services
   data     the data path alone, the detector off, on Flink
-  memory   peak memory with n and 10n records
   windows  a run in windows of a minute, against steady state
+  memory   peak memory with n and 10n records
+  day      all of these, one after the other
 
 COMMAND --help shows its flags.
 `
 
 // Command is the command line of bench.
 func Command() cli.Command {
+	var measured []cli.Command
+	for _, c := range []command{all, detect, data, windows, memory} {
+		measured = append(measured, c.cli())
+	}
 	return cli.Command{
-		Name: "bench", Usage: usage, TakesArgs: true, Libraries: []string{"OpenCV " + face.OpenCVVersion()},
+		Name: "bench", Usage: usage, Libraries: libraries(),
 		Setup: func(*flag.FlagSet) cli.Run {
 			return func(context.Context, []string, io.Writer, io.Writer) error {
-				return cli.Usagef("a command is missing: all, detect, data, memory or windows")
+				return cli.Usagef("a command is missing: all, detect, data, windows, memory or day")
 			}
 		},
-		Subcommands: []cli.Command{
-			commands.All.Command(), detect.Command(), commands.Data.Command(), commands.Memory.Command(), commands.Windows.Command(),
-			bare.CLI(), // one bound, for the other commands
+		Subcommands: append(measured, day(measured), bare()),
+	}
+}
+
+// libraries are what --version and a page name beside Go modules.
+func libraries() []string { return []string{"OpenCV " + face.OpenCVVersion()} }
+
+// choice is what to measure.
+type choice struct {
+	runners, formats, presets []string
+	slots                     []int
+	scale                     float64
+	times                     int
+	labels                    string // of detect
+}
+
+// command is a subcommand that measures.
+type command struct {
+	name  string
+	about string
+	// choices holds what there is to choose from. A flag exists for what has several.
+	choices choice
+	// services says that it needs them. Without them, a lab can only tell of progress.
+	services bool
+	// measure may return tables together with an error.
+	measure func(ctx context.Context, l *lab, c choice) ([]table, error)
+}
+
+func (c command) cli() cli.Command {
+	return cli.Command{Name: "bench " + c.name, Usage: c.about + "\n\nFlags:\n", Setup: func(f *flag.FlagSet) cli.Run {
+		chosen, state := c.choices, paths.State{}
+		choose(f, "runners", "`NAMES` of the runners", &chosen.runners)
+		choose(f, "formats", "`NAMES` of the frames' formats", &chosen.formats)
+		choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets)
+		choose(f, "slots", "`NUMBERS` of slots", &chosen.slots)
+		chosen.scale, chosen.times = 1, 1
+		if c.services {
+			f.Float64Var(&chosen.scale, "scale", 1, "`FACTOR` by which all runs are longer: what is measured gets steadier, and takes more time.")
+			f.IntVar(&chosen.times, "times", 1, "`NUMBER` of times to measure each run; the median counts.")
+			state.Add(f)
+		} else {
+			f.StringVar(&chosen.labels, "labels", "testdata/labels.json", "`FILE` of labels: a JSON object that gives for the name of each picture beside it a list of boxes with x, y, width, height in pixels.")
+		}
+		asJSON := f.Bool("json", false, "Print JSON instead of tables.")
+		page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which the section of this command is written or replaced.")
+		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+			switch {
+			case !(chosen.scale > 0) || math.IsInf(chosen.scale, 1): // not NaN either
+				return cli.Usagef("--scale=%v: it must be more than 0", chosen.scale)
+			case chosen.times < 1:
+				return cli.Usagef("--times=%d: it must be 1 or more", chosen.times)
+			}
+			l := &lab{progress: stderr, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
+			if c.services {
+				defer func() { err = errors.Join(err, l.close()) }()
+				dir, err := state.Dir()
+				if err != nil {
+					return err
+				}
+				if err := l.open(ctx, dir, chosen.runners); err != nil {
+					return err
+				}
+			}
+			tables, err := c.measure(ctx, l, chosen)
+			if len(tables) == 0 {
+				return err
+			}
+			print := printText
+			if *asJSON {
+				print = printJSON
+			}
+			if err := print(stdout, tables); err != nil {
+				return err
+			}
+			if *page != "" {
+				call := "go run ./scripts/bench " + strings.Join(os.Args[1:], " ")
+				if err := writeSection(*page, c.name, section(c.name, c.about, call, tables)); err != nil {
+					return err
+				}
+			}
+			return err
+		}
+	}}
+}
+
+// choose adds a flag of comma-separated values, if there are several to choose from.
+func choose[T any](f *flag.FlagSet, name, about string, values *[]T) {
+	known := *values
+	if len(known) < 2 {
+		return
+	}
+	f.Func(name, fmt.Sprintf("%s to measure, comma-separated. Default: %s.", about, join(known)), func(text string) error {
+		*values = nil
+		for value := range strings.SplitSeq(text, ",") {
+			at := slices.IndexFunc(known, func(v T) bool { return fmt.Sprint(v) == strings.TrimSpace(value) })
+			if at < 0 {
+				return fmt.Errorf("%q is none of %s", value, join(known))
+			}
+			*values = append(*values, known[at])
+		}
+		return nil
+	})
+}
+
+func join[T any](values []T) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ","), "[]")
+}
+
+// day is the command that runs the others, with their defaults.
+func day(measured []cli.Command) cli.Command {
+	return cli.Command{
+		Name:  "bench day",
+		Usage: "bench day runs all, detect, data, windows and memory, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
+		Setup: func(f *flag.FlagSet) cli.Run {
+			page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which their sections are written or replaced.")
+			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+				for _, c := range measured {
+					if c.Main(ctx, []string{"--markdown=" + *page}, stdout, stderr) != 0 {
+						err = cli.ErrSaid // by the command; the others go on
+					}
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
+				}
+				return err
+			}
 		},
 	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -1,0 +1,173 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"facestream/internal/cli"
+	"facestream/internal/proc"
+	"facestream/internal/testkit"
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == bareCommand: // the bounds are measured by this very program
+		cli.Main(Command())
+	case os.Getenv(burnEnv) != "":
+		burn()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// few measures as little as tells a rate.
+var few = []string{"all", "--runners=prism", "--formats=jpeg", "--presets=parity", "--slots=1"}
+
+func TestAll(t *testing.T) {
+	state := startsServices(t)
+	page := filepath.Join(t.TempDir(), "page.md")
+	var stdout, stderr bytes.Buffer
+	if status := Command().Main(t.Context(), append(few, "--json", "--state_dir="+state, "--markdown="+page), &stdout, &stderr); status != 0 {
+		t.Fatalf("exit status %d:\n%s", status, &stderr)
+	}
+	t.Log(stdout.String())
+	var got struct{ Rows []rateRow }
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil || len(got.Rows) != 1 {
+		t.Fatalf("%v: %s", err, &stdout)
+	}
+	row := got.Rows[0]
+	if row.combination != (combination{"prism", "jpeg", "parity", 1}) {
+		t.Errorf("%s is not what was asked for", row.combination)
+	}
+	for what, v := range map[string]float64{
+		"frames/s": *row.FramesPerSecond, "of the detector": *row.RatioToBareDetector, "of the plumbing": *row.RatioToBarePlumbing,
+		"first picture": row.FirstFileSeconds, "bare detector": row.BareDetector, "bare plumbing": row.BarePlumbing,
+		"processor time of the pipeline": row.CPUSecondsPer1000["pipeline"], "memory of the pipeline": row.PeakRSSMB["pipeline"],
+		"memory of the Java harness": row.PeakRSSMB["java harness"], "memory of Prism": row.PeakRSSMB["prism"],
+		"memory of Kafka": row.PeakRSSMB["kafka"], "memory of a DataNode": row.PeakRSSMB["datanode"],
+	} {
+		if v <= 0 {
+			t.Errorf("%s: %v", what, v)
+		}
+	}
+	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "| prism | jpeg | parity | 1 | "+number(*row.FramesPerSecond)+" |") {
+		t.Errorf("no row in the page:\n%s", text)
+	}
+}
+
+// Ctrl-C ends everything that was started.
+func TestInterrupted(t *testing.T) {
+	state := startsServices(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var stderr bytes.Buffer
+	status := make(chan int, 1)
+	go func() { status <- Command().Main(ctx, append(few, "--state_dir="+state), io.Discard, &stderr) }()
+	testkit.Await(t, "the broker", func() bool {
+		return len(testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) && classOf(p.Args) == "kafka" })) > 0
+	})
+	stop()
+	if got := <-status; got != cli.ExitInterrupted || !strings.Contains(stderr.String(), "bench all: interrupted") || strings.Contains(stderr.String(), "left") {
+		t.Errorf("exit status %d, want %d:\n%s", got, cli.ExitInterrupted, &stderr)
+	}
+}
+
+// startsServices is for tests that start real services, not with -short. It returns a
+// folder for them, of which nothing may be left, nor any process.
+func startsServices(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs real services, which take seconds to start")
+	}
+	state := t.TempDir()
+	t.Cleanup(func() {
+		if left := testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) }); len(left) > 0 {
+			t.Errorf("processes are left: %v", left)
+		}
+		if entries, err := os.ReadDir(state); err != nil || len(entries) > 0 {
+			t.Errorf("files are left: %v (%v)", entries, err)
+		}
+	})
+	return state
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tc := range []struct {
+		args           string
+		status         int
+		stdout, stderr string
+	}{
+		{"", 2, "", "a command is missing"},
+		{"nothing", 2, "", "one of all, detect"},
+		{"--help", 0, "COMMAND", ""},
+		{"memory --help", 0, "ten times", ""},
+		{"data --help", 0, "no pictures are written", ""},
+		{"all --runners=direct", 2, "", `"direct" is none of prism,flink,spark`},
+		{"all --runners=", 2, "", `"" is none of prism`},
+		{"all --formats=png", 2, "", "none of jpeg,raw"},
+		{"all --presets=slow", 2, "", "none of parity,fast"},
+		{"all --slots=3", 2, "", "none of 1,2"},
+		{"all --scale=0", 2, "", "--scale=0"},
+		{"all --scale=NaN", 2, "", "--scale=NaN"},
+		{"all --scale=+Inf", 2, "", "--scale=+Inf"},
+		{"all --times=0", 2, "", "--times=0"},
+		{"all fast", 2, "", "fast"},
+		{"data --runners=flink", 2, "", "-runners"}, // what can only be one thing has no flag
+		{"detect --scale=2", 2, "", "-scale"},
+		{"detect --labels=missing.json", 1, "", "missing.json"},
+		{"detect --labels=detect.go", 1, "", "detect.go"},
+		{"bare nothing", 2, "", "no bound"},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := Command().Main(t.Context(), strings.Fields(tc.args), &stdout, &stderr)
+		if status != tc.status || !strings.Contains(stdout.String(), tc.stdout) || !strings.Contains(stderr.String(), tc.stderr) {
+			t.Errorf("%s: exit status %d, want %d: %s%s", tc.args, status, tc.status, &stdout, &stderr)
+		}
+	}
+}
+
+// What is chosen comes to the measurement, and its tables into print and page.
+func TestChoice(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	var got choice
+	c := command{name: "it", about: "It measures.", choices: all.choices, measure: func(_ context.Context, _ *lab, chosen choice) ([]table, error) {
+		got = chosen
+		return []table{{title: "things", rows: []thing{{Name: "a", Rate: 1.5}}}}, errTooShort
+	}}
+	var stdout, stderr bytes.Buffer
+	args := []string{"--runners=spark, prism", "--slots=2", "--formats=raw", "--markdown=" + page}
+	if status := c.cli().Main(t.Context(), args, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), errTooShort.Error()) {
+		t.Errorf("exit status %d: %s", status, &stderr)
+	}
+	want := []combination{{"spark", "raw", "parity", 2}, {"spark", "raw", "fast", 2}, {"prism", "raw", "parity", 2}, {"prism", "raw", "fast", 2}}
+	if o := got.combinations(); !equal(o, want) {
+		t.Errorf("%v, want %v", o, want)
+	}
+	if !strings.Contains(stdout.String(), "a     1.50") || !strings.Contains(string(testkit.ReadFile(t, page)), "| a | 1.50 |") {
+		t.Errorf("printed %s, page %s", &stdout, testkit.ReadFile(t, page))
+	}
+}
+
+// A day goes on after a command that fails.
+func TestDay(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	fake := func(name string, err error) cli.Command {
+		return command{name: name, measure: func(context.Context, *lab, choice) ([]table, error) {
+			return []table{{title: name, rows: []thing{{Name: name}}}}, err
+		}}.cli()
+	}
+	var stderr bytes.Buffer
+	c := day([]cli.Command{fake("one", errTooShort), fake("two", nil)})
+	if status := c.Main(t.Context(), []string{"--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
+		t.Errorf("exit status %d: %s", status, &stderr)
+	}
+	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "| one |") || !strings.Contains(text, "| two |") {
+		t.Error(text)
+	}
+}

@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"errors"
+	"testing"
+
+	"facestream/internal/camera/feed"
+	"facestream/runners"
+)
+
+func ranOf(seconds float64, records int, used map[string]use) ran {
+	return ran{seconds: seconds, used: used, State: "DONE", Windows: 1, RecordsRead: records}
+}
+
+func TestDifference(t *testing.T) {
+	short := ranOf(10, 100, map[string]use{"a": {2, 9000}, "idle": {1, 0}})
+	short.FirstFileSeconds = new(6.5)
+	got, err := difference(short, ranOf(15, 600, map[string]use{"a": {12, 250}, "idle": {0.5, 0}, "late": {1, 3}}))
+	want := steady{
+		rate: 100, firstFile: 6.5,
+		cpu:  map[string]float64{"a": 20, "idle": 0, "late": 2},
+		peak: map[string]float64{"a": 250, "idle": 0, "late": 3},
+	}
+	if err != nil || !equal(got, want) {
+		t.Errorf("%+v (%v), want %+v", got, err, want)
+	}
+	got, err = difference(short, ranOf(10, 600, map[string]use{"late": {1, 1}}))
+	want = steady{firstFile: 6.5, cpu: map[string]float64{"late": 2}, peak: map[string]float64{"late": 1}}
+	if !errors.Is(err, errTooShort) || !equal(got, want) {
+		t.Errorf("more frames in the same time: %+v, error %v, want %+v and errTooShort", got, err, want)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, tc := range []struct {
+		seconds []float64
+		want    float64
+	}{{[]float64{5}, 5}, {[]float64{7, 5}, 7}, {[]float64{9, 1, 4}, 4}} {
+		var all []ran
+		for _, s := range tc.seconds {
+			all = append(all, ranOf(s, 1, nil))
+		}
+		if got := median(all).seconds; got != tc.want {
+			t.Errorf("of %v %v, want %v", tc.seconds, got, tc.want)
+		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change  func(*ran)
+		windows bool
+		want    bool
+	}{
+		"all":                  {func(*ran) {}, false, true},
+		"several windows":      {func(r *ran) { r.Windows = 2 }, true, true},
+		"too many windows":     {func(r *ran) { r.Windows = 2 }, false, false},
+		"too few records":      {func(r *ran) { r.RecordsRead = 59 }, true, false},
+		"not the end of a job": {func(r *ran) { r.State = "FAILED" }, true, false},
+	} {
+		r := ranOf(1, 60, nil)
+		tc.change(&r)
+		if err := r.complete(60, tc.windows); (err == nil) != tc.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	for _, tc := range []struct {
+		scale       float64
+		of          combination
+		short, long int
+	}{
+		{1, combination{runners.Flink, feed.JPEG, parity, 1}, 60, 180},
+		{1, combination{runners.Flink, feed.JPEG, parity, 2}, 60, 300},
+		{1, combination{runners.Flink, feed.JPEG, fast, 2}, 180, 1620},
+		{2, combination{runners.Flink, feed.JPEG, parity, 1}, 120, 360},
+		{0.01, combination{runners.Flink, feed.JPEG, fast, 2}, 60, 120},
+		// Executors are new for each run on Spark.
+		{1, combination{runners.Spark, feed.JPEG, parity, 2}, 180, 420},
+		{1, combination{runners.Spark, feed.JPEG, fast, 1}, 540, 1260},
+		// 256 MiB hold 271 raw frames of 640x480 with their slack.
+		{1, combination{runners.Flink, feed.Raw, fast, 2}, 60, 240},
+		{9, combination{runners.Flink, feed.Raw, parity, 2}, 60, 240},
+		{1, combination{runners.Spark, feed.Raw, fast, 2}, 60, 240},
+		{0.01, combination{runners.Flink, feed.Raw, parity, 1}, 60, 120},
+		// Prism has several windows of raw frames.
+		{1, combination{runners.Prism, feed.Raw, fast, 2}, 120, 480},
+		{1, combination{runners.Prism, feed.Raw, parity, 2}, 120, 300},
+	} {
+		p := choice{scale: tc.scale}.plan(tc.of)
+		if p.short != tc.short || p.long != tc.long || p.windows != (tc.of.Runner == runners.Prism && tc.of.Format == feed.Raw) {
+			t.Errorf("%+v: %+v", tc, p)
+		}
+	}
+}
+
+func TestMemoryRows(t *testing.T) {
+	few := map[string]use{"b": {0, 100}, "a": {1, 10}, "gone": {0, 1}}
+	many := map[string]use{"b": {0, 150}, "a": {0, 5}, "new": {0, 1}}
+	want := []memoryRow{{"spark", "a", 480, 10, 5, 0.5}, {"spark", "b", 480, 100, 150, 1.5}}
+	if got := memoryRows("spark", 480, few, many); !equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

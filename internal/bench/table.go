@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/procfs"
+
+	"facestream/internal/cli"
+)
+
+// table is what was measured.
+type table struct {
+	title   string
+	rows    any      // a slice of structs: fields with a tag "col" are columns of that name
+	columns []string // Optional. Those to show; all if empty.
+}
+
+// cells returns the table's text, the names of the columns first.
+func (t table) cells() [][]string {
+	rows := reflect.ValueOf(t.rows)
+	out := make([][]string, 1+rows.Len())
+	for _, field := range reflect.VisibleFields(rows.Type().Elem()) {
+		name := field.Tag.Get("col")
+		if name == "" || t.columns != nil && !slices.Contains(t.columns, name) {
+			continue
+		}
+		out[0] = append(out[0], name)
+		for i := range rows.Len() {
+			out[1+i] = append(out[1+i], cell(rows.Index(i).FieldByIndex(field.Index).Interface()))
+		}
+	}
+	return out
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return number(v)
+	case *float64:
+		if v == nil { // unknown
+			return "-"
+		}
+		return number(*v)
+	case map[string]float64:
+		return byName(v)
+	}
+	return fmt.Sprint(v)
+}
+
+// number writes a value of any size with three digits.
+func number(v float64) string {
+	switch size := math.Abs(v); {
+	case size >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case size >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// byName lists the values that do not round to zero, the largest first.
+func byName(values map[string]float64) string {
+	var out []string
+	for _, name := range slices.SortedFunc(maps.Keys(values), func(a, b string) int {
+		return cmp.Or(cmp.Compare(values[b], values[a]), cmp.Compare(a, b))
+	}) {
+		if text := number(values[name]); text != number(0) {
+			out = append(out, name+" "+text)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// printText writes tables for a person.
+func printText(out io.Writer, tables []table) error {
+	for _, t := range tables {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "%s:\n", t.title)
+		for _, line := range t.cells() {
+			fmt.Fprintln(w, strings.Join(line, "\t"))
+		}
+		fmt.Fprintln(w)
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printJSON writes the rows. Tables of one command are views of the same.
+func printJSON(out io.Writer, tables []table) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(map[string]any{"rows": tables[0].rows})
+}
+
+// section is what a page has about one run: what was measured, when, where, of which
+// version, and how to do it again.
+func section(name, about, call string, tables []table) string {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "## bench %s\n\n%s\n\nMeasured on %s on %s, with %s:\n\n```sh\n%s\n```\n",
+		name, about, time.Now().UTC().Format(time.DateOnly), machine(), version(), call)
+	for _, t := range tables {
+		fmt.Fprintf(out, "\n%s:\n\n", t.title)
+		for i, line := range t.cells() {
+			fmt.Fprintf(out, "| %s |\n", strings.Join(line, " | "))
+			if i == 0 {
+				fmt.Fprintf(out, "|%s\n", strings.Repeat("---|", len(line)))
+			}
+		}
+	}
+	return out.String()
+}
+
+// machine describes this one, as far as the kernel tells.
+func machine() string {
+	model, memory := "an unknown processor", 0.0
+	if proc, err := procfs.NewDefaultFS(); err == nil {
+		if cpus, err := proc.CPUInfo(); err == nil && len(cpus) > 0 {
+			model = cpus[0].ModelName
+		}
+		if m, err := proc.Meminfo(); err == nil && m.MemTotalBytes != nil {
+			memory = float64(*m.MemTotalBytes) / 1e9
+		}
+	}
+	return fmt.Sprintf("%s of %s with %.0f GB of memory", plural(runtime.NumCPU(), "core"), model, memory)
+}
+
+// version is that of this program. "go run" stamps no commit: Git knows it.
+func version() string {
+	commit, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--dirty= with changes").Output()
+	if err != nil {
+		return cli.VersionLine(libraries()...)
+	}
+	return strings.Replace(cli.VersionLine(libraries()...), "commit unknown", "commit "+strings.TrimSpace(string(commit)), 1)
+}
+
+// writeSection puts a section into a page, between the comments that mark its place, or
+// at the end. The rest of the page stays.
+func writeSection(file, name, text string) error {
+	page, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	begin, end := fmt.Sprintf("<!-- bench %s: begin -->\n", name), fmt.Sprintf("<!-- bench %s: end -->\n", name)
+	before, rest, found := strings.Cut(string(page), begin)
+	_, after, closed := strings.Cut(rest, end)
+	switch {
+	case found && !closed:
+		return fmt.Errorf("%s has %q without %q", file, strings.TrimSpace(begin), strings.TrimSpace(end))
+	case !found && before != "":
+		before += "\n"
+	}
+	return os.WriteFile(file, []byte(before+begin+text+end+after), fileMode)
+}

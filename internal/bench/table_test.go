@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"bytes"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"facestream/internal/testkit"
+)
+
+func equal(a, b any) bool { return reflect.DeepEqual(a, b) }
+
+type thing struct {
+	Name  string             `json:"name" col:"name"`
+	Rate  float64            `json:"rate" col:"rate"`
+	Part  *float64           `json:"part" col:"part"`
+	Use   map[string]float64 `json:"use" col:"use"`
+	inner int
+}
+
+var things = []thing{
+	{"one", 1234.5, new(0.996), map[string]float64{"b": 2.5, "a": 2.5, "c": 15, "d": 0.001}, 1},
+	{"three", 9.999, nil, nil, 1},
+}
+
+func TestTables(t *testing.T) {
+	for name, tc := range map[string]struct {
+		print func(out *bytes.Buffer, tables []table) error
+		want  string
+	}{
+		"text": {func(out *bytes.Buffer, tables []table) error { return printText(out, tables) }, `all:
+name   rate  part  use
+one    1234  1.00  c 15.0, a 2.50, b 2.50
+three  10.0  -     
+
+some:
+name   part
+one    1.00
+three  -
+
+`},
+		"JSON": {func(out *bytes.Buffer, tables []table) error { return printJSON(out, tables) }, `{
+  "rows": [
+    {
+      "name": "one",
+      "rate": 1234.5,
+      "part": 0.996,
+      "use": {
+        "a": 2.5,
+        "b": 2.5,
+        "c": 15,
+        "d": 0.001
+      }
+    },
+    {
+      "name": "three",
+      "rate": 9.999,
+      "part": null,
+      "use": null
+    }
+  ]
+}
+`},
+	} {
+		var out bytes.Buffer
+		if err := tc.print(&out, []table{{"all", things, nil}, {"some", things, []string{"name", "part"}}}); err != nil || out.String() != tc.want {
+			t.Errorf("%s: %v, got\n%s\nwant\n%s", name, err, &out, tc.want)
+		}
+	}
+}
+
+func TestSection(t *testing.T) {
+	got := section("it", "It measures.", "go run it --times=3", []table{{"things", things, nil}})
+	for _, want := range []string{
+		"## bench it\n\nIt measures.\n\nMeasured on 20", " GB of memory, with facestream ", ", commit ", ":\n\n```sh\ngo run it --times=3\n```\n\nthings:\n\n",
+		"| name | rate | part | use |\n|---|---|---|---|\n| one | 1234 | 1.00 | c 15.0, a 2.50, b 2.50 |\n| three | 10.0 | - |  |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "commit unknown") {
+		t.Errorf("no commit in:\n%s", got)
+	}
+}
+
+// Each command replaces its own section only.
+func TestWriteSection(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	write := func(name, text string) {
+		t.Helper()
+		if err := writeSection(page, name, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("all", "old\n")
+	testkit.WriteFile(t, page, append([]byte("# Title\n\n"), testkit.ReadFile(t, page)...))
+	write("data", "data\n")
+	write("all", "new\nlines\n")
+	want := "# Title\n\n<!-- bench all: begin -->\nnew\nlines\n<!-- bench all: end -->\n\n<!-- bench data: begin -->\ndata\n<!-- bench data: end -->\n"
+	if got := string(testkit.ReadFile(t, page)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	testkit.WriteFile(t, page, []byte("<!-- bench all: begin -->\nby hand\n"))
+	if err := writeSection(page, "all", "x"); err == nil || string(testkit.ReadFile(t, page)) != "<!-- bench all: begin -->\nby hand\n" {
+		t.Errorf("a section without an end was replaced (%v)", err)
+	}
+}
