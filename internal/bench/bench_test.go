@@ -132,42 +132,30 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// What is chosen comes to the measurement, and its tables into print and page.
-func TestChoice(t *testing.T) {
+// What is chosen comes to the measurement, and its tables are printed and come into the
+// page, also with an error. A day goes on after it.
+func TestDay(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
 	var got choice
-	c := command{name: "it", about: "It measures.", choices: all.choices, measure: func(_ context.Context, _ *lab, chosen choice) ([]table, error) {
+	one := command{name: "one", choices: all.choices, measure: func(_ context.Context, _ *lab, chosen choice) ([]table, error) {
 		got = chosen
-		return []table{{title: "things", rows: []thing{{Name: "a", Rate: 1.5}}}}, errTooShort
-	}}
+		return []table{{title: "things", rows: things}}, errTooShort
+	}}.cli()
+	two := command{name: "two", measure: func(context.Context, *lab, choice) ([]table, error) {
+		return []table{{title: "things", rows: things}}, nil
+	}}.cli()
 	var stdout, stderr bytes.Buffer
-	args := []string{"--runners=spark, prism", "--slots=2", "--formats=raw", "--markdown=" + page}
-	if status := c.cli().Main(t.Context(), args, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), errTooShort.Error()) {
+	if status := one.Main(t.Context(), []string{"--runners=spark, prism", "--slots=2", "--formats=raw"}, &stdout, &stderr); status != 1 {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
 	want := []combination{{"spark", "raw", "parity", 2}, {"spark", "raw", "fast", 2}, {"prism", "raw", "parity", 2}, {"prism", "raw", "fast", 2}}
-	if o := got.combinations(); !equal(o, want) {
-		t.Errorf("%v, want %v", o, want)
+	if o := got.combinations(); !equal(o, want) || !strings.Contains(stdout.String(), "three  10.0") {
+		t.Errorf("%v, want %v; printed %s", o, want, &stdout)
 	}
-	if !strings.Contains(stdout.String(), "a     1.50") || !strings.Contains(string(testkit.ReadFile(t, page)), "| a | 1.50 |") {
-		t.Errorf("printed %s, page %s", &stdout, testkit.ReadFile(t, page))
-	}
-}
-
-// A day goes on after a command that fails.
-func TestDay(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "page.md")
-	fake := func(name string, err error) cli.Command {
-		return command{name: name, measure: func(context.Context, *lab, choice) ([]table, error) {
-			return []table{{title: name, rows: []thing{{Name: name}}}}, err
-		}}.cli()
-	}
-	var stderr bytes.Buffer
-	c := day([]cli.Command{fake("one", errTooShort), fake("two", nil)})
-	if status := c.Main(t.Context(), []string{"--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
+	if status := day([]cli.Command{one, two}).Main(t.Context(), []string{"--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
-	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "| one |") || !strings.Contains(text, "| two |") {
+	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "## bench one") || !strings.Contains(text, "## bench two") {
 		t.Error(text)
 	}
 }

@@ -65,22 +65,21 @@ var clips = []struct {
 
 // detect measures all presets on demo videos and on the labelled pictures.
 func (l *lab) detect(ctx context.Context, labels string, sizes []demoSize) (rows []detectRow, err error) {
-	sets := map[string][]input{}
-	names := []string{"labelled"}
-	if sets["labelled"], err = readLabels(labels); err != nil {
+	labelled, err := readLabels(labels)
+	if err != nil {
 		return nil, err
 	}
-	for _, s := range sizes {
-		name := fmt.Sprintf("%dx%d", s.width, s.height)
-		names = append(names, name)
-		if sets[name], err = demoInputs(s); err != nil {
-			return nil, err
-		}
-	}
 	every := make([]tally, len(face.Presets))
-	for _, name := range names {
-		l.say("%s: %d frames", name, len(sets[name]))
-		tallies, err := detectEach(ctx, sets[name], every)
+	for i := range len(sizes) + 1 {
+		name, inputs := "labelled", labelled
+		if i < len(sizes) {
+			name = fmt.Sprintf("%dx%d", sizes[i].width, sizes[i].height)
+			if inputs, err = demoInputs(sizes[i]); err != nil {
+				return nil, err
+			}
+		}
+		l.say("%s: %d frames", name, len(inputs))
+		tallies, err := detectEach(ctx, inputs, every)
 		if err != nil {
 			return nil, err
 		}

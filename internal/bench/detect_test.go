@@ -15,10 +15,10 @@ func TestPresetsFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 4*len(face.Presets) { // labelled, two sizes, all
+	if len(rows) != 4*len(face.Presets) { // two sizes, labelled, all
 		t.Fatalf("%d rows", len(rows))
 	}
-	if r := rows[len(face.Presets)]; r.Pictures != "320x240" || r.Detector != parity || r.Frames != 5*12 || *r.TimesParity != 1 || r.MedianMillis <= 0 {
+	if r := rows[0]; r.Pictures != "320x240" || r.Detector != parity || r.Frames != 5*12 || *r.TimesParity != 1 || r.MedianMillis <= 0 {
 		t.Errorf("%+v", r)
 	}
 	every := rows[3*len(face.Presets):]

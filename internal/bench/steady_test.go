@@ -12,7 +12,7 @@ func ranOf(seconds float64, records int, used map[string]use) ran {
 	return ran{seconds: seconds, used: used, State: "DONE", Windows: 1, RecordsRead: records}
 }
 
-func TestDifference(t *testing.T) {
+func TestSteady(t *testing.T) {
 	short := ranOf(10, 100, map[string]use{"a": {2, 9000}, "idle": {1, 0}})
 	short.FirstFileSeconds = new(6.5)
 	got, err := difference(short, ranOf(15, 600, map[string]use{"a": {12, 250}, "idle": {0.5, 0}, "late": {1, 3}}))
@@ -32,16 +32,9 @@ func TestDifference(t *testing.T) {
 }
 
 func TestMedian(t *testing.T) {
-	for _, tc := range []struct {
-		seconds []float64
-		want    float64
-	}{{[]float64{5}, 5}, {[]float64{7, 5}, 7}, {[]float64{9, 1, 4}, 4}} {
-		var all []ran
-		for _, s := range tc.seconds {
-			all = append(all, ranOf(s, 1, nil))
-		}
-		if got := median(all).seconds; got != tc.want {
-			t.Errorf("of %v %v, want %v", tc.seconds, got, tc.want)
+	for want, all := range map[float64][]ran{5: {{seconds: 5}}, 7: {{seconds: 7}, {seconds: 5}}, 4: {{seconds: 9}, {seconds: 1}, {seconds: 4}}} {
+		if got := median(all).seconds; got != want {
+			t.Errorf("the median is %v, want %v", got, want)
 		}
 	}
 }
