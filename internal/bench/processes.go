@@ -57,9 +57,9 @@ type use struct {
 	peak float64 // MB (1,000,000 bytes) of resident memory: the most that any of them had
 }
 
-// sampleEvery is how often processes are looked at. What a process does between the last
-// look and its end is not seen.
-const sampleEvery = 100 * time.Millisecond
+// sampleEvery is how often processes are looked at, which takes some milliseconds. What a
+// process does between the last look and its end is not seen.
+const sampleEvery = 200 * time.Millisecond
 
 // process is one that was seen.
 type process struct {
