@@ -1,14 +1,9 @@
 package face
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -45,8 +40,8 @@ func showEntry(e store.Entry) string {
 }
 
 func TestDetectAndRender(t *testing.T) {
-	file := readFile(t, photo)
-	mat := decodeColour(t, file)
+	file := readPhoto(t)
+	mat := decoded(t, file, gocv.IMReadColor)
 	withJPEG := parse(t, file)
 	withJPEG.Camera, withJPEG.Offset = "../gate", 7
 	withRaw := rawFrame(mat)
@@ -73,7 +68,7 @@ func TestDetectAndRender(t *testing.T) {
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(7), Faces: 1}, Files: []store.File{
 					{Name: "%2E.%2Fgate/2023/11/14/22/video+3+00000000000000000007.jpg", Data: file}}}),
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(99), Faces: 1}, Files: []store.File{
-					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encodeJPEG(t, mat, gocv.IMWriteJpegQuality, 95)}}}),
+					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encoded(t, gocv.JPEGFileExt, mat, gocv.IMWriteJpegQuality, 95)}}}),
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(100)}}))
 			if _, err := beam.Run(context.Background(), runner, p); err != nil {
 				t.Fatal(err)
@@ -101,76 +96,10 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	}
 }
 
-// TestRenderedFrameIsTheSamePicture compares what is stored with the pixels that
-// came: colours in their places, nothing turned, the same bytes every time.
-func TestRenderedFrameIsTheSamePicture(t *testing.T) {
-	mat := decodeColour(t, readFile(t, photo))
-	grey := gocv.NewMat()
-	defer grey.Close()
-	gocv.CvtColor(mat, &grey, gocv.ColorBGRToGray)
-	ofGrey := gocv.NewMat()
-	defer ofGrey.Close()
-	gocv.CvtColor(grey, &ofGrey, gocv.ColorGrayToBGR)
-
-	for _, tt := range []struct {
-		frame frame.Frame
-		want  gocv.Mat // blue, green, red
-		model color.Model
-	}{
-		{rawFrame(mat), mat, color.YCbCrModel},
-		{rgbFrame(mat), mat, color.YCbCrModel},
-		{greyFrame(grey), ofGrey, color.GrayModel},
-		{pngFrame(t, mat), mat, color.YCbCrModel},
-		{pngFrame(t, grey), ofGrey, color.GrayModel},
-	} {
-		t.Run(fmt.Sprintf("%s, grey %v", tt.frame.Format, tt.model == color.GrayModel), func(t *testing.T) {
-			d := Detection{Frame: tt.frame, Faces: []Face{{Box: box(1, 2, 3, 4)}}}
-			e, err := (&renderFn{Output: onlyFrames}).ProcessElement(d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			again, err := (&renderFn{Output: onlyFrames}).ProcessElement(d)
-			if err != nil || !reflect.DeepEqual(e, again) {
-				t.Errorf("the second attempt differs (error %v)", err)
-			}
-			got, err := jpeg.Decode(bytes.NewReader(e.Files[0].Data))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.ColorModel() != tt.model {
-				t.Errorf("the picture is a %T", got)
-			}
-			if mean := meanDifference(t, got, tt.want); mean > 2 {
-				t.Errorf("a sample differs by %.2f on average", mean)
-			}
-		})
-	}
-}
-
-// meanDifference compares a picture with a Mat of blue, green, red.
-func meanDifference(t *testing.T, got image.Image, want gocv.Mat) float64 {
-	t.Helper()
-	width, height, bgr := want.Cols(), want.Rows(), want.ToBytes()
-	if got.Bounds().Size() != image.Pt(width, height) {
-		t.Fatalf("the picture has the size %v", got.Bounds().Size())
-	}
-	var sum int
-	for y := range height {
-		for x := range width {
-			r, g, b, _ := got.At(x, y).RGBA()
-			for i, c := range []uint32{b, g, r} {
-				diff := int(c>>8) - int(bgr[(y*width+x)*3+i])
-				sum += max(diff, -diff)
-			}
-		}
-	}
-	return float64(sum) / float64(width*height*3)
-}
-
 // TestDetectInParallel demands of a bundle that looks at several frames at a time
 // the same as of one that does not, and an error that names the record.
 func TestDetectInParallel(t *testing.T) {
-	p := quick(t)
+	p := quickParams(t)
 	var want []string
 	for _, n := range []int{0, 1, 3} {
 		p.Parallel = n
@@ -181,7 +110,7 @@ func TestDetectInParallel(t *testing.T) {
 			if err := fn.StartBundle(t.Context(), emit); err != nil {
 				t.Fatal(err)
 			}
-			for i, data := range [][]byte{readFile(t, photo), readFile(t, progressive), readFile(t, photo), make([]byte, 640*480*3)} {
+			for i, data := range [][]byte{readPhoto(t), readProgressive(t), readPhoto(t), make([]byte, 640*480*3)} {
 				f := parse(t, data)
 				f.Offset = int64(i)
 				if err := fn.ProcessElement(f, emit); err != nil {

@@ -2,7 +2,6 @@ package face
 
 import (
 	"bytes"
-	"image"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,9 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"gocv.io/x/gocv"
+	"facestream/internal/testkit"
 )
 
 func TestDefaults(t *testing.T) {
@@ -70,7 +68,7 @@ func TestValidate(t *testing.T) {
 
 // TestNewParamsRefuses is case 11: files that are no cascade.
 func TestNewParamsRefuses(t *testing.T) {
-	whole := readFile(t, mustCascade(t))
+	whole := testkit.ReadFile(t, mustCascade(t))
 	before := loaded.Load()
 	for name, tt := range map[string]struct {
 		content []byte
@@ -78,7 +76,7 @@ func TestNewParamsRefuses(t *testing.T) {
 	}{
 		"empty":            {nil, "not a cascade"},
 		"text":             {[]byte("hello"), "not a cascade"},
-		"a JPEG":           {readFile(t, photo), "not a cascade"},
+		"a JPEG":           {readPhoto(t), "not a cascade"},
 		"cut short":        {whole[:len(whole)/2], "not a cascade"},
 		"another XML":      {[]byte("<?xml version=\"1.0\"?>\n<project><name>x</name></project>\n"), "not a cascade"},
 		"OpenCV's XML":     {[]byte("<?xml version=\"1.0\"?>\n<opencv_storage><a>1</a></opencv_storage>\n"), "not a cascade"},
@@ -86,9 +84,7 @@ func TestNewParamsRefuses(t *testing.T) {
 		"overwritten tags": {bytes.ReplaceAll(whole, []byte("<stages>"), []byte("<stagez>")), "not a cascade"},
 	} {
 		file := filepath.Join(t.TempDir(), "cascade.xml")
-		if err := os.WriteFile(file, tt.content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testkit.WriteFile(t, file, tt.content)
 		_, err := NewParams(file)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: got %v, want an error with %q that names the file", name, err, tt.want)
@@ -110,13 +106,11 @@ func TestNewParamsRefuses(t *testing.T) {
 // leaves no file behind.
 func TestCascadesOfOpenCV(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(mustCascade(t)), "..", "*cascades", "*cascade_*.xml"))
+	files, err := filepath.Glob(otherCascade(t, "../*cascades/*cascade_*.xml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mat := decodeColour(t, readFile(t, photo))
-	gocv.Resize(mat, &mat, image.Pt(160, 120), 0, 0, gocv.InterpolationArea)
-	small := rawFrame(mat)
+	small := parse(t, readProgressive(t))
 	if len(files) < 2 {
 		t.Fatalf("only %v beside the default cascade", files)
 	}
@@ -126,14 +120,7 @@ func TestCascadesOfOpenCV(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		d, err := NewDetector(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Detect(small); err != nil {
-			t.Errorf("%s: %v", file, err)
-		}
-		d.Close()
+		mustFind(t, newDetector(t, p), small)
 	}
 	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
@@ -143,7 +130,7 @@ func TestCascadesOfOpenCV(t *testing.T) {
 func TestPool(t *testing.T) {
 	cascade := defaultParams(t).Cascade
 	pool := pool{idle: map[cascadeKey][]*classifier{}}
-	lease := func() *classifier {
+	lease := func(cascade []byte) *classifier {
 		t.Helper()
 		c, err := pool.lease(cascade)
 		if err != nil {
@@ -152,7 +139,7 @@ func TestPool(t *testing.T) {
 		return c
 	}
 	before := loaded.Load()
-	a, b := lease(), lease()
+	a, b := lease(cascade), lease(cascade)
 	if a == b {
 		t.Fatal("one classifier was leased twice")
 	}
@@ -160,20 +147,16 @@ func TestPool(t *testing.T) {
 		t.Fatalf("%d classifiers loaded, want 2", n)
 	}
 	pool.giveBack(a)
-	if c := lease(); c != a {
+	if c := lease(cascade); c != a {
 		t.Error("a classifier that was given back is not leased again")
 	}
 	pool.giveBack(a)
 	pool.giveBack(b)
-	other, err := NewParams(filepath.Join(filepath.Dir(mustCascade(t)), "haarcascade_frontalface_alt2.xml"))
+	other, err := NewParams(otherCascade(t, "haarcascade_frontalface_alt2.xml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := pool.lease(other.Cascade)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c == a || c == b {
+	if c := lease(other.Cascade); c == a || c == b {
 		t.Error("another cascade gives the same classifier")
 	}
 }
@@ -213,17 +196,6 @@ func TestPoolIsNotShared(t *testing.T) {
 // never gives back.
 func TestDroppedDetectorsAreFreed(t *testing.T) {
 	p := defaultParams(t)
-	freed := func(limit int64) {
-		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
-		for loaded.Load() > limit {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d classifiers in memory, want at most %d", loaded.Load(), limit)
-			}
-			runtime.GC()
-			runtime.Gosched()
-		}
-	}
 	// What the pool holds stays; what was taken from it and dropped goes.
 	before := loaded.Load()
 	for range 20 {
@@ -232,7 +204,10 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	freed(before)
+	testkit.Await(t, "classifiers to be freed", func() bool {
+		runtime.GC()
+		return loaded.Load() <= before
+	})
 
 	fn := &detectFn{Params: p}
 	for range 3 { // a bundle that failed, and the instance is used again

@@ -2,8 +2,10 @@ package face
 
 import (
 	"bytes"
+	"image"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -11,41 +13,25 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 )
 
 func TestMain(m *testing.M) {
-	code := ptest.MainRet(m)
-	if leaked := leakedMats(); leaked != "" {
-		os.Stderr.WriteString(leaked)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(testkit.MainOfMats(func() int { return ptest.MainRet(m) }))
 }
 
-// photo is a photograph of 640x480 with one face, and progressive the same of
-// 160x120 in a progressive JPEG.
-var (
-	photo       = filepath.Join("..", "..", "testdata", "face.jpg")
-	progressive = filepath.Join("..", "..", "testdata", "progressive.jpg")
-)
+// readPhoto returns a photograph of 640x480 with one face, a baseline JPEG.
+func readPhoto(t testing.TB) []byte { return testkit.ReadFile(t, "../../testdata/face.jpg") }
 
-var loadParams = sync.OnceValues(func() (Params, error) {
-	cascade, err := DefaultCascade()
-	if err != nil {
-		return Params{}, err
-	}
-	return NewParams(cascade)
-})
+// readProgressive returns the same in 160x120, a progressive JPEG.
+func readProgressive(t testing.TB) []byte {
+	return testkit.ReadFile(t, "../../testdata/progressive.jpg")
+}
 
-// boxes takes the boxes out of what was found.
-func boxes(d Detection, err error) ([]record.Box, error) {
-	var all []record.Box
-	for _, f := range d.Faces {
-		all = append(all, f.Box)
-	}
-	return all, err
+func box(x, y, width, height int32) record.Box {
+	return record.Box{X: x, Y: y, Width: width, Height: height}
 }
 
 func mustCascade(t testing.TB) string {
@@ -57,6 +43,13 @@ func mustCascade(t testing.TB) string {
 	return cascade
 }
 
+// otherCascade returns the path of another of OpenCV's cascades.
+func otherCascade(t testing.TB, name string) string {
+	return filepath.Join(filepath.Dir(mustCascade(t)), name)
+}
+
+var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parity) })
+
 func defaultParams(t testing.TB) Params {
 	t.Helper()
 	p, err := loadParams()
@@ -66,85 +59,41 @@ func defaultParams(t testing.TB) Params {
 	return p
 }
 
-func readFile(t testing.TB, name string) []byte {
+// quickParams are for tests to which it does not matter which faces are found.
+func quickParams(t testing.TB) Params {
+	p := defaultParams(t)
+	p.ScaleFactor, p.MinFace, p.Threads = 1.5, 40, 1
+	return p
+}
+
+// withProfile adds OpenCV's cascade of profiles.
+func withProfile(t testing.TB, p Params) Params {
 	t.Helper()
-	data, err := os.ReadFile(name)
+	file, err := ProfileCascade()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
-}
-
-// parse makes a frame of a value as it comes from Kafka.
-func parse(t testing.TB, value []byte) frame.Frame {
-	t.Helper()
-	f, reject := frame.Parse(frame.Config{Width: 640, Height: 480}, &kafka.Record{Topic: "video", Partition: 3, Offset: 99, Timestamp: 1_700_000_000_123, Value: &value})
-	if reject != nil {
-		t.Fatalf("%+v", *reject)
-	}
-	return f
-}
-
-// rawFrame gives the Mat, of three channels, as a raw frame.
-func rawFrame(m gocv.Mat) frame.Frame {
-	return frame.Frame{
-		ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "door",
-		Format: frame.BGR, Width: int32(m.Cols()), Height: int32(m.Rows()), Data: m.ToBytes(),
-	}
-}
-
-// rgbFrame gives the Mat, of three channels in OpenCV's order, as a frame in the
-// other order.
-func rgbFrame(m gocv.Mat) frame.Frame {
-	f := rawFrame(m)
-	f.Format = frame.RGB
-	for i := 0; i < len(f.Data); i += 3 {
-		f.Data[i], f.Data[i+2] = f.Data[i+2], f.Data[i]
-	}
-	return f
-}
-
-// greyFrame gives the Mat, of one channel, as a raw frame.
-func greyFrame(m gocv.Mat) frame.Frame {
-	f := rawFrame(m)
-	f.Format = frame.Grey
-	return f
-}
-
-// pngFrame gives the Mat as a PNG frame.
-func pngFrame(t testing.TB, m gocv.Mat) frame.Frame {
-	t.Helper()
-	b, err := gocv.IMEncode(gocv.PNGFileExt, m)
-	if err != nil {
+	if p.Profile, err = ReadCascade(file); err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	return parse(t, bytes.Clone(b.GetBytes()))
+	return p
 }
 
-// decodeColour gives the JPEG as a Mat that the test closes.
-func decodeColour(t testing.TB, data []byte) gocv.Mat {
+// presetParams returns each preset, and one with everything on.
+func presetParams(t testing.TB) map[string]Params {
 	t.Helper()
-	m, err := gocv.IMDecode(data, gocv.IMReadColor)
-	if err != nil {
-		t.Fatal(err)
+	all := map[string]Params{}
+	for _, name := range Presets {
+		p, err := NewPreset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = p
 	}
-	if m.Empty() {
-		t.Fatal("OpenCV does not decode the test's picture")
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
-}
-
-// encodeJPEG gives the Mat as a JPEG, with OpenCV's parameters.
-func encodeJPEG(t testing.TB, m gocv.Mat, params ...int) []byte {
-	t.Helper()
-	b, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	return bytes.Clone(b.GetBytes())
+	p := withProfile(t, all["fast"])
+	p.Equalize = true
+	all["everything"] = p
+	return all
 }
 
 func newDetector(t testing.TB, p Params) *Detector {
@@ -157,6 +106,106 @@ func newDetector(t testing.TB, p Params) *Detector {
 	return d
 }
 
-func box(x, y, width, height int32) record.Box {
-	return record.Box{X: x, Y: y, Width: width, Height: height}
+// mustFind returns the boxes that are found in a frame.
+func mustFind(t testing.TB, d *Detector, f frame.Frame) []record.Box {
+	t.Helper()
+	found, err := d.Detect(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return boxesOf(found)
+}
+
+// loadOracle returns gocv's own classifier with the default cascade.
+func loadOracle(t *testing.T) gocv.CascadeClassifier {
+	t.Helper()
+	oracle := gocv.NewCascadeClassifier()
+	t.Cleanup(func() { oracle.Close() })
+	if !oracle.Load(mustCascade(t)) {
+		t.Fatal("gocv does not load the default cascade")
+	}
+	return oracle
+}
+
+// parse makes a frame of a value as it comes from Kafka.
+func parse(t testing.TB, value []byte) frame.Frame {
+	t.Helper()
+	f, reject := frame.Parse(frame.Config{Width: 640, Height: 480},
+		&kafka.Record{Topic: "video", Partition: 3, Offset: 99, Timestamp: 1_700_000_000_123, Value: &value})
+	if reject != nil {
+		t.Fatalf("%+v", *reject)
+	}
+	f.Camera = "door"
+	return f
+}
+
+// rawFrame returns a Mat of bytes as a raw frame: grey, or blue, green, red.
+func rawFrame(m gocv.Mat) frame.Frame {
+	format := frame.BGR
+	if m.Channels() == 1 {
+		format = frame.Grey
+	}
+	return frame.Frame{
+		ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "door",
+		Format: format, Width: int32(m.Cols()), Height: int32(m.Rows()), Data: m.ToBytes(),
+	}
+}
+
+// rgbFrame returns a Mat of three channels in OpenCV's order as a frame in the
+// other order.
+func rgbFrame(m gocv.Mat) frame.Frame {
+	f := rawFrame(m)
+	f.Format = frame.RGB
+	for i := 0; i < len(f.Data); i += 3 {
+		f.Data[i], f.Data[i+2] = f.Data[i+2], f.Data[i]
+	}
+	return f
+}
+
+// encoded returns a Mat as a file, with OpenCV's parameters.
+func encoded(t testing.TB, kind gocv.FileExt, m gocv.Mat, params ...int) []byte {
+	t.Helper()
+	b, err := gocv.IMEncodeWithParams(kind, m, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	return bytes.Clone(b.GetBytes())
+}
+
+// decoded returns a file as a Mat.
+func decoded(t testing.TB, data []byte, flag gocv.IMReadFlag) gocv.Mat {
+	t.Helper()
+	m, err := gocv.IMDecode(data, flag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	if m.Empty() {
+		t.Fatal("OpenCV does not decode the test's picture")
+	}
+	return m
+}
+
+// derived returns a Mat that a function of OpenCV fills.
+func derived(t testing.TB, fill func(to *gocv.Mat)) gocv.Mat {
+	m := gocv.NewMat()
+	t.Cleanup(func() { m.Close() })
+	fill(&m)
+	return m
+}
+
+func greyOf(t testing.TB, m gocv.Mat) gocv.Mat {
+	return derived(t, func(to *gocv.Mat) { gocv.CvtColor(m, to, gocv.ColorBGRToGray) })
+}
+
+// sorted returns rectangles as boxes in the order that Detect promises.
+func sorted(rects []image.Rectangle) (boxes []record.Box) {
+	for _, r := range rects {
+		boxes = append(boxes, box(int32(r.Min.X), int32(r.Min.Y), int32(r.Dx()), int32(r.Dy())))
+	}
+	slices.SortFunc(boxes, func(a, b record.Box) int {
+		return slices.Compare([]int32{a.Y, a.X, a.Width, a.Height}, []int32{b.Y, b.X, b.Width, b.Height})
+	})
+	return boxes
 }

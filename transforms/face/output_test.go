@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -80,9 +81,9 @@ func TestWithMargin(t *testing.T) {
 	}
 }
 
-// decoded returns the pictures of an entry by what follows the record in their
+// picturesOf returns the pictures of an entry by what follows the record in their
 // names.
-func decoded(t *testing.T, e store.Entry) map[string]image.Image {
+func picturesOf(t *testing.T, e store.Entry) map[string]image.Image {
 	t.Helper()
 	pictures := map[string]image.Image{}
 	for _, f := range e.Files {
@@ -100,38 +101,62 @@ func decoded(t *testing.T, e store.Entry) map[string]image.Image {
 	return pictures
 }
 
-// TestFilesByChoice makes files of a frame with two faces, one of which is at
+// TestFiles makes files of a frame of each format with two faces, one of which is at
 // the picture's edge.
-func TestFilesByChoice(t *testing.T) {
-	colour := decodeColour(t, readFile(t, photo))
-	grey := gocv.NewMat()
-	defer grey.Close()
-	gocv.CvtColor(colour, &grey, gocv.ColorBGRToGray)
-	asJPEG := parse(t, readFile(t, photo))
-	asJPEG.Camera = "door"
+func TestFiles(t *testing.T) {
+	colour := decoded(t, readPhoto(t), gocv.IMReadColor)
+	grey := greyOf(t, colour)
 	faces := []Face{{Box: box(200, 100, 100, 80)}, {Box: box(600, 440, 40, 40)}}
-
-	for _, f := range []frame.Frame{rawFrame(colour), rgbFrame(colour), asJPEG, greyFrame(grey)} {
-		t.Run(f.Format, func(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		frame frame.Frame
+		want  gocv.Mat
+	}{
+		{"raw", rawFrame(colour), colour},
+		{"RGB", rgbFrame(colour), colour},
+		{"JPEG", parse(t, readPhoto(t)), colour},
+		{"PNG", parse(t, encoded(t, gocv.PNGFileExt, colour, gocv.IMWritePngCompression, 1)), colour},
+		{"raw, grey", rawFrame(grey), grey},
+		{"PNG, grey", parse(t, encoded(t, gocv.PNGFileExt, grey, gocv.IMWritePngCompression, 1)), grey},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := tt.frame
 			before := bytes.Clone(f.Data)
 			d := Detection{Frame: f, Width: 640, Height: 480, Faces: faces}
 			o := everything
 			o.CropMargin = 0.1
-			e, err := Files(o, d)
-			if err != nil {
-				t.Fatal(err)
+			files := func(o Output) store.Entry {
+				e, err := Files(o, d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e
 			}
+			e := files(o)
 			if !bytes.Equal(f.Data, before) {
 				t.Error("the frame's own bytes were drawn into")
 			}
 			if e.Faces != 2 || e.TimestampMillis != 1_700_000_000_123 || len(e.Events) != 2 {
 				t.Errorf("entry of %d faces at %d with events %q", e.Faces, e.TimestampMillis, e.Events)
 			}
-			pictures := decoded(t, e)
+			if !slices.EqualFunc(e.Files, files(o).Files, func(a, b store.File) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
+				t.Error("the second attempt differs")
+			}
+			pictures := picturesOf(t, e)
 			if len(pictures) != 4 || len(e.Files) != 4 || e.Files[0].Name != "door/2023/11/14/22/video+3+00000000000000000099.jpg" {
 				t.Fatalf("%d files, the first is %s", len(e.Files), e.Files[0].Name)
 			}
 			whole, lines := pictures[".jpg"], pictures[".annotated.jpg"]
+			want, err := tt.want.ToImage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := difference(whole, want, want.Bounds(), image.Point{}); whole.Bounds() != want.Bounds() || diff > 2 {
+				t.Errorf("the frame of %v is stored as one of %v, whose samples differ by %.2f on average", want.Bounds(), whole.Bounds(), diff)
+			}
+			if f.Format == frame.JPEG && !bytes.Equal(e.Files[0].Data, f.Data) {
+				t.Error("the JPEG was encoded anew")
+			}
 			if whole.Bounds() != lines.Bounds() {
 				t.Errorf("the annotated picture has %v, the frame %v", lines.Bounds(), whole.Bounds())
 			}
@@ -140,7 +165,7 @@ func TestFilesByChoice(t *testing.T) {
 					t.Errorf("at %v there is no green line, but %x %x %x", at, r, g, b)
 				}
 			}
-			if diff := difference(whole, lines, image.Rect(0, 200, 560, 420), image.Point{0, 200}); diff > 2 {
+			if diff := difference(whole, lines, image.Rect(0, 200, 560, 420), image.Pt(0, 200)); diff > 2 {
 				t.Errorf("away from the boxes it differs from the frame by %.1f", diff)
 			}
 			for extension, area := range map[string]image.Rectangle{
@@ -149,20 +174,15 @@ func TestFilesByChoice(t *testing.T) {
 				crop := pictures[extension]
 				if crop.Bounds().Size() != area.Size() {
 					t.Errorf("%s has %v, want %v", extension, crop.Bounds().Size(), area.Size())
-					continue
-				}
-				if diff := difference(crop, whole, crop.Bounds(), area.Min); diff > 3 {
+				} else if diff := difference(crop, whole, crop.Bounds(), area.Min); diff > 3 {
 					t.Errorf("%s differs from that part of the frame by %.1f", extension, diff)
 				}
 			}
-			if _, ok := pictures[".face-1.jpg"].(*image.Gray); ok != (f.Format == frame.Grey) {
-				t.Errorf("the crop of a %s frame is a %T", f.Format, pictures[".face-1.jpg"])
+			for _, extension := range []string{".jpg", ".face-1.jpg"} {
+				if _, isGrey := pictures[extension].(*image.Gray); isGrey != (tt.want.Channels() == 1) {
+					t.Errorf("%s is a %T", extension, pictures[extension])
+				}
 			}
-			again, err := Files(o, d)
-			if err != nil || !slices.EqualFunc(e.Files, again.Files, func(a, b store.File) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
-				t.Errorf("the second attempt differs (error %v)", err)
-			}
-
 			for list, want := range map[string][]string{
 				"frame": {".jpg"}, "annotated": {".annotated.jpg"}, "crops": {".face-1.jpg", ".face-2.jpg"}, "events": nil,
 			} {
@@ -170,18 +190,9 @@ func TestFilesByChoice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				e, err := Files(one, d)
-				if err != nil {
-					t.Fatal(err)
-				}
-				pictures := decoded(t, e)
-				if len(pictures) != len(want) || len(e.Events) > 0 != (list == "events") {
-					t.Errorf("%s: %d pictures, %d events", list, len(pictures), len(e.Events))
-				}
-				for _, extension := range want {
-					if pictures[extension] == nil {
-						t.Errorf("%s: there is no %s", list, extension)
-					}
+				e := files(one)
+				if got := slices.Sorted(maps.Keys(picturesOf(t, e))); !slices.Equal(got, want) || len(e.Events) > 0 != (list == "events") {
+					t.Errorf("%s: pictures %v, %d events", list, got, len(e.Events))
 				}
 			}
 		})
@@ -206,7 +217,7 @@ func difference(a, b image.Image, area image.Rectangle, at image.Point) float64 
 func TestBoxOutsideThePicture(t *testing.T) {
 	m := gocv.NewMatWithSize(48, 64, gocv.MatTypeCV8UC1)
 	defer m.Close()
-	f := greyFrame(m)
+	f := rawFrame(m)
 	for _, b := range []record.Box{box(64, 0, 5, 5), box(-10, 0, 5, 5), box(0, 0, 0, 0)} {
 		_, err := Files(Output{Crops: true}, Detection{Frame: f, Width: 64, Height: 48, Faces: []Face{{Box: b}}})
 		if err == nil || !strings.Contains(err.Error(), "not in the picture of 64x48") || !strings.Contains(err.Error(), "offset 99") {

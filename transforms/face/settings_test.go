@@ -57,24 +57,15 @@ func TestOldSettings(t *testing.T) {
 	if err != nil || string(data) != old {
 		t.Errorf("got %s, %v, want %s", data, err, old)
 	}
-	s.CascadeSHA256 = sha256Of(t, mustCascade(t))
+	now, err := SettingsOf(frame.Config{}, defaultParams(t), Output{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.CascadeSHA256 = now.CascadeSHA256
 	_, p, o, err := s.Parts([]string{mustCascade(t)})
 	if err != nil || !reflect.DeepEqual(p, defaultParams(t)) || o.Detector != "" {
 		t.Errorf("got %v, %q, or other parameters than the defaults", err, o.Detector)
 	}
-}
-
-func sha256Of(t *testing.T, cascade string) string {
-	t.Helper()
-	p, err := NewParams(cascade)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := SettingsOf(frame.Config{}, p, Output{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.CascadeSHA256
 }
 
 func TestPartsRefuses(t *testing.T) {

@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"facestream/internal/testkit"
 )
+
+func TestMain(m *testing.M) { os.Exit(testkit.MainOfMats(m.Run)) }
 
 // paint returns a picture with one colour per quarter.
 func paint(width, height int) *image.RGBA {
