@@ -105,7 +105,7 @@ type pool struct {
 // one time.
 var classifiers = pool{idle: map[cascadeKey][]*classifier{}}
 
-// lease gives a classifier that nobody else uses until it is given back.
+// lease returns a classifier that nobody else uses until it is given back.
 func (p *pool) lease(cascade []byte) (*classifier, error) {
 	key := cascadeKey(sha256.Sum256(cascade))
 	if c := p.take(key); c != nil {
@@ -128,7 +128,7 @@ func (p *pool) take(key cascadeKey) *classifier {
 	return c
 }
 
-func (p *pool) giveBack(c *classifier) {
+func (p *pool) release(c *classifier) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle[c.key] = append(p.idle[c.key], c)

@@ -153,18 +153,18 @@ func (fn *coolFn) ProcessElement(group string, sightings func(*sighting) bool, c
 		all = append(all, one)
 		one = sighting{}
 	}
-	for _, s := range coolDown(fn.Known[group], all) {
+	for _, s := range repeats(fn.Known[group], all) {
 		cooled(s.Record, true)
 	}
 }
 
-// coolDown returns those of a group's sightings that show nothing new, in the
+// repeats returns those of a group's sightings that show nothing new, in the
 // order of their offsets.
-func coolDown(known []store.Kept, all []sighting) (cooled []sighting) {
+func repeats(known []store.Kept, all []sighting) (cooled []sighting) {
 	known = slices.Clone(known)
 	slices.SortFunc(all, func(a, b sighting) int { return cmp.Compare(a.Offset, b.Offset) })
 	for _, s := range all {
-		if shown(known, s) {
+		if allKnown(known, s) {
 			cooled = append(cooled, s)
 		} else {
 			known = append(known, store.Kept{Offset: s.Offset, Boxes: s.Boxes})
@@ -173,8 +173,8 @@ func coolDown(known []store.Kept, all []sighting) (cooled []sighting) {
 	return cooled
 }
 
-// shown says whether each face of a sighting is in a picture of a lower offset.
-func shown(known []store.Kept, s sighting) bool {
+// allKnown reports whether each face of a sighting is in a picture of a lower offset.
+func allKnown(known []store.Kept, s sighting) bool {
 	for _, b := range s.Boxes {
 		if !slices.ContainsFunc(known, func(k store.Kept) bool {
 			return k.Offset < s.Offset && slices.ContainsFunc(k.Boxes, func(other record.Box) bool { return b.IoU(other) >= minOverlap })

@@ -15,7 +15,7 @@ import (
 	"facestream/transforms/store"
 )
 
-// at gives a face of 30x30 pixels. One that is 10 further to the right overlaps it
+// at returns a face of 30x30 pixels. One that is 10 further to the right overlaps it
 // by half, one that is 11 further does not.
 func at(x int32) record.Box { return record.Box{X: x, Y: 7, Width: 30, Height: 30} }
 
@@ -49,7 +49,7 @@ func TestCoolDown(t *testing.T) {
 			for range 10 {
 				random.Shuffle(len(tt.all), func(i, j int) { tt.all[i], tt.all[j] = tt.all[j], tt.all[i] })
 				var got []int64
-				for _, s := range coolDown(tt.known, tt.all) {
+				for _, s := range repeats(tt.known, tt.all) {
 					got = append(got, s.Offset)
 				}
 				if !reflect.DeepEqual(got, tt.want) || len(tt.known) != before {

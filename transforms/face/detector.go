@@ -39,9 +39,9 @@ func NewDetector(p Params) (*Detector, error) {
 // Close gives the classifiers back. The Detector is of no use any more. One that
 // is dropped without Close costs no more than new classifiers for the next.
 func (d *Detector) Close() {
-	classifiers.giveBack(d.classifier)
+	classifiers.release(d.classifier)
 	if d.profile != nil {
-		classifiers.giveBack(d.profile)
+		classifiers.release(d.profile)
 	}
 	d.classifier, d.profile = nil, nil
 }

@@ -76,11 +76,12 @@ const MaxDownscale = 10
 // maxThreads is far more than any machine that this runs on has cores.
 const maxThreads = 1024
 
-// NewParams gives the default parameters with the cascade of the file. A file
+// NewParams returns the default parameters with the cascade of the file. A file
 // that is missing or that OpenCV cannot load is an error.
 func NewParams(file string) (Params, error) { return NewPresetWith(Parity, file) }
 
-// Validate says what is wrong with the parameters. It loads the cascades.
+// Validate returns an error that says what is wrong with the parameters, if anything.
+// It loads the cascades.
 func (p Params) Validate() error {
 	switch {
 	case !(p.ScaleFactor >= MinScaleFactor && p.ScaleFactor <= MaxScaleFactor): // NaN is neither

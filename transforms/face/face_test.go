@@ -146,12 +146,12 @@ func TestPool(t *testing.T) {
 	if n := loaded.Load() - before; n != 2 {
 		t.Fatalf("%d classifiers loaded, want 2", n)
 	}
-	pool.giveBack(a)
+	pool.release(a)
 	if c := lease(cascade); c != a {
 		t.Error("a classifier that was given back is not leased again")
 	}
-	pool.giveBack(a)
-	pool.giveBack(b)
+	pool.release(a)
+	pool.release(b)
 	other, err := NewParams(otherCascade(t, "haarcascade_frontalface_alt2.xml"))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestPoolIsNotShared(t *testing.T) {
 				mu.Lock()
 				delete(inUse, c)
 				mu.Unlock()
-				classifiers.giveBack(c)
+				classifiers.release(c)
 			}
 		})
 	}
@@ -193,7 +193,7 @@ func TestPoolIsNotShared(t *testing.T) {
 }
 
 // TestDroppedDetectorsAreFreed does what failing bundles do: it leases and
-// never gives back.
+// never returns back.
 func TestDroppedDetectorsAreFreed(t *testing.T) {
 	p := defaultParams(t)
 	// What the pool holds stays; what was taken from it and dropped goes.

@@ -31,7 +31,7 @@ func (d *Detector) find(grey gocv.Mat) ([]record.Box, error) {
 	boxes, err := d.classifier.detect(grey, p)
 	if err == nil && d.profile != nil {
 		var sides []record.Box
-		sides, err = d.sides(grey, p)
+		sides, err = d.detectProfiles(grey, p)
 		boxes = suppress(boxes, sides)
 	}
 	if err != nil {
@@ -50,9 +50,9 @@ func byPlace(a, b record.Box) int {
 	return cmp.Or(cmp.Compare(a.Y, b.Y), cmp.Compare(a.X, b.X), cmp.Compare(a.Width, b.Width), cmp.Compare(a.Height, b.Height))
 }
 
-// sides returns the boxes of faces that are seen from either side, in no order:
+// detectProfiles returns the boxes of faces that are seen from either side, in no order:
 // the cascade knows one side only.
-func (d *Detector) sides(grey gocv.Mat, p Params) ([]record.Box, error) {
+func (d *Detector) detectProfiles(grey gocv.Mat, p Params) ([]record.Box, error) {
 	boxes, err := d.profile.detect(grey, p)
 	if err != nil {
 		return nil, err

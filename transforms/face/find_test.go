@@ -133,7 +133,7 @@ func TestProfileSeesBothSides(t *testing.T) {
 	d := newDetector(t, p)
 	grey := decoded(t, readPhoto(t), gocv.IMReadGrayScale)
 	sides := func(m gocv.Mat) []record.Box {
-		boxes, err := d.sides(m, p)
+		boxes, err := d.detectProfiles(m, p)
 		if err != nil {
 			t.Fatal(err)
 		}

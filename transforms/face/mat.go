@@ -30,9 +30,9 @@ func greyMat(f frame.Frame) (gocv.Mat, error) {
 	return gocv.Mat{}, unknownFormat(f)
 }
 
-// ownMat returns the frame grey if it is, else blue, green, red, which is what
+// nativeMat returns the frame grey if it is, else blue, green, red, which is what
 // OpenCV encodes; the caller closes it before it lets go of the frame.
-func ownMat(f frame.Frame) (gocv.Mat, error) {
+func nativeMat(f frame.Frame) (gocv.Mat, error) {
 	switch f.Format {
 	case frame.JPEG, frame.PNG:
 		return decodeFile(f, gocv.IMReadAnyColor)

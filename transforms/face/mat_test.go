@@ -15,7 +15,7 @@ import (
 	"facestream/transforms/frame/frametest"
 )
 
-// pngs gives a PNG of every kind that Parse lets through, of 61x47 pixels.
+// pngs returns a PNG of every kind that Parse lets through, of 61x47 pixels.
 func pngs(t *testing.T) map[string][]byte {
 	t.Helper()
 	size := image.Rect(0, 0, 61, 47)

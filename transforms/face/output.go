@@ -65,10 +65,10 @@ func (o Output) List() string {
 	return strings.Join(names, ",")
 }
 
-// Pictures says whether there are files beside the events.
+// Pictures reports whether there are files beside the events.
 func (o Output) Pictures() bool { return o.Frame || o.Annotated || o.Crops }
 
-// Validate says what is wrong with the output.
+// Validate returns an error that says what is wrong with the output, if anything.
 func (o Output) Validate() error {
 	if !o.Pictures() && !o.Events {
 		return errors.New("nothing is to be stored")

@@ -43,7 +43,7 @@ func presetCascades() (names []string) {
 	return names
 }
 
-// NewPreset gives the parameters of a preset, with the cascade as it was
+// NewPreset returns the parameters of a preset, with the cascade as it was
 // installed with OpenCV.
 func NewPreset(name string) (Params, error) {
 	file, err := PresetCascade(name)
@@ -53,7 +53,7 @@ func NewPreset(name string) (Params, error) {
 	return NewPresetWith(name, file)
 }
 
-// NewPresetWith gives the parameters of a preset with the cascade of a file. A
+// NewPresetWith returns the parameters of a preset with the cascade of a file. A
 // file that is missing or that OpenCV cannot load is an error.
 func NewPresetWith(name, cascade string) (Params, error) {
 	known, err := findPreset(name)

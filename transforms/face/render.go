@@ -47,7 +47,7 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 	return e, err
 }
 
-// Files gives the files and events of one frame, as Render does:
+// Files returns the files and events of one frame, as Render does:
 //
 //   - the frame: of a JPEG the very bytes that came in, of another a JPEG of
 //     quality 95, grey if the frame is;
@@ -87,7 +87,7 @@ func Files(o Output, d Detection) (store.Entry, error) {
 
 // drawn makes the files that need the picture's pixels.
 func drawn(o Output, d Detection, name store.Name) (files []store.File, err error) {
-	picture, err := ownMat(d.Frame)
+	picture, err := nativeMat(d.Frame)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 	if f.Format == frame.JPEG {
 		return f.Data, nil
 	}
-	m, err := ownMat(f)
+	m, err := nativeMat(f)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ typedef struct {
 char *face_load(const char *path, void **classifier);
 void face_close(void *classifier);
 
-// face_detect gives the boxes in a grey cv::Mat; the caller frees them.
+// face_detect returns the boxes in a grey cv::Mat; the caller frees them.
 char *face_detect(void *classifier, void *grey, double scale_factor, int min_neighbors, int min_face,
                   face_box **boxes, int *count);
 

@@ -40,7 +40,7 @@ type Config struct {
 // of the lab, and less than a data message of Beam's should hold.
 const MaxKeepBytes = 1 << 20
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that says what is wrong with the configuration, if anything.
 func (c Config) Validate() error {
 	if err := CheckSize(c.Width, c.Height); err != nil {
 		return fmt.Errorf("frame size: %w", err)
@@ -87,7 +87,7 @@ func count(ctx context.Context, name string) {
 	beam.NewCounter(CounterNamespace, name).Inc(ctx, 1)
 }
 
-// Parse gives the frame that the record holds, or the reason why it holds none.
+// Parse returns the frame that the record holds, or the reason why it holds none.
 // The frame shares the record's bytes.
 func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	var value []byte
@@ -144,7 +144,7 @@ func describe(reject *Reject, cfg Config, r *kafka.Record, value []byte) {
 	}
 }
 
-// cameraOf gives the camera's name: of the header, else of the key. A name that
+// cameraOf returns the camera's name: of the header, else of the key. A name that
 // is not UTF-8 would not come through every runner unchanged, so it is none.
 func cameraOf(r *kafka.Record) string {
 	if name := header(r, Camera); name != "" && utf8.ValidString(name) {
@@ -156,7 +156,7 @@ func cameraOf(r *kafka.Record) string {
 	return UnknownCamera
 }
 
-// header gives the last value of a header, as Kafka's own lastHeader does, and
+// header returns the last value of a header, as Kafka's own lastHeader does, and
 // "" if it is missing or null.
 func header(r *kafka.Record, key string) string {
 	value := ""

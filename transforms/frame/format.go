@@ -29,10 +29,10 @@ const (
 	bgrName = "BGR"
 )
 
-// rawFormats gives the format of raw frames by the name in their content type.
+// rawFormats has the format of raw frames by the name in their content type.
 var rawFormats = map[string]string{bgrName: BGR, "RGB": RGB, "GRAY8": Grey}
 
-// RawContentType gives the content type of a raw frame of the format BGR.
+// RawContentType returns the content type of a raw frame of the format BGR.
 func RawContentType(width, height int) string {
 	return fmt.Sprintf("%s;format=%s;width=%d;height=%d", rawType, bgrName, width, height)
 }
@@ -40,7 +40,7 @@ func RawContentType(width, height int) string {
 // colourBytes are those of a pixel with three colours.
 const colourBytes = 3
 
-// BytesPerPixel gives the size of a pixel of a raw format, and 0 for all other
+// BytesPerPixel returns the size of a pixel of a raw format, and 0 for all other
 // formats.
 func BytesPerPixel(format string) int {
 	switch format {

@@ -82,7 +82,7 @@ var Reasons = []string{
 	Sampled,
 }
 
-// Skipped says whether the record was passed over because it holds no picture,
+// Skipped reports whether the record was passed over because it holds no picture,
 // as in the lab, rather than a bad one.
 func (r Reject) Skipped() bool {
 	return r.Reason == SkipNull || r.Reason == SkipEmpty || r.Reason == SkipSmall

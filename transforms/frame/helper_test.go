@@ -20,10 +20,10 @@ func TestMain(m *testing.M) {
 
 var lab = Config{Width: 640, Height: 480}
 
-// ref gives a pointer to bytes, as records hold them.
+// ref returns a pointer to bytes, as records hold them.
 func ref(b []byte) *[]byte { return &b }
 
-// recordOf gives a record with the value and the headers, name and value in turn.
+// recordOf returns a record with the value and the headers, name and value in turn.
 func recordOf(value []byte, headers ...string) kafka.Record {
 	r := kafka.Record{Topic: "video", Partition: 2, Offset: 41, Timestamp: 1_700_000_000_123, Key: ref([]byte("door")), Value: &value}
 	var hs []kafka.Header
@@ -42,7 +42,7 @@ func greyJPEG(t testing.TB, width, height int) []byte {
 	return large(t, frametest.JPEG(frametest.Noise(image.NewGray(image.Rect(0, 0, width, height)))))
 }
 
-// large gives the value if it is not too small to be looked at.
+// large returns the value if it is not too small to be looked at.
 func large(t testing.TB, value []byte) []byte {
 	t.Helper()
 	if len(value) < MinBytes {
@@ -51,7 +51,7 @@ func large(t testing.TB, value []byte) []byte {
 	return value
 }
 
-// read gives a file of testdata.
+// read returns a file of testdata.
 func read(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
@@ -61,7 +61,7 @@ func read(t testing.TB, name string) []byte {
 	return data
 }
 
-// withScans gives a progressive JPEG with its second scan so often that there
+// withScans returns a progressive JPEG with its second scan so often that there
 // are n of them.
 func withScans(t testing.TB, n int) []byte {
 	t.Helper()

@@ -25,7 +25,7 @@ const (
 	noStep   = blockSize + 1 // no block contains it: from 0 to blockSize-1 it leads between the two
 )
 
-// dcStep gives the step of a DC code (F.2.2.1), but for the code's own bits.
+// dcStep returns the step of a DC code (F.2.2.1), but for the code's own bits.
 func dcStep(symbol byte) step {
 	if symbol > dcBits {
 		return noStep << 8
@@ -33,7 +33,7 @@ func dcStep(symbol byte) step {
 	return 1<<8 | step(symbol)
 }
 
-// acStep gives the step of an AC code (F.2.2.2), but for the code's own bits.
+// acStep returns the step of an AC code (F.2.2.2), but for the code's own bits.
 func acStep(symbol byte) step {
 	zeros, bits := symbol>>4, symbol&0xF
 	switch {
@@ -94,7 +94,7 @@ func (h *huffman) define(counts *[codeBits]byte, symbols []byte, stepOf func(byt
 	return n, n > 0
 }
 
-// search gives the step of a code that direct does not have, by the next
+// search returns the step of a code that direct does not have, by the next
 // codeBits bits, and 0 if there is none.
 func (h *huffman) search(next uint32) step {
 	for bits := directBits + 1; bits <= codeBits; bits++ {
@@ -117,7 +117,7 @@ type bitReader struct {
 	bits   int // of buffer; below 0 once more were used than there are
 }
 
-// block reads a block and says whether its codes are right. One that uses more
+// block reads a block and reports whether its codes are right. One that uses more
 // bits than there are may pass, but not what comes after it, nor end.
 func (r *bitReader) block(dc, ac *huffman) bool {
 	buffer, bits := r.buffer, r.bits
@@ -170,7 +170,7 @@ func (r *bitReader) fill(buffer uint64, bits int) (uint64, int) {
 	return buffer, bits
 }
 
-// end says whether all bytes up to a marker have been used, and no more. The
+// end reports whether all bytes up to a marker have been used, and no more. The
 // last may have bits left over.
 func (r *bitReader) end() bool {
 	return r.bits >= 0 && r.bits < 8

@@ -19,11 +19,11 @@ const pixelsPerByte = 8 * 8 * 8
 
 var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
 
-// checkJPEG says whether jpeg.Decode decodes the value. It allocates no more than
+// checkJPEG reports whether jpeg.Decode decodes the value. It allocates no more than
 // fits the number of bytes, whatever size the JPEG's header claims.
 func checkJPEG(value []byte) (picture, *refusal) {
 	p, no := checkJPEGHeader(value)
-	if no != nil || surelyWhole(value) {
+	if no != nil || provesWhole(value) {
 		return p, no
 	}
 	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {

@@ -27,7 +27,7 @@ const (
 // sample, colour type, and three more.
 const headerBytes = 13
 
-// samples gives the number of samples of a pixel by the colour type.
+// samples is the number of samples of a pixel by the colour type.
 var samples = map[byte]int{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 // inflation is the most that a byte can unpack to: of deflate's codes the
@@ -74,13 +74,13 @@ func (c chunk) kind() string { return string(c[lengthBytes : lengthBytes+typeByt
 
 func (c chunk) data() []byte { return c[lengthBytes+typeBytes : len(c)-sumBytes] }
 
-// intact says whether the chunk has the checksum that it says.
+// intact reports whether the chunk has the checksum that it says.
 func (c chunk) intact() bool {
 	end := len(c) - sumBytes
 	return crc32.ChecksumIEEE(c[lengthBytes:end]) == binary.BigEndian.Uint32(c[end:])
 }
 
-// cutChunk gives the chunk that b begins with, and what is behind it. It is not
+// cutChunk returns the chunk that b begins with, and what is behind it. It is not
 // ok if there is none or it is cut short.
 func cutChunk(b []byte) (c chunk, rest []byte, ok bool) {
 	const around = lengthBytes + typeBytes + sumBytes // the data

@@ -61,7 +61,7 @@ func (s Sampling) Slot(millis int64) (number int64, ok bool) {
 // lastMillis ends the years that four digits hold.
 var lastMillis = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() - 1
 
-// Dated says whether a timestamp, in milliseconds since 1970, is a time before
+// Dated reports whether a timestamp, in milliseconds since 1970, is a time before
 // the year 10000. Kafka's "no timestamp" is not.
 func Dated(millis int64) bool { return millis >= 0 && millis <= lastMillis }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// surelyWhole says whether jpeg.Decode certainly decodes the value. It exists
+// provesWhole reports whether jpeg.Decode certainly decodes the value. It exists
 // because image/jpeg makes pixels, which nobody needs here, and that would cost
 // more than the rest of the way from Kafka to HDFS but for finding faces.
 //
@@ -14,7 +14,7 @@ import (
 // write, and demands what image/jpeg does or more. False says nothing: the JPEG may
 // be progressive, or have anything unusual, or be damaged. It allocates nothing, and
 // takes time by the size of the value, whatever size of picture that claims.
-func surelyWhole(value []byte) bool {
+func provesWhole(value []byte) bool {
 	if !bytes.HasPrefix(value, jpegMagic) {
 		return false
 	}
@@ -129,7 +129,7 @@ func (w *walk) frame(b []byte) bool {
 		second.horizontal == third.horizontal && second.vertical == third.vertical
 }
 
-// validSampling says whether image/jpeg supports the sampling factor.
+// validSampling reports whether image/jpeg supports the sampling factor.
 func validSampling(factor int) bool { return factor == 1 || factor == 2 || factor == 4 }
 
 // huffman reads Huffman tables (B.2.4.2).
@@ -210,8 +210,8 @@ func (w *walk) scan(b, data []byte) (rest []byte, ok bool) {
 			blocks++
 		}
 	}
-	across := units(w.width, w.components[0].horizontal)
-	down := units(w.height, w.components[0].vertical)
+	across := mcuCount(w.width, w.components[0].horizontal)
+	down := mcuCount(w.height, w.components[0].vertical)
 	if n == 1 && c.blocks() > 1 {
 		// Each block is an MCU, and those beyond the picture are left out (A.2.2).
 		// With restarts image/jpeg counts other MCUs.
@@ -219,14 +219,14 @@ func (w *walk) scan(b, data []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 		blocks = 1
-		across = min(across*c.horizontal, units(w.width, 1))
-		down = min(down*c.vertical, units(w.height, 1))
+		across = min(across*c.horizontal, mcuCount(w.width, 1))
+		down = min(down*c.vertical, mcuCount(w.height, 1))
 	}
 	w.scanned = true
-	return follow(data, unit[:blocks], across*down, w.restart)
+	return readMCUs(data, unit[:blocks], across*down, w.restart)
 }
 
-// index gives the index of a component, and -1 if there is none.
+// index returns the index of a component, and -1 if there is none.
 func (w *walk) index(id byte) int {
 	for i, c := range w.components[:w.count] {
 		if c.id == id {
@@ -236,15 +236,15 @@ func (w *walk) index(id byte) int {
 	return -1
 }
 
-// units gives how many MCUs of so many blocks cover the pixels.
-func units(pixels, blocks int) int {
+// mcuCount returns how many MCUs of so many blocks cover the pixels.
+func mcuCount(pixels, blocks int) int {
 	const side = 8
 	return (pixels + side*blocks - 1) / (side * blocks)
 }
 
-// follow reads all MCUs of a scan, with a marker after each interval of them if
+// readMCUs reads all MCUs of a scan, with a marker after each interval of them if
 // that is not 0, and returns what comes after them.
-func follow(data []byte, unit []tables, mcus, interval int) (rest []byte, ok bool) {
+func readMCUs(data []byte, unit []tables, mcus, interval int) (rest []byte, ok bool) {
 	r := bitReader{data: data}
 	for mcu := range mcus {
 		if interval > 0 && mcu > 0 && mcu%interval == 0 {

@@ -18,11 +18,11 @@ import (
 	"facestream/transforms/frame/frametest"
 )
 
-// sequential are the files of testdata that surelyWhole must know.
+// sequential are the files of testdata that provesWhole must know.
 var sequential = []string{"420.jpg", "422.jpg", "440.jpg", "444.jpg", "411.jpg", "410.jpg",
 	"grey.jpg", "optimised.jpg", "restart.jpg", "separate.jpg", "rgb.jpg", "demo.jpg"}
 
-// other gives a file of this package's own testdata.
+// other returns a file of this package's own testdata.
 func other(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -62,12 +62,12 @@ func mustBeWhole(t *testing.T, name string, value []byte) {
 	if err := decodes(value); err != nil {
 		t.Errorf("%s: the test's file is none: %v", name, err)
 	}
-	if !surelyWhole(value) {
+	if !provesWhole(value) {
 		t.Errorf("%s: not surely whole", name)
 	}
 }
 
-func TestSurelyWhole(t *testing.T) {
+func TestProvesWhole(t *testing.T) {
 	for _, name := range sequential {
 		mustBeWhole(t, name, other(t, name))
 	}
@@ -121,8 +121,8 @@ func twice(t testing.TB, value []byte) []byte {
 	return slices.Concat(value[:len(value)-2], value[scan:])
 }
 
-// TestNotSurely is what is left to jpeg.Decode, which refuses some of it.
-func TestNotSurely(t *testing.T) {
+// TestProvesNothing is what is left to jpeg.Decode, which refuses some of it.
+func TestProvesNothing(t *testing.T) {
 	colour, grey, restart := other(t, "420.jpg"), other(t, "grey.jpg"), other(t, "restart.jpg")
 	end := "\xFF\xD9"
 	for _, tt := range []struct {
@@ -185,7 +185,7 @@ func TestNotSurely(t *testing.T) {
 		{"restarts in a scan of several blocks", made{width: 16, interval: 1, factors: []byte{0x21, 0x11, 0x11},
 			scans: []string{"\x3F\xFF\xD0\x3F", "\x3F", "\x3F"}}.bytes(), false},
 	} {
-		if surelyWhole(tt.value) {
+		if provesWhole(tt.value) {
 			t.Errorf("%s: surely whole", tt.name)
 		}
 		if err := decodes(tt.value); (err == nil) != tt.whole {
@@ -235,7 +235,7 @@ func counts(n byte) []byte {
 
 func zeros(n int) string { return string(make([]byte, n)) }
 
-// segment gives a segment of a JPEG.
+// segment returns a segment of a JPEG.
 func segment(marker byte, parts ...[]byte) string {
 	body := slices.Concat(parts...)
 	b := binary.BigEndian.AppendUint16([]byte{0xFF, marker}, uint16(2+len(body)))
@@ -281,7 +281,7 @@ func (m made) bytes() []byte {
 	return []byte(text + "\xFF\xD9")
 }
 
-// oneBlock gives a grey JPEG of one block with the data, and a symbol for each
+// oneBlock returns a grey JPEG of one block with the data, and a symbol for each
 // table's code.
 func oneBlock(data string, dc, ac byte) []byte {
 	return made{dc: table{counts(1), string([]byte{dc})}, ac: table{counts(1), string([]byte{ac})}, scans: []string{data}}.bytes()
@@ -303,7 +303,7 @@ func TestSamplingFactors(t *testing.T) {
 				n := blocks(first) + blocks(second) + blocks(third)
 				value := made{factors: []byte{first, second, third}, scans: []string{zeros((2*n + 7) / 8)}}.bytes()
 				err := decodes(value)
-				if got := surelyWhole(value); got != (err == nil) {
+				if got := provesWhole(value); got != (err == nil) {
 					t.Errorf("%x %x %x: surely whole is %v, the error %v", first, second, third, got, err)
 				}
 				if err == nil {
@@ -317,7 +317,7 @@ func TestSamplingFactors(t *testing.T) {
 	}
 }
 
-// reference is checkJPEG without surelyWhole.
+// reference is checkJPEG without provesWhole.
 func reference(value []byte) (picture, *refusal) {
 	p, no := checkJPEGHeader(value)
 	if no != nil {
@@ -329,7 +329,7 @@ func reference(value []byte) (picture, *refusal) {
 	return p, nil
 }
 
-// sameAnswer demands that surelyWhole is right, and changes no answer. It says
+// sameAnswer demands that provesWhole is right, and changes no answer. It says
 // whether the value was surely whole.
 func sameAnswer(t *testing.T, name string, value []byte) bool {
 	t.Helper()
@@ -338,7 +338,7 @@ func sameAnswer(t *testing.T, name string, value []byte) bool {
 	if got != wantPicture || (no == nil) != (wantRefusal == nil) || no != nil && *no != *wantRefusal {
 		t.Fatalf("%s: got %v %v, want %v %v:\n% x", name, got, no, wantPicture, wantRefusal, value)
 	}
-	whole := surelyWhole(value)
+	whole := provesWhole(value)
 	if whole && wantRefusal != nil { // which may be of a limit
 		if err := decodes(value); err != nil {
 			t.Fatalf("%s: surely whole, but %v:\n% x", name, err, value)
@@ -423,7 +423,7 @@ func mutate(b []byte, files [][]byte, random *rand.Rand) []byte {
 	return b
 }
 
-// cutSegments gives the segments before the first scan's data, which share the
+// cutSegments returns the segments before the first scan's data, which share the
 // value's bytes, and the rest. There is always one.
 func cutSegments(value []byte) (segments [][]byte, rest []byte) {
 	for rest = value[2:]; len(rest) >= 4 && rest[0] == 0xFF; {
@@ -473,7 +473,7 @@ func TestRandomCodes(t *testing.T) {
 	}
 }
 
-// randomTable gives codes of all lengths, of symbols below a limit.
+// randomTable returns codes of all lengths, of symbols below a limit.
 func randomTable(random *rand.Rand, limit int) table {
 	var t table
 	t.counts = make([]byte, codeBits)
@@ -498,11 +498,11 @@ func randomTable(random *rand.Rand, limit int) table {
 	return t
 }
 
-// FuzzSurelyWhole demands that jpeg.Decode decodes what is surely whole, and that
+// FuzzProvesWhole demands that jpeg.Decode decodes what is surely whole, and that
 // no answer changes:
 //
-//	go test ./transforms/frame -run '^$' -fuzz FuzzSurelyWhole -fuzztime 5m -fuzzminimizetime 1x
-func FuzzSurelyWhole(f *testing.F) {
+//	go test ./transforms/frame -run '^$' -fuzz FuzzProvesWhole -fuzztime 5m -fuzzminimizetime 1x
+func FuzzProvesWhole(f *testing.F) {
 	for _, name := range sequential[:len(sequential)-1] {
 		f.Add(other(f, name))
 	}
@@ -516,14 +516,14 @@ func FuzzSurelyWhole(f *testing.F) {
 	})
 }
 
-// BenchmarkSurelyWhole reports how many times as fast as jpeg.Decode it is, with a
+// BenchmarkProvesWhole reports how many times as fast as jpeg.Decode it is, with a
 // photograph of 640x480 pixels.
-func BenchmarkSurelyWhole(b *testing.B) {
+func BenchmarkProvesWhole(b *testing.B) {
 	value := read(b, "face.jpg")
 	var walk, decode time.Duration
 	for b.Loop() {
 		start := time.Now()
-		if !surelyWhole(value) {
+		if !provesWhole(value) {
 			b.Fatal("the photograph is not surely whole")
 		}
 		walked := time.Now()

@@ -293,7 +293,7 @@ func (p *pacer) next(i int, picture video.Picture) (taken time.Time, wanted bool
 	return time.Now(), true
 }
 
-// thin says whether a live picture is wanted at FPS. It may come half an
+// thin reports whether a live picture is wanted at FPS. It may come half an
 // interval early, so that at the camera's own pace none is lost for a trifle.
 // After a pause the pace begins anew: what did not come is not made up for.
 func (p *pacer) thin(taken time.Time) bool {

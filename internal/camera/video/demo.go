@@ -132,7 +132,7 @@ func NewDemoOf(cfg DemoConfig) (*Demo, error) {
 	return d, nil
 }
 
-// Check says whether there is such a demo.
+// Check reports whether there is such a demo.
 func (c DemoConfig) Check() error {
 	switch {
 	case c.Frames < 0:

@@ -10,7 +10,7 @@ import (
 	"gocv.io/x/gocv"
 )
 
-// file gives the frames of a video file.
+// file is a Source of the frames of a video file.
 type file struct {
 	capture *capture
 	next    Picture // read ahead
@@ -62,7 +62,7 @@ func (f *file) advance() {
 // Close ends the decoder.
 func (f *file) Close() error { return f.capture.close() }
 
-// loop gives a video again and again.
+// loop is a Source that plays a video again and again.
 type loop struct {
 	open     func() (Source, error)
 	source   Source

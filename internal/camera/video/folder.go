@@ -26,7 +26,7 @@ var decoders = map[string]struct {
 	".png":  {png.DecodeConfig, png.Decode},
 }
 
-// folder gives the pictures of a folder.
+// folder is a Source of the pictures of a folder.
 type folder struct {
 	paths []string
 	next  int
@@ -52,7 +52,7 @@ func OpenFolder(dir string) (Source, error) {
 	return &f, nil
 }
 
-// isPicture says whether a file name is that of a picture.
+// isPicture reports whether a file name is that of a picture.
 func isPicture(name string) bool {
 	_, ok := decoders[strings.ToLower(filepath.Ext(name))]
 	return ok

@@ -41,7 +41,7 @@ type Source interface {
 	Close() error
 }
 
-// Check says whether the picture can be sent: its size is within the limits of
+// Check reports whether the picture can be sent: its size is within the limits of
 // package frame, and it has exactly the pixels that its size says.
 func (p Picture) Check() error {
 	if err := frame.CheckSize(p.Width, p.Height); err != nil {

@@ -56,7 +56,7 @@ const (
 	Lossless    = 0xC3
 )
 
-// JPEGHeader gives a JPEG of size bytes that has, but for zeros, only its
+// JPEGHeader returns a JPEG of size bytes that has, but for zeros, only its
 // headers.
 func JPEGHeader(size int, marker, precision byte, width, height uint16, components int) []byte {
 	b := []byte{0xFF, 0xD8}
@@ -87,7 +87,7 @@ const (
 	PNGAlpha   = 6 // colours and transparency
 )
 
-// PNGHeader gives a PNG of size bytes that has, but for zeros, only its header.
+// PNGHeader returns a PNG of size bytes that has, but for zeros, only its header.
 func PNGHeader(size int, width, height uint32, bits, colourType byte) []byte {
 	b := pngHeader(width, height, bits, colourType, 0)
 	return append(b, make([]byte, size-len(b))...)
@@ -100,7 +100,7 @@ func pngHeader(width, height uint32, bits, colourType, interlace byte) []byte {
 	return append([]byte(pngMagic), Chunk("IHDR", data)...)
 }
 
-// Chunk gives a chunk of a PNG.
+// Chunk returns a chunk of a PNG.
 func Chunk(kind string, data []byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
 	b = append(b, kind...)
@@ -129,7 +129,7 @@ func InterlacedPNG(img *image.Gray) []byte {
 	return slices.Concat(header, Chunk("IDAT", Deflated(rows)), Chunk("IEND", nil))
 }
 
-// Deflated gives data as it stands in chunks of PNGs.
+// Deflated returns data as it stands in chunks of PNGs.
 func Deflated(data []byte) []byte {
 	var b bytes.Buffer
 	w, err := zlib.NewWriterLevel(&b, zlib.BestCompression)
@@ -144,7 +144,7 @@ func Deflated(data []byte) []byte {
 // bombBytes is what each of Bombs unpacks to: what libpng still takes.
 const bombBytes = 7 << 20
 
-// Bombs gives chunks for PNG that unpack to 7 MiB each, from 7 kB: n texts of
+// Bombs returns chunks for PNG that unpack to 7 MiB each, from 7 kB: n texts of
 // both kinds, and a colour profile.
 func Bombs(n int) [][]byte {
 	packed := Deflated(bytes.Repeat([]byte("a"), bombBytes))
@@ -160,7 +160,7 @@ func Bombs(n int) [][]byte {
 	return chunks
 }
 
-// Repaired gives a PNG that was changed the checksums that it should have, so
+// Repaired returns a PNG that was changed the checksums that it should have, so
 // that the change comes further than to them. Other values stay as they are.
 func Repaired(value []byte) []byte {
 	const around = 4 + 4 + 4 // length, type, checksum

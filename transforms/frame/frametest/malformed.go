@@ -38,7 +38,7 @@ var malformed = []struct {
 	{"header that lies", lie},
 }
 
-// Malformed gives a thousand inputs, a hundred of each of ten kinds, the same
+// Malformed returns a thousand inputs, a hundred of each of ten kinds, the same
 // every time. A frame without a content type is expected to have 640x480 pixels.
 func Malformed() []Input {
 	var inputs []Input
@@ -66,7 +66,7 @@ func noiseAfterMagic(i int, random *rand.Rand) ([]byte, string, string) {
 	return append([]byte(pngMagic), after...), "", "corrupt_png"
 }
 
-// cut gives the first bytes of a file, more of them with every i, and never all.
+// cut returns the first bytes of a file, more of them with every i, and never all.
 func cut(file []byte, i int) []byte {
 	const least = 1000
 	return file[:least+(len(file)-least)*i/EachKind]
@@ -147,7 +147,7 @@ const bombHeight = 8192
 
 var bombPixels = sync.OnceValue(func() []byte { return Deflated(make([]byte, (1+16384/8)*bombHeight)) })
 
-// bomb gives a PNG of few bytes that unpack to many pixels.
+// bomb returns a PNG of few bytes that unpack to many pixels.
 func bomb(width int) []byte {
 	header := pngHeader(uint32(width), bombHeight, 1, PNGGrey, 0)
 	return slices.Concat(header, Chunk("IDAT", bombPixels()), Chunk("IEND", nil))
@@ -199,7 +199,7 @@ func lie(i int, random *rand.Rand) ([]byte, string, string) {
 	return PNGHeader(size, uint32(width), uint32(height), 8, PNGAlpha), "", "corrupt_png"
 }
 
-// picture gives pictures of several kinds and sizes that take some thousand bytes.
+// picture returns pictures of several kinds and sizes that take some thousand bytes.
 func picture(i int) image.Image {
 	size := image.Rect(0, 0, 40+i%7, 40+i%11)
 	switch i % 4 {
@@ -213,7 +213,7 @@ func picture(i int) image.Image {
 	return Noise(image.NewRGBA(size))
 }
 
-// raw gives the content type of a raw frame; width and height may be anything.
+// raw returns the content type of a raw frame; width and height may be anything.
 func raw(format string, width, height any) string {
 	return fmt.Sprintf("video/x-raw;format=%s;width=%v;height=%v", format, width, height)
 }
