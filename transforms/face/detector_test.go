@@ -50,23 +50,25 @@ func pictures(t *testing.T) map[string]picture {
 func TestParity(t *testing.T) {
 	oracle, d := loadOracle(t), newDetector(t, defaultParams(t))
 	for name, p := range pictures(t) {
-		grey := greyOf(t, p.mat)
-		check := func(f frame.Frame, grey gocv.Mat) {
+		check := func(grey gocv.Mat, frames ...frame.Frame) {
 			t.Helper()
-			want, got := sorted(oracle.DetectMultiScale(grey)), mustFind(t, d, f)
-			if !slices.Equal(got, want) || len(got) != p.faces {
+			want := sorted(oracle.DetectMultiScale(grey))
+			for _, f := range frames {
+				got := mustFind(t, d, f)
+				if slices.Equal(got, want) && len(got) == p.faces {
+					continue
+				}
 				t.Errorf("%s as %s: got %v, gocv gives %v, there are %d faces", name, f.Format, got, want, p.faces)
 			}
 		}
-		check(rawFrame(p.mat), grey)
-		check(rgbFrame(p.mat), grey)
-		check(rawFrame(grey), grey)
+		grey := greyOf(t, p.mat)
+		check(grey, rawFrame(p.mat), rgbFrame(p.mat), rawFrame(grey))
 		for _, file := range [][]byte{
 			encoded(t, gocv.JPEGFileExt, p.mat, gocv.IMWriteJpegQuality, 90),
 			encoded(t, gocv.JPEGFileExt, p.mat, gocv.IMWriteJpegQuality, 60, gocv.IMWriteJpegProgressive, 1),
 			encoded(t, gocv.PNGFileExt, p.mat, gocv.IMWritePngCompression, 1),
 		} {
-			check(parse(t, file), decoded(t, file, gocv.IMReadGrayScale))
+			check(decoded(t, file, gocv.IMReadGrayScale), parse(t, file))
 		}
 	}
 }

@@ -3,13 +3,13 @@ package frame
 import (
 	"bytes"
 	"image"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
@@ -54,11 +54,7 @@ func large(t testing.TB, value []byte) []byte {
 // read returns a file of testdata.
 func read(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return testkit.ReadFile(t, filepath.Join("..", "..", "testdata", name))
 }
 
 // withScans returns a progressive JPEG with its second scan so often that there

@@ -9,12 +9,11 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
 )
 
@@ -25,11 +24,7 @@ var sequential = []string{"420.jpg", "422.jpg", "440.jpg", "444.jpg", "411.jpg",
 // other returns a file of this package's own testdata.
 func other(t testing.TB, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return testkit.ReadFile(t, filepath.Join("testdata", name))
 }
 
 func encode(t testing.TB, img image.Image, quality int) []byte {
@@ -514,25 +509,4 @@ func FuzzProvesWhole(f *testing.F) {
 			sameAnswer(t, "fuzz", value)
 		}
 	})
-}
-
-// BenchmarkProvesWhole reports how many times as fast as jpeg.Decode it is, with a
-// photograph of 640x480 pixels.
-func BenchmarkProvesWhole(b *testing.B) {
-	value := read(b, "face.jpg")
-	var walk, decode time.Duration
-	for b.Loop() {
-		start := time.Now()
-		if !provesWhole(value) {
-			b.Fatal("the photograph is not surely whole")
-		}
-		walked := time.Now()
-		if err := decodes(value); err != nil {
-			b.Fatal(err)
-		}
-		walk += walked.Sub(start)
-		decode += time.Since(walked)
-	}
-	b.ReportMetric(float64(walk.Nanoseconds())/float64(b.N), "ns/walk")
-	b.ReportMetric(float64(decode)/float64(walk), "times-as-fast")
 }

@@ -8,20 +8,20 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
-	"facestream/internal/record"
-
 	"gocv.io/x/gocv"
+
+	"facestream/internal/record"
+	"facestream/internal/testkit"
 )
 
 var (
 	update      = flag.Bool("update", false, "write the golden files anew")
-	checkFrames = flag.Int("frames", 300, "how many frames of the demo TestDemoDetected looks at")
+	checkFrames = flag.Int("frames", 100, "how many frames of the demo TestDemoDetected looks at")
 )
 
 const (
@@ -39,6 +39,15 @@ func newDemo(t testing.TB, frames int) *Demo {
 	return d
 }
 
+func mustEncode(t testing.TB, p Picture) []byte {
+	t.Helper()
+	data, err := EncodeJPEG(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func TestDemoGolden(t *testing.T) {
 	d := newDemo(t, 0)
 	var got bytes.Buffer
@@ -46,70 +55,21 @@ func TestDemoGolden(t *testing.T) {
 		fmt.Fprintf(&got, "%x frame %d\n", sha256.Sum256(d.Frame(i).BGR), i)
 	}
 	if *update {
-		if err := os.WriteFile(goldenFile, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testkit.WriteFile(t, goldenFile, got.Bytes())
 	}
-	want, err := os.ReadFile(goldenFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
+	if want := testkit.ReadFile(t, goldenFile); !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("the demo's pixels have changed; got\n%swant\n%s", &got, want)
 	}
 }
 
-// Two demos give the same bytes, whichever frames were asked for before.
-func TestDemoSameFrameSameBytes(t *testing.T) {
-	inOrder, direct := newDemo(t, 0), newDemo(t, 0)
-	for i := range 30 {
-		a, err := inOrder.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := direct.Frame(i)
-		if a.Width != 640 || a.Height != 480 || len(a.BGR) != 921_600 {
-			t.Fatalf("frame %d is %dx%d with %d bytes", i, a.Width, a.Height, len(a.BGR))
-		}
-		if !bytes.Equal(a.BGR, b.BGR) {
-			t.Errorf("frame %d: its pixels differ from one time to the next", i)
-		}
-		first, err := EncodeJPEG(a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		second, err := EncodeJPEG(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(first, second) {
-			t.Errorf("frame %d: its JPEG differs from one time to the next", i)
-		}
-	}
-}
-
-func TestDemoEnds(t *testing.T) {
-	d := newDemo(t, 2)
-	for i := range 2 {
-		if _, err := d.Next(); err != nil {
-			t.Fatalf("frame %d: %v", i, err)
-		}
-	}
-	if _, err := d.Next(); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last frame: %v, want io.EOF", err)
-	}
-	if _, err := NewDemo(-1); err == nil {
-		t.Error("a demo of -1 frames was accepted")
-	}
-}
-
 // The faces are whole, apart from each other, and as many as the doc says; no
-// picture comes twice; the JPEGs are about as large as a camera's.
+// picture comes twice, and another demo gives the same bytes; the JPEGs are about as
+// large as a camera's.
 func TestDemoPictures(t *testing.T) {
 	const frames = 600
-	d := newDemo(t, frames)
+	d, direct := newDemo(t, frames), newDemo(t, 0)
 	seen := map[[sha256.Size]byte]int{}
-	sizes := map[int32]int{}
+	sizes := map[int32]bool{}
 	total, encoded := 0, 0
 	for i := range frames {
 		p, err := d.Next()
@@ -123,27 +83,19 @@ func TestDemoPictures(t *testing.T) {
 		case i%12 == 4:
 			want = 2
 		}
-		if len(p.Faces) != want {
-			t.Errorf("frame %d has %d faces, want %d", i, len(p.Faces), want)
-		}
-		for j, f := range p.Faces {
-			sizes[f.Width]++
-			if f.Width != f.Height || !rect(f).In(image.Rect(0, 0, 640, 480)) {
-				t.Errorf("frame %d: the face %+v is not a square within the picture", i, f)
-			}
-			if j > 0 && rect(f).Overlaps(rect(p.Faces[0])) {
-				t.Errorf("frame %d: the faces %+v overlap", i, p.Faces)
-			}
+		checkTruth(t, p, want, DemoWidth, DemoHeight)
+		for _, f := range p.Faces {
+			sizes[f.Width] = true
 		}
 		sum := sha256.Sum256(p.BGR)
 		if first, ok := seen[sum]; ok {
 			t.Errorf("frames %d and %d are the same picture", first, i)
 		}
 		seen[sum] = i
-		if i%10 == 0 {
-			data, err := EncodeJPEG(p)
-			if err != nil {
-				t.Fatal(err)
+		if i%20 == 0 {
+			data, again := mustEncode(t, p), direct.Frame(i)
+			if !bytes.Equal(p.BGR, again.BGR) || !bytes.Equal(data, mustEncode(t, again)) {
+				t.Errorf("frame %d: its pixels or its JPEG differ from one time to the next", i)
 			}
 			total += len(data)
 			encoded++
@@ -155,6 +107,26 @@ func TestDemoPictures(t *testing.T) {
 	if mean := total / encoded; mean < 30_000 || mean > 40_000 {
 		t.Errorf("a JPEG has %d bytes on average, want 30000 to 40000", mean)
 	}
+	if _, err := d.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last frame: %v, want io.EOF", err)
+	}
+}
+
+// checkTruth demands a picture of a size with so many faces, squares within the
+// picture and apart from each other.
+func checkTruth(t *testing.T, p Picture, faces, width, height int) {
+	if p.Width != width || p.Height != height || p.Check() != nil || len(p.Faces) != faces {
+		t.Errorf("%s is %dx%d with %d bytes and %d faces, want %dx%d with %d", p.Name, p.Width, p.Height, len(p.BGR), len(p.Faces), width, height, faces)
+	}
+	for i, f := range p.Faces {
+		if f.Width != f.Height || !rect(f).In(image.Rect(0, 0, width, height)) || i > 0 && rect(f).Overlaps(rect(p.Faces[i-1])) {
+			t.Errorf("%s of %dx%d has faces at %+v", p.Name, width, height, p.Faces)
+		}
+	}
+}
+
+func rect(b record.Box) image.Rectangle {
+	return image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
 }
 
 func TestDemoConfigErrors(t *testing.T) {
@@ -201,17 +173,39 @@ func TestDemoNoise(t *testing.T) {
 	}
 }
 
-// Every number of faces in every size of picture is found as it is said to be.
-func TestDemoConfigDetected(t *testing.T) {
+// OpenCV with default parameters finds each face exactly once, and nothing else, in
+// raw frames and in JPEGs, and for every number of faces in every size of picture.
+// This is what makes the demo's truth true.
+func TestDemoDetected(t *testing.T) {
 	if testing.Short() {
-		t.Skip("detecting faces in many frames takes half a minute")
+		t.Skip("detecting faces in hundreds of frames takes half a minute")
 	}
-	classifier := gocv.NewCascadeClassifier()
-	defer classifier.Close()
-	if !classifier.Load(cascadeFile) {
-		t.Fatalf("%s cannot be loaded: run make setup", cascadeFile)
+	type job struct {
+		demo  *Demo
+		frame int
+	}
+	jobs := make(chan job)
+	var workers sync.WaitGroup
+	for range runtime.NumCPU() {
+		classifier := gocv.NewCascadeClassifier()
+		defer classifier.Close()
+		if !classifier.Load(cascadeFile) {
+			t.Fatalf("%s cannot be loaded: run make setup", cascadeFile)
+		}
+		workers.Go(func() {
+			for j := range jobs {
+				p, cfg := j.demo.Frame(j.frame), j.demo.cfg
+				checkFound(t, &classifier, p, fmt.Sprintf("as JPEG of %+v", cfg), greyOfJPEG(t, p))
+				if cfg.Faces == MixedFaces {
+					checkFound(t, &classifier, p, "raw", greyOfBGR(t, p))
+				} else {
+					checkTruth(t, p, cfg.Faces, cfg.Width, cfg.Height)
+				}
+			}
+		})
 	}
 	for _, cfg := range []DemoConfig{
+		{Width: 640, Height: 480, Faces: MixedFaces},
 		{Width: 640, Height: 480, Faces: 0},
 		{Width: 640, Height: 480, Faces: 1},
 		{Width: 640, Height: 480, Faces: 2},
@@ -226,69 +220,35 @@ func TestDemoConfigDetected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i < *checkFrames; i += 25 {
-			p := d.Frame(i)
-			if len(p.Faces) != cfg.Faces || p.Width != cfg.Width || p.Height != cfg.Height {
-				t.Errorf("%+v: frame %d is %dx%d with %d faces", cfg, i, p.Width, p.Height, len(p.Faces))
-			}
-			for j, f := range p.Faces {
-				if !rect(f).In(image.Rect(0, 0, p.Width, p.Height)) || j > 0 && rect(f).Overlaps(rect(p.Faces[j-1])) {
-					t.Errorf("%+v: frame %d has faces at %+v", cfg, i, p.Faces)
-				}
-			}
-			checkFaces(t, &classifier, p, fmt.Sprintf("jpeg, %+v", cfg), greyOfJPEG(t, p))
+		step := 25
+		if cfg.Faces == MixedFaces {
+			step = 1
+		}
+		for i := 0; i < *checkFrames; i += step {
+			jobs <- job{d, i}
 		}
 	}
-}
-
-// OpenCV with default parameters finds each face exactly once, and nothing
-// else, in raw frames and in JPEGs. This is what makes the demo's truth true.
-func TestDemoDetected(t *testing.T) {
-	if testing.Short() {
-		t.Skip("detecting faces in hundreds of frames takes half a minute")
-	}
-	frames := make(chan int)
-	var workers sync.WaitGroup
-	for range runtime.NumCPU() {
-		classifier := gocv.NewCascadeClassifier()
-		defer classifier.Close()
-		if !classifier.Load(cascadeFile) {
-			t.Fatalf("%s cannot be loaded: run make setup", cascadeFile)
-		}
-		d := newDemo(t, 0)
-		workers.Go(func() {
-			for i := range frames {
-				p := d.Frame(i)
-				checkFaces(t, &classifier, p, "raw", greyOfBGR(t, p))
-				checkFaces(t, &classifier, p, "jpeg", greyOfJPEG(t, p))
-			}
-		})
-	}
-	for i := range *checkFrames {
-		frames <- i
-	}
-	close(frames)
+	close(jobs)
 	workers.Wait()
 }
 
-func checkFaces(t *testing.T, classifier *gocv.CascadeClassifier, p Picture, format string, grey gocv.Mat) {
+func checkFound(t *testing.T, classifier *gocv.CascadeClassifier, p Picture, format string, grey gocv.Mat) {
 	defer grey.Close()
 	if grey.Empty() {
-		t.Errorf("%s as %s cannot be decoded", p.Name, format)
+		t.Errorf("%s %s cannot be decoded", p.Name, format)
 		return
 	}
 	found := classifier.DetectMultiScale(grey)
 	if len(found) != len(p.Faces) {
-		t.Errorf("%s as %s: %d faces were found, want %d: %v", p.Name, format, len(found), len(p.Faces), found)
+		t.Errorf("%s %s: %d faces were found, want %d: %v", p.Name, format, len(found), len(p.Faces), found)
 	}
 	for _, face := range p.Faces {
 		best := 0.0
 		for _, b := range found {
-			box := record.Box{X: int32(b.Min.X), Y: int32(b.Min.Y), Width: int32(b.Dx()), Height: int32(b.Dy())}
-			best = max(best, box.IoU(face))
+			best = max(best, face.IoU(record.Box{X: int32(b.Min.X), Y: int32(b.Min.Y), Width: int32(b.Dx()), Height: int32(b.Dy())}))
 		}
 		if best < 0.7 {
-			t.Errorf("%s as %s: the face at %+v was not found there: %v", p.Name, format, face, found)
+			t.Errorf("%s %s: the face at %+v was not found there: %v", p.Name, format, face, found)
 		}
 	}
 }
@@ -315,27 +275,7 @@ func greyOfJPEG(t *testing.T, p Picture) gocv.Mat {
 	}
 	grey, err := gocv.IMDecode(data, gocv.IMReadGrayScale)
 	if err != nil {
-		t.Errorf("%s: %v", p.Name, err)
+		t.Error(err)
 	}
 	return grey
-}
-
-func rect(b record.Box) image.Rectangle {
-	return image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
-}
-
-func BenchmarkDemo(b *testing.B) {
-	d := newDemo(b, 0)
-	b.Run("raw", func(b *testing.B) {
-		for i := range b.N {
-			d.Frame(i)
-		}
-	})
-	b.Run("jpeg", func(b *testing.B) {
-		for i := range b.N {
-			if _, err := EncodeJPEG(d.Frame(i)); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }

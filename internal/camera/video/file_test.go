@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/testkit"
+	"facestream/transforms/frame/frametest"
+
 	"gocv.io/x/gocv"
 )
 
@@ -76,15 +79,12 @@ func TestFile(t *testing.T) {
 }
 
 func TestFileErrors(t *testing.T) {
-	video, err := os.ReadFile(writeVideo(t, 64, 48))
-	if err != nil {
-		t.Fatal(err)
-	}
+	video := testkit.ReadFile(t, writeVideo(t, 64, 48))
 	dir := write(t, map[string][]byte{
 		"text.mp4":  []byte("this is not a video"),
 		"empty.mp4": nil,
 		"cut.avi":   video[:200],
-		"one.jpg":   jpegOf(t, paint(64, 48)),
+		"one.jpg":   frametest.JPEG(paint(64, 48)),
 	})
 	for name, want := range map[string]string{
 		"text.mp4":    "not a video",

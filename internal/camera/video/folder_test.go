@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"facestream/transforms/frame/frametest"
 )
 
 func TestFolder(t *testing.T) {
-	first, second := jpegOf(t, paint(64, 48)), jpegOf(t, image.NewGray(image.Rect(0, 0, 32, 16)))
+	first, second := frametest.JPEG(paint(64, 48)), frametest.JPEG(image.NewGray(image.Rect(0, 0, 32, 16)))
 	dir := write(t, map[string][]byte{
 		"a.JPG":     first,
-		"b.png":     pngOf(t, paint(40, 30)),
+		"b.png":     frametest.PNG(paint(40, 30)),
 		"c.jpeg":    second,
 		"notes.txt": []byte("not a picture"),
 	})
@@ -55,11 +57,7 @@ func TestFolder(t *testing.T) {
 }
 
 func TestFolderPixels(t *testing.T) {
-	source, err := OpenFolder(write(t, map[string][]byte{"a.png": pngOf(t, paint(4, 2))}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := source.Next()
+	p, err := decode("a.png", frametest.PNG(paint(4, 2)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +71,7 @@ func TestFolderPixels(t *testing.T) {
 }
 
 func TestFolderErrors(t *testing.T) {
-	whole := jpegOf(t, paint(64, 48))
+	whole := frametest.JPEG(paint(64, 48))
 	for _, test := range []struct {
 		name  string
 		files map[string][]byte
@@ -84,8 +82,8 @@ func TestFolderErrors(t *testing.T) {
 		{"empty file", map[string][]byte{"a.jpg": nil}, "a.jpg"},
 		{"text", map[string][]byte{"a.png": []byte("text")}, "a.png"},
 		{"cut short", map[string][]byte{"cut.jpg": whole[:len(whole)-200]}, "cut.jpg"},
-		{"too wide", map[string][]byte{"wide.png": pngOf(t, image.NewGray(image.Rect(0, 0, 20_000, 1)))}, "each side must be 1 to 16384"},
-		{"too many pixels", map[string][]byte{"many.png": pngOf(t, image.NewGray(image.Rect(0, 0, 5_000, 5_000)))}, "the limit is 67108864"},
+		{"too wide", map[string][]byte{"wide.png": frametest.PNG(image.NewGray(image.Rect(0, 0, 20_000, 1)))}, "each side must be 1 to 16384"},
+		{"too many pixels", map[string][]byte{"many.png": frametest.PNG(image.NewGray(image.Rect(0, 0, 5_000, 5_000)))}, "the limit is 67108864"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			source, err := OpenFolder(write(t, test.files))

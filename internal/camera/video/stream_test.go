@@ -42,10 +42,7 @@ func demoJPEGs(t *testing.T, n int) [][]byte {
 	demo := newDemo(t, n)
 	jpegs := make([][]byte, n)
 	for i := range jpegs {
-		var err error
-		if jpegs[i], err = EncodeJPEG(demo.Frame(i)); err != nil {
-			t.Fatal(err)
-		}
+		jpegs[i] = mustEncode(t, demo.Frame(i))
 	}
 	return jpegs
 }
