@@ -12,7 +12,7 @@ func ranOf(seconds float64, records int, used map[string]use) ran {
 	return ran{seconds: seconds, used: used, State: "DONE", Windows: 1, RecordsRead: records}
 }
 
-func TestSteady(t *testing.T) {
+func TestDifference(t *testing.T) {
 	short := ranOf(10, 100, map[string]use{"a": {2, 9000}, "idle": {1, 0}})
 	short.FirstFileSeconds = new(6.5)
 	got, err := difference(short, ranOf(15, 600, map[string]use{"a": {12, 250}, "idle": {0.5, 0}, "late": {1, 3}}))
