@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 
 	"facestream/internal/proc"
@@ -89,18 +87,16 @@ func (f fault) victims(l *lab) ([]proc.Running, error) {
 // strike makes the fault befall a victim, calls meanwhile, and has the process run
 // again if it is one of the stack's. A victim that has ended before is no error.
 func (f fault) strike(ctx context.Context, l *lab, victim proc.Running, meanwhile func()) (happened bool, err error) {
-	p, err := proc.NewProcess(f.what, victim.PID, "")
+	name := l.service(victim.PID)
+	p, err := proc.NewProcess(name, victim.PID, "")
+	if err == nil {
+		err = syscall.Kill(p.PID, f.signal)
+	}
 	if proc.Gone(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
-	}
-	name := l.service(p.PID)
-	if err := syscall.Kill(p.PID, f.signal); errors.Is(err, syscall.ESRCH) {
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("sending %s to process %d, %s: %w", f.signal, p.PID, strings.Join(victim.Args, " "), err)
+		return false, fmt.Errorf("%s: process %d: %w", f.what, victim.PID, err)
 	}
 	if f.signal == syscall.SIGKILL {
 		_ = wait.Until(ctx, gonePoll, func() bool { return !p.Alive() })
@@ -108,12 +104,10 @@ func (f fault) strike(ctx context.Context, l *lab, victim proc.Running, meanwhil
 	meanwhile()
 	switch {
 	case name == "":
-		return true, nil
 	case f.signal == syscall.SIGSTOP:
-		if err := syscall.Kill(p.PID, syscall.SIGCONT); err != nil {
-			return true, fmt.Errorf("continuing %s: %w", name, err)
-		}
-		return true, nil
+		err = syscall.Kill(p.PID, syscall.SIGCONT)
+	default:
+		err = l.stack.Restart(ctx, name)
 	}
-	return true, l.stack.Restart(ctx, name)
+	return true, err
 }

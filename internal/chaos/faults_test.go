@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,8 +50,7 @@ type scenario struct {
 	away  time.Duration
 	// ownJobServer has the run start a job server instead of using the cluster's.
 	ownJobServer bool
-	// names is what the error must name.
-	names func(l *testLab) string
+	namesBroker  bool // the error does
 }
 
 // scenarios are one kill for each engine, one interrupt, and one outage; or all.
@@ -77,7 +75,7 @@ func scenarios() []scenario {
 		{name: "prism/harness-before-the-next-window", fault: "a Java harness of the Prism pipeline is killed", flags: []string{windowBytes}},
 		{name: "prism/broker-hangs", fault: "the Kafka broker hangs", at: reading, away: outage},
 		{name: "prism/broker", fault: "the Kafka broker is killed"},
-		{name: "prism/broker-gone", fault: "the Kafka broker is killed", stays: true, status: 1, names: func(l *testLab) string { return l.stack.Kafka }},
+		{name: "prism/broker-gone", fault: "the Kafka broker is killed", stays: true, status: 1, namesBroker: true},
 		{name: "prism/datanode", fault: "a DataNode is killed"}, // the only one
 		{name: "flink/taskmanager", fault: "a TaskManager is killed", stays: true},
 		{name: "flink/driver", fault: "the Flink pipeline's driver is killed", status: killed},
@@ -134,7 +132,11 @@ func (s scenario) run(t *testing.T, l *testLab) {
 	case o := <-ended:
 		t.Fatalf("before it was held: %v, %s\n%s", o.err, o.end, o.output())
 	}
-	l.checkMidWindow(t, group, s.at)
+	if s.at == writing {
+		if there := len(l.pictures(t, group)); there == 0 || there == len(l.want) {
+			t.Fatalf("it is held when %d of %d pictures are there", there, len(l.want))
+		}
+	}
 	victims, err := f.victims(l.lab)
 	if err != nil || len(victims) == 0 {
 		t.Fatalf("%s: there is no such process (%v)", f.what, err)
@@ -166,7 +168,7 @@ func (s scenario) run(t *testing.T, l *testLab) {
 func (s scenario) checkFailed(t *testing.T, l *testLab, o outcome, group string) {
 	t.Helper()
 	said := o.end.stderr()
-	if lines := strings.Count(said, "\n"); lines > maxLines || s.names != nil && !strings.Contains(said, s.names(l)) {
+	if lines := strings.Count(said, "\n"); lines > maxLines || s.namesBroker && !strings.Contains(said, l.stack.Kafka) {
 		t.Errorf("its error has %d lines, at most %d are wanted, or does not name what it must:\n%s", lines, maxLines, said)
 	}
 	if s.status == interrupted {
@@ -193,13 +195,4 @@ func (l *testLab) holdAt(m moment) (way *proxy.Proxy, held <-chan struct{}) {
 		}
 		return renames == midWindow
 	})
-}
-
-// What the flags --state_dir of the runs name has no temporary files afterwards.
-func (l *testLab) checkTmp(t *testing.T) {
-	t.Helper()
-	left, err := filepath.Glob(filepath.Join(l.state("*"), "runs", "*", "tmp"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("%q are left (%v)", left, err)
-	}
 }

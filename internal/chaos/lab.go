@@ -166,39 +166,30 @@ func (l *lab) sendBad(ctx context.Context, i int) error {
 	return l.kafka.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: bad[i%len(bad)]}).FirstErr()
 }
 
-// verify looks at what a group has stored. The report is kept among the logs.
+// verify looks at what a group stores. The error says what does not agree, or is not
+// committed; the report is kept among the logs.
 func (l *lab) verify(ctx context.Context, group string, recheck int) (r audit.Report, err error) {
 	p := &program{name: "verify-" + group, path: l.program(pipeline), logs: l.logs()}
 	end, err := p.run(ctx, append([]string{"verify", "--json", fmt.Sprintf("--recheck=%d", recheck)}, l.flags(group)...)...)
 	if err == nil {
 		err = json.Unmarshal([]byte(end.stdout()), &r)
 	}
-	if err == nil && end.Success() != r.Agrees {
-		err = fmt.Errorf("it prints agrees=%t", r.Agrees)
+	if err != nil || end.Success() != r.Agrees {
+		return r, fmt.Errorf("verify of %s prints agrees=%t (%v): %s", group, r.Agrees, err, end)
 	}
-	if err != nil {
-		err = fmt.Errorf("verify of %s: %w; %s", group, err, end)
-	}
-	return r, err
+	return r, checkReport(group, r)
 }
 
-// checkReport returns an error unless all agrees, was read, and is committed.
 func checkReport(group string, r audit.Report) (err error) {
-	add := func(format string, args ...any) {
-		err = errors.Join(err, fmt.Errorf(group+": "+format, args...))
-	}
 	for _, p := range r.Problems[:min(len(r.Problems), maxProblems)] {
-		add("%s", p.Text)
+		err = errors.Join(err, fmt.Errorf("%s: %s", group, p.Text))
 	}
 	if more := len(r.Problems) - maxProblems; more > 0 {
-		add("and %d more", more)
+		err = errors.Join(err, fmt.Errorf("%s: and %d more", group, more))
 	}
 	for _, p := range r.Partitions {
-		if p.Waiting > 0 {
-			add("%d records of partition %d still wait", p.Waiting, p.Partition)
-		}
-		if p.LogEnd > 0 && (p.Committed == nil || *p.Committed != p.LogEnd) {
-			add("partition %d ends at %d, and that is not committed", p.Partition, p.LogEnd)
+		if p.LogEnd > 0 && (p.Committed == nil || *p.Committed != p.LogEnd || p.Waiting > 0) {
+			err = errors.Join(err, fmt.Errorf("%s: %s ends at %d, and that is not committed, or %d records still wait", group, p.TopicPartition, p.LogEnd, p.Waiting))
 		}
 	}
 	return err

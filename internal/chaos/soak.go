@@ -136,21 +136,17 @@ func (s *soak) drain(ctx context.Context) error {
 	return g.Wait()
 }
 
-// look verifies what each pipeline has stored, and prints it. The error says what does
-// not agree.
+// look verifies what each pipeline has stored, and prints it.
 func (s *soak) look(ctx context.Context) (err error) {
 	for _, p := range s.pipelines {
 		r, failed := s.lab.verify(ctx, p.name, s.recheck)
-		if failed == nil {
-			var records, pictures, rejects int64
-			for _, p := range r.Partitions {
-				records, pictures, rejects = records+p.Records, pictures+p.Pictures.Present, rejects+p.Rejects.Present
-			}
-			s.say("%s: %d runs, %d windows, %d records, %d pictures, %d rejects, %d temporary files, %d problems",
-				p.name, p.runs, r.Ledgers, records, pictures, rejects, r.Temporary.Files, len(r.Problems))
-			failed = checkReport(p.name, r)
-		}
 		err = errors.Join(err, failed)
+		var records, pictures, rejects int64
+		for _, p := range r.Partitions {
+			records, pictures, rejects = records+p.Records, pictures+p.Pictures.Present, rejects+p.Rejects.Present
+		}
+		s.say("%s: %d runs, %d windows, %d records, %d pictures, %d rejects, %d temporary files, %d problems",
+			p.name, p.runs, r.Ledgers, records, pictures, rejects, r.Temporary.Files, len(r.Problems))
 	}
 	return err
 }
@@ -191,8 +187,8 @@ func (s *soak) makeFault(ctx context.Context, f fault, l lot) (happened bool, er
 		return false, err
 	}
 	v := victims[int(l.which*float64(len(victims)))]
-	name := s.lab.service(v.PID)
 	return f.strike(ctx, s.lab, v, func() {
+		name := s.lab.service(v.PID)
 		if name == "" {
 			s.say("%s: process %d", f.what, v.PID)
 			return

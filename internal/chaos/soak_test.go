@@ -154,9 +154,9 @@ func TestCheckReport(t *testing.T) {
 		want   []string // none: no error
 	}{
 		"agrees":             {audit.Report{Partitions: partitions(0, &end)}, nil},
-		"waiting":            {audit.Report{Partitions: partitions(3, &end)}, []string{"prism: 3 records of partition 1 still wait"}},
-		"nothing committed":  {audit.Report{Partitions: partitions(0, nil)}, []string{"partition 1 ends at 40"}},
-		"too less committed": {audit.Report{Partitions: partitions(0, &early)}, []string{"partition 1 ends at 40"}},
+		"waiting":            {audit.Report{Partitions: partitions(3, &end)}, []string{"prism: partition 1 of topic soak", "3 records still wait"}},
+		"nothing committed":  {audit.Report{Partitions: partitions(0, nil)}, []string{"partition 1 of topic soak ends at 40"}},
+		"too less committed": {audit.Report{Partitions: partitions(0, &early)}, []string{"partition 1 of topic soak ends at 40"}},
 		"problems": {
 			audit.Report{Problems: append([]audit.Problem{{Text: "a gap"}}, make([]audit.Problem, maxProblems+1)...)},
 			[]string{"prism: a gap", "prism: and 2 more"},
