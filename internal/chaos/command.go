@@ -61,7 +61,11 @@ func Command() cli.Command {
 			if err != nil {
 				return err
 			}
-			dir, err := os.MkdirTemp(filepath.Join(checkout, "build"), "soak-")
+			build := filepath.Join(checkout, "build")
+			if err := os.MkdirAll(build, dirMode); err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp(build, "soak-")
 			if err != nil {
 				return err
 			}
