@@ -137,3 +137,8 @@ func plain(n, width, height int) []video.Picture {
 	}
 	return pictures
 }
+
+// rawConfig sends raw frames to a new topic.
+func rawConfig(brokers []string) Config {
+	return Config{Brokers: brokers, Topic: "frames", Partitions: 2, Camera: "lobby", Format: Raw}
+}
