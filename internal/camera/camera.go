@@ -162,7 +162,7 @@ func writeTruth(w io.Writer, sent []feed.Sent) error {
 	return nil
 }
 
-// summary is the last lines: how much was sent of each camera, and in all.
+// summary returns the last lines: how much was sent of each camera, and in all.
 func summary(o options, totals []feed.Total, took time.Duration) []string {
 	verb, where := "sent", " at "+strings.Join(o.feed.Brokers, ",")
 	if o.feed.DryRun {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -123,12 +122,13 @@ func (v *flags) options() (options, error) {
 	given := map[string]bool{}
 	v.set.Visit(func(f *flag.Flag) { given[f.Name] = true })
 
-	if err := cli.CheckTopic("--topic", o.feed.Topic); err != nil {
-		return o, err
+	err := cli.CheckTopic("--topic", o.feed.Topic)
+	if err == nil {
+		err = cli.OneOf("format", o.feed.Format, feed.Formats)
 	}
 	switch {
-	case !slices.Contains(feed.Formats, o.feed.Format):
-		return o, fmt.Errorf("--format=%s: it must be one of %s", o.feed.Format, strings.Join(feed.Formats, ", "))
+	case err != nil:
+		return o, err
 	case o.feed.Quality < 0 || o.feed.Quality > maxQuality:
 		return o, fmt.Errorf("--quality=%d: it must be 1 to %d, or 0 for the usual one", o.feed.Quality, maxQuality)
 	case o.feed.Quality > 0 && o.feed.Format != feed.JPEG:
@@ -149,7 +149,6 @@ func (v *flags) options() (options, error) {
 	o.feed.Partitions = int32(v.partitions)
 	o.feed.ByCamera = !v.spread
 
-	var err error
 	if o.cameras, err = parseCameras(v.sources, v.names); err != nil {
 		return o, err
 	}
@@ -168,8 +167,11 @@ func (v *flags) options() (options, error) {
 			return o, fmt.Errorf("--%s is for --source=%s only", name, demo)
 		}
 	}
-	if err := o.parseDemo(v.size); err != nil {
+	if o.demo.Width, o.demo.Height, err = cli.CheckSize("--size", v.size); err != nil {
 		return o, err
+	}
+	if err := o.demo.Check(); err != nil {
+		return o, fmt.Errorf("--faces, --size or --noise: %w", err)
 	}
 	o.demo.Frames = o.feed.Frames
 	if !given["frames"] && !o.loop && o.duration == 0 {
@@ -234,17 +236,6 @@ func parseSource(source string) (camera, error) {
 		c.kind = kindDevice
 	}
 	return c, nil
-}
-
-// parseDemo reads the demo's size, and tries its settings.
-func (o *options) parseDemo(size string) (err error) {
-	if o.demo.Width, o.demo.Height, err = cli.CheckSize("--size", size); err != nil {
-		return err
-	}
-	if err := o.demo.Check(); err != nil {
-		return fmt.Errorf("--faces, --size or --noise: %w", err)
-	}
-	return nil
 }
 
 // brokers returns those that are named, else the local stack's.

@@ -28,8 +28,8 @@ import (
 )
 
 // classifier is one loaded cascade. It serves one goroutine at a time. Its
-// memory in C++ is freed when Go no longer reaches it, so that the classifiers
-// of bundles that failed, which nobody gives back, do not pile up.
+// memory in C++ is freed when Go no longer reaches it: a bundle that fails does not
+// release its classifiers.
 type classifier struct {
 	key    cascadeKey
 	handle unsafe.Pointer
@@ -105,7 +105,7 @@ type pool struct {
 // one time.
 var classifiers = pool{idle: map[cascadeKey][]*classifier{}}
 
-// lease returns a classifier that nobody else uses until it is given back.
+// lease returns a classifier that nobody else uses until it is released.
 func (p *pool) lease(cascade []byte) (*classifier, error) {
 	key := cascadeKey(sha256.Sum256(cascade))
 	if c := p.take(key); c != nil {

@@ -16,11 +16,12 @@ func init() {
 	register.Emitter1[Detection]()
 }
 
-// Detect looks for faces in every frame of a PCollection<frame.Frame> and
-// returns a PCollection<Detection>, one element for each frame, also for one
-// without a face, Params.Parallel of them at a time. The parameters must be valid (Params.Validate). An error
-// fails the bundle and names the record: frames were checked before, so it
-// means that OpenCV does not work on that machine, and no record is to blame.
+// Detect looks for faces in every frame of a PCollection<frame.Frame>, Params.Parallel
+// of a bundle at a time. It returns a PCollection<Detection>, one element for each
+// frame, also for one without a face. The parameters must be valid (Params.Validate).
+//
+// An error fails the bundle and names the record. frame.Decode has checked the frames,
+// so an error means that OpenCV does not work on that machine.
 func Detect(s beam.Scope, p Params, frames beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Detect")
 	return beam.ParDo(s, &detectFn{Params: p}, frames)
@@ -35,7 +36,7 @@ type detectFn struct {
 
 func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection)) error {
 	n := max(1, fn.Params.Parallel)
-	// Those of a bundle that failed may still be at work.
+	// Detectors of a bundle that failed may still be at work: they are not used again.
 	fn.detectors, fn.work = make(chan *Detector, n), parallel.New[Detection](n)
 	for range n {
 		d, err := NewDetector(fn.Params)

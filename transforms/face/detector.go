@@ -36,8 +36,8 @@ func NewDetector(p Params) (*Detector, error) {
 	return d, nil
 }
 
-// Close gives the classifiers back. The Detector is of no use any more. One that
-// is dropped without Close costs no more than new classifiers for the next.
+// Close returns the classifiers to the pool. The Detector cannot be used any more. One
+// that is dropped without Close only costs the next one the loading of its cascades.
 func (d *Detector) Close() {
 	classifiers.release(d.classifier)
 	if d.profile != nil {
@@ -46,13 +46,15 @@ func (d *Detector) Close() {
 	d.classifier, d.profile = nil, nil
 }
 
-// Detect returns the boxes that OpenCV's detectMultiScale finds in the grey
-// picture, or in what Params make of it, sorted from top to bottom, then from left
-// to right. A raw frame in colour is made grey by cvtColor, a grey one is taken as
-// it is, a JPEG or PNG is decoded as grey by OpenCV, or by Go if OpenCV refuses it. If EXIF data say which
-// way is up, boxes are those of the upright picture, as viewers show it; Go leaves
-// it as it lies. A frame that frame.Decode gives is no error; an error means that
-// OpenCV does not work here.
+// Detect returns the boxes that OpenCV's detectMultiScale finds in the grey picture,
+// or in what Params make of it, in pixels of the whole picture. They are sorted from
+// top to bottom, then from left to right.
+//
+// cvtColor makes a raw frame in colour grey. OpenCV decodes a JPEG or a PNG as grey,
+// and Go decodes one that OpenCV refuses. OpenCV turns a picture upright by its EXIF
+// orientation, Go does not.
+//
+// A frame of frame.Decode is no error: an error means that OpenCV does not work here.
 func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 	began := time.Now()
 	if err := lockThreads(d.params.Threads); err != nil {

@@ -1,5 +1,5 @@
 // Package face finds faces in frames with a cascade classifier of OpenCV, and
-// renders the pictures that are kept. It is the only package that uses cgo.
+// renders the pictures that are kept. It is the only transform that uses cgo.
 package face
 
 import (

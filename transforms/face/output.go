@@ -25,11 +25,13 @@ type Output struct {
 // MaxCropMargin is that of Output.CropMargin: a crop of five times the box's sides.
 const MaxCropMargin = 2
 
-// outputs are the parts of an Output by name, in order.
-var outputs = []struct {
+// output is one of the things that an Output may ask for.
+type output struct {
 	name string
 	part func(*Output) *bool
-}{
+}
+
+var outputs = []output{
 	{"frame", func(o *Output) *bool { return &o.Frame }},
 	{"annotated", func(o *Output) *bool { return &o.Annotated }},
 	{"crops", func(o *Output) *bool { return &o.Crops }},
@@ -40,12 +42,7 @@ var outputs = []struct {
 func ParseOutput(list string) (Output, error) {
 	var o Output
 	for _, name := range strings.Split(list, ",") {
-		i := slices.IndexFunc(outputs, func(known struct {
-			name string
-			part func(*Output) *bool
-		}) bool {
-			return known.name == strings.TrimSpace(name)
-		})
+		i := slices.IndexFunc(outputs, func(known output) bool { return known.name == strings.TrimSpace(name) })
 		if i < 0 {
 			return Output{}, fmt.Errorf("%q is none of frame, annotated, crops, events", strings.TrimSpace(name))
 		}

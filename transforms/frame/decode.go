@@ -55,9 +55,9 @@ func (c Config) Validate() error {
 }
 
 // Decode turns a PCollection<kafka.Record> into a PCollection<Frame> and a
-// PCollection<Reject>. Every record gives exactly one element of one of them;
-// no record is an error. A JPEG or PNG frame has been checked to its end, a raw
-// frame has exactly the bytes of its pixels. What sampling passes over is a Reject
+// PCollection<Reject>. Every record becomes exactly one element of one of them;
+// no record is an error. Go has read a JPEG or PNG frame to its end, and a raw
+// frame has exactly the bytes of its pixels. A record that sampling skips is a Reject
 // of the reason Sampled.
 func Decode(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
 	s = s.Scope("frame.Decode")

@@ -54,7 +54,7 @@ func BytesPerPixel(format string) int {
 
 // The limits of a frame.
 const (
-	// MinBytes is the size of the smallest value that is looked at, as in the lab.
+	// MinBytes is the size of the smallest value that is not skipped, as in the lab.
 	MinBytes = 1000
 	// MaxSide is the greatest width and the greatest height, in pixels.
 	MaxSide = 16384
@@ -62,8 +62,8 @@ const (
 	// whatever its format, and the most that a PNG may unpack to.
 	MaxRawBytes = 64 << 20
 	// MaxScans is the greatest number of scans of a JPEG. Encoders write about
-	// ten. Each takes a look at every block again and may have ten bytes, so that
-	// a small file could keep a decoder at work for minutes.
+	// ten. A scan visits every block and may take ten bytes, so that a small file
+	// could keep a decoder at work for minutes.
 	MaxScans = 100
 )
 
@@ -99,8 +99,8 @@ func refuse(reason, detail string, args ...any) *refusal {
 	return &refusal{reason: reason, detail: fmt.Sprintf(detail, args...)}
 }
 
-// identify says what the value is, by its content type or, if that is empty,
-// by its bytes. It accepts nothing that it has not checked to the end.
+// identify returns what the value is, by its content type or, if that is empty,
+// by its bytes. It checks the value to its end.
 func identify(cfg Config, contentType string, value []byte) (picture, *refusal) {
 	if contentType == "" {
 		raw := cfg.Width * cfg.Height * colourBytes

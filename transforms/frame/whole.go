@@ -5,15 +5,15 @@ import (
 	"encoding/binary"
 )
 
-// provesWhole reports whether jpeg.Decode certainly decodes the value. It exists
-// because image/jpeg makes pixels, which nobody needs here, and that would cost
-// more than the rest of the way from Kafka to HDFS but for finding faces.
+// provesWhole reports whether jpeg.Decode certainly decodes the value. Decoding makes
+// pixels that are not needed here, and costs more than everything else between Kafka
+// and HDFS but finding faces.
 //
-// It follows the codes of a sequential JPEG with Huffman tables (ITU-T T.81, B.2
-// and F.2), of one or three components and 8 bits a sample, which is what cameras
-// write, and demands what image/jpeg does or more. False says nothing: the JPEG may
-// be progressive, or have anything unusual, or be damaged. It allocates nothing, and
-// takes time by the size of the value, whatever size of picture that claims.
+// It reads the codes of a sequential JPEG with Huffman tables (ITU-T T.81, B.2
+// and F.2), of one or three components and 8 bits a sample, as cameras write them,
+// and is at least as strict as image/jpeg. False proves nothing: the JPEG may be
+// progressive, unusual, or damaged. It allocates nothing, and its time depends on the
+// size of the value alone.
 func provesWhole(value []byte) bool {
 	if !bytes.HasPrefix(value, jpegMagic) {
 		return false

@@ -260,7 +260,7 @@ func (s *sender) outcome(ctx context.Context) ([]Total, error) {
 		}
 	}
 	switch {
-	case s.err != nil: // the cause of whatever came after it
+	case s.err != nil: // the root cause of later errors
 		return totals, s.err
 	case stopped && len(errs) == 0:
 		return totals, ctx.Err()
@@ -294,8 +294,8 @@ func (p *pacer) next(i int, picture video.Picture) (taken time.Time, wanted bool
 }
 
 // thin reports whether a live picture is wanted at FPS. It may come half an
-// interval early, so that at the camera's own pace none is lost for a trifle.
-// After a pause the pace begins anew: what did not come is not made up for.
+// interval early, so that jitter loses none at the camera's own pace. After a pause
+// the pace begins anew: missing pictures are not made up for.
 func (p *pacer) thin(taken time.Time) bool {
 	if p.cfg.FPS == 0 {
 		return true

@@ -69,7 +69,7 @@ func prepareTopic(ctx context.Context, cfg Config, size int, note func(format st
 
 	t, err := describe(ctx, admin, cfg.Topic)
 	if err != nil {
-		return topic{}, fmt.Errorf("looking at topic %s: %w", cfg.Topic, err)
+		return topic{}, fmt.Errorf("describing topic %s: %w", cfg.Topic, err)
 	}
 	if exists && t.partitions != int(cfg.Partitions) {
 		note("topic %s is there already and keeps its %d partitions", cfg.Topic, t.partitions)
