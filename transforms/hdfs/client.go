@@ -129,7 +129,7 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	broken := new(atomic.Bool)
 	options.Addresses = s.addresses
 	options.User = a.user
-	options.NamenodeDialFunc = toNameNode(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) })
+	options.NamenodeDialFunc = bounded(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) })
 	options.DatanodeDialFunc = toDataNode(cs.dialDataNode, cs.dataNodeTimeout)
 
 	// The library shakes hands without reading an answer; asking for the

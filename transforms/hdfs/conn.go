@@ -14,9 +14,9 @@ func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 }
 
-// toNameNode returns a dial function whose connections give each read and write
-// a timeout, and call failed when one fails.
-func toNameNode(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
+// bounded returns a dial function whose connections give each read and write a
+// timeout, and call failed when one fails.
+func bounded(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
@@ -26,15 +26,16 @@ func toNameNode(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
 	}
 }
 
-// toDataNode returns a dial function whose connections give each read and write
-// a timeout.
+// toDataNode returns a dial function as bounded does, for connections over which
+// blocks are written.
 func toDataNode(dial dialFunc, timeout time.Duration) dialFunc {
+	dial = bounded(dial, timeout, func() {})
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return dataConn{&conn{Conn: c, timeout: timeout, failed: func() {}}}, nil
+		return dataConn{c}, nil
 	}
 }
 
@@ -102,9 +103,9 @@ func (c *conn) SetDeadline(t time.Time) error {
 // dataConn is a connection to a DataNode. It reports no failed write, only the
 // failed read of the acknowledgement after it: between the two the library would
 // lose its goroutines and up to 64 KB for ever.
-type dataConn struct{ *conn }
+type dataConn struct{ net.Conn }
 
 func (c dataConn) Write(p []byte) (int, error) {
-	_, _ = c.conn.Write(p)
+	_, _ = c.Conn.Write(p)
 	return len(p), nil
 }

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/stack/services/proxy"
+	"facestream/internal/testkit"
 )
 
 // harms are what may happen to a connection in the middle of a block, in each
@@ -50,19 +50,13 @@ func testDataNodeConnections(t *testing.T, c *cluster) {
 	noneLeft(t)
 }
 
-// noneLeft checks that the library has ended what it started for its writes.
+// noneLeft waits until the library has ended what it started for its writes.
 func noneLeft(t *testing.T) {
 	t.Helper()
-	var stacks []byte
-	for range 100 {
-		stacks = make([]byte, 4<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		if !bytes.Contains(stacks, []byte("blockWriteStream")) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("the library still writes:\n%s", stacks)
+	testkit.Await(t, "the end of the library's goroutines", func() bool {
+		stacks := make([]byte, 4<<20)
+		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("blockWriteStream"))
+	})
 }
 
 // testReading breaks the connections over which a file is read, those to both of

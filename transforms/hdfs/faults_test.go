@@ -207,6 +207,13 @@ func count(f *fileSystem) *calls {
 	return c
 }
 
+// count returns how often a method was called.
+func (c *calls) count(method string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[method]
+}
+
 // take returns the counts and begins at zero.
 func (c *calls) take() map[string]int {
 	c.mu.Lock()

@@ -59,15 +59,20 @@ func New(context.Context) filesystem.Interface {
 
 func (f *fileSystem) Close() error { return nil }
 
+// do does something to what a name stands for, as clients.do does.
+func (f *fileSystem) do(ctx context.Context, op, name string, call func(*client, location) error) error {
+	l, err := parse(name)
+	if err != nil {
+		return err
+	}
+	return f.clients.do(ctx, op, l, func(c *client) error { return call(c, l) })
+}
+
 // List returns the files and folders that match glob, sorted within a folder.
 // Each part of the path may hold the patterns of path.Match.
 func (f *fileSystem) List(ctx context.Context, glob string) ([]string, error) {
-	l, err := parse(glob)
-	if err != nil {
-		return nil, err
-	}
 	var found []string
-	err = f.clients.do(ctx, "list", l, func(c *client) error {
+	err := f.do(ctx, "list", glob, func(c *client, l location) (err error) {
 		found, err = list(c, l)
 		return err
 	})
@@ -126,11 +131,7 @@ func match(c *client, dir, pattern string) ([]string, error) {
 
 // Size returns the bytes of a file.
 func (f *fileSystem) Size(ctx context.Context, name string) (int64, error) {
-	l, err := parse(name)
-	if err != nil {
-		return -1, err
-	}
-	info, err := f.stat(ctx, l)
+	info, err := f.stat(ctx, name)
 	if err != nil {
 		return -1, err
 	}
@@ -140,19 +141,15 @@ func (f *fileSystem) Size(ctx context.Context, name string) (int64, error) {
 // LastModified returns when a file was written, or when something in a folder
 // was last made, renamed or removed.
 func (f *fileSystem) LastModified(ctx context.Context, name string) (time.Time, error) {
-	l, err := parse(name)
-	if err != nil {
-		return time.Time{}, err
-	}
-	info, err := f.stat(ctx, l)
+	info, err := f.stat(ctx, name)
 	if err != nil {
 		return time.Time{}, err
 	}
 	return info.ModTime(), nil
 }
 
-func (f *fileSystem) stat(ctx context.Context, l location) (info fs.FileInfo, err error) {
-	err = f.clients.do(ctx, "stat", l, func(c *client) error {
+func (f *fileSystem) stat(ctx context.Context, name string) (info fs.FileInfo, err error) {
+	err = f.do(ctx, "stat", name, func(c *client, l location) (err error) {
 		info, err = c.Stat(l.path)
 		return err
 	})
@@ -162,33 +159,14 @@ func (f *fileSystem) stat(ctx context.Context, l location) (info fs.FileInfo, er
 // Remove removes a file or an empty folder; a folder that is not empty gives
 // syscall.ENOTEMPTY.
 func (f *fileSystem) Remove(ctx context.Context, name string) error {
-	l, err := parse(name)
-	if err != nil {
-		return err
-	}
 	lost := false // the answer to an earlier try that may have done it
-	return f.clients.do(ctx, "remove", l, func(c *client) error {
+	return f.do(ctx, "remove", name, func(c *client, l location) error {
 		err := c.Remove(l.path)
 		if lost && errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		lost = lost || unanswered(err)
 		return err
-	})
-}
-
-// RemoveAll removes a file, or a folder with everything in it. One that is not
-// there is no error.
-func (f *fileSystem) RemoveAll(ctx context.Context, name string) error {
-	l, err := parse(name)
-	if err != nil {
-		return err
-	}
-	if l.path == "/" { // the NameNode would do nothing and not say so
-		return &fs.PathError{Op: "remove", Path: l.String(), Err: fs.ErrInvalid}
-	}
-	return f.clients.do(ctx, "remove", l, func(c *client) error {
-		return c.RemoveAll(l.path)
 	})
 }
 
@@ -239,13 +217,7 @@ func moved(c *client, from, to string, missing error) error {
 // MkdirAll makes a folder and the folders above it. One that is there is no
 // error.
 func (f *fileSystem) MkdirAll(ctx context.Context, name string) error {
-	l, err := parse(name)
-	if err != nil {
-		return err
-	}
-	return f.clients.do(ctx, "mkdir", l, func(c *client) error {
-		return c.MkdirAll(l.path, dirMode)
-	})
+	return f.do(ctx, "mkdir", name, func(c *client, l location) error { return c.MkdirAll(l.path, dirMode) })
 }
 
 var (

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,8 +46,8 @@ func ownClients(timeout, budget time.Duration) *fileSystem {
 	}}
 }
 
-// silent is a NameNode that takes connections and says nothing.
-func silent(t *testing.T) (address string) {
+// silent is a NameNode that takes connections, counts them, and says nothing.
+func silent(t *testing.T, connections *atomic.Int64) (address string) {
 	l := listen(t)
 	go func() {
 		for {
@@ -54,6 +55,7 @@ func silent(t *testing.T) (address string) {
 			if err != nil {
 				return
 			}
+			connections.Add(1)
 			defer c.Close()
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func TestResolve(t *testing.T) {
 
 // Of two NameNodes the one that hangs is first.
 func TestNameService(t *testing.T) {
-	nameNode, hangs := hdfsAddress(t), silent(t)
+	nameNode, hangs := hdfsAddress(t), silent(t, new(atomic.Int64))
 	conf := t.TempDir()
 	t.Setenv(confEnv, conf)
 	configure(t, conf, map[string]string{

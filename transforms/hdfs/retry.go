@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"facestream/internal/wait"
 )
 
 const (
@@ -33,14 +35,14 @@ const (
 // is used up. Errors become *fs.PathError.
 func (cs *clients) do(ctx context.Context, op string, l location, call func(*client) error) error {
 	start := time.Now()
-	for wait := retryFirstWait; ; wait = min(2*wait, retryMaxWait) {
+	for pause := retryFirstWait; ; pause = min(2*pause, retryMaxWait) {
 		err := interpret(cs.try(ctx, l.account, call))
 		if err == nil {
 			return nil
 		}
 		if temporary(err) && ctx.Err() == nil {
-			if time.Since(start)+wait < cs.retryBudget {
-				if sleep(ctx, wait) == nil {
+			if time.Since(start)+pause < cs.retryBudget {
+				if wait.Sleep(ctx, pause) == nil {
 					continue
 				}
 			} else {
@@ -63,15 +65,4 @@ func (cs *clients) try(ctx context.Context, a account, call func(*client) error)
 		return err
 	}
 	return call(c)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -33,12 +33,8 @@ type Quota struct {
 // belong to the user, such as a home: of others the NameNode would have to count
 // what everybody has, and tells only who may read all of it.
 func (f *fileSystem) Space(ctx context.Context, name string) (Space, error) {
-	l, err := parse(name)
-	if err != nil {
-		return Space{}, err
-	}
 	var s Space
-	err = f.clients.do(ctx, "measure", l, func(c *client) error {
+	err := f.do(ctx, "measure", name, func(c *client, l location) (err error) {
 		s, err = space(c, l)
 		return err
 	})

@@ -18,7 +18,7 @@ func (f *fileSystem) Walk(ctx context.Context, root string, visit func(name stri
 	if err != nil {
 		return err
 	}
-	info, err := f.stat(ctx, top)
+	info, err := f.stat(ctx, root)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path"
 	"time"
 
+	"facestream/internal/wait"
+
 	"github.com/colinmarc/hdfs/v2"
 )
 
@@ -127,12 +129,12 @@ func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
 // heard of the last block yet.
 func closeFile(ctx context.Context, close func() error) error {
 	end := time.Now().Add(closeBudget)
-	for wait := closeFirstWait; ; wait = min(2*wait, closeMaxWait) {
+	for pause := closeFirstWait; ; pause = min(2*pause, closeMaxWait) {
 		err := close()
 		if !hdfs.IsErrReplicating(err) || time.Now().After(end) {
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := wait.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -1,13 +1,19 @@
 package kafka_test
 
 import (
+	"encoding/json"
 	"os"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
+	"facestream/transforms/kafka"
 )
 
 func TestMain(m *testing.M) {
@@ -15,8 +21,150 @@ func TestMain(m *testing.M) {
 	os.Exit(testservices.Main(m.Run))
 }
 
-// realBroker returns the address of a real Kafka.
-func realBroker(t *testing.T) string {
+// topic is a topic of a test's own. Its consumer group has the same name.
+type topic struct {
+	name    string
+	broker  string
+	client  *kgo.Client
+	admin   *kadm.Client
+	offsets *kafka.Offsets
+}
+
+// newTopic makes a topic. base is the beginning of its name.
+func newTopic(t *testing.T, base string, partitions int32, configs map[string]*string, opts ...kgo.Opt) *topic {
 	t.Helper()
-	return testservices.Start(t, services.Options{Kafka: true}).Kafka
+	to := &topic{name: testservices.Name(base), broker: testservices.Start(t, services.Options{Kafka: true}).Kafka}
+	to.client = to.connect(t, opts...)
+	to.admin = kadm.NewClient(to.client)
+	created, err := to.admin.CreateTopic(t.Context(), partitions, 1, configs, to.name)
+	if err == nil {
+		err = created.Err
+	}
+	if err == nil {
+		to.offsets, err = kafka.Open(t.Context(), to.broker, to.name, []string{to.name})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(to.offsets.Close)
+	return to
+}
+
+func (to *topic) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(to.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// send sends records to the topic.
+func (to *topic) send(t *testing.T, records ...*kgo.Record) {
+	t.Helper()
+	for _, r := range records {
+		r.Topic = to.name
+	}
+	if err := to.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// transaction sends records in one transaction, which ends with a control record in
+// each partition. The client must be for that.
+func (to *topic) transaction(t *testing.T, records ...*kgo.Record) {
+	t.Helper()
+	if err := to.client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	to.send(t, records...)
+	if err := to.client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill makes a topic with two partitions. In the first are six records, of which
+// Kafka has removed the first two, a transaction's control record at 6, and a record
+// and a control record behind it. The second has one of each. A value is its offset.
+func fill(t *testing.T, base string) *topic {
+	t.Helper()
+	name := testservices.Name(base)
+	to := newTopic(t, base, 2, nil, kgo.TransactionalID(name))
+	to.transaction(t, value(0, "0"), value(0, "1"), value(0, "2"), value(0, "3"), value(0, "4"), value(0, "5"))
+	to.transaction(t, value(0, "7"), value(1, "0"))
+	testkit.Await(t, "the control records, which a broker writes some time after the commit", func() bool {
+		ends, err := to.admin.ListEndOffsets(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ends[name][0].Offset == 9 && ends[name][1].Offset == 2
+	})
+	to.remove(t, 0, 2)
+	return to
+}
+
+// value is a record with a value.
+func value(partition int32, text string) *kgo.Record {
+	return &kgo.Record{Partition: partition, Value: []byte(text)}
+}
+
+// remove removes the records of a partition before an offset, as Kafka does when they
+// are old.
+func (to *topic) remove(t *testing.T, partition int32, before int64) {
+	t.Helper()
+	var at kadm.Offsets
+	at.AddOffset(to.name, partition, before, -1)
+	if _, err := to.admin.DeleteRecords(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stand makes the group stand at an offset of a partition of a topic.
+func (to *topic) stand(t *testing.T, name string, partition int32, offset int64) {
+	t.Helper()
+	var at kadm.Offsets
+	at.AddOffset(name, partition, offset, -1)
+	if err := to.admin.CommitAllOffsets(t.Context(), to.name, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// of gives ranges of a partition; see testkit.Ranges.
+func (to *topic) of(partition int32, ranges ...int64) record.Offsets {
+	return record.Offsets{TopicPartition: record.In(to.name, partition), Ranges: testkit.Ranges(ranges...)}
+}
+
+// commit commits what is done, of which nothing may have been passed over.
+func (to *topic) commit(t *testing.T, done ...record.Offsets) {
+	t.Helper()
+	review, err := to.offsets.Review(t.Context(), done)
+	if err == nil {
+		err = to.offsets.Commit(t.Context(), review)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustLag checks how many records wait.
+func (to *topic) mustLag(t *testing.T, want int64) {
+	t.Helper()
+	if lag, err := to.offsets.Lag(t.Context()); err != nil || lag != want {
+		t.Errorf("lag %d (%v), want %d", lag, err, want)
+	}
+}
+
+// mustPlan checks a plan.
+func (to *topic) mustPlan(t *testing.T, maxBytes int64, want kafka.Plan) {
+	t.Helper()
+	got, err := to.offsets.Plan(t.Context(), maxBytes)
+	if err != nil || got != want {
+		t.Errorf("plan for %d bytes: %+v (%v), want %+v", maxBytes, got, err, want)
+	}
+}
+
+func text(r kafka.Record) string {
+	data, _ := json.Marshal(r)
+	return string(data)
 }

@@ -1,165 +1,144 @@
 package kafka_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/record"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
 )
 
-// fillForLook makes a topic with two partitions. In the first are six records,
-// of which Kafka has removed the first two, a transaction's control record at 6
-// and a record behind it. The second has one.
-func fillForLook(t *testing.T, broker, topic string) *kadm.Client {
-	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	admin := kadm.NewClient(client)
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
-	for _, records := range [][]*kgo.Record{
-		{{Value: []byte("0")}, {Value: []byte("1")}, {Value: []byte("2")}, {Value: []byte("3")}, {Value: []byte("4")}, {Value: []byte("5")}},
-		{{Value: []byte("7")}, {Partition: 1, Value: []byte("0")}},
-	} {
-		if err := client.BeginTransaction(); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range records {
-			r.Topic = topic
-		}
-		if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// The broker writes control records some time after the commit.
-	for deadline := time.Now().Add(time.Minute); ; {
-		ends, err := admin.ListEndOffsets(t.Context(), topic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ends[topic][0].Offset == 9 && ends[topic][1].Offset == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the partitions end at %v", ends)
-		}
-	}
-	var removed kadm.Offsets
-	removed.AddOffset(topic, 0, 2, -1)
-	if _, err := admin.DeleteRecords(t.Context(), removed); err != nil {
-		t.Fatal(err)
-	}
-	return admin
-}
-
-func openForLook(t *testing.T, broker, group string, topics ...string) (context.Context, *kafka.Offsets) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	offsets, err := kafka.Open(ctx, broker, group, topics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(offsets.Close)
-	return ctx, offsets
-}
-
 func TestLogsAndCommitted(t *testing.T) {
-	broker := realBroker(t)
-	topic := testservices.Name("look-logs")
-	admin := fillForLook(t, broker, topic)
-	ctx, offsets := openForLook(t, broker, topic, topic)
-	logs, err := offsets.Logs(ctx)
-	if want := []kafka.Log{{TopicPartition: record.In(topic, 0), Start: 2, End: 9}, {TopicPartition: record.In(topic, 1), End: 2}}; err != nil || !reflect.DeepEqual(logs, want) {
-		t.Errorf("logs %+v, %v, want %+v", logs, err, want)
+	to := fill(t, "logs")
+	logs, err := to.offsets.Logs(t.Context())
+	want := []kafka.Log{{TopicPartition: record.In(to.name, 0), Start: 2, End: 9}, {TopicPartition: record.In(to.name, 1), End: 2}}
+	if err != nil || !slices.Equal(logs, want) {
+		t.Errorf("logs %#v, %v, want %#v", logs, err, want)
 	}
-	if committed, err := offsets.Committed(ctx); err != nil || len(committed) > 0 {
-		t.Errorf("a new group has committed %+v, %v", committed, err)
+	if committed, err := to.offsets.Committed(t.Context()); err != nil || len(committed) > 0 {
+		t.Errorf("a new group has committed %v, %v", committed, err)
 	}
-	if _, err := admin.CreateTopic(ctx, 1, 1, nil, "look-another"); err != nil {
-		t.Fatal(err)
-	}
-	var commit kadm.Offsets
-	commit.AddOffset(topic, 1, 5, -1) // beyond the end, which is for others to judge
-	commit.AddOffset("look-another", 0, 1, -1)
-	if err := admin.CommitAllOffsets(ctx, topic, commit); err != nil {
-		t.Fatal(err)
-	}
-	committed, err := offsets.Committed(ctx)
-	if want := []record.ID{record.In(topic, 1).At(5)}; err != nil || !reflect.DeepEqual(committed, want) {
-		t.Errorf("committed %+v, %v, want %+v", committed, err, want)
+	to.stand(t, to.name, 1, 5) // beyond the end, which is for others to judge
+	to.stand(t, newTopic(t, "logs-of-another", 1, nil).name, 0, 1)
+	committed, err := to.offsets.Committed(t.Context())
+	if want := []record.ID{record.In(to.name, 1).At(5)}; err != nil || !slices.Equal(committed, want) {
+		t.Errorf("committed %v, %v, want %v", committed, err, want)
 	}
 }
 
-func TestLook(t *testing.T) {
-	broker := realBroker(t)
-	topic := testservices.Name("look")
-	fillForLook(t, broker, topic)
-	ctx, offsets := openForLook(t, broker, topic, topic)
-	look := func(visit func(kafka.Record) (bool, error), ranges ...record.Range) error {
-		return offsets.Visit(ctx, []record.Offsets{
-			{TopicPartition: record.In(topic, 0), Ranges: ranges},
-			{TopicPartition: record.In(topic, 1), Ranges: testkit.Ranges(0, 0)},
-		}, visit)
+func TestVisit(t *testing.T) {
+	to := fill(t, "visit")
+	visit := func(visit func(kafka.Record) (bool, error), ranges ...int64) error {
+		return to.offsets.Visit(t.Context(), []record.Offsets{to.of(0, ranges...), to.of(1, 0, 0)}, visit)
 	}
 	for name, test := range map[string]struct {
-		ranges []record.Range
-		most   int // records of a range
+		ranges []int64
+		more   bool // records of a range than its first
 		want   []string
 	}{
-		"none":               {nil, 9, []string{"1+0"}},
-		"one":                {testkit.Ranges(3, 3), 9, []string{"0+3", "1+0"}},
-		"several":            {testkit.Ranges(3, 4, 7, 7), 9, []string{"0+3", "0+4", "0+7", "1+0"}},
-		"removed, then some": {testkit.Ranges(0, 1, 1, 2), 9, []string{"0+2", "1+0"}},
-		"control":            {testkit.Ranges(6, 6, 8, 8), 9, []string{"1+0"}},
-		"across control":     {testkit.Ranges(5, 7), 9, []string{"0+5", "0+7", "1+0"}},
-		"the first of each":  {testkit.Ranges(2, 5, 6, 8), 1, []string{"0+2", "0+7", "1+0"}},
+		"none":               {nil, true, []string{"1+0"}},
+		"one":                {[]int64{3, 3}, true, []string{"0+3", "1+0"}},
+		"several":            {[]int64{3, 4, 7, 7}, true, []string{"0+3", "0+4", "0+7", "1+0"}},
+		"removed, then some": {[]int64{0, 1, 1, 2}, true, []string{"0+2", "1+0"}},
+		"control":            {[]int64{6, 6, 8, 8}, true, []string{"1+0"}},
+		"across control":     {[]int64{5, 7}, true, []string{"0+5", "0+7", "1+0"}},
+		"the first of each":  {[]int64{2, 5, 6, 8}, false, []string{"0+2", "0+7", "1+0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := map[string]bool{}
-			var count int
-			err := look(func(r kafka.Record) (bool, error) {
+			got := map[string]int{}
+			err := visit(func(r kafka.Record) (bool, error) {
 				if want := fmt.Sprint(r.Offset); r.Value == nil || string(*r.Value) != want {
 					t.Errorf("offset %s has another value", want)
 				}
-				got[fmt.Sprintf("%d+%d", r.Partition, r.Offset)] = true
-				count++
-				return test.most > 1, nil
+				got[fmt.Sprintf("%d+%d", r.Partition, r.Offset)]++
+				return test.more, nil
 			}, test.ranges...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if count != len(got) || len(got) != len(test.want) {
-				t.Errorf("got %v in %d calls, want %v", got, count, test.want)
-			}
+			want := map[string]int{}
 			for _, one := range test.want {
-				if !got[one] {
-					t.Errorf("got %v, want %v", got, test.want)
-				}
+				want[one] = 1
+			}
+			if err != nil || !maps.Equal(got, want) {
+				t.Errorf("got %v, %v, want %v", got, err, want)
 			}
 		})
 	}
 	failed := errors.New("enough")
 	calls := 0
-	err := look(func(kafka.Record) (bool, error) { calls++; return true, failed }, record.Range{First: 2, Last: 5})
-	if err != failed || calls != 1 {
+	if err := visit(func(kafka.Record) (bool, error) { calls++; return true, failed }, 2, 5); err != failed || calls != 1 {
 		t.Errorf("an error of visit: %v after %d calls", err, calls)
 	}
+}
+
+// Control records, with which transactions end, are no frames and no gaps.
+func TestControlRecords(t *testing.T) {
+	to := fill(t, "control")
+	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 9})
+	to.commit(t, to.of(0, 2, 5, 7, 7), to.of(1, 0, 0))
+	to.mustLag(t, 2) // one control record at each end
+	to.mustPlan(t, 1<<20, kafka.Plan{Lag: 2})
+}
+
+// A record that was passed over is named, and nothing is committed; an offset
+// that holds no record is none.
+func TestReviewFindsGaps(t *testing.T) {
+	to := newTopic(t, "gaps", 2, nil)
+	for range 6 {
+		to.send(t, value(1, "x"))
+	}
+	for _, test := range []struct {
+		done []int64
+		want int64
+	}{
+		{[]int64{2, 5}, 0},
+		{[]int64{0, 1, 3, 3, 5, 5}, 2},
+		{[]int64{0, 3, 5, 5}, 4},
+	} {
+		_, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(1, test.done...)})
+		var gap *kafka.GapError
+		if !errors.As(err, &gap) || gap.ID != record.In(to.name, 1).At(test.want) {
+			t.Errorf("%v: error %v, want a gap at %d", test.done, err, test.want)
+		}
+		to.mustLag(t, 6)
+	}
+}
+
+// What Kafka removed before the group read it is lost, not a gap: the group goes
+// on with what is there, in KafkaIO as in the Go client, and the review says
+// what was lost, also of a partition with nothing left.
+func TestReviewFindsWhatIsLost(t *testing.T) {
+	to := newTopic(t, "lost", 3, nil)
+	for range 9 {
+		to.send(t, value(0, "x"), value(1, "x"), value(2, "x"))
+	}
+	to.commit(t, to.of(0, 0, 1), to.of(1, 0, 1))
+	to.remove(t, 0, 5)
+	to.remove(t, 1, 9)
+	to.remove(t, 2, 4) // which the group has never read
+	to.mustPlan(t, 1<<20, kafka.Plan{Records: 9, Lag: 9})
+	to.mustRead(t, 9, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
+	done := []record.Offsets{to.of(0, 5, 8), to.of(2, 4, 8)}
+	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8)}
+	review, err := to.offsets.Review(t.Context(), done)
+	if err != nil || !reflect.DeepEqual(review.Lost, lost) {
+		t.Errorf("lost %#v (%v), want %#v", review.Lost, err, lost)
+	}
+	// Partition 0 loses more, with offset 6 not read yet.
+	to.remove(t, 0, 8)
+	done[0].Ranges = testkit.Ranges(5, 5, 7, 8)
+	lost[0].Ranges = testkit.Ranges(2, 4, 6, 6)
+	if review, err = to.offsets.Review(t.Context(), done); err != nil || !reflect.DeepEqual(review.Lost, lost) {
+		t.Errorf("in mid window: lost %#v (%v), want %#v", review.Lost, err, lost)
+	}
+	if err := to.offsets.Commit(t.Context(), review); err != nil {
+		t.Fatal(err)
+	}
+	if review, err = to.offsets.Review(t.Context(), nil); err != nil || len(review.Lost) > 0 {
+		t.Errorf("after the commit: lost %#v (%v), want nothing", review.Lost, err)
+	}
+	to.mustLag(t, 0)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/stack/services/testservices"
@@ -16,17 +15,13 @@ import (
 
 // What is told of a topic, and of one that is not there. A few records stand for
 // it: the last ones, of every partition.
-func TestSniff(t *testing.T) {
-	broker := realBroker(t)
+func TestProbe(t *testing.T) {
 	ctx := t.Context()
-	const limit = "2000000"
-	topic := testservices.Name("sniffed")
+	limit := "2000000"
 	// Small values are compressed, others not.
-	plain, admin := sniffClient(t, broker, kgo.ProducerBatchCompression(kgo.NoCompression()))
-	small, _ := sniffClient(t, broker, kgo.ProducerBatchCompression(kgo.GzipCompression()))
-	if _, err := admin.CreateTopic(ctx, 3, 1, map[string]*string{"max.message.bytes": kadm.StringPtr(limit)}, topic); err != nil {
-		t.Fatal(err)
-	}
+	to := newTopic(t, "probed", 3, map[string]*string{"max.message.bytes": &limit}, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	topic, nowhere := to.name, testservices.Name("nowhere")
+	plain, small := to.client, to.connect(t, kgo.ProducerBatchCompression(kgo.GzipCompression()))
 	send := func(client *kgo.Client, partition int32, key string, bytes int) {
 		t.Helper()
 		r := &kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: make([]byte, bytes)}
@@ -40,7 +35,7 @@ func TestSniff(t *testing.T) {
 	send(plain, 1, "b00", 997)
 	send(small, 1, "b01", 4997)
 
-	offsets, err := kafka.Connect(ctx, broker, "sniffers", []string{topic, "nowhere"})
+	offsets, err := kafka.Connect(ctx, to.broker, topic, []string{topic, nowhere})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +43,11 @@ func TestSniff(t *testing.T) {
 	if err := offsets.Exists(topic); err != nil {
 		t.Error(err)
 	}
-	if err := offsets.Exists("nowhere"); !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
-		t.Errorf("error %v, want one that names the topic that does not exist", err)
+	_, opening := kafka.Open(ctx, to.broker, topic, []string{topic, nowhere})
+	for _, err := range []error{offsets.Exists(nowhere), opening} {
+		if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), nowhere) {
+			t.Errorf("error %v, want one that names the topic that does not exist", err)
+		}
 	}
 	c, err := offsets.Cluster(ctx)
 	if err != nil || c.Brokers != 1 || !strings.HasPrefix(c.Version, "v") || c.MaxMessageBytes != 1048588 {
@@ -79,36 +77,14 @@ func TestSniff(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	// A group that has read some, of which Kafka has removed more.
-	commit := func(offset int64) {
-		t.Helper()
-		at := kadm.Offsets{}
-		at.AddOffset(topic, 0, offset, -1)
-		if err := admin.CommitAllOffsets(ctx, "sniffers", at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	commit(2)
-	before := kadm.Offsets{}
-	before.AddOffset(topic, 0, 5, -1)
-	if _, err := admin.DeleteRecords(ctx, before); err != nil {
-		t.Fatal(err)
-	}
+	to.stand(t, topic, 0, 2)
+	to.remove(t, 0, 5)
 	want.Records, want.Waiting, want.Lost = 9, 9, 3
 	if got, err := offsets.Topic(ctx, topic); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
-	commit(13)
+	to.stand(t, topic, 0, 13)
 	if _, err := offsets.Topic(ctx, topic); err == nil || !strings.Contains(err.Error(), "use another group") {
 		t.Errorf("error %v, want one about a group beyond the end", err)
 	}
-}
-
-func sniffClient(t *testing.T, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
-	t.Helper()
-	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c, kadm.NewClient(c)
 }

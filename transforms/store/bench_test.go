@@ -1,9 +1,7 @@
 package store
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,8 +23,7 @@ func BenchmarkSink(b *testing.B) {
 	for _, n := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("writers=%d", n), func(b *testing.B) {
 			root := hdfsRoot(b)
-			_, home, _ := strings.Cut(strings.TrimPrefix(root, "hdfs://"), "/")
-			bare := "/" + home + "/bare"
+			bare := hdfsPath(root) + "/bare"
 			clients := make([]*hdfs.Client, n)
 			for i := range clients {
 				c, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: testUser})
@@ -45,7 +42,7 @@ func BenchmarkSink(b *testing.B) {
 			for b.Loop() {
 				for way, write := range []func(writer int, name int64) error{
 					func(_ int, name int64) error {
-						return put(context.Background(), fsys, testConfig(root), nameOf("cam", testMillis, "t", 0, name).Path(), data)
+						return put(b.Context(), fsys, testConfig(root), nameOf("cam", testMillis, "t", 0, name).Path(), data)
 					},
 					func(_ int, name int64) error { return writeBare(clients[0], bare, name, data) },
 					func(writer int, name int64) error { return writeBare(clients[writer], bare, name, data) },

@@ -133,11 +133,8 @@ func TestRetract(t *testing.T) {
 func TestKeepLatest(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		cfg := testConfig(root)
-		fsys := open(t, root)
 		for _, picture := range []string{"first", "second"} {
-			if err := put(t.Context(), fsys, cfg, "cam/"+picture, []byte(picture)); err != nil {
-				t.Fatal(err)
-			}
+			store(t, root, "cam/"+picture, picture)
 			if err := KeepLatest(t.Context(), cfg, "cam/"+picture); err != nil {
 				t.Fatal(err)
 			}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,7 +85,7 @@ func superuser(t testing.TB, address string) *hdfs.Client {
 }
 
 func open(t testing.TB, root string) filesystem.Interface {
-	fsys, err := filesystem.New(context.Background(), root)
+	fsys, err := filesystem.New(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +93,42 @@ func open(t testing.TB, root string) filesystem.Interface {
 	return fsys
 }
 
+// hdfsPath returns what follows the NameNode in a name.
+func hdfsPath(name string) string {
+	_, path, _ := strings.Cut(strings.TrimPrefix(name, "hdfs://"), "/")
+	return "/" + path
+}
+
+// store stores a file below root.
+func store(t testing.TB, root, name, data string) {
+	t.Helper()
+	if err := put(t.Context(), open(t, root), testConfig(root), name, []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustHold checks that these are the files below root, by name.
+func mustHold(t *testing.T, root string, want map[string]string) {
+	t.Helper()
+	got := files(t, root)
+	for name, data := range want {
+		if g, ok := got[name]; !ok {
+			t.Errorf("%s is missing", name)
+		} else if g != data {
+			t.Errorf("%s has %d bytes that are not the %d written", name, len(g), len(data))
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s should not be there", name)
+		}
+	}
+}
+
 // files returns every file below root by its relative name.
 func files(t testing.TB, root string) map[string]string {
 	t.Helper()
-	ctx := context.Background()
+	ctx := t.Context()
 	fsys := open(t, root)
 	found := map[string]string{}
 	for depth, glob := 0, root; depth < 8; depth++ {

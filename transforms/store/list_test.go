@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"facestream/internal/testkit"
 )
 
 func TestKindOf(t *testing.T) {
@@ -58,19 +60,17 @@ func TestList(t *testing.T) {
 				t.Errorf("visited %s", name)
 				return nil
 			}
-			if err := List(context.Background(), cfg, none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), cfg.Root) {
+			if err := List(t.Context(), cfg, none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), cfg.Root) {
 				t.Errorf("without the root: %v, want fs.ErrNotExist and the root", err)
 			}
 			want := map[string]int64{testName: 5, "_SUCCESS": 0, "_rejects/a b%20": 70_000, "_tmp/other-run/x": 1}
 			for name, size := range want {
-				if err := put(context.Background(), open(t, cfg.Root), cfg, name, picture(int(size))); err != nil {
-					t.Fatal(err)
-				}
+				store(t, cfg.Root, name, string(picture(int(size))))
 			}
 			for _, slash := range []string{"", "/"} {
 				cfg := testConfig(cfg.Root + slash)
 				got := map[string]int64{}
-				err := List(context.Background(), cfg, func(name string, size int64, modified time.Time) error {
+				err := List(t.Context(), cfg, func(name string, size int64, modified time.Time) error {
 					if age := time.Since(modified); age < -time.Minute || age > 5*time.Minute {
 						t.Errorf("%s was written at %v", name, modified)
 					}
@@ -83,20 +83,20 @@ func TestList(t *testing.T) {
 			}
 			stop := errors.New("enough")
 			calls := 0
-			err := List(context.Background(), cfg, func(string, int64, time.Time) error {
+			err := List(t.Context(), cfg, func(string, int64, time.Time) error {
 				calls++
 				return stop
 			})
 			if !errors.Is(err, stop) || calls != 1 {
 				t.Errorf("an error of visit: %v after %d calls", err, calls)
 			}
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := List(ctx, cfg, none); !errors.Is(err, context.Canceled) {
 				t.Errorf("with a cancelled context: %v", err)
 			}
 			file := testConfig(join(cfg.Root, testName))
-			if err := List(context.Background(), file, none); err == nil {
+			if err := List(t.Context(), file, none); err == nil {
 				t.Error("a root that is a file is no error")
 			}
 		})
@@ -105,7 +105,7 @@ func TestList(t *testing.T) {
 
 func TestListCannot(t *testing.T) {
 	cfg := testConfig(memoryRoot(t))
-	err := List(context.Background(), cfg, func(string, int64, time.Time) error { return nil })
+	err := List(t.Context(), cfg, func(string, int64, time.Time) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), cfg.Root) {
 		t.Errorf("got %v, want an error that names the root", err)
 	}
@@ -114,14 +114,12 @@ func TestListCannot(t *testing.T) {
 // A root may be a link to the folder.
 func TestListLink(t *testing.T) {
 	root, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
-	if err := os.WriteFile(filepath.Join(root, "_SUCCESS"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, filepath.Join(root, "_SUCCESS"), nil)
 	if err := os.Symlink(root, link); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	err := List(context.Background(), testConfig(link), func(name string, _ int64, _ time.Time) error {
+	err := List(t.Context(), testConfig(link), func(name string, _ int64, _ time.Time) error {
 		got = append(got, name)
 		return nil
 	})

@@ -152,18 +152,18 @@ func join(root, name string) string {
 func Check(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := check(ctx, cfg); err != nil {
+	fsys, err := filesystem.New(ctx, cfg.Root)
+	if err == nil {
+		defer fsys.Close()
+		err = check(ctx, fsys, cfg)
+	}
+	if err != nil {
 		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
 	}
 	return nil
 }
 
-func check(ctx context.Context, cfg Config) error {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
+func check(ctx context.Context, fsys filesystem.Interface, cfg Config) error {
 	made, err := missing(ctx, fsys, cfg.Root)
 	if err != nil {
 		return err

@@ -1,15 +1,14 @@
 package store
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
-	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"facestream/internal/testkit"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
@@ -19,8 +18,8 @@ func write(t *testing.T, root, name string) {
 	t.Helper()
 	fsys := open(t, root)
 	file := join(root, name)
-	err := inFolder(context.Background(), fsys, file, func() error {
-		return filesystem.Write(context.Background(), fsys, file, []byte("half a pic"))
+	err := inFolder(t.Context(), fsys, file, func() error {
+		return filesystem.Write(t.Context(), fsys, file, []byte("half a pic"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -34,15 +33,15 @@ func TestCleanGoesByAge(t *testing.T) {
 		cfg := testConfig(root)
 		const orphan = tmpDir + "/dead-run/orphan"
 		write(t, root, orphan)
-		if err := Clean(context.Background(), cfg); err != nil {
+		if err := Clean(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		mustHold(t, root, map[string]string{orphan: "half a pic"})
-		if err := clean(context.Background(), cfg, -time.Minute); err != nil { // as if it were later
+		if err := clean(t.Context(), cfg, -time.Minute); err != nil { // as if it were later
 			t.Fatal(err)
 		}
 		mustHold(t, root, nil)
-		if left, err := open(t, root).List(context.Background(), join(root, "*")); err != nil || len(left) > 0 {
+		if left, err := open(t, root).List(t.Context(), join(root, "*")); err != nil || len(left) > 0 {
 			t.Errorf("left are %v (%v)", left, err)
 		}
 	})
@@ -56,12 +55,12 @@ func TestEndRemovesOnlyTheRunsOwn(t *testing.T) {
 		const other = tmpDir + "/other-run/in-use"
 		write(t, root, tmpDir+"/"+cfg.Run+"/orphan")
 		write(t, root, other)
-		if err := End(context.Background(), cfg); err != nil {
+		if err := End(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		mustHold(t, root, map[string]string{other: "half a pic"})
 		// With a root in which nothing was ever written, too.
-		if err := End(context.Background(), testConfig(root+"-new")); err != nil {
+		if err := End(t.Context(), testConfig(root+"-new")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -80,7 +79,7 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						if err := End(context.Background(), Config{Root: root, Run: rand.Text()}); err != nil {
+						if err := End(t.Context(), Config{Root: root, Run: rand.Text()}); err != nil {
 							t.Error(err)
 							return
 						}
@@ -90,10 +89,10 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 		}
 		for i := range 30 {
 			cfg := Config{Root: root, Run: "run-" + strconv.Itoa(i)}
-			if err := put(context.Background(), open(t, root), cfg, testName, []byte("x")); err != nil {
+			if err := put(t.Context(), open(t, root), cfg, testName, []byte("x")); err != nil {
 				t.Error(err)
 			}
-			if err := End(context.Background(), cfg); err != nil {
+			if err := End(t.Context(), cfg); err != nil {
 				t.Error(err)
 			}
 		}
@@ -103,75 +102,37 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 	})
 }
 
-// What another user's dead run has left cannot be removed, and is no reason not
-// to run.
-func TestCheckWithWhatOthersLeft(t *testing.T) {
-	root := hdfsRoot(t)
-	address := hdfsAddress(t)
-	_, dir, _ := strings.Cut(strings.TrimPrefix(root, "hdfs://"), "/")
-	admin := superuser(t, address)
-	// Older than any attempt: nobody but the superuser may remove it.
-	old := "/" + dir + "/" + tmpDir + "/dead-run"
-	if err := admin.MkdirAll(old, dirMode); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Chown("/"+dir, testUser, testUser); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Chown("/"+dir+"/"+tmpDir, testUser, testUser); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.CreateEmptyFile(old + "/orphan"); err != nil {
-		t.Fatal(err)
-	}
-	long := time.Now().Add(-2 * TmpAge)
-	if err := admin.Chtimes(old+"/orphan", long, long); err != nil {
-		t.Fatal(err)
-	}
-	cfg := testConfig(root)
-	if err := Clean(context.Background(), cfg); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("cleaning says %v, want that it may not", err)
-	}
-	if err := Check(context.Background(), cfg); err != nil {
-		t.Error(err)
-	}
-	mustHold(t, root, map[string]string{tmpDir + "/dead-run/orphan": ""})
-}
-
 func TestLastWriteTellsProgress(t *testing.T) {
 	for _, d := range drivers[1:] { // memory has no folders
 		t.Run(d.name, func(t *testing.T) {
 			cfg := testConfig(d.root(t))
-			if at, err := LastWrite(context.Background(), cfg); err != nil || !at.IsZero() {
-				t.Errorf("before the first file: %v (%v)", at, err)
-			}
-			var last time.Time
-			for range 3 {
-				for deadline := time.Now().Add(time.Minute); ; { // a file system's clock may be coarse
-					if err := put(context.Background(), open(t, cfg.Root), cfg, testName, []byte("x")); err != nil {
-						t.Fatal(err)
-					}
-					at, err := LastWrite(context.Background(), cfg)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if at.After(last) {
-						last = at
-						break
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("files were stored for a minute, and the last write is said to be %v still", last)
-					}
+			last := func() time.Time {
+				t.Helper()
+				at, err := LastWrite(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
 				}
+				return at
 			}
+			if at := last(); !at.IsZero() {
+				t.Errorf("before the first file: %v", at)
+			}
+			for range 3 {
+				before := last()
+				testkit.Await(t, "a later time", func() bool { // a file system's clock may be coarse
+					store(t, cfg.Root, testName, "x")
+					return last().After(before)
+				})
+			}
+			before := last()
 			// Another run's files are no progress of this one.
 			other := cfg
 			other.Run = "other-run"
-			if err := put(context.Background(), open(t, cfg.Root), other, testName, []byte("x")); err != nil {
+			if err := put(t.Context(), open(t, cfg.Root), other, testName, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			if at, err := LastWrite(context.Background(), cfg); err != nil || !at.Equal(last) {
-				t.Errorf("after another run's file: %v (%v), want %v", at, err, last)
+			if at := last(); !at.Equal(before) {
+				t.Errorf("after another run's file: %v, want %v", at, before)
 			}
 		})
 	}
@@ -180,7 +141,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 func TestWriteSuccess(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		for _, about := range []string{"first", "second"} {
-			if err := WriteSuccess(context.Background(), testConfig(root), about); err != nil {
+			if err := WriteSuccess(t.Context(), testConfig(root), about); err != nil {
 				t.Fatal(err)
 			}
 			got := files(t, root)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
@@ -32,101 +33,35 @@ func picture(size int) []byte {
 	return data
 }
 
-func mustHold(t *testing.T, root string, want map[string]string) {
-	t.Helper()
-	got := files(t, root)
-	for name, data := range want {
-		if g, ok := got[name]; !ok {
-			t.Errorf("%s is missing", name)
-		} else if g != data {
-			t.Errorf("%s has %d bytes that are not the %d written", name, len(g), len(data))
-		}
-	}
-	for name := range got {
-		if _, ok := want[name]; !ok {
-			t.Errorf("%s should not be there", name)
-		}
-	}
-}
-
+// Attempts at the same time, and again, give every file once and whole, of whatever
+// size. Case 9: whatever a camera calls itself, its files are below the root.
 func TestPut(t *testing.T) {
-	for _, size := range []int{0, 1, 60_000, 65_536, 3_000_000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			everywhere(t, func(t *testing.T, root string) {
-				data := picture(size)
-				if err := put(context.Background(), open(t, root), testConfig(root), testName, data); err != nil {
-					t.Fatal(err)
-				}
-				mustHold(t, root, map[string]string{testName: string(data)})
-			})
-		})
-	}
-}
-
-func TestPutAgainReplaces(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		fsys := open(t, root)
-		for _, data := range []string{"the first attempt", "second"} {
-			if err := put(context.Background(), fsys, testConfig(root), testName, []byte(data)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		mustHold(t, root, map[string]string{testName: "second"})
-	})
-}
-
-func TestPutConcurrently(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		data := picture(200_000)
-		var attempts sync.WaitGroup
-		for range 4 {
-			attempts.Go(func() {
-				if err := put(context.Background(), open(t, root), testConfig(root), testName, data); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		attempts.Wait()
-		mustHold(t, root, map[string]string{testName: string(data)})
-	})
-}
-
-func TestPutMany(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		want := map[string]string{}
-		for i := range 200 {
-			name := nameOf("cam", testMillis, "t", 0, int64(i)).Path()
-			want[name] = strings.Repeat(fmt.Sprint(i), 1000)
+		for i, size := range []int{0, 1, 60_000, 65_536, 3_000_000} {
+			want[nameOf("cam", testMillis, "t", 1, int64(i)).Path()] = string(picture(size))
+		}
+		for i := range 50 {
+			want[nameOf("cam", testMillis, "t", 0, int64(i)).Path()] = strings.Repeat(fmt.Sprint(i), 1000)
+		}
+		for i, camera := range []string{"../../etc", strings.Repeat("c", 300), "a\x00b", "a\nb", "é", "a+b", "", "a:b", "*", "50%", "_tmp", ".snapshot"} {
+			want[nameOf(camera, testMillis, "t", 0, int64(i)).Path()] = camera
+		}
+		for name := range want {
+			store(t, root, name, "an earlier attempt")
 		}
 		fsys := open(t, root)
-		var writers sync.WaitGroup
-		for part := range 2 {
-			writers.Go(func() {
-				for i := part; i < 200; i += 2 {
-					name := nameOf("cam", testMillis, "t", 0, int64(i)).Path()
-					if err := put(context.Background(), fsys, testConfig(root), name, []byte(want[name])); err != nil {
+		var attempts sync.WaitGroup
+		for range 3 {
+			attempts.Go(func() {
+				for name, data := range want {
+					if err := put(t.Context(), fsys, testConfig(root), name, []byte(data)); err != nil {
 						t.Error(err)
 					}
 				}
 			})
 		}
-		writers.Wait()
-		mustHold(t, root, want)
-	})
-}
-
-// Case 9: whatever a camera calls itself, its files are below the root.
-func TestPutHostileCameras(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		fsys := open(t, root)
-		want := map[string]string{}
-		for i, camera := range []string{"../../etc", strings.Repeat("c", 300), "a\x00b", "a\nb", "é", "a+b", "", "a:b", "*", "50%", "_tmp", ".snapshot"} {
-			name := nameOf(camera, testMillis, "t", 0, int64(i)).Path()
-			want[name] = camera
-			if err := put(context.Background(), fsys, testConfig(root), name, []byte(camera)); err != nil {
-				t.Errorf("camera %q: %v", camera, err)
-			}
-		}
+		attempts.Wait()
 		mustHold(t, root, want)
 	})
 }
@@ -134,11 +69,8 @@ func TestPutHostileCameras(t *testing.T) {
 // The folders that are there for one file may be gone at the next.
 func TestPutAfterFoldersWereRemoved(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
-	fsys := open(t, root)
 	for range 2 {
-		if err := put(context.Background(), fsys, testConfig(root), testName, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
+		store(t, root, testName, "x")
 		mustHold(t, root, map[string]string{testName: "x"})
 		if err := os.RemoveAll(root); err != nil {
 			t.Fatal(err)
@@ -148,7 +80,7 @@ func TestPutAfterFoldersWereRemoved(t *testing.T) {
 
 func TestPutCancelled(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		err := put(ctx, open(t, root), testConfig(root), testName, []byte("x"))
 		if !errors.Is(err, context.Canceled) {
@@ -163,12 +95,9 @@ func TestPutOverFolder(t *testing.T) {
 	for _, d := range drivers[1:] { // memory has no folders
 		t.Run(d.name, func(t *testing.T) {
 			root := d.root(t)
-			fsys := open(t, root)
 			inside := testName + "/inside"
-			if err := put(context.Background(), fsys, testConfig(root), inside, []byte("x")); err != nil {
-				t.Fatal(err)
-			}
-			err := put(context.Background(), fsys, testConfig(root), testName, []byte("y"))
+			store(t, root, inside, "x")
+			err := put(t.Context(), open(t, root), testConfig(root), testName, []byte("y"))
 			if err == nil || !strings.Contains(err.Error(), join(root, testName)) {
 				t.Errorf("storing over a folder: %v, want an error that names it", err)
 			}
@@ -179,15 +108,11 @@ func TestPutOverFolder(t *testing.T) {
 
 func TestHDFSOwner(t *testing.T) {
 	root := hdfsRoot(t)
-	if err := put(context.Background(), open(t, root), testConfig(root), testName, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	address := hdfsAddress(t)
-	_, name, _ := strings.Cut(strings.TrimPrefix(root, "hdfs://"), "/")
-	name = "/" + name
+	store(t, root, testName, "x")
+	admin, name := superuser(t, hdfsAddress(t)), hdfsPath(root)
 	for _, rest := range strings.Split(testName, "/") {
 		name += "/" + rest
-		info, err := superuser(t, address).Stat(name)
+		info, err := admin.Stat(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,87 +121,6 @@ func TestHDFSOwner(t *testing.T) {
 		}
 		if want := map[bool]fs.FileMode{true: 0o755 | fs.ModeDir, false: 0o644}[info.IsDir()]; info.Mode() != want {
 			t.Errorf("%s has mode %v, want %v", name, info.Mode(), want)
-		}
-	}
-}
-
-// Case 17: no permission is an error at once, with path and user.
-func TestHDFSPermission(t *testing.T) {
-	root := strings.Replace(hdfsRoot(t), testUser+"@", "mallory@", 1)
-	start := time.Now()
-	for what, err := range map[string]error{
-		"put":   put(context.Background(), open(t, root), testConfig(root), testName, []byte("x")),
-		"Check": Check(context.Background(), testConfig(root)),
-	} {
-		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), root) {
-			t.Errorf("%s as another user: %v, want fs.ErrPermission and the name %s", what, err, root)
-		}
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("the refusals took %v", took)
-	}
-}
-
-func TestCheck(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		for range 2 {
-			if err := Check(context.Background(), testConfig(root)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if left, err := open(t, root).List(context.Background(), root); err != nil || len(left) > 0 {
-			t.Errorf("Check left %v, %v", left, err)
-		}
-		// What is there stays.
-		if err := put(context.Background(), open(t, root), testConfig(root), testName, []byte("kept")); err != nil {
-			t.Fatal(err)
-		}
-		if err := Check(context.Background(), testConfig(join(root, "deep/down"))); err != nil {
-			t.Fatal(err)
-		}
-		if err := Check(context.Background(), testConfig(root)); err != nil {
-			t.Fatal(err)
-		}
-		mustHold(t, root, map[string]string{testName: "kept"})
-		left, err := open(t, root).List(context.Background(), join(root, "deep"))
-		if err != nil || len(left) > 0 {
-			t.Errorf("Check left %v, %v", left, err)
-		}
-	})
-}
-
-// Space is told of a folder that is not there yet, and of the nearest one above
-// it that is.
-func TestRoomFor(t *testing.T) {
-	ctx := context.Background()
-	for _, d := range drivers[1:] {
-		t.Run(d.name, func(t *testing.T) {
-			root := d.root(t)
-			s, err := RoomFor(ctx, testConfig(join(root, "not/yet")))
-			if err != nil || s.Free <= 0 || s.Free > s.Capacity || !strings.HasSuffix(root, s.Folder+"/root") {
-				t.Errorf("%+v, %v, want some free bytes of the folder above %s", s, err, root)
-			}
-		})
-	}
-	if _, err := RoomFor(ctx, testConfig(memoryRoot(t))); err == nil {
-		t.Error("the memory tells how much room there is")
-	}
-}
-
-func TestCheckRefuses(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for root, want := range map[string]string{
-		file:                      "this is a file",
-		filepath.Join(file, "in"): "this is a file",
-		"nosuch://x/y":            "nosuch",
-		"hdfs:///faces":           "hdfs://user@host:port/path",
-		"hdfs://bob@namenode/x":   "namenode:8020",
-	} {
-		if err := Check(context.Background(), testConfig(root)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), root) {
-			t.Errorf("Check(%s) = %v, want an error with %q", root, err, want)
 		}
 	}
 }
@@ -319,17 +163,15 @@ func checkFirst(w Written, start int64) (Written, error) {
 
 func TestWriteErrorNamesRecord(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(root, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, root, nil)
 	fn := &writeFn{Config: testConfig(root)}
 	emit := func(w Written) { t.Errorf("emitted %+v", w) }
-	if err := fn.StartBundle(context.Background(), emit); err != nil {
+	if err := fn.StartBundle(t.Context(), emit); err != nil {
 		t.Fatal(err)
 	}
-	err := fn.ProcessElement(context.Background(), Entry{Tally: Tally{ID: record.In("frames", 3).At(42)}, Files: []File{{Name: testName}}}, emit)
+	err := fn.ProcessElement(t.Context(), Entry{Tally: Tally{ID: record.In("frames", 3).At(42)}, Files: []File{{Name: testName}}}, emit)
 	if err == nil { // it may come later
-		err = fn.FinishBundle(context.Background(), emit)
+		err = fn.FinishBundle(t.Context(), emit)
 	}
 	for _, want := range []string{"offset 42 of partition 3 of topic frames", root, testName} {
 		if err == nil || !strings.Contains(err.Error(), want) {
