@@ -1,5 +1,5 @@
 // Package audit compares what the ledgers say with the files that are there and
-// with what Kafka holds. It looks at none of them itself.
+// with what Kafka holds. It reads none of them itself.
 package audit
 
 import (
@@ -395,7 +395,7 @@ func (p *part) checkBytes(windows []Window, problem func(Problem)) {
 	}
 }
 
-// redone says whether a later window has read some of a ledger's records with
+// redone reports whether a later window has read some of a ledger's records with
 // other settings.
 func (p *part) redone(later []Window, w Window, l store.Partition) bool {
 	return slices.ContainsFunc(later, func(other Window) bool {

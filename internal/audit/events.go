@@ -36,7 +36,7 @@ func (a *Audit) checkEvents() (problems []Problem) {
 	return problems
 }
 
-// readAgain says whether a later window of the group has read some of a window's
+// readAgain reports whether a later window of the group has read some of a window's
 // records.
 func (a *Audit) readAgain(later []Window, w Window) bool {
 	return slices.ContainsFunc(later, func(other Window) bool {

@@ -20,7 +20,7 @@ type Window struct {
 	Err    error // what is wrong with the ledger if it cannot be read
 }
 
-// Covers says whether the window has read a record.
+// Covers reports whether the window has read a record.
 func (w Window) Covers(id record.ID) bool {
 	for _, p := range w.Ledger.Partitions {
 		if p.TopicPartition == id.TopicPartition {
@@ -30,7 +30,7 @@ func (w Window) Covers(id record.ID) bool {
 	return false
 }
 
-// Lists says whether the ledger has a file of a record that the window has read.
+// Lists reports whether the ledger has a file of a record that the window has read.
 func (w Window) Lists(id record.ID) bool {
 	for _, p := range w.Ledger.Partitions {
 		if p.TopicPartition == id.TopicPartition {
@@ -102,7 +102,7 @@ func (s settings) families() (which []int) {
 	return which
 }
 
-// overlaps says whether the window has read a record of a ledger, too.
+// overlaps reports whether the window has read a record of a ledger, too.
 func (w Window) overlaps(l store.Partition) bool {
 	return slices.ContainsFunc(w.Ledger.Partitions, func(p store.Partition) bool {
 		return p.TopicPartition == l.TopicPartition && record.Count(record.Subtract(l.Offsets, p.Offsets)) < record.Count(l.Offsets)

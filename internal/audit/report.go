@@ -45,8 +45,8 @@ type Files struct {
 	Pending  int64 `json:"pending"` // there, of records that no ledger has yet
 }
 
-// OtherTopic is a topic that ledgers have and that was not asked for. Nothing
-// of it was looked at.
+// OtherTopic is a topic that ledgers have and that was not asked for. It was not
+// checked.
 type OtherTopic struct {
 	Topic string `json:"topic"`
 	Files int64  `json:"files"`

@@ -19,7 +19,7 @@
 //
 // Errors are *fs.PathError or *os.LinkError over fs.ErrNotExist,
 // fs.ErrPermission and fs.ErrExist where these fit. Their paths are full names,
-// user included. A context is looked at between calls: one that waits for a
+// user included. A context is checked between calls; a call that waits for a
 // NameNode or DataNode ends by its own deadline.
 package hdfs
 

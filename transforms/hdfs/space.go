@@ -15,7 +15,7 @@ type Space struct {
 	// Block is what one file takes of Free, and of a quota, while it is being
 	// written: a whole block for each replica. 0 if it takes only its bytes.
 	Block  int64
-	Folder string // that was looked at: the nearest one that is there
+	Folder string // that these are of: the nearest one that exists
 	Owner  string // of it
 	Quotas []Quota
 }

@@ -57,9 +57,9 @@ func (w *writer) Close() error {
 	})
 }
 
-// write makes one file. When the answer to one of its calls is lost, also that
-// to the last one, the next try removes the file and writes it again: by its
-// looks, one that is complete and one that is not are the same.
+// write makes one file. When the answer to one of its calls is lost, even that to
+// the last one, the next try removes the file and writes it again: nothing tells a
+// complete file from one that is not.
 func write(ctx context.Context, c *client, name string, data []byte) error {
 	if err := c.checkFolder(path.Dir(name)); err != nil {
 		return err

@@ -20,9 +20,9 @@ const (
 	dialTimeout = 5 * time.Second
 	// openTimeout bounds Open, which a person waits for.
 	openTimeout = 20 * time.Second
-	// outageTimeout bounds one question to the brokers, retries included, and
+	// outageTimeout bounds one request to the brokers, retries included, and
 	// how long a scan waits for the next record that the log is known to hold.
-	// An outage that is shorter does not end a run.
+	// A shorter outage does not end a run.
 	outageTimeout = 45 * time.Second
 	askAgain      = 100 * time.Millisecond
 )
@@ -31,22 +31,19 @@ const (
 // not exist.
 var ErrUnknownTopic = errors.New("topic does not exist")
 
-// Offsets knows where a consumer group stands in its topics. It is the
-// driver's side of Kafka: it reads and commits offsets, and never joins the
-// group.
+// Offsets reads and commits the offsets of a consumer group. It is the driver's
+// side of Kafka and never joins the group.
 type Offsets struct {
 	brokers string // host:port, comma-separated
 	group   string
 	topics  []string
 	client  *kgo.Client
 	admin   *kadm.Client
-	// answered is set when the brokers have answered for the first time. From
-	// then on, a failing connection is an outage and no wrong address.
+	// answered is set once the brokers have answered. From then on, a failing
+	// connection is an outage and no wrong address.
 	answered bool
-	// first is what they answered then.
-	first kadm.Metadata
-	// ahead is what Plan has seen.
-	ahead lookahead
+	first    kadm.Metadata // the first answer
+	ahead    lookahead     // what Plan has seen
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -95,8 +92,8 @@ func Connect(ctx context.Context, brokers, group string, topics []string) (*Offs
 // Close ends the connections.
 func (o *Offsets) Close() { o.client.Close() }
 
-// Exists says whether one of the topics was there when the brokers were
-// connected to. If it was not, the error wraps ErrUnknownTopic.
+// Exists returns an error if one of the topics did not exist when o was connected.
+// The error then wraps ErrUnknownTopic.
 func (o *Offsets) Exists(topic string) error {
 	switch err := o.first.Topics[topic].Err; {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), !o.first.Topics.Has(topic):
@@ -107,10 +104,10 @@ func (o *Offsets) Exists(topic string) error {
 	return nil
 }
 
-// ask puts a question to the brokers, again while the answer is that it should
-// be asked again, as by a new cluster that has no group coordinator at first, or
-// while there is none.
-func (o *Offsets) ask(ctx context.Context, what string, question func(context.Context) error) error {
+// ask sends a request to the brokers. It tries again while they answer that it
+// should, as a new cluster does that has no group coordinator yet, and during an
+// outage.
+func (o *Offsets) ask(ctx context.Context, what string, request func(context.Context) error) error {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
@@ -118,7 +115,7 @@ func (o *Offsets) ask(ctx context.Context, what string, question func(context.Co
 	defer again.Stop()
 	var last error // but the context's own
 	for {
-		err := question(ctx)
+		err := request(ctx)
 		if err == nil {
 			return nil
 		}
@@ -139,7 +136,7 @@ func (o *Offsets) ask(ctx context.Context, what string, question func(context.Co
 	}
 }
 
-// passing says whether the same question may be answered a little later.
+// passing reports whether the same request may succeed a little later.
 func (o *Offsets) passing(err error) bool {
 	var answer *kerr.Error
 	if errors.As(err, &answer) {
@@ -148,8 +145,8 @@ func (o *Offsets) passing(err error) bool {
 	return o.answered
 }
 
-// position is what a group has still to read of one partition: [start, end).
-// What was [lostFrom, start) had it still to read too, but Kafka has removed it.
+// position is what a group has still to read of one partition: [start, end). It
+// should have read [lostFrom, start), too, but Kafka has removed these.
 type position struct{ start, end, lostFrom int64 }
 
 // positions starts at the committed offset, or at the first record of a
@@ -272,7 +269,7 @@ func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, er
 				next = first
 			}
 			if r.First > next {
-				// One question for each partition: a gap is rare, two are rarer.
+				// One scan covers all gaps of a partition: a second one is rare.
 				gap, open := gaps[p]
 				if !open {
 					gap.start = next
@@ -303,7 +300,7 @@ func (o *Offsets) Commit(ctx context.Context, review Review) error {
 	})
 }
 
-// findGap looks into the log for records in gaps that are not done.
+// findGap returns a *GapError if the log holds a record in the gaps that is not done.
 func (o *Offsets) findGap(ctx context.Context, gaps map[record.TopicPartition]position, done map[record.TopicPartition][]record.Range) error {
 	var gap error
 	err := o.scan(ctx, gaps, func(r *kgo.Record) bool {

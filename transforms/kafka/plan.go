@@ -30,11 +30,11 @@ type Plan struct {
 }
 
 // Plan chooses how many records the next window may read so that they take at
-// most maxBytes, whichever partitions the reader takes them from. It looks at
-// the waiting records themselves, because nothing else tells their sizes: a
-// partition at a time up to the budget, four budgets in all; what it has not
-// seen counts as the largest it has. One record is always allowed. What it has
-// seen, it remembers for the windows after this one.
+// most maxBytes, whichever partitions the reader takes them from. It reads
+// waiting records, because nothing else tells their sizes: up to the budget of
+// each partition, and four budgets in all. Each record that it has not read counts
+// as the largest one that it has. One record is always allowed. It remembers sizes
+// for the next windows.
 func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
@@ -68,18 +68,18 @@ type sizes struct {
 	offsets    []int64 // of each
 	bytes      int64   // sum of each
 	start, end int64   // the offsets that wait: [start, end)
-	next       int64   // what was looked at: [start, next)
+	next       int64   // sizes are known of [start, next)
 }
 
-// unseen is how many records may wait behind those that were looked at.
+// unseen is how many records may wait behind those whose sizes are known.
 func (s *sizes) unseen() int64 { return s.end - s.next }
 
-// wanted says whether more records have to be looked at for a window of maxBytes.
+// wanted reports whether a window of maxBytes needs the sizes of more records.
 func (s *sizes) wanted(maxBytes int64) bool {
 	return s.unseen() > 0 && s.bytes < maxBytes && len(s.each) < maxWindowRecords
 }
 
-// move forgets what is not waiting any more.
+// move forgets records that no longer wait.
 func (l *lookahead) move(positions map[record.TopicPartition]position) {
 	l.bytes = 0
 	moved := make(map[record.TopicPartition]*sizes, len(positions))
@@ -100,7 +100,7 @@ func (l *lookahead) move(positions map[record.TopicPartition]position) {
 	l.partitions = moved
 }
 
-// wanted are the records that have to be looked at for a window of maxBytes.
+// wanted returns the records whose sizes a window of maxBytes needs.
 func (l *lookahead) wanted(maxBytes int64) map[record.TopicPartition]position {
 	out := map[record.TopicPartition]position{}
 	for p, s := range l.partitions {
@@ -120,7 +120,7 @@ func (l *lookahead) anyWanted(maxBytes int64) bool {
 	return false
 }
 
-// see takes note of the next record of a partition.
+// see notes the size of the next record of a partition.
 func (l *lookahead) see(r *kgo.Record) {
 	s := l.partitions[record.In(r.Topic, r.Partition)]
 	s.next = r.Offset + 1

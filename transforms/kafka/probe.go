@@ -26,15 +26,15 @@ const (
 	brokerLimit = "message.max.bytes"
 )
 
-// Cluster is what the brokers say of themselves.
+// Cluster describes the brokers.
 type Cluster struct {
 	Brokers         int
 	Version         string // a guess from the requests that they know, such as "v3.9"
-	MaxMessageBytes int64  // of a topic that has no limit of its own; 0 if they do not say
+	MaxMessageBytes int64  // of a topic that has no limit of its own; 0 if it is unknown
 }
 
-// Cluster asks the brokers about themselves. With an error it has what is known
-// without asking.
+// Cluster describes the brokers. Together with an error it has what was known
+// before.
 func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 	c := Cluster{Brokers: len(o.first.Brokers)}
 	err := o.ask(ctx, "its version", func(ctx context.Context) error {
@@ -57,9 +57,9 @@ func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 	return c, nil
 }
 
-// limit reads a setting that is a number of bytes, and says whether it is the
-// topic's own. It is 0 if the brokers do not say, as it takes a permission that a
-// run does without.
+// limit reads a setting that is a number of bytes, and reports whether it is the
+// topic's own. It is 0 if the brokers refuse to describe settings, for which a user
+// needs a permission that a run does without.
 func (o *Offsets) limit(ctx context.Context, key string, describe func(context.Context) (kadm.ResourceConfigs, error)) (bytes int64, own bool) {
 	var configs kadm.ResourceConfigs
 	err := o.ask(ctx, "its settings", func(ctx context.Context) (err error) {
@@ -84,7 +84,7 @@ type Topic struct {
 	Records         int64 // by offsets
 	Waiting         int64 // of these, for the group
 	Lost            int64 // offsets that the group had still to read when Kafka removed them
-	MaxMessageBytes int64 // 0 if the brokers do not say
+	MaxMessageBytes int64 // 0 if it is unknown
 	OwnLimit        bool  // whether that is set on the topic itself
 }
 
@@ -151,8 +151,8 @@ func (o *Offsets) Probe(ctx context.Context, topic string, n int, visit func(Rec
 	return s, nil
 }
 
-// last returns where the last n offsets are, as many from each partition as the
-// smaller ones let it.
+// last returns where the last n offsets are: the same number in each partition, but
+// where one has fewer.
 func last(logs []Log, n int64) map[record.TopicPartition]position {
 	size := func(l Log) int64 { return l.End - l.Start }
 	logs = slices.Clone(logs)
@@ -167,7 +167,7 @@ func last(logs []Log, n int64) map[record.TopicPartition]position {
 	return out
 }
 
-// only is the same for one of the topics.
+// only returns a copy of o for one of the topics.
 func (o *Offsets) only(topic string) *Offsets {
 	one := *o
 	one.topics = []string{topic}

@@ -1,6 +1,6 @@
-// Package opaque gives elements coders that no runner looks into. To Beam a struct
-// is a row, which Flink takes apart where elements are grouped or flattened, and it
-// does not read every row as the SDK writes it: the job then never ends.
+// Package opaque gives elements coders whose bytes no runner decodes. To Beam a struct
+// is a row. Flink decodes rows where elements are grouped or flattened, but not every
+// row as the SDK encodes it, and the job then never ends.
 package opaque
 
 import (

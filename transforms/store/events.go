@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -48,11 +47,6 @@ func eventsPath(window string) string {
 		day = t.Format(time.DateOnly)
 	}
 	return eventsFolder + "/" + day + "/" + window + eventsExtension
-}
-
-// writtenEvents is the name of a window's events before they are kept.
-func writtenEvents(run, window string) string {
-	return path.Join(tmpDir, run, window+eventsExtension)
 }
 
 // recordEvents are the events of one record.
@@ -100,13 +94,8 @@ func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*rec
 			data.WriteByte('\n')
 		}
 	}
-	fsys, err := filesystem.New(ctx, fn.Config.Root)
-	if err != nil {
-		return "", err
-	}
-	defer fsys.Close()
-	name := writtenEvents(fn.Config.Run, fn.Window)
-	if err := put(ctx, fsys, fn.Config, name, data.Bytes()); err != nil {
+	name := pending(fn.Config, fn.Window+eventsExtension)
+	if err := fn.Config.put(ctx, name, data.Bytes()); err != nil {
 		return "", fmt.Errorf("writing the window's events: %w", err)
 	}
 	return name, nil
@@ -116,13 +105,11 @@ func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*rec
 // <root>/_events/<yyyy-mm-dd>/<window>.jsonl. Call it after KeepLedger, so that
 // there are no events without a ledger, and before anything is committed.
 func KeepEvents(ctx context.Context, cfg Config, window string) error {
-	fsys, err := filesystem.New(ctx, cfg.Root)
+	from, to := join(cfg.Root, pending(cfg, window+eventsExtension)), join(cfg.Root, eventsPath(window))
+	err := cfg.with(ctx, func(fsys filesystem.Interface) error {
+		return inFolder(ctx, fsys, to, func() error { return filesystem.Rename(ctx, fsys, from, to) })
+	})
 	if err != nil {
-		return err
-	}
-	defer fsys.Close()
-	from, to := join(cfg.Root, writtenEvents(cfg.Run, window)), join(cfg.Root, eventsPath(window))
-	if err := inFolder(ctx, fsys, to, func() error { return filesystem.Rename(ctx, fsys, from, to) }); err != nil {
 		return fmt.Errorf("keeping the window's events: %w", err)
 	}
 	return nil
@@ -131,12 +118,7 @@ func KeepEvents(ctx context.Context, cfg Config, window string) error {
 // ReadEvents returns the lines of a window's events, without their ends.
 // Without a file there are none.
 func ReadEvents(ctx context.Context, cfg Config, window string) ([]string, error) {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer fsys.Close()
-	data, err := filesystem.Read(ctx, fsys, join(cfg.Root, eventsPath(window)))
+	data, err := cfg.read(ctx, eventsPath(window))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
 		return nil, nil
 	}
@@ -148,10 +130,10 @@ func ReadEvents(ctx context.Context, cfg Config, window string) ([]string, error
 
 // Retract removes from the events of the group's windows those of records that
 // the group is about to read again: a run was killed after it kept a ledger and
-// before it committed, or somebody has set the group back. Pictures need nothing
-// of the kind, since the same record replaces them by themselves. Call it before
-// the first window. A partition of the topics without a position is read from its
-// beginning.
+// before it committed, or somebody has set the group back. Pictures need no such
+// thing, because a record's picture replaces its former one. Call it before the
+// first window. A partition of the topics without a position is read from its
+// first record.
 func Retract(ctx context.Context, cfg Config, group string, topics []string, positions []record.ID) error {
 	windows, err := Windows(ctx, cfg)
 	if err != nil {
@@ -167,7 +149,7 @@ func Retract(ctx context.Context, cfg Config, group string, topics []string, pos
 	}
 	for _, window := range slices.Backward(windows) {
 		l, err := ReadLedger(ctx, cfg, window)
-		if errors.As(err, new(*json.SyntaxError)) { // verify tells of it
+		if errors.As(err, new(*json.SyntaxError)) { // verify reports it
 			continue
 		}
 		if err != nil {
@@ -215,13 +197,10 @@ func retract(ctx context.Context, cfg Config, window string, topics []string, ne
 			kept.WriteString(line + "\n")
 		}
 	}
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
+	if kept.Len() > 0 {
+		return cfg.put(ctx, eventsPath(window), kept.Bytes())
 	}
-	defer fsys.Close()
-	if kept.Len() == 0 {
+	return cfg.with(ctx, func(fsys filesystem.Interface) error {
 		return ignoreGone(remove(ctx, fsys, join(cfg.Root, eventsPath(window))))
-	}
-	return put(ctx, fsys, cfg, eventsPath(window), kept.Bytes())
+	})
 }

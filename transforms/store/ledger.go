@@ -54,8 +54,8 @@ type Latest struct {
 	Picture         string `json:"picture"` // its name below the root
 }
 
-// Before says whether another picture is later. Of one time, it is the one whose
-// name comes last.
+// Before reports whether m is later. Of two pictures of the same time, it is the one
+// whose name comes last.
 func (l Latest) Before(m Latest) bool {
 	if l.Picture == "" || m.Picture == "" {
 		return l.Picture == "" && m.Picture != ""
@@ -117,21 +117,18 @@ func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam
 
 // ReadWritten reads what WriteLedger wrote.
 func ReadWritten(ctx context.Context, cfg Config, window string) (Ledger, error) {
-	return readLedger(ctx, cfg, writtenLedger(cfg, window))
+	return readLedger(ctx, cfg, pending(cfg, window+ledgerExtension))
 }
 
 // KeepLedger makes l the window's ledger, <root>/_windows/<window>.json.
 func KeepLedger(ctx context.Context, cfg Config, window string, l Ledger) error {
-	fs, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
+	if err := putLedger(ctx, cfg, ledgerFolder+"/"+window+ledgerExtension, l); err != nil {
 		return err
 	}
-	defer fs.Close()
-	if err := putLedger(ctx, fs, cfg, ledgerFolder+"/"+window+ledgerExtension, l); err != nil {
-		return err
-	}
-	// What is left of it if this fails, End removes.
-	_ = remove(ctx, fs, join(cfg.Root, writtenLedger(cfg, window)))
+	// If this fails, End removes the file.
+	_ = cfg.with(ctx, func(fsys filesystem.Interface) error {
+		return remove(ctx, fsys, join(cfg.Root, pending(cfg, window+ledgerExtension)))
+	})
 	return nil
 }
 
@@ -143,12 +140,11 @@ func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) 
 // Windows returns the names of the windows whose ledgers are kept, in the order
 // of their start.
 func Windows(ctx context.Context, cfg Config) ([]string, error) {
-	fs, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer fs.Close()
-	files, err := fs.List(ctx, join(cfg.Root, ledgerFolder+"/*"+ledgerExtension))
+	var files []string
+	err := cfg.with(ctx, func(fsys filesystem.Interface) (err error) {
+		files, err = fsys.List(ctx, join(cfg.Root, ledgerFolder+"/*"+ledgerExtension))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for ledgers: %w", err)
 	}
@@ -160,27 +156,21 @@ func Windows(ctx context.Context, cfg Config) ([]string, error) {
 }
 
 func readLedger(ctx context.Context, cfg Config, name string) (Ledger, error) {
-	fs, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return Ledger{}, err
-	}
-	defer fs.Close()
-	file := join(cfg.Root, name)
-	data, err := filesystem.Read(ctx, fs, file)
+	data, err := cfg.read(ctx, name)
 	if err != nil {
 		return Ledger{}, fmt.Errorf("reading the window's ledger: %w", err)
 	}
 	var l Ledger
 	if err := json.Unmarshal(data, &l); err != nil {
-		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", file, err)
+		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", join(cfg.Root, name), err)
 	}
 	return l, nil
 }
 
-func putLedger(ctx context.Context, fs filesystem.Interface, cfg Config, name string, l Ledger) error {
+func putLedger(ctx context.Context, cfg Config, name string, l Ledger) error {
 	data, err := json.MarshalIndent(l, "", "  ")
 	if err == nil {
-		err = put(ctx, fs, cfg, name, append(data, '\n'))
+		err = cfg.put(ctx, name, append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the window's ledger: %w", err)
@@ -188,10 +178,8 @@ func putLedger(ctx context.Context, fs filesystem.Interface, cfg Config, name st
 	return nil
 }
 
-// writtenLedger is the ledger's name before it is kept.
-func writtenLedger(cfg Config, window string) string {
-	return path.Join(tmpDir, cfg.Run, window+ledgerExtension)
-}
+// pending is the name of a file of a window before it is kept.
+func pending(cfg Config, file string) string { return path.Join(tmpDir, cfg.Run, file) }
 
 type ledgerFn struct {
 	Config Config
@@ -199,13 +187,8 @@ type ledgerFn struct {
 }
 
 func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) (string, error) {
-	fs, err := filesystem.New(ctx, fn.Config.Root)
-	if err != nil {
-		return "", err
-	}
-	defer fs.Close()
-	name := writtenLedger(fn.Config, fn.Window)
-	return name, putLedger(ctx, fs, fn.Config, name, l)
+	name := pending(fn.Config, fn.Window+ledgerExtension)
+	return name, putLedger(ctx, fn.Config, name, l)
 }
 
 func emptyLedger([]byte) Ledger { return Ledger{} }

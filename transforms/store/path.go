@@ -17,7 +17,7 @@ const (
 	// of a file name around it a topic stays below the 255 bytes that HDFS and
 	// local disks allow.
 	maxPart = 180
-	// cutMark stands between the beginning of a longer camera or topic and the
+	// cutMark stands between the first bytes of a longer camera or topic and the
 	// hash of the whole. It is not a safe byte, so that no other name has it.
 	cutMark = "~"
 	// emptyPart is the name of a camera or topic that has none.

@@ -143,8 +143,8 @@ func (s Slot) last() int64 {
 	return s.Kept[len(s.Kept)-1].Offset
 }
 
-// Before says whether all that was kept of the partition is before an offset: then
-// this is what a window that begins there must know.
+// Before reports whether everything that was kept of the partition is before an
+// offset. Then p is what a window that begins there must know.
 func (p PartitionSlots) Before(offset int64) bool {
 	return !slices.ContainsFunc(p.Slots, func(s Slot) bool { return s.last() >= offset })
 }

@@ -42,7 +42,8 @@ func RoomFor(ctx context.Context, cfg Config) (Space, error) {
 	return s, nil
 }
 
-// localSpace looks at the disk of the nearest folder that is there.
+// localSpace returns the space on the disk of a folder, or of the nearest one above
+// it that exists.
 func localSpace(folder string) (Space, error) {
 	for {
 		var s syscall.Statfs_t

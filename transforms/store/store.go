@@ -47,6 +47,30 @@ type Config struct {
 	Run string
 }
 
+// with does something in the file system of the root.
+func (c Config) with(ctx context.Context, do func(filesystem.Interface) error) error {
+	fsys, err := filesystem.New(ctx, c.Root)
+	if err != nil {
+		return err
+	}
+	defer fsys.Close()
+	return do(fsys)
+}
+
+// put stores one file below the root, as the function of that name does.
+func (c Config) put(ctx context.Context, name string, data []byte) error {
+	return c.with(ctx, func(fsys filesystem.Interface) error { return put(ctx, fsys, c, name, data) })
+}
+
+// read returns the content of a file below the root.
+func (c Config) read(ctx context.Context, name string) (data []byte, err error) {
+	err = c.with(ctx, func(fsys filesystem.Interface) (err error) {
+		data, err = filesystem.Read(ctx, fsys, join(c.Root, name))
+		return err
+	})
+	return data, err
+}
+
 // puts is held for reading by every put of this process, so that End can wait
 // for those that a cancelled job has under way.
 var puts sync.RWMutex
@@ -152,11 +176,7 @@ func join(root, name string) string {
 func Check(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err == nil {
-		defer fsys.Close()
-		err = check(ctx, fsys, cfg)
-	}
+	err := cfg.with(ctx, func(fsys filesystem.Interface) error { return check(ctx, fsys, cfg) })
 	if err != nil {
 		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
 	}
@@ -212,10 +232,5 @@ func WriteSuccess(ctx context.Context, cfg Config, about any) error {
 	if err != nil {
 		return err
 	}
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
-	return put(ctx, fsys, cfg, successFile, append(data, '\n'))
+	return cfg.put(ctx, successFile, append(data, '\n'))
 }

@@ -34,29 +34,21 @@ func (c Config) tmp() string { return join(c.Root, path.Join(tmpDir, c.Run)) }
 
 // LastWrite returns a time that changes whenever the run stores a file, from
 // whichever process; zero before the first.
-func LastWrite(ctx context.Context, cfg Config) (time.Time, error) {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return time.Time{}, err
-	}
-	defer fsys.Close()
-	at, err := lastModified(ctx, fsys, cfg.tmp()) // every file passes through it
-	if errors.Is(err, fs.ErrNotExist) {
-		return time.Time{}, nil
-	}
+func LastWrite(ctx context.Context, cfg Config) (at time.Time, err error) {
+	err = cfg.with(ctx, func(fsys filesystem.Interface) (err error) {
+		at, err = lastModified(ctx, fsys, cfg.tmp()) // every file passes through it
+		return ignoreGone(err)
+	})
 	return at, err
 }
 
 // Clean removes temporary files of any run that are older than TmpAge, by the
 // file system's own clock, and empty folders that are.
-func Clean(ctx context.Context, cfg Config) error { return clean(ctx, cfg, TmpAge) }
+func Clean(ctx context.Context, cfg Config) error {
+	return cfg.with(ctx, func(fsys filesystem.Interface) error { return clean(ctx, fsys, cfg, TmpAge) })
+}
 
-func clean(ctx context.Context, cfg Config, age time.Duration) error {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
+func clean(ctx context.Context, fsys filesystem.Interface, cfg Config, age time.Duration) error {
 	now, err := clock(ctx, fsys, cfg)
 	if err != nil {
 		return err
@@ -83,21 +75,18 @@ func clean(ctx context.Context, cfg Config, age time.Duration) error {
 func End(ctx context.Context, cfg Config) error {
 	puts.Lock()
 	defer puts.Unlock()
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
-	files, err := fsys.List(ctx, join(cfg.tmp(), "*"))
-	if err != nil {
-		return err
-	}
-	for _, name := range files {
-		if err := ignoreGone(remove(ctx, fsys, name)); err != nil {
+	return cfg.with(ctx, func(fsys filesystem.Interface) error {
+		files, err := fsys.List(ctx, join(cfg.tmp(), "*"))
+		if err != nil {
 			return err
 		}
-	}
-	return Clean(ctx, cfg)
+		for _, name := range files {
+			if err := ignoreGone(remove(ctx, fsys, name)); err != nil {
+				return err
+			}
+		}
+		return clean(ctx, fsys, cfg, TmpAge)
+	})
 }
 
 // clock returns the time of the file system, which may differ from this

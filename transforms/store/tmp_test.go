@@ -37,7 +37,7 @@ func TestCleanGoesByAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustHold(t, root, map[string]string{orphan: "half a pic"})
-		if err := clean(t.Context(), cfg, -time.Minute); err != nil { // as if it were later
+		if err := clean(t.Context(), open(t, root), cfg, -time.Minute); err != nil { // as if it were later
 			t.Fatal(err)
 		}
 		mustHold(t, root, nil)

@@ -138,7 +138,7 @@ func (p *problems) add(w audit.Window, found []audit.Problem) {
 	}
 }
 
-// listed says whether a ledger with these settings has a file of a record.
+// listed reports whether a ledger with these settings has a file of a record.
 func (c *Checker) listed(settings string, id record.ID) bool {
 	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
 		return string(w.Ledger.Run.Settings) == settings && w.Lists(id)

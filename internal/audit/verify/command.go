@@ -1,4 +1,4 @@
-// Package verify looks whether everything is where it should be: it compares what
+// Package verify checks that everything is where it should be: it compares what
 // Kafka holds, what the ledgers say, and which files are stored.
 package verify
 
@@ -85,7 +85,7 @@ func Command(name string) cli.Command {
 	}}
 }
 
-// check looks at what is given for --recheck, and completes it.
+// check checks and completes what is given for --recheck.
 func (o *options) check() (err error) {
 	if o.recheck < 0 {
 		return fmt.Errorf("--recheck=%d: it must be 0 or more", o.recheck)

@@ -32,7 +32,7 @@ func (p *progress) say(format string, args ...any) {
 	}
 }
 
-// verify looks at everything. The order is that of audit.Audit.
+// verify compares everything. The order of reading is that of audit.Audit.
 func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	p.last = time.Now()
 	cfg := store.Config{Root: o.Output}
