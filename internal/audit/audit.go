@@ -17,9 +17,9 @@ import (
 
 // Audit gathers what is to be compared.
 //
-// What runs meanwhile is no problem if the parts are read in this order: the
-// committed offsets, the ledgers, the files, the log. A window first stores its
-// files, then its ledger, and then it commits.
+// A run may go on meanwhile if the parts are read in this order: the committed
+// offsets, the ledgers, the files, the log. A window first stores its files, then its
+// ledger, and then it commits.
 type Audit struct {
 	windows   []Window
 	parts     map[record.TopicPartition]*part
@@ -202,10 +202,9 @@ func (p *part) accounted(l Log) []record.Range {
 	return record.Union(slices.Concat(p.covered, record.Between(p.lost, 0, l.Start)))
 }
 
-// holes returns the offsets that no ledger has and one should have if they held
-// records: those that are in the log, and those that are not any more. Of the
-// latter, the ones that a single ledger spans are left out: the run looked into
-// them before it kept the ledger.
+// holes returns offsets that are in no ledger and should be if they hold records:
+// those that are in the log, and those that Kafka has removed. Removed ones that a
+// single ledger spans are left out: the run checked these before it kept the ledger.
 func (p *part) holes(l Log) (doubtful, removed []record.Range) {
 	accounted := p.accounted(l)
 	first, behind := l.Start, max(l.Committed, record.End(accounted), 0)
@@ -343,8 +342,8 @@ func (p *part) compare(which int, l Log, windows []Window, pending *record.Range
 	return counts
 }
 
-// why says why a record should not have the file that the ledgers know nothing
-// of; nothing if a ledger may come that has it.
+// why returns why a record should not have a file that is in no ledger. It is empty if
+// a later ledger may have it.
 func (p *part) why(offset int64, l Log) string {
 	switch {
 	case record.Contains(p.covered, offset):
@@ -369,9 +368,9 @@ func (p *part) ledgerOf(offset int64, windows []Window) string {
 	return ""
 }
 
-// checkBytes compares the number and the sizes of what was made of frames with
-// what each ledger says. It leaves out what is not whole, and a ledger with some
-// of whose records another window did something else.
+// checkBytes compares the number and the sizes of the files of frames with each
+// ledger. It leaves out ledgers of which files are missing, and those of which a later
+// window has read records with other settings.
 func (p *part) checkBytes(windows []Window, problem func(Problem)) {
 	for i, w := range windows {
 		for _, l := range w.Ledger.Partitions {

@@ -8,9 +8,9 @@ import (
 	"facestream/transforms/store"
 )
 
-// checkEvents compares the files of events with the ledgers. Of windows that the
-// same group has read some records of again, the run before that has taken events
-// back.
+// checkEvents compares the files of events with the ledgers. It leaves out windows of
+// which the same group has read records again, because the run has retracted events of
+// these.
 func (a *Audit) checkEvents() (problems []Problem) {
 	newest := ""
 	ledgers := map[string]bool{}

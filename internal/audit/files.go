@@ -83,8 +83,8 @@ func (f *files) at(r record.Range) (from, to int) {
 	return from, to
 }
 
-// size returns how many files some offsets have, and their size; whole says that
-// none is without.
+// size returns how many files some offsets have, and their size; whole reports whether
+// each offset has one.
 func (f *files) size(ranges []record.Range) (n, bytes int64, whole bool) {
 	for _, r := range ranges {
 		from, to := f.at(r)

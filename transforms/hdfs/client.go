@@ -13,21 +13,21 @@ import (
 	"github.com/colinmarc/hdfs/v2/hadoopconf"
 )
 
-// client is a connected client. Its defaults are fetched once, before anybody
-// else has it, as the library fetches them without a lock.
+// client is a connected client. Its defaults are fetched when it is made, because the
+// library fetches them without a lock.
 type client struct {
 	*hdfs.Client
 	defaults hdfs.ServerDefaults
 	broken   *atomic.Bool // its NameNode connection failed
-	folders  sync.Map     // paths of those that checkFolder has let pass
+	folders  sync.Map     // paths that checkFolder has accepted
 }
 
 // connections is how many clients a process has for one account. The library
-// does one call to the NameNode at a time, so that writers side by side would
-// wait for each other; store.BenchmarkSink shows by how much.
+// makes one call to the NameNode at a time, so concurrent writers wait for each
+// other; store.BenchmarkSink measures it.
 const connections = 4
 
-// clients holds a few clients for each account, which everything shares.
+// clients holds a few clients for each account, which all file systems share.
 type clients struct {
 	connections     int // for each account; 0 is one
 	nameNodeTimeout time.Duration
@@ -52,17 +52,16 @@ var ofProcess = &clients{
 
 // slot holds one client of an account.
 type slot struct {
-	turn    chan struct{} // a lock that one can stop waiting for
+	turn    chan struct{} // a lock for which a context can end the waiting
 	current *client
-	// addresses are those of the NameNodes, the one to try first in front.
+	// addresses are those of the NameNodes, in the order in which they are tried.
 	addresses []string
 	// failed is when connecting failed last, and err how.
 	failed time.Time
 	err    error
 }
 
-// get returns a client of the account, a new one if the one whose turn it is is
-// broken.
+// get returns a client of the account. It replaces one that is broken.
 func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	asked := time.Now()
 	s := cs.slot(a)
@@ -75,13 +74,13 @@ func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	if s.current != nil && !s.current.broken.Load() {
 		return s.current, nil
 	}
-	// Many that wait here would each take the timeout of a NameNode that hangs,
-	// one after the other: what the first finds is for all.
+	// Callers that waited share the error of the first. Otherwise each would take the
+	// timeout of a NameNode that hangs, one after the other.
 	if s.failed.After(asked) {
 		return nil, s.err
 	}
 	if s.current != nil {
-		// Close waits for a call that is under way.
+		// Close waits for the calls of others.
 		go s.current.Close()
 		s.current = nil
 	}
@@ -132,8 +131,8 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	options.NamenodeDialFunc = bounded(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) })
 	options.DatanodeDialFunc = toDataNode(cs.dialDataNode, cs.dataNodeTimeout)
 
-	// The library shakes hands without reading an answer; asking for the
-	// defaults shows that a NameNode is there.
+	// The library connects without reading an answer. Asking for the defaults shows
+	// that a NameNode is there.
 	c, err := hdfs.NewClient(options)
 	if err == nil {
 		var defaults hdfs.ServerDefaults
@@ -142,8 +141,8 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		}
 		go c.Close()
 	}
-	// A NameNode that accepts connections and does not answer must not be the
-	// first for ever.
+	// The next try begins with another NameNode: this one may accept connections and
+	// never answer.
 	s.addresses = append(s.addresses[1:], s.addresses[0])
 	err = fmt.Errorf("connecting to NameNode %s: %w", strings.Join(options.Addresses, ", "), err)
 	if strings.HasSuffix(err.Error(), wantsKerberos) {
@@ -152,6 +151,6 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	return nil, err
 }
 
-// wantsKerberos is the library's error after the answer to who comes without
-// Kerberos, which belongs to no call.
+// wantsKerberos ends the library's error when a NameNode refuses a client without
+// Kerberos: its answer belongs to no call.
 const wantsKerberos = "unexpected sequence number"

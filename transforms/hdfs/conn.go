@@ -63,10 +63,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.fail(err)
 }
 
-// fail closes a connection that failed: the answer to a call that timed out
-// would be taken for that to the next one. It drops what has not been sent, which
-// should not be done after the call was tried again. What follows from the closing
-// gets the error that was first.
+// fail closes a connection that failed, because the library would take a late answer
+// for that to its next call. It drops what has not been sent, so that no call is done
+// after it was tried again. Further reads and writes return the first error.
 func (c *conn) fail(err error) error {
 	if err == nil {
 		return nil
@@ -100,9 +99,9 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(c.deadline())
 }
 
-// dataConn is a connection to a DataNode. It reports no failed write, only the
-// failed read of the acknowledgement after it: between the two the library would
-// lose its goroutines and up to 64 KB for ever.
+// dataConn is a connection to a DataNode. It reports a failed write only by the failed
+// read of the acknowledgement after it: after a failed write, the library leaks its
+// goroutines and up to 64 KB.
 type dataConn struct{ net.Conn }
 
 func (c dataConn) Write(p []byte) (int, error) {

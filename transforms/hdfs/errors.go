@@ -11,13 +11,13 @@ import (
 
 // verdict is what an exception of the NameNode means.
 type verdict struct {
-	again bool   // the call, or a new file, may do a little later
+	again bool   // the call, or writing a new file, may succeed a little later
 	is    error  // for errors.Is
-	means string // for a person, where the exception's text does not say it
+	means string // what to do, where the exception's text does not say it
 }
 
-// verdicts sorts the NameNode's exceptions. One that is not here is final: most
-// of them are about the call itself.
+// verdicts are those of the NameNode's exceptions. Any other exception is final: most
+// are about the call itself.
 var verdicts = map[string]verdict{
 	// The NameNode is not ready.
 	"org.apache.hadoop.ipc.StandbyException":                   {again: true},
@@ -68,9 +68,9 @@ var verdicts = map[string]verdict{
 	},
 }
 
-// onBlock are the calls for a file that is being written. They have no exception
-// of their own for a block that DataNodes do not take or have lost, as before
-// they come back: a new file gets other DataNodes.
+// onBlock are the calls for a file that is being written. They answer with a plain
+// IOException when DataNodes refuse a block or have lost it: a new file gets other
+// DataNodes.
 var onBlock = map[string]bool{"addBlock": true, "updateBlockForPipeline": true, "complete": true}
 
 // remoteError is a NameNode's exception with the first line of its text.
@@ -90,14 +90,14 @@ func (e remoteError) Error() string {
 
 func (e remoteError) Unwrap() error { return e.is }
 
-// finalError is one of this side that trying again does not mend.
+// finalError is an error of this package that no other try mends.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// interpret takes the library's path off an error, as the full name is put on,
-// and looks exceptions up that the library has not turned into errors of
-// package fs.
+// interpret removes the library's path from an error, to which the full name is added
+// later, and gives a verdict on exceptions that the library has not turned into errors
+// of package fs.
 func interpret(err error) error {
 	if p, ok := err.(*fs.PathError); ok {
 		err = p.Err
@@ -113,8 +113,8 @@ func interpret(err error) error {
 	return remoteError{v, remote}
 }
 
-// temporary reports whether a call may succeed a little later. What is neither
-// an answer of the NameNode nor a finalError is about a connection.
+// temporary reports whether a call may succeed a little later. An error that is
+// neither an answer of the NameNode nor a finalError is about a connection.
 func temporary(err error) bool {
 	var remote remoteError
 	if errors.As(err, &remote) {
@@ -132,8 +132,7 @@ func temporary(err error) bool {
 	return true
 }
 
-// unanswered reports whether a call that ended with err may have been done all
-// the same.
+// unanswered reports whether the NameNode may have done a call that ended with err.
 func unanswered(err error) bool {
 	err = interpret(err)
 	var remote remoteError

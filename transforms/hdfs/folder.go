@@ -8,10 +8,9 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 )
 
-// checkFolder refuses a folder whose new files would be erasure coded, as the
-// library writes and reads every file as a replicated one: at best the NameNode
-// finds no place for the block, at worst the bytes are lost. A folder is looked
-// at once for each client, so that this costs no call for each file.
+// checkFolder refuses a folder whose new files would be erasure coded. The library
+// writes and reads every file as a replicated one: at best the NameNode finds no place
+// for the block, at worst the bytes are lost. Each client checks a folder once.
 func (c *client) checkFolder(dir string) error {
 	if _, ok := c.folders.Load(dir); ok {
 		return nil
@@ -27,8 +26,8 @@ func (c *client) checkFolder(dir string) error {
 	return nil
 }
 
-// checkFile refuses a file of which the library would read something else than
-// was written.
+// checkFile refuses a file of which the library would read other bytes than were
+// written.
 func checkFile(info fs.FileInfo) error {
 	if erasureCoded(info) {
 		return finalError{errors.New("it is erasure coded, which this client cannot read")}
@@ -39,9 +38,8 @@ func checkFile(info fs.FileInfo) error {
 	return nil
 }
 
-// erasureCoded reports whether a file is, or the files that will be made in a
-// folder. The NameNode sends no more than a number of the policies that Hadoop
-// brings along.
+// erasureCoded reports whether a file is erasure coded, or new files of a folder will
+// be. For Hadoop's own policies the NameNode sends a number, nothing else.
 func erasureCoded(info fs.FileInfo) bool {
 	return info.Sys().(*hdfs.FileStatus).GetEcPolicy() != nil
 }

@@ -108,7 +108,7 @@ func hostPort(address string) bool {
 	return err == nil && n > 0
 }
 
-// confPlace says where the Hadoop configuration is looked for.
+// confPlace returns where the Hadoop configuration is expected, for error texts.
 func confPlace() string {
 	if dir := os.Getenv(confEnv); dir != "" {
 		return "the configuration of $" + confEnv + " (" + dir + ")"

@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	// retryBudget is how long a call that may do a little later is tried again:
-	// longer than a NameNode takes to restart, a minute of safe mode, and the 5 s
-	// for which the library refuses after a lost connection. The last try may go
-	// on for the timeouts below after it.
+	// retryBudget is how long a call is tried again: longer than a NameNode takes to
+	// restart, a minute of safe mode, and the 5 s for which the library refuses calls
+	// after a lost connection. The last try may take the timeouts below beyond it.
 	retryBudget    = 90 * time.Second
 	retryFirstWait = 50 * time.Millisecond
 	retryMaxWait   = 2 * time.Second
@@ -24,10 +23,9 @@ const (
 	// one call.
 	nameNodeTimeout = 15 * time.Second
 	// dataNodeTimeout is for one read or write of at most 64 KB, and for the
-	// answer that all replicas have it. The library cannot leave out the DataNode
-	// that failed: trying again takes what the NameNode chooses anew, and a
-	// DataNode that hangs counts as alive there for ten minutes. The budget has
-	// room for eight such choices.
+	// acknowledgement of all replicas. The NameNode chooses the DataNodes of each try,
+	// and for ten minutes it may choose one that hangs. The budget has room for eight
+	// tries.
 	dataNodeTimeout = 10 * time.Second
 )
 

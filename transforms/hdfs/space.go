@@ -29,9 +29,9 @@ type Quota struct {
 }
 
 // Space returns how much room there is for files below a folder, which need not
-// be there yet. The quotas are its own and those of the folders above it that
-// belong to the user, such as a home: of others the NameNode would have to count
-// what everybody has, and tells only who may read all of it.
+// exist yet. The quotas are its own and those of the folders above it that belong to
+// the user, such as a home. Quotas of others would cost the NameNode a count of
+// everything below, and it tells them only to users who may read all of it.
 func (f *fileSystem) Space(ctx context.Context, name string) (Space, error) {
 	var s Space
 	err := f.do(ctx, "measure", name, func(c *client, l location) (err error) {

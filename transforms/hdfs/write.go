@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// A file is closed once the NameNode knows of its blocks, which DataNodes
-	// report some milliseconds after the last byte. After the budget the file
-	// counts as lost, and a new one is tried.
+	// The NameNode closes a file once it knows of its blocks, which DataNodes report
+	// some milliseconds after the last byte. After the budget, a new file is written.
 	closeFirstWait = 5 * time.Millisecond
 	closeMaxWait   = 400 * time.Millisecond
 	closeBudget    = 30 * time.Second
@@ -26,9 +25,9 @@ const (
 
 // OpenWrite gives a writer whose Close makes the file, with everything that
 // was written to it, in place of one that is there. The folder must exist. The
-// bytes are kept in memory until then: the library cannot go on with a block
-// after a DataNode failed, so that trying again means writing the whole file.
-// After an error the file is removed as far as the cluster lets us.
+// bytes are kept in memory until then: the library cannot go on with a block after a
+// DataNode failed, so each try writes the whole file. After an error the file is
+// removed if the cluster allows it.
 func (f *fileSystem) OpenWrite(ctx context.Context, name string) (io.WriteCloser, error) {
 	l, err := parse(name)
 	if err != nil {
@@ -80,8 +79,8 @@ func write(ctx context.Context, c *client, name string, data []byte) error {
 	return err
 }
 
-// create opens a new file. One that is there is what an earlier attempt left
-// behind, open or not, or is to be overwritten.
+// create opens a new file in place of one that is there, which may be left from an
+// earlier attempt, open or not.
 func create(c *client, name string) (*hdfs.FileWriter, error) {
 	open := func() (*hdfs.FileWriter, error) {
 		out, err := c.CreateFile(name, c.defaults.Replication, c.defaults.BlockSize, fileMode)
@@ -102,21 +101,21 @@ func create(c *client, name string) (*hdfs.FileWriter, error) {
 		return nil, err
 	}
 	if out, err = open(); errors.Is(err, fs.ErrExist) {
-		// A call of ours that counted as lost was done late.
+		// An earlier create, whose answer was lost, was done late.
 		return nil, errors.New("somebody made the file at the same time")
 	}
 	return out, err
 }
 
-// fill writes data and closes the file. Whatever fails, the library then has
-// nothing left that is to be closed.
+// fill writes data and closes the file. After an error, too, the library holds
+// nothing that must be closed.
 func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := out.SetDeadline(deadline); err != nil {
 			return err
 		}
 	}
-	// Even an empty Write allocates a block, which no DataNode would report.
+	// An empty Write would allocate a block that no DataNode ever reports.
 	if len(data) > 0 {
 		if _, err := out.Write(data); err != nil {
 			return err
@@ -125,8 +124,7 @@ func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
 	return closeFile(ctx, out.Close)
 }
 
-// closeFile calls close until it no longer answers that the NameNode has not
-// heard of the last block yet.
+// closeFile calls close again while the NameNode has not heard of the last block.
 func closeFile(ctx context.Context, close func() error) error {
 	end := time.Now().Add(closeBudget)
 	for pause := closeFirstWait; ; pause = min(2*pause, closeMaxWait) {

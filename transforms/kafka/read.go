@@ -26,13 +26,13 @@ const (
 	// partitionFetchBytes is what one fetch may bring of one partition. Kafka's
 	// default of 1 MiB is about one raw frame, a round trip for each.
 	partitionFetchBytes = 2 << 20
-	// fetchBytes is what one fetch may bring of all partitions. The consumer holds
-	// some fetches, and throws away what it has fetched beyond the window. Kafka's
-	// default of 50 MiB is more than many a window.
+	// fetchBytes is what one fetch may bring of all partitions. The consumer drops
+	// what it has fetched beyond the window. Kafka's default of 50 MiB is larger than
+	// many windows.
 	fetchBytes = 8 << 20
-	// fetchWaitMillis is how long the broker keeps a fetch that finds nothing. A
-	// consumer that has read all there is has asked for more, and waits for that
-	// answer when it closes, at the end of each window: by default half a second.
+	// fetchWaitMillis is how long the broker holds a fetch that finds nothing. At the
+	// end of each window the consumer waits for the answer to its last fetch before it
+	// closes: by default half a second.
 	fetchWaitMillis = 50
 )
 

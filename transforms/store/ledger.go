@@ -25,8 +25,7 @@ func init() {
 	register.Function1x1(ledgerOfRejected)
 	register.Function2x1(Merge)
 	register.DoFn2x2[context.Context, Ledger, string, error](&ledgerFn{})
-	// Without it, a Ledger is a row to Beam, and Flink, which takes rows apart,
-	// does not read this one as the SDK writes it.
+	// Flink would decode a Ledger as a row, and not as the SDK encodes it.
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }
 
@@ -102,9 +101,9 @@ type Partition struct {
 }
 
 // WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
-// and writes the ledger for ReadWritten, also for a window without records. It
-// does not count yet: a job that has lost its driver may run on to its end, and
-// another run reads the same records again. The PCollection<string> has its name.
+// and writes the ledger for ReadWritten, also for a window without records. It counts
+// only after KeepLedger: a job that has lost its driver may run on to its end while
+// another run reads the same records. The PCollection<string> has its name.
 func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteLedger")
 	all := beam.Flatten(s,

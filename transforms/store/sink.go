@@ -8,12 +8,12 @@ import (
 	"facestream/transforms/parallel"
 )
 
-// writers is how many files one bundle writes at a time. Most of a small file's
-// time in HDFS is waiting, for the NameNode and for the DataNode's report.
-// BenchmarkSink measures 1, 4 and 16.
+// writers is how many files one bundle writes at a time. Most of the time that a small
+// file takes is waiting for the NameNode and for the DataNode's report. BenchmarkSink
+// measures 1, 4 and 16.
 const writers = 4
 
-// sink is what a DoFn that stores files holds for a bundle: T says what was
+// sink is what a DoFn that stores files holds for a bundle. T describes what was
 // stored.
 type sink[T any] struct {
 	fs     filesystem.Interface

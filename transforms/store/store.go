@@ -83,7 +83,7 @@ func put(ctx context.Context, fsys filesystem.Interface, cfg Config, name string
 	defer puts.RUnlock()
 	final := join(cfg.Root, name)
 	tmp := join(cfg.tmp(), rand.Text())
-	err := ctx.Err() // not every file system looks
+	err := ctx.Err() // not every file system checks it
 	if err == nil {
 		err = inFolder(ctx, fsys, tmp, func() error { return filesystem.Write(ctx, fsys, tmp, data) })
 	}
@@ -98,9 +98,9 @@ func put(ctx context.Context, fsys filesystem.Interface, cfg Config, name string
 	return nil
 }
 
-// inFolder does something to a file, and again with the file's folder made if
-// that is what was missing: folders cost no call for each file, and may go at any
-// time, as when another run ends and removes what is empty.
+// inFolder does something to a file, and again after making the file's folder if that
+// is missing. So folders cost no call for each file, and may disappear at any time:
+// another run that ends removes empty ones.
 func inFolder(ctx context.Context, fsys filesystem.Interface, file string, do func() error) error {
 	const tries = 3
 	err := do()
@@ -130,8 +130,8 @@ func mkdirAll(ctx context.Context, fsys filesystem.Interface, dir string) error 
 	return nil
 }
 
-// missing returns those of a folder and the folders above it that are not there,
-// from the bottom up.
+// missing returns which of a folder and the folders above it do not exist, from the
+// bottom up.
 func missing(ctx context.Context, fsys filesystem.Interface, dir string) ([]string, error) {
 	var dirs []string
 	for dir != "" && !strings.HasSuffix(dir, "/") { // up to a file system's top
@@ -191,9 +191,8 @@ func check(ctx context.Context, fsys filesystem.Interface, cfg Config) error {
 	name := path.Join(tmpDir, cfg.Run, "check-"+rand.Text())
 	made = append([]string{join(cfg.Root, name), cfg.tmp(), join(cfg.Root, tmpDir)}, made...)
 	defer func() {
-		// Whatever came of it, also if ctx has ended while the file was there. What
-		// somebody has put something into meanwhile stays, and so does what has
-		// something of another user in it.
+		// Also after an error, and after the end of ctx. Folders that are not empty stay:
+		// somebody else uses them.
 		for _, dir := range made {
 			_ = remove(context.WithoutCancel(ctx), fsys, dir)
 		}
@@ -212,7 +211,7 @@ func check(ctx context.Context, fsys filesystem.Interface, cfg Config) error {
 	return errors.Join(err, remove(ctx, fsys, join(cfg.Root, name)))
 }
 
-// advice says what to do about an error of Check.
+// advice returns what to do about an error of Check.
 func advice(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -225,8 +224,8 @@ func advice(err error) string {
 	return ""
 }
 
-// WriteSuccess stores what is to be said of a run that has ended as it should,
-// as JSON in <root>/_SUCCESS, in place of an earlier run's.
+// WriteSuccess stores a description of a run that has ended as it should, as JSON in
+// <root>/_SUCCESS, in place of an earlier run's.
 func WriteSuccess(ctx context.Context, cfg Config, about any) error {
 	data, err := json.MarshalIndent(about, "", "  ")
 	if err != nil {

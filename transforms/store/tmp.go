@@ -17,9 +17,9 @@ import (
 // run.
 const tmpDir = "_tmp"
 
-// TmpAge is how old a temporary file must be to be nobody's. A file is in use
-// from its creation to its renaming, and each of the few calls in between ends
-// within the file system's budget of one and a half minutes and a little more.
+// TmpAge is the age from which on no attempt uses a temporary file any more. A file is
+// in use from its creation to its renaming, and each of the few calls in between ends
+// soon after the file system's budget of one and a half minutes.
 const TmpAge = 15 * time.Minute
 
 // UniqueName is the name of a run or of a window. Names sort by time.
@@ -101,9 +101,8 @@ func clock(ctx context.Context, fsys filesystem.Interface, cfg Config) (time.Tim
 	return now, errors.Join(err, remove(ctx, fsys, name))
 }
 
-// removeEmpty removes the empty ones of the folders for temporary files: the
-// run's own, and those in which nothing has happened since. In a younger one
-// another run may be about to make a file.
+// removeEmpty removes empty folders for temporary files: the run's own, and those that
+// have not changed since. In a younger one another run may be about to make a file.
 func removeEmpty(ctx context.Context, fsys filesystem.Interface, cfg Config, since time.Time) error {
 	folders, err := fsys.List(ctx, join(cfg.Root, path.Join(tmpDir, "*")))
 	if err != nil {
@@ -126,7 +125,7 @@ func removeEmpty(ctx context.Context, fsys filesystem.Interface, cfg Config, sin
 	return nil
 }
 
-// ignoreGone passes on every error but that something is not there.
+// ignoreGone returns nil for fs.ErrNotExist, and every other error as it is.
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -77,8 +77,8 @@ func (c *Checker) Close() {
 // Check adds to counts what came of a record. Each difference is a problem; an
 // error means that the record could not be checked.
 func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
-	// With the settings of the last window. Files and events need not be of the
-	// same one: events were taken back when the record was read again.
+	// The settings of the last window come first. Files and events may be of different
+	// windows: events are retracted when a record is read again.
 	id := kafka.ID(&r)
 	var files, events problems
 	tried := map[string]bool{}
@@ -88,7 +88,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 			continue
 		}
 		tried[key] = true
-		if files.same && events.same { // and this is only to know
+		if files.same && events.same { // only the settings are counted
 			continue
 		}
 		wanted, lines, err := c.makers[key].files(&r, c.listed(key, id))
@@ -119,10 +119,9 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 	return append(files.first, events.first...), nil
 }
 
-// problems are those of one record with the settings of one window after the
-// other.
+// problems are those of one record, with the settings of each window in turn.
 type problems struct {
-	same  bool // with some there are none
+	same  bool // with the settings of one window there are none
 	first []audit.Problem
 }
 
@@ -200,13 +199,13 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 	return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
 }
 
-// undecided says that nothing tells which frames were left out: only pictures are
-// listed, and none were written.
+// undecided reports whether nothing tells which frames were left out: ledgers list
+// pictures only, and none were written.
 func (m *maker) undecided() bool { return m.less && !m.output.Pictures() }
 
-// files makes the files and events of a record, as the pipeline does. Whether one
-// was left out because of max_fps or cooldown is decided by other records, so that
-// is taken from the ledger: it gives what it is listed with, or nothing.
+// files makes the files and events of a record, as the pipeline does. Other records
+// decide whether it was left out because of max_fps or cooldown, so the ledger tells:
+// without a file in it, the record gives nothing.
 func (m *maker) files(r *kafka.Record, listed bool) ([]store.File, []string, error) {
 	if m.less && !listed {
 		return nil, nil, nil
