@@ -280,18 +280,8 @@ func (p *part) report(l Log, held []record.Range, windows []Window, problem func
 	}
 	out.Gaps = record.Union(slices.Concat(removed, held))
 	pending := record.Range{First: l.End, Last: -1}
-	for i := range families {
-		counts := p.compare(i, l, windows, &pending, problem)
-		switch i {
-		case pictures:
-			out.Pictures = counts
-		case annotated:
-			out.Annotated = counts
-		case crops:
-			out.Crops = counts
-		case rejects:
-			out.Rejects = counts
-		}
+	for which, to := range []*Files{pictures: &out.Pictures, annotated: &out.Annotated, crops: &out.Crops, rejects: &out.Rejects, kept: {}} {
+		*to = p.compare(which, l, windows, &pending, problem)
 	}
 	if pending.Last >= 0 {
 		problem(p.problem(Pending, pending, "in no ledger yet (pictures: %d, rejects: %d); a window is under way, or one has failed and the next run completes it",

@@ -121,9 +121,9 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 	}
 	read := record.Count(p.Offsets)
 	// Of the faces of cooled frames it is only known that each frame has one.
-	frames, pictures, least := int64(0), record.Count(p.Pictures), p.Faces
+	frames, stored, least := int64(0), record.Count(p.Pictures), p.Faces
 	if p.Cooled > 0 {
-		least = pictures
+		least = stored
 	}
 	var files, events struct{ least, most int64 }
 	for _, which := range s.families() {
@@ -131,7 +131,7 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 		if which == crops {
 			files.least, files.most = files.least+least, files.most+p.Faces-p.Cooled
 		} else {
-			files.least, files.most = files.least+pictures, files.most+pictures
+			files.least, files.most = files.least+stored, files.most+stored
 		}
 	}
 	if s.writes("events") {
@@ -143,15 +143,15 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 	}{
 		{p.Read == read, fmt.Sprintf("records_read is %d, and there are %d offsets", p.Read, read)},
 		{p.Read == p.Decoded+p.Skipped+p.Sampled+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d sampled, %d rejected", p.Read, p.Decoded, p.Skipped, p.Sampled, rejected)},
-		{record.Count(p.Pictures) == frames, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, record.Count(p.Pictures))},
+		{stored == frames, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, stored)},
 		{record.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, record.Count(p.Rejects))},
-		{files.least <= p.Files && p.Files <= files.most, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, record.Count(p.Pictures), p.Faces, files.most)},
+		{files.least <= p.Files && p.Files <= files.most, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, stored, p.Faces, files.most)},
 		{events.least <= p.Events && p.Events <= events.most, fmt.Sprintf("events are %d, and %d faces give %d", p.Events, p.Faces, events.most)},
 		{p.FramesWithFaces <= p.Decoded && p.FramesWithFaces <= p.Faces, fmt.Sprintf("%d frames of %d have %d faces", p.FramesWithFaces, p.Decoded, p.Faces)},
 		{read == 0 || p.FirstOffset == p.Offsets[0].First && p.LastOffset == record.End(p.Offsets)-1, fmt.Sprintf("first_offset and last_offset are %d and %d, and the offsets %v", p.FirstOffset, p.LastOffset, p.Offsets)},
 		{len(record.Subtract(p.Pictures, p.Offsets)) == 0, "there are pictures of offsets that were not read"},
 		{len(record.Subtract(p.Rejects, p.Offsets)) == 0, "there are rejects of offsets that were not read"},
-		{record.Count(record.Subtract(p.Pictures, p.Rejects)) == record.Count(p.Pictures), "there are pictures of rejected records"},
+		{record.Count(record.Subtract(p.Pictures, p.Rejects)) == stored, "there are pictures of rejected records"},
 	} {
 		if !rule.holds {
 			wrong = append(wrong, rule.text)

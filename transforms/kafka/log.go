@@ -20,7 +20,19 @@ type Log struct {
 
 // Logs returns what Kafka holds of each partition, in order.
 func (o *Offsets) Logs(ctx context.Context) ([]Log, error) {
-	starts, ends, err := o.bounds(ctx)
+	var starts, ends kadm.ListedOffsets
+	err := o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
+		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
+			err = starts.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if ends, err = o.admin.ListEndOffsets(ctx, o.topics...); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -159,27 +159,23 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 	if err != nil {
 		return nil, err
 	}
-	starts, ends, err := o.bounds(ctx)
+	logs, err := o.Logs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := map[record.TopicPartition]position{}
-	ends.Each(func(e kadm.ListedOffset) {
-		p, at := record.In(e.Topic, e.Partition), position{end: e.Offset}
-		if s, ok := starts.Lookup(e.Topic, e.Partition); ok {
-			at.start = s.Offset
-		}
-		at.lostFrom = at.start
-		if c, ok := committed.Lookup(e.Topic, e.Partition); ok {
-			at.lostFrom, at.start = c.At, max(at.start, c.At)
+	for _, l := range logs {
+		at := position{start: l.Start, end: l.End, lostFrom: l.Start}
+		if c, ok := committed.Lookup(l.Topic, l.Partition); ok {
+			at.lostFrom, at.start = c.At, max(l.Start, c.At)
 		}
 		if at.start > at.end {
-			err = fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
-				o.group, p.At(at.start), e.Offset)
+			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
+				o.group, l.At(at.start), at.end)
 		}
-		out[p] = at
-	})
-	return out, err
+		out[l.TopicPartition] = at
+	}
+	return out, nil
 }
 
 // committed returns what the group has committed: nothing, if it is new.
@@ -195,23 +191,6 @@ func (o *Offsets) committed(ctx context.Context) (kadm.OffsetResponses, error) {
 		return nil, nil
 	}
 	return committed, err
-}
-
-// bounds returns the first offset of each partition and the one behind its last.
-func (o *Offsets) bounds(ctx context.Context) (starts, ends kadm.ListedOffsets, err error) {
-	err = o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
-		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
-			err = starts.Error()
-		}
-		if err != nil {
-			return err
-		}
-		if ends, err = o.admin.ListEndOffsets(ctx, o.topics...); err == nil {
-			err = ends.Error()
-		}
-		return err
-	})
-	return starts, ends, err
 }
 
 // Lag returns how many records the group has still to read, by offsets.
