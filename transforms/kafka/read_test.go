@@ -162,8 +162,7 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 }
 
 // A group's next window starts where the last was committed; the lag says what
-// is left. An offset beyond the end, of a topic that was made anew, is an error that
-// names what stands where: KafkaIO would wait there in silence.
+// is left.
 func TestOffsets(t *testing.T) {
 	to := newTopic(t, "offsets", 2, nil)
 	for range 5 {
@@ -177,8 +176,15 @@ func TestOffsets(t *testing.T) {
 	to.commit(t, to.of(0, 0, 4), to.of(1, 0, 4))
 	to.mustPlan(t, 1<<20, kafka.Plan{})
 	to.mustLag(t, 0)
+}
+
+// An offset beyond the end, of a topic that was made anew, is an error that
+// names what stands where: KafkaIO would wait there in silence.
+func TestOffsetBeyondTheEnd(t *testing.T) {
+	to := newTopic(t, "anew", 1, nil)
+	to.send(t, value(0, "x"))
 	to.commit(t, to.of(0, 0, 99))
-	want := fmt.Sprintf("group %s stands at offset 100 of partition 0 of topic %[1]s, which ends at 5", to.name)
+	want := fmt.Sprintf("group %s stands at offset 100 of partition 0 of topic %[1]s, which ends at 1", to.name)
 	if _, err := to.offsets.Plan(t.Context(), 1<<20); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}
