@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/colinmarc/hdfs/v2"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	client "github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -27,6 +28,7 @@ import (
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/transforms/face"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/store"
 )
 
@@ -48,20 +50,23 @@ var bad = [][]byte{nil, make([]byte, 999), make([]byte, 5000), bytes.Repeat([]by
 // world is a topic that the pipeline has read in two runs.
 type world struct {
 	addrs    state.Addrs
-	client   *hdfs.Client
+	client   *client.Client
 	kafka    *kgo.Client
+	output   string // hdfs://user@host:port/path
 	pipeline string // the program
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{addrs: testservices.Start(t, services.Options{Kafka: true, HDFS: true})}
+	nameNode := state.HostPort(w.addrs.HDFS)
+	w.output = "hdfs://" + testUser + "@" + nameNode + testOutput
 	var err error
 	if w.kafka, err = kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.kafka.Close)
-	w.client, err = hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(w.addrs.HDFS, "hdfs://")}, User: testUser})
+	w.client, err = client.NewClient(client.ClientOptions{Addresses: []string{nameNode}, User: testUser})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +95,7 @@ func (w *world) run(t *testing.T, more ...string) {
 
 // flags are those that the pipeline and this command have in common.
 func (w *world) flags(more ...string) []string {
-	return append([]string{"--kafka=" + w.addrs.Kafka, "--topics=" + testTopic, "--user=" + testUser, "--output=" + w.addrs.HDFS + testOutput}, more...)
+	return append([]string{"--kafka=" + w.addrs.Kafka, "--topics=" + testTopic, "--user=" + testUser, "--output=" + w.output}, more...)
 }
 
 // send sends six frames, of which four have faces, and the bad records.
@@ -134,8 +139,7 @@ func (w *world) verify(t *testing.T, status int, flags ...string) audit.Report {
 func (w *world) files(t *testing.T) map[store.Kind][]string {
 	t.Helper()
 	out := map[store.Kind][]string{}
-	cfg := store.Config{Root: "hdfs://" + testUser + "@" + strings.TrimPrefix(w.addrs.HDFS, "hdfs://") + testOutput}
-	err := store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
+	err := store.List(t.Context(), store.Config{Root: w.output}, func(name string, _ int64, _ time.Time) error {
 		kind, _ := store.KindOf(name)
 		out[kind] = append(out[kind], name)
 		return nil
@@ -159,26 +163,10 @@ func (w *world) remove(t *testing.T, name string) {
 // write makes or replaces a file.
 func (w *world) write(t *testing.T, name string, data []byte) {
 	t.Helper()
-	name = path.Join(testOutput, name)
-	if _, err := w.client.Stat(name); err == nil {
-		if err := w.client.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.client.MkdirAll(path.Dir(name), 0o755); err != nil {
+	if err := w.client.MkdirAll(path.Dir(path.Join(testOutput, name)), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := w.client.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for err = f.Close(); hdfs.IsErrReplicating(err) && time.Now().Before(deadline); err = f.Close() {
-	}
-	if err != nil {
+	if err := filesystem.Write(t.Context(), hdfs.New(t.Context()), w.output+"/"+name, data); err != nil {
 		t.Fatal(err)
 	}
 }
