@@ -463,9 +463,7 @@ func TestProblemFields(t *testing.T) {
 	delete(s.files, picture(13))
 	s.files[picture(4)] = 1
 	data, err := json.Marshal(s.report().Problems)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	want := `[{"kind":"picture_missing","topic":"t","partition":0,"offsets":{"first":12,"last":13},"ledger":"w2","text":"offsets 12 to 13 of partition 0 of topic t: picture missing"},` +
 		`{"kind":"picture_unknown","topic":"t","partition":0,"offsets":{"first":4,"last":4},"file":"door/2026/01/02/03/t+0+00000000000000000004.jpg",` +
 		`"text":"offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"}]`

@@ -27,6 +27,14 @@ func Await(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// Must fails the test with an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // GetJSON decodes what a URL answers.
 func GetJSON(t testing.TB, url string, to any) {
 	t.Helper()

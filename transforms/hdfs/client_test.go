@@ -70,9 +70,7 @@ func TestClientsAreShared(t *testing.T) {
 		for range 2 * connections {
 			f := New(context.Background()).(*fileSystem)
 			folder(t, f, address)
-			if err := f.Close(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, f.Close())
 		}
 		var all []*client
 		for _, s := range ofProcess.slots[account{testUser, address}] {

@@ -64,9 +64,7 @@ func noneLeft(t *testing.T) {
 func testReading(t *testing.T, c *cluster) {
 	root := c.folder(t)
 	path := root + "/a"
-	if err := put(c.plain, c.address, path); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(c.plain, c.address, path))
 	from := name(testUser, c.address, path)
 	for about, harm := range harms() {
 		f := ownClients(faultTimeout, retryBudget)
@@ -81,15 +79,11 @@ func testReading(t *testing.T, c *cluster) {
 	f := ownClients(faultTimeout, retryBudget)
 	bad(t, &f.clients.dialDataNode, 2, func(p *proxy.Proxy) { p.CutAfter(proxy.FromTarget, 50_000) })
 	r, err := f.OpenRead(context.Background(), from)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := put(c.plain, c.address, path); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(c.plain, c.address, path))
 	_, err = io.Copy(io.Discard, r)
 	refused(t, err, from, nil, "another file has taken its place")
 	if err := r.Close(); err != nil {

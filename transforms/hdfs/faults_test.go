@@ -20,6 +20,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 )
 
 const (
@@ -80,9 +81,7 @@ func name(user, address, path string) string {
 func (c *cluster) folder(t *testing.T) string {
 	t.Helper()
 	dir := "/" + strings.ReplaceAll(t.Name(), "/", "-")
-	if err := c.plain.MkdirAll(context.Background(), name(testUser, c.address, dir)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.plain.MkdirAll(context.Background(), name(testUser, c.address, dir)))
 	return dir
 }
 
@@ -101,26 +100,20 @@ func (c *cluster) signal(t *testing.T, process string, s syscall.Signal) {
 	if !ok {
 		t.Fatalf("there is no process %s", process)
 	}
-	if err := syscall.Kill(p.PID, s); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, syscall.Kill(p.PID, s))
 }
 
 // restart starts a process anew.
 func (c *cluster) restart(t *testing.T, process string) {
 	t.Helper()
-	if err := c.Restart(context.Background(), process); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Restart(context.Background(), process))
 }
 
 // startProxy puts a proxy before an address.
 func startProxy(t *testing.T, target string) *proxy.Proxy {
 	t.Helper()
 	p, err := proxy.Start(target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -173,9 +166,7 @@ func (c *cluster) holds(t *testing.T, dir string, want ...string) {
 		got = append(got, strings.TrimPrefix(name, prefix))
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

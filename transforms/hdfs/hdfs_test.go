@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"facestream/internal/testkit"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
 
@@ -18,12 +20,8 @@ func TestVerbs(t *testing.T) {
 	f := New(ctx).(*fileSystem)
 	root := folder(t, f, hdfsAddress(t))
 	for _, name := range []string{"/a/1.json", "/a/2.json", "/a/3.txt", "/b/1.json"} {
-		if err := f.MkdirAll(ctx, root+name[:2]); err != nil {
-			t.Fatal(err)
-		}
-		if err := filesystem.Write(ctx, f, root+name, []byte("12345")); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, f.MkdirAll(ctx, root+name[:2]))
+		testkit.Must(t, filesystem.Write(ctx, f, root+name, []byte("12345")))
 	}
 	for glob, want := range map[string][]string{
 		"/a/*.json": {"/a/1.json", "/a/2.json"},

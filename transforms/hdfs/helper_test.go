@@ -13,6 +13,7 @@ import (
 
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 )
 
 const testUser = "alice"
@@ -32,9 +33,7 @@ func hdfsAddress(t *testing.T) string {
 func folder(t *testing.T, f *fileSystem, address string) string {
 	t.Helper()
 	name := "hdfs://" + testUser + "@" + address + "/tmp/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
-	if err := f.MkdirAll(context.Background(), name); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.MkdirAll(context.Background(), name))
 	return name
 }
 
@@ -64,9 +63,7 @@ func silent(t *testing.T, connections *atomic.Int64) (address string) {
 
 func listen(t *testing.T) net.Listener {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
 }

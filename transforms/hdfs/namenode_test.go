@@ -97,9 +97,7 @@ func testSafeMode(t *testing.T, c *cluster) {
 	}
 	full := func(path string) string { return name(testUser, c.address, root+path) }
 	for _, path := range []string{"/removed", "/from"} {
-		if err := filesystem.Write(ctx, c.plain, full(path), content(root+"/to")); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, filesystem.Write(ctx, c.plain, full(path), content(root+"/to")))
 	}
 	var wg sync.WaitGroup
 	do := func(what string, call func() error) {
@@ -145,9 +143,7 @@ func testSafeMode(t *testing.T, c *cluster) {
 func testNameNodeHangs(t *testing.T, c *cluster) {
 	root := c.folder(t)
 	f := ownClients(faultTimeout, retryBudget)
-	if err := put(f, c.address, root+"/a"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(f, c.address, root+"/a"))
 	c.signal(t, "namenode", syscall.SIGSTOP)
 	ended := make(chan error)
 	go func() { ended <- put(f, c.address, root+"/b") }()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/testkit"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
 
@@ -24,15 +26,11 @@ func testRefusals(t *testing.T, c *cluster) {
 	calls := count(f)
 	dir := func(path string) string {
 		t.Helper()
-		if err := c.plain.MkdirAll(ctx, name(testUser, c.address, root+path)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.plain.MkdirAll(ctx, name(testUser, c.address, root+path)))
 		return root + path
 	}
 	private := root + "-private"
-	if err := c.plain.MkdirAll(ctx, name(superuser, c.address, private)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.plain.MkdirAll(ctx, name(superuser, c.address, private)))
 	c.admin(t, dfsAdmin, "-setQuota", "1", dir("/names"))
 	c.admin(t, dfsAdmin, "-setSpaceQuota", "1000000", dir("/space")) // less than one block
 	full := dir("/full")
@@ -40,9 +38,7 @@ func testRefusals(t *testing.T, c *cluster) {
 		dir(fmt.Sprintf("/full/%d", i))
 	}
 	file := root + "/file"
-	if err := put(c.plain, c.address, file); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(c.plain, c.address, file))
 	c.holds(t, root, file)
 
 	for about, test := range map[string]struct {
@@ -100,17 +96,13 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	ctx := context.Background()
 	root := c.folder(t)
 	coded, plain := root+"/coded", root+"/coded/plain"
-	if err := c.plain.MkdirAll(ctx, name(testUser, c.address, plain)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.plain.MkdirAll(ctx, name(testUser, c.address, plain)))
 	c.admin(t, ecAdmin, "-setPolicy", "-path", coded, "-policy", "XOR-2-1-1024k")
 	c.admin(t, ecAdmin, "-setPolicy", "-path", plain, "-replicate")
 	f := ownClients(time.Minute, time.Hour)
 	calls := count(f)
 
-	if err := f.MkdirAll(ctx, name(testUser, c.address, coded+"/below")); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.MkdirAll(ctx, name(testUser, c.address, coded+"/below")))
 	for _, dir := range []string{coded, coded + "/below"} {
 		calls.take()
 		to := name(testUser, c.address, dir+"/a")
@@ -127,32 +119,24 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	for i := range files {
 		path := fmt.Sprintf("%s/%d", plain, i)
 		want = append(want, path)
-		if err := filesystem.Write(ctx, f, name(testUser, c.address, path), content(path)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, filesystem.Write(ctx, f, name(testUser, c.address, path), content(path)))
 	}
 	if of := calls.take(); of["getFileInfo"] != 1 || of["create"] != files {
 		t.Errorf("the calls were %v, want one getFileInfo for %d files", of, files)
 	}
 	// A file keeps what it was written with.
 	moved := coded + "/moved"
-	if err := f.Rename(ctx, name(testUser, c.address, want[0]), name(testUser, c.address, moved)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Rename(ctx, name(testUser, c.address, want[0]), name(testUser, c.address, moved)))
 	if got, err := filesystem.Read(ctx, f, name(testUser, c.address, moved)); err != nil || string(got) != string(content(want[0])) {
 		t.Errorf("read %d wrong bytes, %v", len(got), err)
 	}
 
 	// Without the check the library writes, and reports nothing.
 	unchecked, err := f.clients.get(ctx, account{testUser, c.address})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	unchecked.folders.Store(coded, nil)
 	wrong := coded + "/wrong"
-	if err := write(ctx, unchecked, wrong, content(wrong)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, write(ctx, unchecked, wrong, content(wrong)))
 	from := name(testUser, c.address, wrong)
 	_, err = filesystem.Read(ctx, f, from)
 	refused(t, err, from, nil, "erasure coded, which this client cannot read")

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/testkit"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/colinmarc/hdfs/v2/hadoopconf"
 )
@@ -111,9 +113,7 @@ func TestNameService(t *testing.T) {
 		t.Run(about, func(t *testing.T) {
 			f := ownClients(time.Second, 20*time.Second)
 			name := folder(t, f, address) + "/a"
-			if err := filesystem.Write(context.Background(), f, name, []byte("x")); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, filesystem.Write(context.Background(), f, name, []byte("x")))
 			if size, err := f.Size(context.Background(), name); err != nil || size != 1 {
 				t.Errorf("Size = %d, %v, want 1", size, err)
 			}

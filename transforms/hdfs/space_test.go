@@ -4,6 +4,8 @@ import (
 	"context"
 	"reflect"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 // testSpace has quotas on a folder and on the home above it, of which a file
@@ -13,14 +15,10 @@ func testSpace(t *testing.T, c *cluster) {
 	const names, bytes = 7, 100 << 20
 	home := c.folder(t)
 	in := home + "/in"
-	if err := c.plain.MkdirAll(ctx, name(testUser, c.address, in)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.plain.MkdirAll(ctx, name(testUser, c.address, in)))
 	c.admin(t, dfsAdmin, "-setQuota", "7", home)
 	c.admin(t, dfsAdmin, "-setSpaceQuota", "104857600", in)
-	if err := put(c.plain, c.address, in+"/file"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(c.plain, c.address, in+"/file"))
 	size := int64(2 * len(content(in+"/file"))) // of both replicas
 
 	quotas := []Quota{

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/testkit"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
 
@@ -18,16 +20,10 @@ func TestWalk(t *testing.T) {
 	f := New(ctx).(*fileSystem)
 	root := folder(t, f, hdfsAddress(t))
 	for path, data := range map[string]string{"/c": "123", "/a/b/2": "12", "/a/b/1": "1", "/a/z": "", "/b/1": "1"} {
-		if err := f.MkdirAll(ctx, root+path[:strings.LastIndex(path, "/")]); err != nil {
-			t.Fatal(err)
-		}
-		if err := filesystem.Write(ctx, f, root+path, []byte(data)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, f.MkdirAll(ctx, root+path[:strings.LastIndex(path, "/")]))
+		testkit.Must(t, filesystem.Write(ctx, f, root+path, []byte(data)))
 	}
-	if err := f.MkdirAll(ctx, root+"/empty"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.MkdirAll(ctx, root+"/empty"))
 	walk := func(root string) (got []string, err error) {
 		err = f.Walk(ctx, root, func(name string, size int64, modified time.Time) error {
 			if at, err := f.LastModified(ctx, name); err != nil || !modified.Equal(at) {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/testkit"
+
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/colinmarc/hdfs/v2"
 )
@@ -55,15 +57,9 @@ func TestLostAnswers(t *testing.T) {
 			lossy := ownClients(10*time.Second, 10*time.Second)
 			through := strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
 			l, err := parse(through)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := filesystem.Write(ctx, lossy, through+"/tmp", []byte(data)); err != nil {
-				t.Fatal(err)
-			}
-			if err := filesystem.Rename(ctx, lossy, through+"/tmp", through+"/final"); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
+			testkit.Must(t, filesystem.Write(ctx, lossy, through+"/tmp", []byte(data)))
+			testkit.Must(t, filesystem.Rename(ctx, lossy, through+"/tmp", through+"/final"))
 			// The library would wait for 5 s before it uses a lost connection again.
 			if lossy.clients.slot(l.account).current.broken.Load() {
 				t.Error("a client is in use whose connection was lost")
@@ -90,30 +86,20 @@ func TestAbandonedFile(t *testing.T) {
 	f := ownClients(10*time.Second, 10*time.Second)
 	root := folder(t, f, address)
 	own, err := f.clients.get(ctx, account{testUser, address})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	others, err := ownClients(10*time.Second, 10*time.Second).clients.get(ctx, account{testUser, address})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for about, abandons := range map[string]*client{"same-client": own, "another": others} {
 		for _, half := range []string{"", "half of it"} {
 			l, err := parse(root + "/" + about)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			out, err := create(abandons, l.path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if half != "" {
 				if _, err := out.Write([]byte(half)); err != nil {
 					t.Fatal(err)
 				}
-				if err := out.Flush(); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, out.Flush())
 			}
 			if err := filesystem.Write(ctx, f, root+"/"+about, []byte("all of it")); err != nil {
 				t.Errorf("%s, after %q: %v", about, half, err)
@@ -141,9 +127,7 @@ func TestFileRemovedWhileWritten(t *testing.T) {
 		})
 		return dialTCP(ctx, network, address)
 	}
-	if err := filesystem.Write(ctx, f, name, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, filesystem.Write(ctx, f, name, []byte("x")))
 	if size, err := f.Size(ctx, name); err != nil || size != 1 {
 		t.Errorf("Size = %d, %v, want 1", size, err)
 	}

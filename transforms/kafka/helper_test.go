@@ -43,9 +43,7 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 	if err == nil {
 		to.offsets, err = kafka.Open(t.Context(), to.broker, to.name, []string{to.name})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(to.offsets.Close)
 	return to
 }
@@ -53,9 +51,7 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 func (to *topic) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(to.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(client.Close)
 	return client
 }
@@ -66,22 +62,16 @@ func (to *topic) send(t *testing.T, records ...*kgo.Record) {
 	for _, r := range records {
 		r.Topic = to.name
 	}
-	if err := to.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, to.client.ProduceSync(t.Context(), records...).FirstErr())
 }
 
 // transaction sends records in one transaction, which ends with a control record in
 // each partition. The client must be for that.
 func (to *topic) transaction(t *testing.T, records ...*kgo.Record) {
 	t.Helper()
-	if err := to.client.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, to.client.BeginTransaction())
 	to.send(t, records...)
-	if err := to.client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, to.client.EndTransaction(t.Context(), kgo.TryCommit))
 }
 
 // fill makes a topic with two partitions. In the first are six records, of which
@@ -95,9 +85,7 @@ func fill(t *testing.T, base string) *topic {
 	to.transaction(t, value(0, "7"), value(1, "0"))
 	testkit.Await(t, "the control records, which a broker writes some time after the commit", func() bool {
 		ends, err := to.admin.ListEndOffsets(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		return ends[name][0].Offset == 9 && ends[name][1].Offset == 2
 	})
 	to.remove(t, 0, 2)
@@ -125,9 +113,7 @@ func (to *topic) stand(t *testing.T, name string, partition int32, offset int64)
 	t.Helper()
 	var at kadm.Offsets
 	at.AddOffset(name, partition, offset, -1)
-	if err := to.admin.CommitAllOffsets(t.Context(), to.name, at); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, to.admin.CommitAllOffsets(t.Context(), to.name, at))
 }
 
 // of gives ranges of a partition; see testkit.Ranges.
@@ -142,9 +128,7 @@ func (to *topic) commit(t *testing.T, done ...record.Offsets) {
 	if err == nil {
 		err = to.offsets.Commit(t.Context(), review)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }
 
 // mustLag checks how many records wait.

@@ -134,9 +134,7 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	if review, err = to.offsets.Review(t.Context(), done); err != nil || !reflect.DeepEqual(review.Lost, lost) {
 		t.Errorf("in mid window: lost %#v (%v), want %#v", review.Lost, err, lost)
 	}
-	if err := to.offsets.Commit(t.Context(), review); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, to.offsets.Commit(t.Context(), review))
 	if review, err = to.offsets.Review(t.Context(), nil); err != nil || len(review.Lost) > 0 {
 		t.Errorf("after the commit: lost %#v (%v), want nothing", review.Lost, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
 )
 
@@ -25,9 +26,7 @@ func TestProbe(t *testing.T) {
 	send := func(client *kgo.Client, partition int32, key string, bytes int) {
 		t.Helper()
 		r := &kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: make([]byte, bytes)}
-		if err := client.ProduceSync(ctx, r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, client.ProduceSync(ctx, r).FirstErr())
 	}
 	for i := range 12 {
 		send(plain, 0, fmt.Sprintf("a%02d", i), 97)
@@ -36,9 +35,7 @@ func TestProbe(t *testing.T) {
 	send(small, 1, "b01", 4997)
 
 	offsets, err := kafka.Connect(ctx, to.broker, topic, []string{topic, nowhere})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer offsets.Close()
 	if err := offsets.Exists(topic); err != nil {
 		t.Error(err)

@@ -46,13 +46,9 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	run, err := paths.NewRun(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	r, err := runners.Open(ctx, runners.Config{Name: runner, Dir: run})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer r.Close()
 	dir := t.TempDir()
 	p, s := beam.NewPipelineWithRoot()
@@ -67,24 +63,16 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 		if err == nil {
 			elements, err = kafka.Read(s, w, addr)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 	beam.ParDo0(s, &dumpFn{Dir: dir}, elements)
-	if err := r.Run(ctx, "read", p); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, r.Run(ctx, "read", p))
 	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	out := map[string]kafka.Record{}
 	for _, f := range files {
 		var one kafka.Record
-		if err := json.Unmarshal(testkit.ReadFile(t, filepath.Join(dir, f.Name())), &one); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(testkit.ReadFile(t, filepath.Join(dir, f.Name())), &one))
 		out[f.Name()] = one
 	}
 	return out

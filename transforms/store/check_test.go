@@ -27,9 +27,7 @@ func TestCheck(t *testing.T) {
 		}
 		check := func(root string) {
 			t.Helper()
-			if err := Check(t.Context(), testConfig(root)); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, Check(t.Context(), testConfig(root)))
 		}
 		check(root)
 		check(root)
@@ -120,9 +118,7 @@ func TestCheckWithWhatOthersLeft(t *testing.T) {
 		admin.CreateEmptyFile(old + "/orphan"),
 		admin.Chtimes(old+"/orphan", long, long),
 	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 	cfg := testConfig(root)
 	if err := Clean(t.Context(), cfg); !errors.Is(err, fs.ErrPermission) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -34,12 +35,8 @@ func TestWriteEvents(t *testing.T) {
 		))
 		for range 2 { // a window that is done again replaces its events
 			ptest.RunAndValidate(t, p)
-			if err := KeepEvents(t.Context(), cfg, window); err != nil {
-				t.Fatal(err)
-			}
-			if err := End(t.Context(), cfg); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, KeepEvents(t.Context(), cfg, window))
+			testkit.Must(t, End(t.Context(), cfg))
 			mustHold(t, root, map[string]string{file: "1\n2\n3\n4\n5\n"})
 		}
 		if lines, err := ReadEvents(t.Context(), cfg, window); err != nil || !slices.Equal(lines, []string{"1", "2", "3", "4", "5"}) {
@@ -63,16 +60,10 @@ func keptWindow(t *testing.T, cfg Config, window, group string, written ...Writt
 	WriteLedger(s, cfg, window, all, beam.CreateList(s, []Rejected{}))
 	ptest.RunAndValidate(t, p)
 	l, err := ReadWritten(t.Context(), cfg, window)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	l.Run.Group = group
-	if err := KeepLedger(t.Context(), cfg, window, l); err != nil {
-		t.Fatal(err)
-	}
-	if err := KeepEvents(t.Context(), cfg, window); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, KeepLedger(t.Context(), cfg, window, l))
+	testkit.Must(t, KeepEvents(t.Context(), cfg, window))
 }
 
 // Events of records that will be read again are taken back, and no others.
@@ -100,15 +91,11 @@ func TestRetract(t *testing.T) {
 			keptWindow(t, cfg, "w3", "g", written("a", 0, 3), written("a", 0, 4), written("a", 1, 2))
 			keptWindow(t, cfg, "w4", "another", written("a", 0, 0))
 			keptWindow(t, cfg, "w5", "g", written("b", 0, 0))
-			if err := Retract(t.Context(), cfg, "g", test.topics, test.positions); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, Retract(t.Context(), cfg, "g", test.topics, test.positions))
 			got := map[string][]int64{}
 			for _, window := range []string{"w1", "w2", "w3", "w4", "w5"} {
 				lines, err := ReadEvents(t.Context(), cfg, window)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if len(lines)%2 != 0 {
 					t.Errorf("%s: %q", window, lines)
 				}
@@ -135,9 +122,7 @@ func TestKeepLatest(t *testing.T) {
 		cfg := testConfig(root)
 		for _, picture := range []string{"first", "second"} {
 			store(t, root, "cam/"+picture, picture)
-			if err := KeepLatest(t.Context(), cfg, "cam/"+picture); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, KeepLatest(t.Context(), cfg, "cam/"+picture))
 		}
 		if err := KeepLatest(t.Context(), cfg, "cam/third"); err == nil {
 			t.Error("a picture that is not there was kept")

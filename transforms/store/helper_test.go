@@ -15,6 +15,7 @@ import (
 	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 )
 
 const testUser = "alice"
@@ -60,35 +61,27 @@ func hdfsRoot(t testing.TB) string {
 	address := hdfsAddress(t)
 	admin := superuser(t, address)
 	home := "/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
-	if err := admin.MkdirAll(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, admin.MkdirAll(home, 0o755))
 	t.Cleanup(func() {
 		if err := admin.RemoveAll(home); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := admin.Chown(home, testUser, testUser); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, admin.Chown(home, testUser, testUser))
 	return "hdfs://" + testUser + "@" + address + home + "/root"
 }
 
 // superuser returns a client that may do everything.
 func superuser(t testing.TB, address string) *hdfs.Client {
 	c, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: "hdfs"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
 
 func open(t testing.TB, root string) filesystem.Interface {
 	fsys, err := filesystem.New(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { fsys.Close() })
 	return fsys
 }
@@ -102,9 +95,7 @@ func hdfsPath(name string) string {
 // store stores a file below root.
 func store(t testing.TB, root, name, data string) {
 	t.Helper()
-	if err := put(t.Context(), open(t, root), testConfig(root), name, []byte(data)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, put(t.Context(), open(t, root), testConfig(root), name, []byte(data)))
 }
 
 // mustHold checks that these are the files below root, by name.
@@ -134,17 +125,13 @@ func files(t testing.TB, root string) map[string]string {
 	for depth, glob := 0, root; depth < 8; depth++ {
 		glob += "/*"
 		names, err := fsys.List(ctx, glob)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		for _, name := range names {
 			data, err := filesystem.Read(ctx, fsys, name)
 			if err != nil && strings.Contains(err.Error(), "is a directory") {
 				continue
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			found[strings.TrimPrefix(name, root+"/")] = string(data)
 		}
 	}

@@ -38,9 +38,7 @@ func TestWriteLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := ReadWritten(t.Context(), cfg, "w1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := got.Sum(); got.Read != 10 || got.ReadBytes != 1335 || got.Decoded != 6 || got.Skipped != 2 ||
 			got.Sampled != 1 || got.Cooled != 1 || got.Files != 4 || got.Slots != nil {
 			t.Errorf("%s: the sum is %+v", runner, got)
@@ -74,16 +72,12 @@ func TestKeepLedger(t *testing.T) {
 			t.Errorf("before it is kept there is a ledger: %+v", l)
 		}
 		l, err := ReadWritten(t.Context(), cfg, "w1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		l.Run = Run{ID: cfg.Run, Group: "g", Runner: "prism", Settings: []byte("{}"), SettingsSHA256: "s"}
 		l.AddLost(record.Offsets{TopicPartition: record.In("a", 0), Ranges: testkit.Ranges(1, 2)})
 		l.AddLost(record.Offsets{TopicPartition: record.In("b", 1), Ranges: testkit.Ranges(5, 5, 7, 8)})
 		for _, window := range []string{"w2", "w1"} {
-			if err := KeepLedger(t.Context(), cfg, window, l); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, KeepLedger(t.Context(), cfg, window, l))
 		}
 		got, err := ReadLedger(t.Context(), cfg, "w1")
 		if err != nil || !reflect.DeepEqual(got.Run, l.Run) || got.Sum().Read != 1 || got.Lost() != 5 ||

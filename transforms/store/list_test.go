@@ -115,9 +115,7 @@ func TestListCannot(t *testing.T) {
 func TestListLink(t *testing.T) {
 	root, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
 	testkit.WriteFile(t, filepath.Join(root, "_SUCCESS"), nil)
-	if err := os.Symlink(root, link); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Symlink(root, link))
 	var got []string
 	err := List(t.Context(), testConfig(link), func(name string, _ int64, _ time.Time) error {
 		got = append(got, name)

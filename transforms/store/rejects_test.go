@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 )
 
@@ -35,9 +36,7 @@ func TestWriteRejects(t *testing.T) {
 				t.Errorf("the root holds %v", got)
 			}
 			var about map[string]any
-			if err := json.Unmarshal([]byte(got["_rejects/door%2F..%2Fx+3+00000000000000000042.json"]), &about); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, json.Unmarshal([]byte(got["_rejects/door%2F..%2Fx+3+00000000000000000042.json"]), &about))
 			want := map[string]any{
 				"topic": "door/../x", "partition": 3.0, "offset": 42.0, "timestamp_ms": 1_700_000_000_123.0, "camera": "gate",
 				"reason": "wrong_size", "detail": "too short", "size": 5000.0, "sha256": "abc", "first_bytes": "00ff", "kept_bytes": 0.0,

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 )
 
 // kept gives a slot in which some offsets were kept.
@@ -105,9 +106,7 @@ func TestLedgerWithSlots(t *testing.T) {
 	l := ledgerOf(0, kept("gone", 1, 1))
 	l.SetCarry(c)
 	data, err := json.Marshal(l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var got Ledger
 	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(CarryOf(got), c) {
 		t.Errorf("%s gives %+v (%v), want %+v", data, CarryOf(got), err, c)
@@ -124,9 +123,7 @@ func TestLedgerWithSlots(t *testing.T) {
 func keysOf(t *testing.T, data []byte) (keys []string) {
 	t.Helper()
 	fields := map[string]any{}
-	if err := json.Unmarshal(data, &fields); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(data, &fields))
 	for key := range fields {
 		keys = append(keys, key)
 	}

@@ -21,9 +21,7 @@ func write(t *testing.T, root, name string) {
 	err := inFolder(t.Context(), fsys, file, func() error {
 		return filesystem.Write(t.Context(), fsys, file, []byte("half a pic"))
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }
 
 // Case 18: what a dead attempt left is removed when it is old enough, and never
@@ -33,9 +31,7 @@ func TestCleanGoesByAge(t *testing.T) {
 		cfg := testConfig(root)
 		const orphan = tmpDir + "/dead-run/orphan"
 		write(t, root, orphan)
-		if err := Clean(t.Context(), cfg); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, Clean(t.Context(), cfg))
 		mustHold(t, root, map[string]string{orphan: "half a pic"})
 		if err := clean(t.Context(), open(t, root), cfg, -time.Minute); err != nil { // as if it were later
 			t.Fatal(err)
@@ -55,9 +51,7 @@ func TestEndRemovesOnlyTheRunsOwn(t *testing.T) {
 		const other = tmpDir + "/other-run/in-use"
 		write(t, root, tmpDir+"/"+cfg.Run+"/orphan")
 		write(t, root, other)
-		if err := End(t.Context(), cfg); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, End(t.Context(), cfg))
 		mustHold(t, root, map[string]string{other: "half a pic"})
 		// With a root in which nothing was ever written, too.
 		if err := End(t.Context(), testConfig(root+"-new")); err != nil {
@@ -109,9 +103,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 			last := func() time.Time {
 				t.Helper()
 				at, err := LastWrite(t.Context(), cfg)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				return at
 			}
 			if at := last(); !at.IsZero() {
@@ -128,9 +120,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 			// Another run's files are no progress of this one.
 			other := cfg
 			other.Run = "other-run"
-			if err := put(t.Context(), open(t, cfg.Root), other, testName, []byte("x")); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, put(t.Context(), open(t, cfg.Root), other, testName, []byte("x")))
 			if at := last(); !at.Equal(before) {
 				t.Errorf("after another run's file: %v, want %v", at, before)
 			}
@@ -141,9 +131,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 func TestWriteSuccess(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		for _, about := range []string{"first", "second"} {
-			if err := WriteSuccess(t.Context(), testConfig(root), about); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, WriteSuccess(t.Context(), testConfig(root), about))
 			got := files(t, root)
 			if len(got) != 1 || strings.TrimSpace(got["_SUCCESS"]) != `"`+about+`"` {
 				t.Errorf("the root holds %q", got)

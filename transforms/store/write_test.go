@@ -72,9 +72,7 @@ func TestPutAfterFoldersWereRemoved(t *testing.T) {
 	for range 2 {
 		store(t, root, testName, "x")
 		mustHold(t, root, map[string]string{testName: "x"})
-		if err := os.RemoveAll(root); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.RemoveAll(root))
 	}
 }
 
@@ -113,9 +111,7 @@ func TestHDFSOwner(t *testing.T) {
 	for _, rest := range strings.Split(testName, "/") {
 		name += "/" + rest
 		info, err := admin.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if owner := info.(*hdfs.FileInfo).Owner(); owner != testUser {
 			t.Errorf("%s belongs to %s, want %s", name, owner, testUser)
 		}
@@ -166,9 +162,7 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 	testkit.WriteFile(t, root, nil)
 	fn := &writeFn{Config: testConfig(root)}
 	emit := func(w Written) { t.Errorf("emitted %+v", w) }
-	if err := fn.StartBundle(t.Context(), emit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, fn.StartBundle(t.Context(), emit))
 	err := fn.ProcessElement(t.Context(), Entry{Tally: Tally{ID: record.In("frames", 3).At(42)}, Files: []File{{Name: testName}}}, emit)
 	if err == nil { // it may come later
 		err = fn.FinishBundle(t.Context(), emit)
@@ -201,13 +195,9 @@ func TestElementsPassTheirCoder(t *testing.T) {
 			t.Fatalf("a field of %+v has no value to lose", want)
 		}
 		var buf bytes.Buffer
-		if err := beam.NewElementEncoder(typ).Encode(want, &buf); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, beam.NewElementEncoder(typ).Encode(want, &buf))
 		got, err := beam.NewElementDecoder(typ).Decode(&buf)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v came back as %+v", want, got)
 		}

@@ -29,9 +29,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	o := options{recheck: 3}
-	if err := o.check(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, o.check())
 	for _, want := range []string{"haarcascade_frontalface_alt.xml", "haarcascade_profileface.xml"} {
 		if !slices.ContainsFunc(o.cascades, func(file string) bool { return filepath.Base(file) == want }) {
 			t.Errorf("%v, want %s among them", o.cascades, want)

@@ -62,9 +62,7 @@ not looked at: topic u, 7 files
 `},
 	} {
 		var out strings.Builder
-		if err := printTable(&out, test.report); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, printTable(&out, test.report))
 		if got := "\n" + out.String(); got != test.want {
 			t.Errorf("got%s\nwant%s", got, test.want)
 		}
@@ -80,18 +78,14 @@ func gapLines(n int) (lines string) {
 
 func TestPrintJSON(t *testing.T) {
 	var out strings.Builder
-	if err := printJSON(&out, options{Endpoints: config.Endpoints{Kafka: "a:1", Output: "hdfs://u@h:1/x", Group: "g"}}, testReport()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, printJSON(&out, options{Endpoints: config.Endpoints{Kafka: "a:1", Output: "hdfs://u@h:1/x", Group: "g"}}, testReport()))
 	var compact struct {
 		Kafka, Output, Group string
 		Agrees               bool
 		Partitions           []json.RawMessage
 		Problems             []json.RawMessage
 	}
-	if err := json.Unmarshal([]byte(out.String()), &compact); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal([]byte(out.String()), &compact))
 	if compact.Kafka != "a:1" || compact.Output != "hdfs://u@h:1/x" || compact.Group != "g" || !compact.Agrees || len(compact.Partitions) != 2 || compact.Problems == nil {
 		t.Errorf("got %s", &out)
 	}

@@ -27,6 +27,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/transforms/face"
 	"facestream/transforms/hdfs"
 	"facestream/transforms/store"
@@ -67,9 +68,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(w.kafka.Close)
 	w.client, err = client.NewClient(client.ClientOptions{Addresses: []string{nameNode}, User: testUser})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { w.client.Close() })
 	w.pipeline = filepath.Join(t.TempDir(), "pipeline")
 	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", w.pipeline, "facestream/pipeline")
@@ -102,21 +101,15 @@ func (w *world) flags(more ...string) []string {
 func (w *world) send(t *testing.T, format string) {
 	t.Helper()
 	demo, err := video.NewDemo(6)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer demo.Close()
 	_, err = feed.Send(t.Context(), feed.Config{
 		Brokers: []string{w.addrs.Kafka}, Topic: testTopic, Partitions: partitions, Camera: "demo", Format: format,
 	}, demo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for i, value := range bad {
 		r := &kgo.Record{Topic: testTopic, Partition: int32(i % partitions), Value: value}
-		if err := w.kafka.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, w.kafka.ProduceSync(t.Context(), r).FirstErr())
 	}
 }
 
@@ -144,9 +137,7 @@ func (w *world) files(t *testing.T) map[store.Kind][]string {
 		out[kind] = append(out[kind], name)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, names := range out {
 		slices.Sort(names)
 	}
@@ -155,20 +146,14 @@ func (w *world) files(t *testing.T) map[store.Kind][]string {
 
 func (w *world) remove(t *testing.T, name string) {
 	t.Helper()
-	if err := w.client.Remove(path.Join(testOutput, name)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.client.Remove(path.Join(testOutput, name)))
 }
 
 // write makes or replaces a file.
 func (w *world) write(t *testing.T, name string, data []byte) {
 	t.Helper()
-	if err := w.client.MkdirAll(path.Dir(path.Join(testOutput, name)), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := filesystem.Write(t.Context(), hdfs.New(t.Context()), w.output+"/"+name, data); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.client.MkdirAll(path.Dir(path.Join(testOutput, name)), 0o755))
+	testkit.Must(t, filesystem.Write(t.Context(), hdfs.New(t.Context()), w.output+"/"+name, data))
 }
 
 // kinds counts problems by their kinds.
@@ -273,9 +258,7 @@ func TestVerify(t *testing.T) {
 	t.Run("a temporary file is old", func(t *testing.T) {
 		w.write(t, temporary, []byte("x"))
 		old := time.Now().Add(-2 * store.TmpAge)
-		if err := w.client.Chtimes(path.Join(testOutput, temporary), old, old); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, w.client.Chtimes(path.Join(testOutput, temporary), old, old))
 		var out bytes.Buffer
 		status := Command("verify").Main(t.Context(), w.flags(), &out, &out)
 		if status != 1 || !strings.HasSuffix(out.String(), "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n") {
@@ -328,9 +311,7 @@ func one([]byte) []byte { return []byte("x") }
 func defaultCascade(t *testing.T) string {
 	t.Helper()
 	file, err := face.DefaultCascade()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return file
 }
 
@@ -341,9 +322,7 @@ func (w *world) commit(t *testing.T, offset int64) {
 	for p := range int32(partitions) {
 		next.AddOffset(testTopic, p, offset, -1)
 	}
-	if err := kadm.NewClient(w.kafka).CommitAllOffsets(t.Context(), "facestream", next); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, kadm.NewClient(w.kafka).CommitAllOffsets(t.Context(), "facestream", next))
 }
 
 func TestStatus(t *testing.T) {
@@ -353,9 +332,7 @@ func TestStatus(t *testing.T) {
 	cancel()
 	good := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
 	client, err := kgo.NewClient(kgo.SeedBrokers(addrs.Kafka))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer client.Close()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)
