@@ -16,7 +16,7 @@ import (
 )
 
 func init() {
-	beam.RegisterType(reflect.TypeFor[Frame]())
+	beam.RegisterCoder(reflect.TypeFor[Frame](), encodeFrame, decodeFrame)
 	// The register package refuses the unnamed type of kafka.Record.
 	beam.RegisterType(reflect.TypeFor[decodeFn]())
 	register.Emitter1[Frame]()

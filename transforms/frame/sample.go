@@ -90,6 +90,10 @@ func encodeCandidate(c candidate) ([]byte, error) { return opaque.Encode(c) }
 
 func decodeCandidate(data []byte) (candidate, error) { return opaque.Decode[candidate](data) }
 
+func encodeFrame(f Frame) ([]byte, error) { return opaque.Encode(f) }
+
+func decodeFrame(data []byte) (Frame, error) { return opaque.Decode[Frame](data) }
+
 func encodeReject(r Reject) ([]byte, error) { return opaque.Encode(r) }
 
 func decodeReject(data []byte) (Reject, error) { return opaque.Decode[Reject](data) }

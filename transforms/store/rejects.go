@@ -14,12 +14,13 @@ import (
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
+	"facestream/transforms/opaque"
 )
 
 func init() {
 	register.DoFn3x1[context.Context, frame.Reject, func(Rejected), error](&rejectFn{})
 	register.Emitter1[Rejected]()
-	beam.RegisterType(reflect.TypeFor[Rejected]())
+	beam.RegisterCoder(reflect.TypeFor[Rejected](), encodeRejected, decodeRejected)
 }
 
 // Rejected says that a record that gave no frame is accounted for. There is one
@@ -30,6 +31,10 @@ type Rejected struct {
 	Reason  string
 	Skipped bool // then there is no file
 }
+
+func encodeRejected(r Rejected) ([]byte, error) { return opaque.Encode(r) }
+
+func decodeRejected(data []byte) (Rejected, error) { return opaque.Decode[Rejected](data) }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
 // that was not merely skipped or passed over by sampling, under RejectPath, and returns a
