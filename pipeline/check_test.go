@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 		`ok    space          \d+\.\d GB of \d+\.\d GB free; / belongs to hdfs`,
 		`ok    cascade        /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
 		`ok    java           /.*/java is Java 17\..*`,
-		`ok    java parts     Beam's Java parts are there: beam 2\.62\.0`,
+		`ok    java parts     Beam's Java parts: beam 2\.62\.0`,
 	)
 	if _, err := superuser(t, addrs).Stat("/check-alice"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)

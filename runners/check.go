@@ -73,20 +73,24 @@ func Java(ctx context.Context) (program, version string, err error) {
 }
 
 // Parts returns the names of the Java parts that a run with c needs on this
-// machine, each with Beam's version: "flink 2.62.0".
+// machine, each with Beam's version, "flink 2.62.0", or with a word on when it comes.
 func Parts(c Config, ownExpansion bool) ([]string, error) {
 	var found []string
 	for _, profile := range profiles(c, ownExpansion) {
-		classPath, err := paths.ClassPath(profile)
+		dir, ready, err := paths.JavaParts(profile)
 		if err != nil {
 			return nil, err
 		}
-		core, err := filepath.Glob(filepath.Join(filepath.Dir(classPath), beamCore+"*"+jarSuffix))
+		if !ready {
+			found = append(found, profile+" comes when it is first used")
+			continue
+		}
+		core, err := filepath.Glob(filepath.Join(dir, beamCore+"*"+jarSuffix))
 		if err != nil {
 			return nil, err
 		}
 		if len(core) != 1 {
-			return nil, fmt.Errorf("%d versions of Beam in %s: remove that folder and run make setup", len(core), filepath.Dir(classPath))
+			return nil, fmt.Errorf("%d versions of Beam in %s: remove that folder and run make setup", len(core), dir)
 		}
 		version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(core[0]), beamCore), jarSuffix)
 		found = append(found, profile+" "+version)

@@ -75,20 +75,15 @@ var javaFolders = map[string]string{"flink": "gradle/wrapper/flink", "spark": "g
 // kafka. A checkout downloads it when it is first used, and anew after a change of
 // the pom.
 func ClassPath(profile string) (string, error) {
-	folder := filepath.Join("java", cmp.Or(javaFolders[profile], profile))
-	if lib, ok := Installed(); ok {
-		dir := filepath.Join(lib, folder)
-		if _, err := os.Stat(filepath.Join(dir, stamp)); err != nil {
-			return "", fmt.Errorf("the Java parts of %s are not installed: run make install again: %w", profile, err)
-		}
-		return filepath.Join(dir, "*"), nil
-	}
-	checkout, err := Checkout()
+	dir, ready, err := JavaParts(profile)
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(checkout, "build", folder)
-	if !upToDate(checkout, dir) {
+	if !ready {
+		checkout, err := Checkout()
+		if err != nil {
+			return "", err
+		}
 		fmt.Fprintf(os.Stderr, "downloading the Java parts of %s: they are used for the first time, or scripts/java/pom.xml has changed\n", profile)
 		setup := exec.Command(filepath.Join(checkout, "scripts", "setup.sh"), "java", profile)
 		setup.Stdout, setup.Stderr = os.Stderr, os.Stderr
@@ -97,6 +92,25 @@ func ClassPath(profile string) (string, error) {
 		}
 	}
 	return filepath.Join(dir, "*"), nil
+}
+
+// JavaParts returns the folder of a profile's class path. It is not ready if ClassPath
+// would download it.
+func JavaParts(profile string) (dir string, ready bool, err error) {
+	folder := filepath.Join("java", cmp.Or(javaFolders[profile], profile))
+	if lib, ok := Installed(); ok {
+		dir = filepath.Join(lib, folder)
+		if _, err := os.Stat(filepath.Join(dir, stamp)); err != nil {
+			return "", false, fmt.Errorf("the Java parts of %s are not installed: run make install again: %w", profile, err)
+		}
+		return dir, true, nil
+	}
+	checkout, err := Checkout()
+	if err != nil {
+		return "", false, err
+	}
+	dir = filepath.Join(checkout, "build", folder)
+	return dir, upToDate(checkout, dir), nil
 }
 
 // stamp is the file in a folder of Java parts that holds the SHA-256 of the pom they

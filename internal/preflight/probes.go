@@ -252,7 +252,7 @@ func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {
 
 func (c *Checks) probeParts(context.Context) (f finding, err error) {
 	found, err := runners.Parts(c.options.Runner, c.ownExpansion())
-	f.says = "Beam's Java parts are there: " + strings.Join(found, ", ")
+	f.says = "Beam's Java parts: " + strings.Join(found, ", ")
 	return f, err
 }
 
