@@ -51,18 +51,6 @@ func hdfsFiles(t *testing.T, addr, dir string) map[string]hdfsFile {
 	return out
 }
 
-// hasPicture says whether a picture is below a folder, by names alone: files
-// may come and go.
-func hasPicture(t *testing.T, addr, dir string) bool {
-	t.Helper()
-	found := false
-	walk(t, addr, dir, func(_ *hdfs.Client, name string, _ fs.FileInfo) error {
-		found = found || strings.HasSuffix(name, ".jpg") && !strings.HasPrefix(name, "_")
-		return nil
-	})
-	return found
-}
-
 // walk gives every file below a folder, with its path below it. A missing
 // folder has none.
 func walk(t *testing.T, addr, dir string, visit func(client *hdfs.Client, name string, info fs.FileInfo) error) {
