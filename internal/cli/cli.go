@@ -56,9 +56,25 @@ func Main(c Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	// Without a handler, "facestream-bench all | head" would end the process at once and
-	// leave its services behind.
-	ctx, _ = signal.NotifyContext(ctx, syscall.SIGPIPE)
-	os.Exit(c.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	// leave its services behind. The signal itself means nothing: a connection that its
+	// peer has broken raises it, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, cancel := context.WithCancel(ctx)
+	os.Exit(c.Main(ctx, os.Args[1:], output{os.Stdout, cancel}, output{os.Stderr, cancel}))
+}
+
+// output calls broken when nobody reads what is written to a file.
+type output struct {
+	*os.File
+	broken func()
+}
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.File.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		o.broken()
+	}
+	return n, err
 }
 
 // Main runs the command and returns the exit status.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 )
@@ -127,5 +128,26 @@ func TestOneOf(t *testing.T) {
 	}
 	if err := OneOf("mode", "x", []string{"a", "b"}); err == nil || err.Error() != "--mode=x: it must be one of a, b" {
 		t.Errorf("error %v, want one that lists a and b", err)
+	}
+}
+
+// A reader that ends, as head does, interrupts the command.
+func TestOutputWithoutReader(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := output{w, cancel}
+	if _, err := out.Write([]byte("a line\n")); err != nil || ctx.Err() != nil {
+		t.Fatalf("with a reader: %v, %v", err, ctx.Err())
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write([]byte("a line\n")); err == nil || ctx.Err() == nil {
+		t.Errorf("without a reader: %v, %v", err, ctx.Err())
 	}
 }
