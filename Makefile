@@ -25,10 +25,12 @@ raced := $(addprefix facestream/,internal/camera/feed internal/proc internal/sta
 # Tests of these count Mats that nobody closes, with the tag matprofile.
 profiled := $(addprefix facestream/,internal/camera/video transforms/face)
 faults := facestream/internal/chaos
-other = $(filter-out $(raced) $(profiled) $(faults),$(shell go list ./...))
+# Tests of these take turns on the clusters, and wait more than they work.
+clusters := $(addprefix facestream/,pipeline runners)
+other = $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
 
 .PHONY: help setup build programs demo up up-clusters down install test test-all test-short \
-	test-services test-faults test-raced test-profiled test-other soak bench lint clean
+	test-services test-clusters test-raced test-profiled test-other test-faults soak bench lint clean
 
 help: ## List what make can do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -81,11 +83,11 @@ test-services:
 	@build/bin/stack down --state_dir=build/test >/dev/null
 	@tmp=$$(mktemp -d) && trap 'build/bin/stack down --state_dir=build/test; rm -rf "$$tmp"' EXIT && trap 'exit 130' HUP INT TERM && \
 	build/bin/stack up --state_dir=build/test kafka hdfs flink spark && \
-	TMPDIR="$$tmp" $(MAKE) --no-print-directory -k $(parallel) test-faults test-raced test-profiled test-other
+	TMPDIR="$$tmp" $(MAKE) --no-print-directory -k $(parallel) test-clusters test-raced test-profiled test-other test-faults
 
-# Tests of faults wait more than they work, so the others run beside them.
-test-faults:
-	go test -count=1 -timeout 40m $(faults)
+# The longest first: the others run beside it.
+test-clusters:
+	go test -count=1 -timeout 30m $(clusters)
 
 test-raced:
 	go test -count=1 -timeout 20m -race $(raced)
@@ -95,6 +97,9 @@ test-profiled:
 
 test-other:
 	go test -count=1 -timeout 30m $(other)
+
+test-faults:
+	go test -count=1 -timeout 40m $(faults)
 
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...
