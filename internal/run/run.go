@@ -300,10 +300,16 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 
 // keep makes what a window has left count.
 func (s *session) keep(ctx context.Context, window string, l store.Ledger) error {
+	events := l.Sum().Events > 0
+	if events {
+		if err := store.SetEventBytes(ctx, s.window.Store, window, &l); err != nil {
+			return err
+		}
+	}
 	if err := store.KeepLedger(ctx, s.window.Store, window, l); err != nil {
 		return err
 	}
-	if l.Sum().Events > 0 {
+	if events {
 		if err := store.KeepEvents(ctx, s.window.Store, window); err != nil {
 			return err
 		}

@@ -115,15 +115,46 @@ func KeepEvents(ctx context.Context, cfg Config, window string) error {
 	return nil
 }
 
+// SetEventBytes sets the bytes of events in the window's ledger to those of the file
+// that WriteEvents wrote. Spark may do a bundle again between counting and writing, and
+// the time that detection took differs each time.
+func SetEventBytes(ctx context.Context, cfg Config, window string, l *Ledger) error {
+	lines, err := readLines(ctx, cfg, pending(cfg, window+eventsExtension))
+	if err != nil {
+		return fmt.Errorf("reading the events that window %s wrote: %w", window, err)
+	}
+	size := map[record.TopicPartition]int64{}
+	for _, line := range lines {
+		var of record.ID
+		if err := json.Unmarshal([]byte(line), &of); err != nil {
+			return fmt.Errorf("reading the events that window %s wrote: %w", window, err)
+		}
+		size[of.TopicPartition] += int64(len(line) + len("\n"))
+	}
+	for i := range l.Partitions {
+		l.Partitions[i].EventBytes = size[l.Partitions[i].TopicPartition]
+	}
+	return nil
+}
+
 // ReadEvents returns the lines of a window's events, without their ends.
 // Without a file there are none.
 func ReadEvents(ctx context.Context, cfg Config, window string) ([]string, error) {
-	data, err := cfg.read(ctx, eventsPath(window))
+	lines, err := readLines(ctx, cfg, eventsPath(window))
+	if err != nil {
+		return nil, fmt.Errorf("reading the events of window %s: %w", window, err)
+	}
+	return lines, nil
+}
+
+// readLines returns the lines of a file; none if there is no file.
+func readLines(ctx context.Context, cfg Config, name string) ([]string, error) {
+	data, err := cfg.read(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the events of window %s: %w", window, err)
+		return nil, err
 	}
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), nil
 }

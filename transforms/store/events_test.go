@@ -66,6 +66,31 @@ func keptWindow(t *testing.T, cfg Config, window, group string, written ...Writt
 	testkit.Must(t, KeepEvents(t.Context(), cfg, window))
 }
 
+// A ledger has the bytes of the lines that were written, also if these are of another
+// attempt than those that were counted.
+func TestSetEventBytes(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		one, two := event("a", 0, 1, 1), event("a", 1, 7, 1)
+		p, s := beam.NewPipelineWithRoot()
+		WriteEvents(s, cfg, "w", beam.Create(s,
+			Written{Tally: Tally{ID: record.In("a", 0).At(1), Events: []string{one, one}}},
+			Written{Tally: Tally{ID: record.In("a", 1).At(7), Events: []string{two}}},
+		))
+		ptest.RunAndValidate(t, p)
+		l := Ledger{Partitions: []Partition{
+			{TopicPartition: record.In("a", 0), EventBytes: 5},
+			{TopicPartition: record.In("a", 1), EventBytes: 6},
+			{TopicPartition: record.In("b", 0), EventBytes: 7},
+		}}
+		testkit.Must(t, SetEventBytes(t.Context(), cfg, "w", &l))
+		got := []int64{l.Partitions[0].EventBytes, l.Partitions[1].EventBytes, l.Partitions[2].EventBytes}
+		if want := []int64{int64(2 * (len(one) + 1)), int64(len(two) + 1), 0}; !slices.Equal(got, want) {
+			t.Errorf("%v bytes, want %v", got, want)
+		}
+	})
+}
+
 // Events of records that will be read again are taken back, and no others.
 func TestRetract(t *testing.T) {
 	written := func(topic string, partition int32, offset int64) Written {
