@@ -10,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"reflect"
 	"runtime"
 	"slices"
@@ -114,7 +113,7 @@ func printJSON(out io.Writer, tables []table) error {
 func section(name, about, call string, tables []table) string {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "## bench %s\n\n%s\n\nMeasured on %s on %s, with %s:\n\n```sh\n%s\n```\n",
-		name, about, time.Now().UTC().Format(time.DateOnly), machine(), version(), call)
+		name, about, time.Now().UTC().Format(time.DateOnly), machine(), cli.VersionLine(libraries()...), call)
 	for _, t := range tables {
 		fmt.Fprintf(out, "\n%s:\n\n", t.title)
 		for i, line := range t.cells() {
@@ -139,15 +138,6 @@ func machine() string {
 		}
 	}
 	return fmt.Sprintf("%s of %s with %.0f GB of memory", plural(runtime.NumCPU(), "core"), model, memory)
-}
-
-// version is that of this program. "go run" stamps no commit: Git knows it.
-func version() string {
-	commit, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--dirty= with changes").Output()
-	if err != nil {
-		return cli.VersionLine(libraries()...)
-	}
-	return strings.Replace(cli.VersionLine(libraries()...), "commit unknown", "commit "+strings.TrimSpace(string(commit)), 1)
 }
 
 // writeSection puts a section into a page, between the comments that mark its place, or

@@ -251,6 +251,5 @@ func (v *flags) brokers() ([]string, error) {
 	if v.kafka == "" {
 		return nil, errors.New("no local Kafka runs: start one with make up, or give --kafka=HOST:PORT")
 	}
-	list, err := cli.Brokers("--kafka", v.kafka)
-	return strings.Split(list, ","), err
+	return cli.Brokers("--kafka", v.kafka)
 }

@@ -23,7 +23,7 @@ func parse(t *testing.T, line string) (options, error) {
 	f := flag.NewFlagSet("camera", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	v := newFlags(f)
-	if err := f.Parse(append([]string{"--state_dir=" + dir}, strings.Fields(line)...)); err != nil {
+	if err := f.Parse(append([]string{"--state_dir=" + dir}, strings.Split(strings.ReplaceAll(line, " --", "\n--"), "\n")...)); err != nil {
 		return options{}, err
 	}
 	return v.options()
@@ -55,14 +55,14 @@ func TestOptions(t *testing.T) {
 		{"--loop", 0, "demo", "local:1", 4},
 		{"--duration=5s", 0, "demo", "local:1", 4},
 		{"--frames=7 --camera=gate --partitions=1", 7, "gate", "local:1", 1},
-		{"--kafka=a:1,b:2", 300, "demo", "a:1 b:2", 4},
+		{"--kafka=a:1 , b:2", 300, "demo", "a:1 b:2", 4},
 		{"--dry_run", 300, "demo", "", 4},
 		{"--source=" + dir, 300, "pictures", "local:1", 4},
 		{"--source=" + video + " --real_time", 300, "lobby.mp4", "local:1", 4},
 		{"--source=" + video + " --frames=9", 9, "lobby.mp4", "local:1", 4},
 		{"--source=/dev/null", 300, "null", "local:1", 4},
 		{"--source=rtsp://me:secret@door.example:554/stream", 300, "door.example", "local:1", 4},
-		{"--source=demo --camera=a --source=demo --camera=b --source=http://c/ ", 300, "a b c", "local:1", 4},
+		{"--source=demo --camera=a --source=demo --camera=b --source=http://c/", 300, "a b c", "local:1", 4},
 	} {
 		o, err := parse(t, tt.line)
 		if err != nil {
@@ -114,7 +114,7 @@ func TestOptionsErrors(t *testing.T) {
 		"--partitions=0":                                "1 or more",
 		"--partitions=3000000000":                       "1 or more",
 		"--kafka=localhost":                             "HOST:PORT",
-		"--kafka=a:1,,b:2":                              "HOST:PORT",
+		"--kafka=127.0.0.1:1, ":                         "broker 2 is empty",
 		"--source=/dev/video99":                         "/dev/video99: no such file",
 		"--source=/missing.mp4":                         "must be demo, a video file, a folder",
 		"--source=":                                     "must be demo, a video file, a folder",

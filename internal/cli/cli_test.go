@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -113,12 +114,44 @@ func TestVisitFlags(t *testing.T) {
 	}
 }
 
-// What the linker sets goes before what Go stamps.
+// What the linker sets goes before what Go stamps. A program with neither, as "go run"
+// and this test make one, names the commit of its source.
 func TestCommit(t *testing.T) {
-	commit = "0123456789ab-dirty"
 	t.Cleanup(func() { commit = "" })
+	head, err := exec.Command("git", "-c", "safe.directory=*", "rev-parse", "HEAD").Output()
+	if err == nil && !strings.Contains(VersionLine(), ", commit "+string(head[:12])) {
+		t.Errorf("version %q, want commit %s", VersionLine(), head)
+	}
+	commit = "0123456789ab-dirty"
 	if line := VersionLine(); !strings.Contains(line, ", commit 0123456789ab-dirty, Go 1.") {
 		t.Errorf("version %q, want the linker's commit", line)
+	}
+}
+
+func TestBrokers(t *testing.T) {
+	for _, tc := range []struct{ list, want, err string }{
+		{list: "a:1", want: "a:1"},
+		{list: " 127.0.0.1:1 ,\tbroker-2.example:65535\n,[::1]:3", want: "127.0.0.1:1|broker-2.example:65535|[::1]:3"},
+		{list: "", err: `--kafka="": broker 1 is empty: write HOST:PORT`},
+		{list: "127.0.0.1:1, ", err: `--kafka="127.0.0.1:1, ": broker 2 is empty: write HOST:PORT`},
+		{list: ",a:1", err: "broker 1 is empty"},
+		{list: "a:1,,b:2", err: "broker 2 is empty"},
+		{list: "a:1,b", err: `--kafka: "b" must be HOST:PORT, such as localhost:9092`},
+		{list: "a:1 b:2", err: `"a:1 b:2" must be HOST:PORT`},
+		{list: "a b:1", err: `"a b:1" must be HOST:PORT`},
+		{list: "me@a:1", err: `"me@a:1" must be HOST:PORT`},
+		{list: "PLAINTEXT://a:1", err: `"PLAINTEXT://a:1" must be HOST:PORT`},
+		{list: ":1", err: `":1" must be HOST:PORT`},
+		{list: "a:", err: `"a:" must be HOST:PORT`},
+		{list: "a:0", err: `"a:0" must be HOST:PORT`},
+		{list: "a:65536", err: `"a:65536" must be HOST:PORT`},
+		{list: "a:kafka", err: `"a:kafka" must be HOST:PORT`},
+		{list: "::1:1", err: `"::1:1" must be HOST:PORT`},
+	} {
+		got, err := Brokers("--kafka", tc.list)
+		if strings.Join(got, "|") != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%q: %q and error %v, want %q and %q", tc.list, got, err, tc.want, tc.err)
+		}
 	}
 }
 

@@ -10,16 +10,20 @@ import (
 
 var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 
-// Brokers checks a list of brokers and returns it without spaces.
-func Brokers(flag, list string) (string, error) {
+// Brokers returns the brokers of a comma-separated list, without the spaces around
+// them.
+func Brokers(flag, list string) ([]string, error) {
 	brokers := strings.Split(list, ",")
 	for i, addr := range brokers {
 		brokers[i] = strings.TrimSpace(addr)
+		if brokers[i] == "" {
+			return nil, fmt.Errorf("%s=%q: broker %d is empty: write HOST:PORT, or several with a comma between two", flag, list, i+1)
+		}
 		if err := CheckAddr(flag, brokers[i]); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return strings.Join(brokers, ","), nil
+	return brokers, nil
 }
 
 // CheckTopic returns an error unless Kafka takes the name for a topic.
@@ -34,7 +38,7 @@ func CheckTopic(flag, topic string) error {
 func CheckAddr(flag, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	n, perr := strconv.Atoi(port)
-	if err != nil || host == "" || perr != nil || n < 1 || n > 65535 {
+	if err != nil || host == "" || strings.ContainsAny(host, " \t\n/@") || perr != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("%s: %q must be HOST:PORT, such as localhost:9092", flag, addr)
 	}
 	return nil

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -9,7 +11,7 @@ import (
 // Version is that of all programs; CHANGELOG.md says what is in it.
 const Version = "0.9.0"
 
-// commit is set by the linker, as the Makefile does. Go's own stamp stands in for it.
+// commit is set by the linker, as the Makefile does.
 var commit string
 
 // VersionLine names this build: its version and commit, Go, Beam where it is inside,
@@ -26,11 +28,13 @@ func VersionLine(libraries ...string) string {
 	return strings.Join(append(text, libraries...), ", ")
 }
 
+// buildCommit returns the commit that the linker was given, else the one that Go has
+// stamped. "go run" stamps none: Git knows what the source's checkout is at.
 func buildCommit() string {
 	if commit != "" {
 		return commit
 	}
-	id, dirty := "unknown", ""
+	id, dirty := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch {
@@ -41,5 +45,14 @@ func buildCommit() string {
 			}
 		}
 	}
-	return id + dirty
+	if id != "" {
+		return id + dirty
+	}
+	_, source, _, _ := runtime.Caller(0)
+	// As in the Makefile: Git refuses a checkout that belongs to another user.
+	out, err := exec.Command("git", "-C", filepath.Dir(source), "-c", "safe.directory=*", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }

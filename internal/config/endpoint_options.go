@@ -60,9 +60,11 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 		}
 		p.Kafka = local.Kafka
 	}
-	if p.Kafka, err = cli.Brokers("--kafka", p.Kafka); err != nil {
+	brokers, err := cli.Brokers("--kafka", p.Kafka)
+	if err != nil {
 		return p, err
 	}
+	p.Kafka = strings.Join(brokers, ",")
 	for _, topic := range strings.Split(v.topics, ",") {
 		topic = strings.TrimSpace(topic)
 		if err := cli.CheckTopic("--topics", topic); err != nil {

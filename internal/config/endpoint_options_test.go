@@ -29,13 +29,13 @@ func TestEndpoints(t *testing.T) {
 	const broker, local = "127.0.0.1:19092", "hdfs://amy@127.0.0.1:18020/user/amy/faces"
 	for _, test := range []struct{ args, kafka, topics, group, output string }{
 		{"", broker, "frames", "facestream", local},
-		{"--kafka=a:1,b:2 --topics=x,y,x --group=g", "a:1,b:2", "x y", "g", local},
+		{"--kafka=a:1 , b:2 --topics=x,y,x --group=g", "a:1,b:2", "x y", "g", local},
 		{"--output=hdfs://h:3/p/../q/", broker, "frames", "facestream", "hdfs://amy@h:3/q"},
 		{"--output=hdfs://amy@h:3,i:3/q", broker, "frames", "facestream", "hdfs://amy@h:3,i:3/q"},
 		{"--output=hdfs://h:3/50%", broker, "frames", "facestream", "hdfs://amy@h:3/50%"},
 		{"--output=faces/", broker, "frames", "facestream", "faces"},
 	} {
-		p, err := parseEndpoints(t, true, strings.Fields(test.args)...)
+		p, err := parseEndpoints(t, true, splitFlags(test.args)...)
 		if err != nil || p.Kafka != test.kafka || strings.Join(p.Topics, " ") != test.topics || p.Group != test.group || p.Output != test.output || p.User != "amy" {
 			t.Errorf("%q: got %+v, %v, want %+v", test.args, p, err, test)
 		}
@@ -48,6 +48,7 @@ func TestEndpointErrors(t *testing.T) {
 		args, want string
 	}{
 		{true, "--kafka=localhost", "must be HOST:PORT"},
+		{true, "--kafka=127.0.0.1:1, ", "broker 2 is empty"},
 		{true, "--topics=a,,b", "cannot be a topic"},
 		{true, "--topics=a/b", "cannot be a topic"},
 		{true, "--group=", "--group is empty"},
