@@ -72,7 +72,7 @@ func TestProcessInjectedRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			files := localFiles(t, root)
-			const reject = "_rejects/injected+1+00000000000000000011.json"
+			const reject = "_rejects/gate/2023/11/14/22/injected+1+00000000000000000011.json"
 			if !bytes.Contains(files[reject], []byte(`"reason": "wrong_size"`)) {
 				t.Errorf("%s: %s", reject, files[reject])
 			}

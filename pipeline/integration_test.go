@@ -227,8 +227,8 @@ func TestBadAndOddRecords(t *testing.T) {
 			wantSkipped++
 		default:
 			wantRejected[r.want]++
-			wantFiles["_rejects/"+recordName(topic, k.Partition, k.Offset)+".json"] = r.want
-			wantFiles["_rejects/"+recordName(topic, k.Partition, k.Offset)+".bin"] = r.want
+			wantFiles["_rejects/door/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".json"] = r.want
+			wantFiles["_rejects/door/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".bin"] = r.want
 		}
 	}
 	const user, dir = "bob", "/user/bob/odd"

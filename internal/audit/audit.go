@@ -104,11 +104,11 @@ func (p *part) expect(which int, ranges []record.Range) {
 // inNames returns a topic as it comes back from the name of a file: a long one
 // is cut there.
 func inNames(topic string) string {
-	n, _, err := store.ParseRejectPath(store.RejectPath(record.In(topic, 0).At(0)))
+	id, _, err := store.ParsePath(store.Name{ID: record.In(topic, 0).At(0)}.Path())
 	if err != nil { // the way back from every name is tested
 		return topic
 	}
-	return n.Topic
+	return id.Topic
 }
 
 func (a *Audit) part(id record.TopicPartition) *part {
@@ -125,9 +125,9 @@ func (a *Audit) Add(name string, size int64, modified time.Time) {
 	if modified.After(a.newest) {
 		a.newest = modified
 	}
-	kind, n := store.KindOf(name)
+	kind, id := store.KindOf(name)
 	switch kind {
-	case store.KindLedger, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
+	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
 	case store.KindEvents:
 		a.events[strings.TrimSuffix(path.Base(name), path.Ext(name))] = size
 	case store.KindTemporary:
@@ -135,26 +135,26 @@ func (a *Audit) Add(name string, size int64, modified time.Time) {
 	case store.KindUnknown:
 		a.problems = append(a.problems, Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
 	default:
-		a.addOfRecord(name, kind, n, size)
+		a.addOfRecord(name, kind, id, size)
 	}
 }
 
-func (a *Audit) addOfRecord(name string, kind store.Kind, n store.Name, size int64) {
-	topic, asked := a.topics[n.Topic]
+func (a *Audit) addOfRecord(name string, kind store.Kind, id record.ID, size int64) {
+	topic, asked := a.topics[id.Topic]
 	if !asked {
-		if other := a.others[n.Topic]; other != nil {
+		if other := a.others[id.Topic]; other != nil {
 			other.Files++
 			return
 		}
 		a.problems = append(a.problems, Problem{
-			Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
-			Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
+			Kind: FileUnknown, Topic: id.Topic, Partition: &id.Partition, File: name,
+			Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, id.Topic),
 		})
 		return
 	}
 	which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
-	f := &a.part(record.In(topic, n.Partition)).files[which]
-	f.found = append(f.found, newFile(name, n.Offset, size))
+	f := &a.part(record.In(topic, id.Partition)).files[which]
+	f.found = append(f.found, newFile(name, id.Offset, size))
 	a.settled = false
 }
 

@@ -40,9 +40,9 @@ func nameOf(offset int64) store.Name {
 
 func picture(offset int64) string { return nameOf(offset).Path() }
 
-func reject(offset int64) string { return store.RejectPath(partition.At(offset)) }
+func reject(offset int64) string { return nameOf(offset).RejectPath() }
 
-func keptReject(offset int64) string { return store.KeptPath(partition.At(offset)) }
+func keptReject(offset int64) string { return nameOf(offset).KeptPath() }
 
 // window is one that has read [first, first+10), but for what a transaction
 // has at its end: six pictures, one frame without a face, one skipped record and
@@ -139,8 +139,8 @@ func TestAgreesAlso(t *testing.T) {
 			s.windows = s.windows[1:]
 			s.ledger(0).Lost = testkit.Ranges(0, 9)
 			maps.DeleteFunc(s.files, func(name string, _ int64) bool {
-				_, n := store.KindOf(name)
-				return n.Topic == "t" && n.Offset < 10
+				_, id := store.KindOf(name)
+				return id.Topic == "t" && id.Offset < 10
 			})
 		},
 		"a partition was never read": func(s *scene) {
@@ -197,7 +197,7 @@ func TestAgreesAlso(t *testing.T) {
 			other := window("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
 			s.windows = append(s.windows, other)
-			s.files[store.RejectPath(other.Ledger.Partitions[0].At(8))] = 1
+			s.files[store.Name{ID: other.Ledger.Partitions[0].At(8), TimestampMillis: testMillis}.RejectPath()] = 1
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestProblems(t *testing.T) {
 		"a picture is not counted":               {func(s *scene) { s.ledger(0).FramesWithFaces++ }, []string{"ledger_sum: frames_with_faces is 7, 0 of them cooled, and 6 offsets have pictures"}},
 		"a reject is not listed": {
 			func(s *scene) { s.ledger(0).Rejects = nil },
-			[]string{"ledger_sum: rejected are 1, and 0 offsets have files", "reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/t+0+00000000000000000008.json, and the ledgers say that this record has none"},
+			[]string{"ledger_sum: rejected are 1, and 0 offsets have files", "reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/door/2026/01/02/03/t+0+00000000000000000008.json, and the ledgers say that this record has none"},
 		},
 		"there are fewer files than pictures": {
 			func(s *scene) { s.ledger(0).Files-- },
@@ -358,7 +358,7 @@ func TestProblems(t *testing.T) {
 		},
 		"a reject is missing":     {func(s *scene) { delete(s.files, reject(8)) }, []string{"reject_missing: offset 8 of partition 0 of topic t: file about the rejection missing"}},
 		"a kept value is missing": {func(s *scene) { keep(&s.windows[0]) }, []string{"kept_reject_missing: offset 8 of partition 0 of topic t: file with the kept value missing"}},
-		"a kept value is unknown": {func(s *scene) { s.files[keptReject(8)] = 1000 }, []string{"kept_reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/t+0+00000000000000000008.bin, and"}},
+		"a kept value is unknown": {func(s *scene) { s.files[keptReject(8)] = 1000 }, []string{"kept_reject_unknown: offset 8 of partition 0 of topic t: there is _rejects/door/2026/01/02/03/t+0+00000000000000000008.bin, and"}},
 		"there are strange files": {func(s *scene) { s.files["notes.txt"], s.files["_windows/x"] = 1, 1 }, []string{"file_unknown: _windows/x has no name", "file_unknown: notes.txt has no name"}},
 		"there is a strange topic": {
 			func(s *scene) { s.files[strings.Replace(picture(1), "t+0", "u+0", 1)] = 1 },
@@ -443,8 +443,8 @@ func TestProblems(t *testing.T) {
 // cut removes all files of records from an offset on.
 func (s *scene) cut(offset int64) {
 	maps.DeleteFunc(s.files, func(name string, _ int64) bool {
-		_, n := store.KindOf(name)
-		return n.Topic == "t" && n.Offset >= offset
+		_, id := store.KindOf(name)
+		return id.Topic == "t" && id.Offset >= offset
 	})
 }
 

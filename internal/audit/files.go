@@ -98,9 +98,7 @@ func (f *files) size(ranges []record.Range) (n, bytes int64, whole bool) {
 func (p *part) names(which, from, to int) []string {
 	var names []string
 	for _, f := range p.files[which].found[from:to] {
-		about := path.Base(store.RejectPath(p.At(f.offset))) // any name of the record
-		record := strings.TrimSuffix(about, path.Ext(about))
-		names = append(names, path.Join(f.folder.Value(), record+f.extension.Value()))
+		names = append(names, path.Join(f.folder.Value(), store.RecordName(p.At(f.offset))+f.extension.Value()))
 	}
 	return names
 }

@@ -45,3 +45,12 @@ func (id ID) Compare(other ID) int {
 
 // Range is the record as the only one of its offsets.
 func (id ID) Range() Range { return Range{id.Offset, id.Offset} }
+
+// Dated reports whether a record's timestamp, in milliseconds since 1970, is a time: one
+// from 2000 to 2100. Others are counts of another unit, or Kafka's "no timestamp", -1.
+func Dated(millis int64) bool { return firstMillis <= millis && millis < endMillis }
+
+const (
+	firstMillis = 946_684_800_000   // 2000-01-01 UTC
+	endMillis   = 4_133_980_800_000 // 2101-01-01 UTC
+)

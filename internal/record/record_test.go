@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestMerge(t *testing.T) {
@@ -143,6 +144,14 @@ func TestIoU(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("%v and %v: %v, want %v", tc.a, tc.b, got, tc.want)
 			}
+		}
+	}
+}
+
+func TestDated(t *testing.T) {
+	for at, want := range map[string]bool{"1999-12-31T23:59:59.999Z": false, "2000-01-01T00:00:00Z": true, "2100-12-31T23:59:59.999Z": true, "2101-01-01T00:00:00Z": false} {
+		if time, err := time.Parse(time.RFC3339, at); err != nil || Dated(time.UnixMilli()) != want {
+			t.Errorf("%s is dated: %v (%v)", at, !want, err)
 		}
 	}
 }

@@ -33,6 +33,8 @@ const (
 	// ledgerFolder holds a window's ledger each, below the root.
 	ledgerFolder    = "_windows"
 	ledgerExtension = ".json"
+	// unreadableExtension is added to the name of a ledger that nobody can read.
+	unreadableExtension = ".unreadable"
 )
 
 // Ledger is what became of a window's records. It is computed from what was

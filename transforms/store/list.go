@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/internal/record"
 )
 
 // Kind is what a file below the root is.
@@ -21,54 +23,45 @@ const (
 	KindPicture               // of Name.Path
 	KindAnnotated             // of Name.AnnotatedPath
 	KindFace                  // of Name.FacePath
-	KindReject                // of RejectPath
-	KindKept                  // of KeptPath
-	KindLedger                // of a window that counts
-	KindEvents                // of KeepEvents
+	KindReject                // of Name.RejectPath
+	KindKept                  // of Name.KeptPath
+	KindLedger                // of a window that counts, or of an hour
+	KindStaged                // events that are not published yet
+	KindEvents                // events that are
 	KindLatest                // of KeepLatest
 	KindSuccess               // of WriteSuccess
 	KindTemporary             // not complete, or not to be kept
 )
 
 // KindOf says what a file is by its name, which is relative to the root, and
-// which record it is about, as ParsePath and ParseRejectPath do. Of other kinds
-// than these two know, the Name is empty.
-func KindOf(name string) (Kind, Name) {
-	folder, rest, _ := strings.Cut(name, "/")
-	switch folder {
-	case tmpDir:
-		return KindTemporary, Name{}
-	case successFile:
-		if rest == "" {
-			return KindSuccess, Name{}
+// which record it is about, as ParsePath does. Of other kinds, the ID is empty.
+func KindOf(name string) (Kind, record.ID) {
+	folder, rest, below := strings.Cut(name, "/")
+	kind := KindUnknown
+	switch {
+	case folder == tmpDir:
+		kind = KindTemporary
+	case name == successFile:
+		kind = KindSuccess
+	case name == latestFile:
+		kind = KindLatest
+	case folder == eventsFolder:
+		if name == eventsPath(strings.TrimSuffix(path.Base(rest), eventsExtension)) {
+			kind = KindEvents
 		}
-	case latestFile:
-		if rest == "" {
-			return KindLatest, Name{}
-		}
-	case eventsFolder:
-		if window := strings.TrimSuffix(path.Base(rest), eventsExtension); name == eventsPath(window) {
-			return KindEvents, Name{}
-		}
-	case ledgerFolder:
-		if strings.HasSuffix(rest, ledgerExtension) && !strings.Contains(rest, "/") {
-			return KindLedger, Name{}
-		}
-	case rejectFolder:
-		n, kept, err := ParseRejectPath(name)
-		switch {
-		case err != nil:
-		case kept:
-			return KindKept, n
-		default:
-			return KindReject, n
+	case folder == ledgerFolder && below && strings.Count(rest, "/") <= 2:
+		switch path.Ext(rest) {
+		case ledgerExtension, unreadableExtension:
+			kind = KindLedger
+		case eventsExtension:
+			kind = KindStaged
 		}
 	default:
-		if n, kind, err := ParsePath(name); err == nil {
-			return kind, n
+		if id, kind, err := ParsePath(name); err == nil {
+			return kind, id
 		}
 	}
-	return KindUnknown, Name{}
+	return kind, record.ID{}
 }
 
 // List calls visit for every file below the root, with its name relative to the

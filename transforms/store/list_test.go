@@ -6,48 +6,58 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"facestream/internal/record"
 	"facestream/internal/testkit"
 )
 
 func TestKindOf(t *testing.T) {
-	name := nameOf("", 0, "t", 3, 42)
-	for file, want := range map[string]struct {
-		kind Kind
-		name Name
-	}{
-		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":           {KindPicture, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
-		"cam/2026/01/02/03/t+3+00000000000000000042.annotated.jpg": {KindAnnotated, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
-		"cam/2026/01/02/03/t+3+00000000000000000042.face-2.jpg":    {KindFace, nameOf("cam", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
-		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl":   {KindEvents, Name{}},
-		"_events/2026-01-03/20260102T030405.000Z-5f3a9c01.jsonl":   {KindUnknown, Name{}},
-		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.json":    {KindUnknown, Name{}},
-		"_events/20260102T030405.000Z-5f3a9c01.jsonl":              {KindUnknown, Name{}},
-		"face.jpg/x":                                  {KindUnknown, Name{}},
-		"_rejects/t+3+00000000000000000042.json":      {KindReject, name},
-		"_rejects/t+3+00000000000000000042.bin":       {KindKept, name},
-		"_windows/20260102T030405.000Z-5f3a9c01.json": {KindLedger, Name{}},
-		"_SUCCESS":   {KindSuccess, Name{}},
-		"_tmp/run/x": {KindTemporary, Name{}},
-		"_tmp/run/20260102T030405.000Z-5f3a9c01.json": {KindTemporary, Name{}},
-		"face.jpg":                     {KindLatest, Name{}},
-		"cam/2026/01/02/03/t+3+42.jpg": {KindUnknown, Name{}},
-		"cam/2026/01/02/03/t+3+00000000000000000042.png": {KindUnknown, Name{}},
-		"_rejects/t+3+42.json":                           {KindUnknown, Name{}},
-		"_rejects/old/t+3+00000000000000000042.json":     {KindUnknown, Name{}},
-		"_windows/x":          {KindUnknown, Name{}},
-		"_windows/old/x.json": {KindUnknown, Name{}},
-		"_SUCCESS/x":          {KindUnknown, Name{}},
-		"_windows/2026/01/02/03/t+3+00000000000000000042.jpg":   {KindUnknown, Name{}},
-		"%5Ftmp/2026/01/02/03/t+3+00000000000000000042.jpg":     {KindPicture, nameOf("_tmp", testMillis-testMillis%time.Hour.Milliseconds(), "t", 3, 42)},
-		"cam/2026/01/02/03/t+3+00000000000000000042.jpg/inside": {KindUnknown, Name{}},
+	about := record.In("t", 3).At(42)
+	for file, want := range map[string]Kind{
+		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":           KindPicture,
+		"cam/2026/01/02/03/t+3+00000000000000000042.annotated.jpg": KindAnnotated,
+		"cam/undated/0/000/t+3+00000000000000000042.face-2.jpg":    KindFace,
+		"_rejects/cam/2026/01/02/03/t+3+00000000000000000042.json": KindReject,
+		"_rejects/cam/undated/0/000/t+3+00000000000000000042.bin":  KindKept,
+		"_rejects/t+3+00000000000000000042.json":                   KindReject, // of older versions
+		"_rejects/t+3+00000000000000000042.bin":                    KindKept,
+		"%5Ftmp/2026/01/02/03/t+3+00000000000000000042.jpg":        KindPicture,
+		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl":   KindEvents,
+		"_events/2026-01-03/20260102T030405.000Z-5f3a9c01.jsonl":   KindUnknown,
+		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.json":    KindUnknown,
+		"_events/20260102T030405.000Z-5f3a9c01.jsonl":              KindUnknown,
+		"_windows/g+t/20260102T030405.000Z-5f3a9c01.json":          KindLedger,
+		"_windows/g+t/20260102T030405.000Z-5f3a9c01.jsonl":         KindStaged,
+		"_windows/g+t/hour.json":                                   KindLedger,
+		"_windows/g+t/2026-01/02T03.json":                          KindLedger,
+		"_windows/20260102T030405.000Z-5f3a9c01.json":              KindLedger, // of older versions
+		"_windows/x":            KindUnknown,
+		"_windows/a/b/c/x.json": KindUnknown,
+		"_windows/2026/01/02/03/t+3+00000000000000000042.jpg": KindUnknown,
+		"_SUCCESS":   KindSuccess,
+		"_SUCCESS/x": KindUnknown,
+		"_tmp/run/20260102T030405.000Z-5f3a9c01.json": KindTemporary,
+		"face.jpg":                     KindLatest,
+		"face.jpg/x":                   KindUnknown,
+		"cam/2026/01/02/03/t+3+42.jpg": KindUnknown,
+		"cam/2026/01/02/03/t+3+00000000000000000042.png":          KindUnknown,
+		"cam/2026/01/02/03/t+3+00000000000000000042.json":         KindUnknown,
+		"_rejects/cam/2026/01/02/03/t+3+00000000000000000042.jpg": KindUnknown,
+		"_rejects/t+3+42.json":                                    KindUnknown,
+		"_rejects/old/t+3+00000000000000000042.json":              KindUnknown,
+		"cam/2026/01/02/03/t+3+00000000000000000042.jpg/inside":   KindUnknown,
 	} {
-		if kind, name := KindOf(file); kind != want.kind || name != want.name {
-			t.Errorf("KindOf(%q) = %v, %+v, want %v, %+v", file, kind, name, want.kind, want.name)
+		kind, id := KindOf(file)
+		if kind != want {
+			t.Errorf("KindOf(%q) = %v, want %v", file, kind, want)
+		}
+		if ofRecord := strings.Contains(path.Base(file), "+") && kind != KindUnknown; ofRecord != (id == about) {
+			t.Errorf("KindOf(%q) is about %v", file, id)
 		}
 	}
 }

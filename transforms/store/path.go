@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -33,15 +34,11 @@ const (
 
 	// rejectFolder holds what is known of rejected records, below the root.
 	rejectFolder = "_rejects"
+	// undatedFolder holds those of a camera's records whose timestamp is no time.
+	undatedFolder = "undated"
 )
 
-// The hours that four digits hold. Kafka's "no timestamp" is -1.
-var (
-	firstHour = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastHour  = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)
-)
-
-// Name is what the name of a picture says. Camera and topic are any text from
+// Name is what the name of a file about a record says. Camera and topic are any text from
 // outside, partition and offset are not negative.
 type Name struct {
 	record.ID
@@ -52,12 +49,13 @@ type Name struct {
 // Path returns the picture's place below the root:
 //
 //	<camera>/<yyyy>/<mm>/<dd>/<hh>/<topic>+<partition>+<offset, 20 digits>.jpg
+//	<camera>/undated/<millions>/<thousands>/<topic>+<partition>+<offset, 20 digits>.jpg
 //
-// The hour is in UTC; a time before 1970 or after 9999 gives the first or the
-// last hour of these. In camera and topic everything but A-Z a-z 0-9 . _ - is
-// escaped as %XX, byte for byte, and so is a leading dot or underscore: folders
-// such as _tmp are ours, and Hadoop's tools hide both. What is still longer
-// than maxPart is cut and gets a hash, so that two cameras never share a folder.
+// The hour is in UTC. An undated record (see record.Dated) is in a folder by its offset,
+// so that no folder grows without end. In camera and topic everything but A-Z a-z 0-9 .
+// _ - is escaped as %XX, byte for byte, and so is a leading dot or underscore: folders
+// such as _tmp are ours, and Hadoop's tools hide both. What is still longer than maxPart
+// is cut and gets a hash, so that two cameras never share a folder.
 func (n Name) Path() string { return n.base() + pictureExtension }
 
 // AnnotatedPath is Path for the picture with the faces drawn in, with the
@@ -70,76 +68,74 @@ func (n Name) FacePath(number int) string {
 	return n.base() + faceMark + strconv.Itoa(number) + pictureExtension
 }
 
-// base is the path without an extension.
-func (n Name) base() string {
-	hour := time.UnixMilli(n.TimestampMillis).UTC()
-	if hour.Before(firstHour) {
-		hour = firstHour
-	} else if hour.After(lastHour) {
-		hour = lastHour
-	}
-	return escape(n.Camera) + "/" + hour.Format(hourLayout) + "/" + recordName(n.ID)
-}
-
-// RejectPath returns the place below the root of the file about a rejected
-// record:
-//
-//	_rejects/<topic>+<partition>+<offset, 20 digits>.json
-//
-// The topic is escaped as in Path.
-func RejectPath(id record.ID) string {
-	return rejectFolder + "/" + recordName(id) + rejectExtension
-}
+// RejectPath returns the place of the file about a rejected record: as Path, but below
+// _rejects and with the extension .json.
+func (n Name) RejectPath() string { return rejectFolder + "/" + n.base() + rejectExtension }
 
 // KeptPath is RejectPath for the kept bytes of the record's value, with the
 // extension .bin.
-func KeptPath(id record.ID) string {
-	return rejectFolder + "/" + recordName(id) + keptExtension
+func (n Name) KeptPath() string { return rejectFolder + "/" + n.base() + keptExtension }
+
+// base is the path of a picture without an extension.
+func (n Name) base() string {
+	folder := undated(n.Offset)
+	if record.Dated(n.TimestampMillis) {
+		folder = time.UnixMilli(n.TimestampMillis).UTC().Format(hourLayout)
+	}
+	return escape(n.Camera) + "/" + folder + "/" + RecordName(n.ID)
 }
 
-// recordName is a record's identity in a file name.
-func recordName(id record.ID) string {
+// undated is the folder of an undated record, below its camera's.
+func undated(offset int64) string {
+	return fmt.Sprintf("%s/%d/%03d", undatedFolder, offset/1e6, offset/1e3%1e3)
+}
+
+// RecordName is a record's identity in a file name.
+func RecordName(id record.ID) string {
 	return fmt.Sprintf("%s+%d+%020d", escape(id.Topic), id.Partition, id.Offset)
 }
 
-// ParsePath is the way back from Path, AnnotatedPath and FacePath: path is
-// relative to the root, and kind says which of them. The time is that of the hour.
-// A camera or topic that was cut comes back as it stands in the path, and an empty
-// one as "unknown". A path that none of them gives is an error.
-func ParsePath(path string) (n Name, kind Kind, err error) {
-	wrong := func(what string) (Name, Kind, error) {
-		return Name{}, KindUnknown, fmt.Errorf("parsing picture path %q: %s", path, what)
+// ParsePath is the way back from the name of a file below the root to the record that it
+// is about, and to what it is of this record. A topic that was cut comes back as it stands
+// in the name. What no Name gives is an error, but for what older versions stored: rejects
+// in _rejects itself, and pictures in hours of any year from 1970 on.
+func ParsePath(name string) (id record.ID, kind Kind, err error) {
+	wrong := func(what string) (record.ID, Kind, error) {
+		return record.ID{}, KindUnknown, fmt.Errorf("parsing the name %q of a file about a record: %s", name, what)
 	}
-	parts := strings.Split(path, "/")
-	if len(parts) != 6 {
-		return wrong("not of the form camera/yyyy/mm/dd/hh/topic+partition+offset.jpg")
-	}
-	hour, err := time.Parse(hourLayout, strings.Join(parts[1:5], "/"))
-	if err != nil {
-		return wrong(err.Error())
-	}
-	base, kind := cutExtension(parts[5])
-	if kind == KindUnknown {
+	dir, file := path.Split(name)
+	base, kind := cutExtension(file)
+	below, rejected := strings.CutPrefix(dir, rejectFolder+"/")
+	if kind == KindUnknown || rejected != (kind == KindReject || kind == KindKept) {
 		return wrong("the file is not named topic+partition+offset.jpg")
 	}
-	if n, err = parseRecordName(base); err != nil {
+	if id, err = parseRecordName(base); err != nil {
 		return wrong(err.Error())
 	}
-	var ok bool
-	if n.Camera, ok = unescape(parts[0]); !ok {
+	if rejected && below == "" {
+		return id, kind, nil
+	}
+	camera, folder, _ := strings.Cut(strings.TrimSuffix(below, "/"), "/")
+	if _, ok := unescape(camera); !ok || camera == "" {
 		return wrong("malformed camera")
 	}
-	if hour.Before(firstHour) {
+	if folder == undated(id.Offset) {
+		return id, kind, nil
+	}
+	if hour, err := time.Parse(hourLayout, folder); err != nil {
+		return wrong("not of the form camera/yyyy/mm/dd/hh/topic+partition+offset.jpg: " + err.Error())
+	} else if hour.Unix() < 0 {
 		return wrong("the year is before 1970")
 	}
-	n.TimestampMillis = hour.UnixMilli()
-	return n, kind, nil
+	return id, kind, nil
 }
 
-// cutExtension says of what kind a picture's file is.
+// cutExtension says of what kind a file about a record is.
 func cutExtension(file string) (base string, kind Kind) {
-	if base, ok := strings.CutSuffix(file, annotatedExtension); ok {
-		return base, KindAnnotated
+	for extension, kind := range map[string]Kind{annotatedExtension: KindAnnotated, rejectExtension: KindReject, keptExtension: KindKept} {
+		if base, ok := strings.CutSuffix(file, extension); ok {
+			return base, kind
+		}
 	}
 	base, ok := strings.CutSuffix(file, pictureExtension)
 	if !ok {
@@ -156,45 +152,25 @@ func cutExtension(file string) (base string, kind Kind) {
 	return base, KindPicture
 }
 
-// ParseRejectPath is the way back from RejectPath, and from KeptPath if kept is
-// set: path is relative to the root. The Name has neither camera nor time.
-func ParseRejectPath(path string) (n Name, kept bool, err error) {
-	base, ok := strings.CutPrefix(path, rejectFolder+"/")
-	if ok {
-		if base, kept = strings.CutSuffix(base, keptExtension); !kept {
-			base, ok = strings.CutSuffix(base, rejectExtension)
-		}
-	}
-	if !ok {
-		return Name{}, false, fmt.Errorf("parsing reject path %q: not of the form %s/topic+partition+offset.json", path, rejectFolder)
-	}
-	if n, err = parseRecordName(base); err != nil {
-		return Name{}, false, fmt.Errorf("parsing reject path %q: %w", path, err)
-	}
-	return n, kept, nil
-}
-
-// parseRecordName is the way back from recordName.
-func parseRecordName(base string) (Name, error) {
+// parseRecordName is the way back from RecordName.
+func parseRecordName(base string) (id record.ID, err error) {
 	fields := strings.Split(base, "+")
 	if len(fields) != 3 {
-		return Name{}, errors.New("the file is not named topic+partition+offset")
+		return id, errors.New("the file is not named topic+partition+offset")
 	}
-	var n Name
-	var ok bool
-	if n.Topic, ok = unescape(fields[0]); !ok {
-		return Name{}, errors.New("malformed topic")
+	topic, ok := unescape(fields[0])
+	if !ok {
+		return id, errors.New("malformed topic")
 	}
 	partition, err := strconv.ParseUint(fields[1], 10, 31)
 	if err != nil || strconv.FormatUint(partition, 10) != fields[1] {
-		return Name{}, errors.New("malformed partition")
+		return id, errors.New("malformed partition")
 	}
 	offset, err := strconv.ParseUint(fields[2], 10, 63)
 	if err != nil || len(fields[2]) != 20 {
-		return Name{}, errors.New("malformed offset")
+		return id, errors.New("malformed offset")
 	}
-	n.Partition, n.Offset = int32(partition), int64(offset)
-	return n, nil
+	return record.In(topic, int32(partition)).At(int64(offset)), nil
 }
 
 // escape makes one path component of any text.

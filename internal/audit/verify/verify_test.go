@@ -186,8 +186,8 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("there are %v", files)
 	}
 	about := func(name string) string { // as a problem names it
-		_, n := store.KindOf(name)
-		return n.ID.String()
+		_, id := store.KindOf(name)
+		return id.String()
 	}
 	window := func(ledger string) string { return strings.TrimSuffix(path.Base(ledger), ".json") }
 	second := strings.Replace(pictures[0], "demo/", "other/", 1)
