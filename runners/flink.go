@@ -21,12 +21,9 @@ const flinkPoll = 200 * time.Millisecond
 
 // useAllSlots has jobs use all slots that the Flink cluster has.
 func (r *portable) useAllSlots(ctx context.Context) error {
-	master := r.config.Master
-	if master == "" {
-		var err error
-		if master, err = r.findFlink(ctx); err != nil {
-			return fmt.Errorf("asking the job server for its cluster: %w (or give --parallelism)", err)
-		}
+	master, err := r.findFlink(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the job server for its cluster: %w (or give --parallelism)", err)
 	}
 	cluster, err := AskFlink(ctx, master)
 	if err != nil {
@@ -60,6 +57,9 @@ func emptyJob([]byte) {}
 // flinkMaster returns host:port of the REST API of the cluster that runs the job, or
 // any job if id is empty. The job server keeps it among the job's options.
 func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
+	if r.master != "" {
+		return r.master, nil
+	}
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
 	jobs, err := r.client.GetJobs(ctx, &jobpb.GetJobsRequest{})
@@ -68,7 +68,8 @@ func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 	}
 	for _, job := range jobs.GetJobInfo() {
 		if id == "" || job.GetJobId() == id {
-			return job.GetPipelineOptions().GetFields()["beam:option:flink_master:v1"].GetStringValue(), nil
+			r.master = job.GetPipelineOptions().GetFields()["beam:option:flink_master:v1"].GetStringValue()
+			return r.master, nil
 		}
 	}
 	return "", errors.New("the job server does not know the job any more")

@@ -2,11 +2,13 @@ package runners
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,10 @@ import (
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"facestream/internal/wait"
 	"facestream/runners/goharness"
 
 	// The harness runs inside this process.
@@ -28,6 +34,7 @@ const (
 	// pollInterval is how often a job service is asked for a job's state: a job
 	// server that hangs keeps the stream of messages open.
 	pollInterval = 5 * time.Second
+	cancelPoll   = 100 * time.Millisecond
 	// answerTimeout is how long a job service may take to answer a question.
 	answerTimeout = 20 * time.Second
 
@@ -35,6 +42,9 @@ const (
 	// worker, which has the Java parts in its class path.
 	embeddedURN = "EMBEDDED"
 )
+
+// ends are the states that a job does not leave.
+var ends = []jobpb.JobState_Enum{jobpb.JobState_DONE, jobpb.JobState_FAILED, jobpb.JobState_CANCELLED, jobpb.JobState_DRAINED, jobpb.JobState_UPDATED}
 
 // errFinished ends the waiting for a job that has ended well.
 var errFinished = errors.New("the job has finished")
@@ -44,12 +54,16 @@ type portable struct {
 	config  Config
 	client  jobpb.JobServiceClient
 	worker  *extworker.Loopback // nil if the cluster starts the workers
+	master  string              // host:port of the Flink cluster's REST API, once that is known
 	options options
 	close   func() // ends what belongs to the client
 }
 
 func openPortable(c Config, client jobpb.JobServiceClient, close func()) (*portable, error) {
 	r := &portable{config: c, client: client, close: close, options: newOptions(c)}
+	if r.onFlinkCluster() {
+		r.master = c.Master
+	}
 	if c.Cluster() {
 		return r, nil
 	}
@@ -84,16 +98,33 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 	if err != nil {
 		return fmt.Errorf("submitting the job: %w", err)
 	}
-	master := ""
-	if r.config.Name == Flink && r.config.Cluster() {
-		// Also when ctx has just ended: it is needed to cancel the job.
-		if master, err = r.flinkMaster(context.WithoutCancel(ctx), id); err != nil {
-			return fmt.Errorf("asking for the cluster of job %s: %w", id, err)
-		}
+	ended, err := r.follow(ctx, id, name)
+	if ended {
+		return err
 	}
+	cancelErr := r.cancel(context.WithoutCancel(ctx), id, name)
+	if status.Code(cancelErr) == codes.Unavailable && r.config.Endpoint == "" {
+		cancelErr = nil // the job has ended with the job server, which is a child
+	}
+	if cancelErr != nil {
+		cancelErr = fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, cancelErr)
+	}
+	if ctx.Err() != nil {
+		return cmp.Or(cancelErr, context.Cause(ctx))
+	}
+	return errors.Join(err, cancelErr)
+}
+
+// follow waits for the end of the job. It returns an error without an end when ctx ends,
+// or when nobody says any more how the job is doing.
+func (r *portable) follow(ctx context.Context, id, name string) (ended bool, err error) {
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if master != "" {
+	if r.onFlinkCluster() {
+		master, err := r.flinkMaster(ctx, id)
+		if err != nil {
+			return false, fmt.Errorf("asking for the cluster of job %s: %w", id, err)
+		}
 		go func() {
 			if finishedOnFlink(waiting, master, name) {
 				stop(errFinished)
@@ -102,30 +133,24 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 	}
 	cause, err := r.awaitEnd(waiting, id)
 	if context.Cause(waiting) == errFinished {
-		return nil
-	}
-	if ctx.Err() != nil {
-		if err := r.cancel(context.WithoutCancel(ctx), id, name, master); err != nil {
-			return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)
-		}
-		return context.Cause(ctx)
+		return true, nil
 	}
 	if err != nil {
-		err = fmt.Errorf("following job %s: the job server does not answer any more: %w", id, err)
-		if master == "" { // the job ends with the job server
-			return err
-		}
-		return errors.Join(err, r.abandon(ctx, id, name, master))
+		return false, fmt.Errorf("following job %s: the job server does not answer any more: %w", id, err)
 	}
 	state, err := r.state(ctx, id)
 	if err != nil {
-		return fmt.Errorf("asking for the state of job %s: %w", id, err)
+		return false, fmt.Errorf("asking for the state of job %s: %w", id, err)
 	}
 	if state != jobpb.JobState_DONE {
-		return fmt.Errorf("job %s: %s: %s", id, state, rootCause(cause))
+		err = fmt.Errorf("job %s: %s: %s", id, state, rootCause(cause))
 	}
-	return nil
+	return true, err
 }
+
+// onFlinkCluster reports whether a cluster of Flink runs the jobs, and not the job server
+// itself.
+func (r *portable) onFlinkCluster() bool { return r.config.Name == Flink && r.config.Cluster() }
 
 func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (string, error) {
 	edges, _, err := p.Build()
@@ -168,7 +193,10 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 	if err != nil {
 		return "", err
 	}
-	run, err := r.client.Run(ctx, &jobpb.RunJobRequest{
+	// Not ctx: its end must not hide the job that may have begun.
+	running, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer stop()
+	run, err := r.client.Run(running, &jobpb.RunJobRequest{
 		PreparationId: prepared.GetPreparationId(), RetrievalToken: prepared.GetStagingSessionToken(),
 	})
 	return run.GetJobId(), err
@@ -245,28 +273,27 @@ func (r *portable) state(ctx context.Context, id string) (jobpb.JobState_Enum, e
 	return state.GetState(), err
 }
 
-// cancel ends the job and waits until it has ended, so that nothing of it runs
-// on when the program leaves. master is the Flink cluster's, if it is one.
-func (r *portable) cancel(ctx context.Context, id, name, master string) error {
+// cancel ends the job and waits until it has ended, so that nothing of it runs on when
+// the program leaves.
+func (r *portable) cancel(ctx context.Context, id, name string) error {
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
-	if _, err := r.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: id}); err != nil {
-		return err
-	}
-	if master != "" {
+	asking, stopAsking := context.WithTimeout(ctx, answerTimeout)
+	defer stopAsking()
+	_, err := r.client.Cancel(asking, &jobpb.CancelJobRequest{JobId: id})
+	if r.onFlinkCluster() {
+		// The cluster may be there without its job server.
+		master, masterErr := r.flinkMaster(ctx, id)
+		if masterErr != nil {
+			return errors.Join(err, masterErr)
+		}
 		return cancelFlink(ctx, master, name)
 	}
-	_, err := r.awaitEnd(ctx, id)
-	return err
-}
-
-// abandon cancels a job of a Flink cluster whose job server is lost: the cluster
-// would see that only after a while, and its slots are wanted.
-func (r *portable) abandon(ctx context.Context, id, name, master string) error {
-	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
-	defer stop()
-	if err := cancelFlink(ctx, master, name); err != nil {
-		return fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, err)
+	var state jobpb.JobState_Enum
+	for err == nil && !slices.Contains(ends, state) {
+		if state, err = r.state(ctx, id); err == nil {
+			err = wait.Sleep(ctx, cancelPoll)
+		}
 	}
-	return nil
+	return err
 }

@@ -1,0 +1,105 @@
+package runners
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"google.golang.org/grpc"
+
+	"facestream/internal/testkit"
+)
+
+// jobService has one job, which runs until it is cancelled, and is no help in following it.
+type jobService struct {
+	jobpb.UnimplementedJobServiceServer
+	begins    func()
+	messages  error // what becomes of the stream of messages; without one it ends at once
+	endless   bool  // the job does not end by being cancelled
+	cancelled bool
+	states    int // questions since then
+}
+
+func (s *jobService) GetJobs(context.Context, *jobpb.GetJobsRequest) (*jobpb.GetJobsResponse, error) {
+	return &jobpb.GetJobsResponse{}, nil
+}
+
+func (s *jobService) Prepare(context.Context, *jobpb.PrepareJobRequest) (*jobpb.PrepareJobResponse, error) {
+	return &jobpb.PrepareJobResponse{}, nil
+}
+
+func (s *jobService) Run(context.Context, *jobpb.RunJobRequest) (*jobpb.RunJobResponse, error) {
+	s.begins()
+	return &jobpb.RunJobResponse{JobId: "job-1"}, nil
+}
+
+func (s *jobService) GetMessageStream(*jobpb.JobMessagesRequest, jobpb.JobService_GetMessageStreamServer) error {
+	return s.messages
+}
+
+func (s *jobService) Cancel(context.Context, *jobpb.CancelJobRequest) (*jobpb.CancelJobResponse, error) {
+	s.cancelled = true
+	return &jobpb.CancelJobResponse{}, nil
+}
+
+// GetState is the end only at the third question.
+func (s *jobService) GetState(context.Context, *jobpb.GetJobStateRequest) (*jobpb.JobStateEvent, error) {
+	if !s.cancelled || s.endless {
+		return nil, errors.New("no state")
+	}
+	if s.states++; s.states < 3 {
+		return &jobpb.JobStateEvent{State: jobpb.JobState_CANCELLING}, nil
+	}
+	return &jobpb.JobStateEvent{State: jobpb.JobState_CANCELLED}, nil
+}
+
+// Whatever goes wrong once a job runs, it is cancelled, and its end is awaited.
+func TestNoJobIsLeft(t *testing.T) {
+	noMessages, interrupted := errors.New("no messages"), errors.New("interrupted")
+	for name, tc := range map[string]struct {
+		runner     string
+		service    jobService
+		interrupts bool
+		want       string
+		mayRunOn   bool
+	}{
+		"nothing to follow":   {Spark, jobService{messages: noMessages}, false, "no messages", false},
+		"no state at the end": {Spark, jobService{}, false, "no state", false},
+		"no cluster":          {Flink, jobService{}, false, "asking for the cluster of job job-1", true},
+		"interrupted":         {Spark, jobService{}, true, interrupted.Error(), false},
+		"no end":              {Spark, jobService{endless: true}, false, "no state", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			defer interrupt(nil)
+			service := &tc.service
+			service.begins = func() {
+				if tc.interrupts {
+					interrupt(interrupted)
+				}
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			testkit.Must(t, err)
+			server := grpc.NewServer()
+			jobpb.RegisterJobServiceServer(server, service)
+			go func() { _ = server.Serve(l) }()
+			defer server.Stop()
+			r, err := Open(t.Context(), Config{Name: tc.runner, Endpoint: l.Addr().String(), Worker: "/worker", Parallelism: 1})
+			testkit.Must(t, err)
+			defer r.Close()
+			p, s := beam.NewPipelineWithRoot()
+			beam.ParDo0(s, pass, beam.Impulse(s))
+			err = r.Run(ctx, "left", p)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrNotCancelled) != tc.mayRunOn {
+				t.Errorf("error %v, want one with %q; that it may run on: %v", err, tc.want, tc.mayRunOn)
+			}
+			if !service.cancelled || !tc.mayRunOn && service.states < 3 {
+				t.Errorf("cancelled: %v, asked for its state %d times, want it to have ended", service.cancelled, service.states)
+			}
+		})
+	}
+}
