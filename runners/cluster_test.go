@@ -1,6 +1,7 @@
 package runners_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -33,9 +34,7 @@ func realClusters(t *testing.T) state.Addrs {
 func onCluster(t *testing.T, name string, addrs state.Addrs) runners.Config {
 	t.Helper()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c := runners.Config{Dir: t.TempDir(), Name: name, Worker: self}
 	switch name {
 	case runners.Flink:
@@ -56,9 +55,7 @@ func TestLocalCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			r, err := runners.Open(t.Context(), runners.Config{Dir: dir, Name: name, Parallelism: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			testRunFails(t, r)
 			testRunIsCancelled(t, r)
 			r.Close()
@@ -86,9 +83,7 @@ func TestCluster(t *testing.T) {
 			testRunIsCancelled(t, r)
 			// Nothing of it may be left, neither there nor on the nodes.
 			self, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			testkit.Await(t, "the end of the jobs and of their workers", func() bool {
 				return len(active(t, name, addrs))+len(workers(t, self)) == 0
 			})
@@ -96,13 +91,39 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// A worker that is another build than this program refuses to work, and the job's error
+// says so.
+func TestWorkerOfAnotherBuild(t *testing.T) {
+	addrs := realClusters(t)
+	c := onCluster(t, runners.Flink, addrs)
+	program := testkit.ReadFile(t, c.Worker)
+	at := bytes.Index(program, []byte("Go\x00\x00")) // of the note with the build id
+	if at < 0 {
+		t.Fatal("this program has no build id")
+	}
+	program[at+len("Go\x00\x00")] ^= 1
+	other := filepath.Join(t.TempDir(), "other")
+	testkit.Must(t, os.WriteFile(other, program, 0o755))
+	for _, name := range clusters {
+		c := onCluster(t, name, addrs)
+		c.Worker = other
+		p, s := beam.NewPipelineWithRoot()
+		beam.ParDo0(s, succeed, beam.Impulse(s))
+		err := open(t, c).Run(t.Context(), "another-build", p)
+		if err == nil || !strings.Contains(err.Error(), "the worker "+other+" is another build") {
+			t.Errorf("%s: error %v, want one about the build", name, err)
+		} else if lines := strings.Count(err.Error(), "\n"); lines > maxLines {
+			t.Errorf("%s: the error has %d lines:\n%v", name, lines, err)
+		}
+	}
+}
+
 // A job server that does not answer, or is none, is an error that names it.
 func TestOpenRefusesWhatIsNoJobServer(t *testing.T) {
-	for _, endpoint := range []string{"127.0.0.1:1"} {
-		_, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: endpoint})
-		if err == nil || !strings.Contains(err.Error(), endpoint) {
-			t.Errorf("error %v, want one that names %s", err, endpoint)
-		}
+	const endpoint = "127.0.0.1:1"
+	_, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: endpoint})
+	if err == nil || !strings.Contains(err.Error(), endpoint) {
+		t.Errorf("error %v, want one that names %s", err, endpoint)
 	}
 }
 
@@ -116,9 +137,7 @@ func TestFlinkOptions(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, succeed, beam.Impulse(s))
 	name := "options-" + fmt.Sprint(time.Now().UnixNano())
-	if err := open(t, c).Run(t.Context(), name, p); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, open(t, c).Run(t.Context(), name, p))
 	var jobs struct {
 		Jobs []struct{ JID, Name string }
 	}
