@@ -18,7 +18,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"facestream/internal/proc"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/runners/goharness"
 )
@@ -62,9 +64,7 @@ func hang(ctx context.Context, url string) error {
 func open(t *testing.T, c runners.Config) runners.Runner {
 	t.Helper()
 	r, err := runners.Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(r.Close)
 	return r
 }
@@ -127,8 +127,8 @@ func TestOpenRefusesUnknownRunners(t *testing.T) {
 	}
 }
 
-// The expansion service answers until it is closed, and then is gone with its
-// files.
+// The expansion service, its harness and their pool of workers answer this machine only,
+// until they are closed. Then the service is gone with its files.
 func TestExpansion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the Java parts")
@@ -136,24 +136,27 @@ func TestExpansion(t *testing.T) {
 	dir := t.TempDir()
 	scratch := func() []string {
 		found, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		return found
 	}
 	e := runners.NewExpansion(dir)
 	addr, err := e.Next(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if len(scratch()) != 1 {
 		t.Errorf("folders %v while it runs, want one", scratch())
 	}
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		t.Error(err)
-	} else if err := conn.Close(); err != nil {
-		t.Error(err)
+	java := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness.java") })
+	if len(java) != 1 {
+		t.Fatalf("its processes are %v, want one", java)
+	}
+	at := testkit.Listeners(t, java[0].PID)
+	if len(at) != 1 || at[0].String() != addr || !at[0].Addr().IsLoopback() {
+		t.Errorf("it listens on %v, want %s alone", at, addr)
+	}
+	for _, own := range testkit.Listeners(t, os.Getpid()) {
+		if !own.Addr().IsLoopback() {
+			t.Errorf("this program listens on %s", own)
+		}
 	}
 	e.Close()
 	if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {

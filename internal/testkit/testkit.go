@@ -4,10 +4,15 @@ package testkit
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"facestream/internal/proc"
 	"facestream/internal/record"
@@ -80,6 +85,29 @@ func Processes(t testing.TB, fits func(proc.Running) bool) []proc.Running {
 		}
 	}
 	return out
+}
+
+// Listeners returns where a process listens.
+func Listeners(t testing.TB, pid int) (addrs []netip.AddrPort) {
+	t.Helper()
+	kernel, err := procfs.NewDefaultFS()
+	Must(t, err)
+	p, err := kernel.Proc(pid)
+	Must(t, err)
+	open, err := p.FileDescriptorTargets()
+	Must(t, err)
+	const listening = 10 // include/net/tcp_states.h
+	four, err := kernel.NetTCP()
+	Must(t, err)
+	six, err := kernel.NetTCP6()
+	Must(t, err)
+	for _, socket := range slices.Concat(four, six) {
+		if socket.St == listening && slices.Contains(open, fmt.Sprintf("socket:[%d]", socket.Inode)) {
+			ip, _ := netip.AddrFromSlice(socket.LocalAddr)
+			addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(socket.LocalPort)))
+		}
+	}
+	return addrs
 }
 
 // Ranges returns ranges of the first and the last offset of each, in turn.

@@ -1,6 +1,7 @@
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
@@ -17,10 +18,16 @@ import org.apache.beam.fn.harness.FnHarness;
 import org.apache.beam.sdk.expansion.service.ExpansionService;
 import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.InternalChannelz;
 import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ManagedChannel;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ServerBuilder;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ServerProvider;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ServerRegistry;
+import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.netty.NettyServerBuilder;
 
 /**
  * Beam's expansion service and its Java harness in one JVM, which is kept from one job to the next. A JVM of its own for
  * each job takes longer to start than a small window takes to read.
+ *
+ * <p>All servers of this JVM listen on the loopback address only.
  *
  * <p>The first argument is the path of a Unix socket, the others are those of the expansion service. Whoever connects to
  * the socket sends a length of four bytes and so many bytes of text, KEY=VALUE on each line: what FnHarness reads from
@@ -31,6 +38,7 @@ public final class KeptFnHarness {
     private static List<?> earlier = List.of(); // channels that were there when the last job began
 
     public static void main(String[] args) throws Exception {
+        ServerRegistry.getDefaultRegistry().register(new LoopbackServers());
         ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         server.bind(UnixDomainSocketAddress.of(Path.of(args[0])));
         start(() -> {
@@ -83,6 +91,24 @@ public final class KeptFnHarness {
             if (threads[i].getName().startsWith("pool-")) {
                 threads[i].interrupt();
             }
+        }
+    }
+
+    /** Makes what the expansion service asks gRPC for: a server on a port. gRPC's own listens on all addresses. */
+    private static final class LoopbackServers extends ServerProvider {
+        @Override
+        protected boolean isAvailable() {
+            return true;
+        }
+
+        @Override
+        protected int priority() {
+            return 10; // the highest, which is taken
+        }
+
+        @Override
+        protected ServerBuilder<?> builderForPort(int port) {
+            return NettyServerBuilder.forAddress(new InetSocketAddress("127.0.0.1", port));
         }
     }
 

@@ -10,11 +10,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +25,6 @@ import (
 	"facestream/internal/testkit"
 
 	"github.com/colinmarc/hdfs/v2"
-	"github.com/prometheus/procfs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,9 +42,7 @@ func TestStack(t *testing.T) {
 			"dfs.heartbeat.interval": "1", // a NameNode that comes back is seen sooner
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	stopped := false
 	defer func() {
 		if !stopped {
@@ -63,9 +60,7 @@ func TestStack(t *testing.T) {
 	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
 
 	stopped = true
-	if err := s.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Stop())
 	for _, p := range s.Processes() {
 		if p.Alive() {
 			t.Errorf("%s still runs", p.Name)
@@ -89,9 +84,7 @@ func testKafka(t *testing.T, addr string) {
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ProducerBatchMaxBytes(2*size),
 		kgo.ConsumeTopics(topic), kgo.ConsumerGroup("viewers"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	bytesLimit := limit
@@ -100,13 +93,9 @@ func testKafka(t *testing.T, addr string) {
 	}
 	value := bytes.Repeat([]byte("facestream "), size/len("facestream "))
 	sent := &kgo.Record{Topic: topic, Value: value}
-	if err := client.ProduceSync(ctx, sent).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, client.ProduceSync(ctx, sent).FirstErr())
 	fetches := client.PollFetches(ctx)
-	if err := fetches.Err(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, fetches.Err())
 	got := fetches.Records()
 	if len(got) != 1 || !bytes.Equal(got[0].Value, value) {
 		t.Errorf("fetched %d records, want the one that was sent", len(got))
@@ -116,9 +105,7 @@ func testKafka(t *testing.T, addr string) {
 		t.Errorf("sending to a topic that does not exist: got error %v", err)
 	}
 	topics, err := admin.ListTopics(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if names := topics.Names(); len(names) != 1 || names[0] != topic {
 		t.Errorf("topics are %q, want only %q", names, topic)
 	}
@@ -127,9 +114,7 @@ func testKafka(t *testing.T, addr string) {
 // The NameNode has three DataNodes, each of them one of the stack's processes.
 func testDataNodes(t *testing.T, s *Stack) {
 	nodes, err := dataNodes(t.Context(), s.Addrs)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if len(nodes) != 3 {
 		t.Errorf("the DataNodes are %q, want 3", nodes)
 	}
@@ -143,20 +128,14 @@ func testDataNodes(t *testing.T, s *Stack) {
 func testHDFS(t *testing.T, s *Stack) {
 	const dir, name = "/user/alice/faces", "/user/alice/faces/frames+0+1.jpg"
 	alice, bob := dialHDFS(t, s, "alice"), dialHDFS(t, s, "bob")
-	if err := alice.MkdirAll(dir, dirMode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, alice.MkdirAll(dir, dirMode))
 	var picture bytes.Buffer
-	if err := jpeg.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 48)), nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, jpeg.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 48)), nil))
 	if err := writeFile(t, alice, name, picture.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	info, err := alice.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if owner := info.(interface{ Owner() string }).Owner(); owner != "alice" {
 		t.Errorf("the file belongs to %q, want alice", owner)
 	}
@@ -175,9 +154,7 @@ func testHDFS(t *testing.T, s *Stack) {
 		}
 	}
 	got, err := request(t.Context(), http.MethodGet, s.Web+"/webhdfs/v1"+name+"?op=OPEN", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if !bytes.Equal(got, picture.Bytes()) {
 		t.Errorf("WebHDFS gave %d bytes, want the %d that were written", len(got), picture.Len())
 	}
@@ -240,9 +217,7 @@ func testAdmin(t *testing.T, s *Stack) {
 		{"leave", "Safe mode is OFF", ""},
 	} {
 		out, err := s.Admin(t.Context(), class, "-safemode", step.arg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if !strings.Contains(out, step.says) {
 			t.Errorf("%s: it printed %q, want %q in it", step.arg, out, step.says)
 		}
@@ -278,16 +253,12 @@ func testRestart(t *testing.T, s *Stack) {
 func testRestartKafka(t *testing.T, s *Stack) {
 	const topic = "kept"
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.ConsumeTopics(topic))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer client.Close()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("a record")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("a record")}).FirstErr())
 	kill(t, s, "kafka")
 	restart(t, s, "kafka")
 	fetches := client.PollFetches(t.Context())
@@ -303,15 +274,11 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 	want := []byte("a file")
 	client := dialHDFS(t, s, "alice")
 	defaults, err := client.ServerDefaults()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if defaults.Replication != 2 {
 		t.Errorf("a file has %d replicas, want 2", defaults.Replication)
 	}
-	if err := writeFile(t, client, name, want); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, writeFile(t, client, name, want))
 	for _, test := range []struct{ killed, restarted []string }{
 		{all, all},
 		{all[:1], all[:1]},
@@ -336,9 +303,7 @@ func testRestartWorkers(t *testing.T, s *Stack) {
 		kill(t, s, name)
 		restart(t, s, name)
 		members, err := registered(t.Context(), s.Addrs)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		isMember(t, s, name, members)
 	}
 }
@@ -347,9 +312,7 @@ func testRestartWorkers(t *testing.T, s *Stack) {
 func dialHDFS(t *testing.T, s *Stack, user string) *hdfs.Client {
 	t.Helper()
 	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(s.HDFS)}, User: user})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -380,9 +343,7 @@ func kill(t *testing.T, s *Stack, names ...string) {
 		if !ok {
 			t.Fatalf("there is no %s", name)
 		}
-		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, syscall.Kill(p.PID, syscall.SIGKILL))
 		testkit.Await(t, "the end of "+name, func() bool { return !p.Alive() })
 	}
 }
@@ -394,9 +355,7 @@ func restart(t *testing.T, s *Stack, names ...string) {
 	before := s.Processes()
 	for _, name := range names {
 		old, _ := s.Process(name)
-		if err := s.Restart(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.Restart(t.Context(), name))
 		if old.Alive() {
 			t.Errorf("the old %s still runs", name)
 		}
@@ -416,12 +375,8 @@ func restart(t *testing.T, s *Stack, names ...string) {
 func isMember(t *testing.T, s *Stack, name string, members []string) {
 	t.Helper()
 	p, _ := s.Process(name)
-	for _, addr := range listeners(t, p.PID) {
-		port, err := strconv.ParseUint(addr[strings.LastIndex(addr, ":")+1:], 16, 16)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if slices.ContainsFunc(members, regexp.MustCompile(fmt.Sprintf(`[:-]%d(/|$)`, port)).MatchString) {
+	for _, addr := range testkit.Listeners(t, p.PID) {
+		if slices.ContainsFunc(members, regexp.MustCompile(fmt.Sprintf(`[:-]%d(/|$)`, addr.Port())).MatchString) {
 			return
 		}
 	}
@@ -434,39 +389,11 @@ func testLoopback(t *testing.T, procs []proc.Process) {
 		if strings.HasSuffix(p.Name, "-jobserver") {
 			continue // Beam listens everywhere
 		}
-		all := listeners(t, p.PID)
-		if len(all) == 0 {
-			t.Errorf("%s listens nowhere", p.Name)
-		}
-		for _, addr := range all {
-			if !strings.HasPrefix(addr, "0100007F:") {
-				t.Errorf("%s listens on %s, in hexadecimal", p.Name, addr)
-			}
+		all := testkit.Listeners(t, p.PID)
+		if len(all) == 0 || slices.ContainsFunc(all, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }) {
+			t.Errorf("%s listens on %v", p.Name, all)
 		}
 	}
-}
-
-// listeners returns where a process listens, in hexadecimal as in /proc/net/tcp.
-func listeners(t *testing.T, pid int) (addrs []string) {
-	t.Helper()
-	p, err := procfs.NewProc(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open, err := p.FileDescriptorTargets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		for line := range strings.Lines(string(testkit.ReadFile(t, table))) {
-			const local, state, inode, listening = 1, 3, 9, "0A"
-			fields := strings.Fields(line)
-			if fields[state] == listening && slices.Contains(open, "socket:["+fields[inode]+"]") {
-				addrs = append(addrs, fields[local])
-			}
-		}
-	}
-	return addrs
 }
 
 func TestStartSaysWhyItFailed(t *testing.T) {
@@ -476,9 +403,7 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 	dir := t.TempDir()
 	// The NameNode's data folder cannot be made.
 	blocked := filepath.Join(dir, "hdfs", "name")
-	if err := os.MkdirAll(filepath.Dir(blocked), dirMode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.MkdirAll(filepath.Dir(blocked), dirMode))
 	if err := os.WriteFile(blocked, nil, fileMode); err != nil {
 		t.Fatal(err)
 	}
@@ -496,21 +421,15 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 // What has no address gets a free one of its own, and one that is taken is refused.
 func TestChooseAddrs(t *testing.T) {
 	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	taken := l.Addr().String()
 	o := Options{HDFS: true, Spark: true, Addrs: state.Addrs{HDFS: "hdfs://" + taken, Kafka: "10.0.0.1:1"}}
 	if err := o.chooseAddrs(); err == nil || !strings.Contains(err.Error(), taken) {
 		t.Errorf("got error %v, want one that names %s", err, taken)
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, l.Close())
 	o.Addrs.HDFS = "hdfs://" + taken
-	if err := o.chooseAddrs(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, o.chooseAddrs())
 	seen := map[string]bool{o.controller: true, o.jobManager: true}
 	for _, a := range state.Addresses {
 		switch addr := *a.In(&o.Addrs); {
