@@ -19,6 +19,7 @@ import (
 	"facestream/internal/preflight"
 	"facestream/internal/run"
 	"facestream/internal/stack/state"
+	"facestream/runners"
 )
 
 // checked runs the checks and returns their lines.
@@ -70,9 +71,9 @@ func TestCheck(t *testing.T) {
 		t.Error(err)
 	}
 	reject := `warn  topic checked  1 of the last 10 records would be rejected, such as offset \d+ of partition 0: 5000 bytes without a content-type header .* \(send a content-type header, or give --frame_size=WIDTHxHEIGHT\)`
-	mustMatch(t, lines,
+	want := []string{
 		`ok    kafka          127\.0\.0\.1:\d+ answers, 1 broker, Kafka \d\.\d.*, messages of up to \d+ bytes`,
-		`ok    topic checked  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; `+
+		`ok    topic checked  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; ` +
 			`bgr 3, jpeg 4, skipped_null 1, skipped_small 1, wrong_size 1; from camera \\x1b\[2J, demo, door and 1 more`,
 		reject,
 		`ok    output         hdfs://alice@127\.0\.0\.1:\d+/check-alice/not/yet can be written as alice`,
@@ -80,7 +81,12 @@ func TestCheck(t *testing.T) {
 		`ok    cascade        /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
 		`ok    java           /.*/java is Java 17\..*`,
 		`ok    java parts     Beam's Java parts: beam 2\.62\.0`,
-	)
+		`ok    network        servers of a run listen on 127\.0\.0\.1, but for Prism`,
+	}
+	if _, others, err := runners.Exposed(runners.Config{Name: runners.Prism}); err != nil || len(others) > 0 {
+		want = append(want, `warn  network        Prism listens on all addresses, also on .*: who reaches it can run programs here, .* firewall`)
+	}
+	mustMatch(t, lines, want...)
 	if _, err := superuser(t, addrs).Stat("/check-alice"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
 	}

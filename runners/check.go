@@ -153,6 +153,32 @@ func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
 	return c, nil
 }
 
+// Exposed names the server of Beam's that a run with c starts and that listens on all
+// addresses, whatever it is told, and those addresses at which other machines can reach
+// it. Whoever does can run programs here.
+func Exposed(c Config) (server string, addrs []string, err error) {
+	switch {
+	case c.Name == Prism:
+		server = "Prism"
+	case (c.Name == Flink || c.Name == Spark) && c.Endpoint == "":
+		server = "the job server for " + c.Name
+	default:
+		return "", nil, nil
+	}
+	all, err := net.InterfaceAddrs()
+	return server, reachable(all), err
+}
+
+// reachable returns the addresses that are not the loopback's.
+func reachable(all []net.Addr) (addrs []string) {
+	for _, a := range all {
+		if of, ok := a.(*net.IPNet); ok && !of.IP.IsLoopback() {
+			addrs = append(addrs, of.IP.String())
+		}
+	}
+	return addrs
+}
+
 // Reach reports whether something accepts connections at addr, host:port.
 func Reach(ctx context.Context, addr string) error {
 	conn, err := (&net.Dialer{Timeout: reachTimeout}).DialContext(ctx, "tcp", addr)

@@ -85,6 +85,9 @@ func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	case o.Runner.Master != "":
 		c.add("spark", nil, c.probeSpark)
 	}
+	if server, _, _ := runners.Exposed(o.Runner); server != "" {
+		c.add("network", nil, c.probeNetwork)
+	}
 	c.start(ctx)
 	return c
 }

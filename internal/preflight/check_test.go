@@ -3,8 +3,10 @@ package preflight
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"facestream/runners"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 // Java that is missing, or another one.
@@ -40,6 +43,43 @@ func TestCheckJava(t *testing.T) {
 	f, err := c.probeJava(t.Context())
 	if err != nil || len(f.warnings) != 1 || !strings.Contains(f.warnings[0], "set JAVA_HOME to a Java 17") {
 		t.Errorf("%+v, %v, want a warning", f, err)
+	}
+}
+
+// A server that other machines can reach is warned of, where the run starts one.
+func TestCheckWarnsOfOpenServers(t *testing.T) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := slices.IndexFunc(all, func(a net.Addr) bool { return !a.(*net.IPNet).IP.IsLoopback() })
+	for _, tc := range []struct {
+		runner runners.Config
+		server string
+	}{
+		{runners.Config{Name: runners.Prism}, "Prism"},
+		{runners.Config{Name: runners.Flink, Master: "h:1"}, "the job server for flink"},
+		{runners.Config{Name: runners.Spark}, "the job server for spark"},
+		{runners.Config{Name: runners.Spark, Endpoint: "h:1"}, ""},
+		{runners.Config{Name: runners.Direct}, ""},
+	} {
+		c := Start(t.Context(), config.Options{Runner: tc.runner}, store.Config{Root: t.TempDir()})
+		defer c.Stop()
+		at := slices.IndexFunc(c.all, func(one *check) bool { return one.name == "network" })
+		if (at >= 0) != (tc.server != "") {
+			t.Errorf("%+v: looked at: %v", tc.runner, at >= 0)
+		}
+		if at < 0 {
+			continue
+		}
+		if err := c.all[at].wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f := c.all[at].found
+		warned := len(f.warnings) == 1 && strings.Contains(f.warnings[0], tc.server+" listens on all addresses") && strings.Contains(f.warnings[0], all[max(0, other)].(*net.IPNet).IP.String())
+		if !strings.Contains(f.says, tc.server) || warned != (other >= 0) {
+			t.Errorf("%+v: %+v, of the addresses %v", tc.runner, f, all)
+		}
 	}
 }
 

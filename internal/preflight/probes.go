@@ -308,6 +308,15 @@ func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
 	return f, nil
 }
 
+func (c *Checks) probeNetwork(context.Context) (f finding, err error) {
+	server, addrs, err := runners.Exposed(c.options.Runner)
+	f.says = "servers of a run listen on 127.0.0.1, but for " + server
+	if len(addrs) > 0 {
+		f.warn("%s listens on all addresses, also on %s: who reaches it can run programs here, so keep others out with a firewall", server, strings.Join(addrs, ", "))
+	}
+	return f, err
+}
+
 func size(bytes int64) string {
 	if bytes < gigabyte {
 		return fmt.Sprintf("%.1f MB", float64(bytes)/megabyte)
