@@ -150,7 +150,7 @@ func (v *Flags) Options() (Options, error) {
 	o.Cascade, o.Profile, o.Face, o.Write.Detector = found.cascade, found.profile, found.params, v.detector.preset
 	o.Face.Threads = 1
 	if v.runner == runners.Prism || v.runner == runners.Direct {
-		o.Face.Parallel = runtime.NumCPU() // elsewhere, each slot is one
+		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
 	}
 	return o, nil
 }

@@ -69,6 +69,9 @@ func TestParseOptionsAccepts(t *testing.T) {
 		t.Fatal(err)
 	}
 	local := localStack(t)
+	// What a container may use is in GOMAXPROCS, not in the number of processors.
+	cores := runtime.NumCPU() + 1
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 	for _, tc := range []struct {
 		flag  string
 		right func(Options) bool
@@ -89,7 +92,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--runner=flink --endpoint=h:1", func(o Options) bool { return o.Runner.Parallelism == 0 }}, // all slots
 		{"--kafka=h1:1, h2:2 ", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--runner=flink", func(o Options) bool {
-			return o.Runner.Parallelism == runtime.NumCPU() && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
+			return o.Runner.Parallelism == cores && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
 		}},
 		{"--runner=spark --master=spark://h:7077", func(o Options) bool {
 			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker) && o.Face.Threads == 1
@@ -97,7 +100,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
 			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
 		}},
-		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == runtime.NumCPU() }},
+		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == cores }},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
 		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},

@@ -87,7 +87,7 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 		}
 	}
 	if c.Parallelism == 0 && !c.Cluster() {
-		c.Parallelism = runtime.NumCPU()
+		c.Parallelism = runtime.GOMAXPROCS(0)
 	}
 	if c.Worker != "" && !c.Cluster() {
 		return errors.New("--worker is set, but neither --endpoint nor --master: without a cluster, this process is the worker")
