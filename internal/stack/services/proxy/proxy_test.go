@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"facestream/internal/testkit"
 )
 
 const (
@@ -25,14 +27,10 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	target, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = target.Close() })
 	p, err := Start(target.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = p.Close() })
 	return &rig{Proxy: p, target: target}
 }
@@ -41,13 +39,9 @@ func newRig(t *testing.T) *rig {
 func (r *rig) connect(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	client, err := net.Dial("tcp", r.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	server, err = r.target.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return ending(t, client), ending(t, server)
 }
 
@@ -68,9 +62,7 @@ func (r *rig) refuses(t *testing.T) {
 func ending(t *testing.T, conn net.Conn) net.Conn {
 	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, conn.SetDeadline(time.Now().Add(patience)))
 	return conn
 }
 
@@ -100,15 +92,11 @@ func passes(t *testing.T, from, to net.Conn, what string) {
 // silent checks that nothing comes, not even an end.
 func silent(t *testing.T, conn net.Conn) {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, conn.SetReadDeadline(time.Now().Add(silence)))
 	if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("got %d bytes, error %v, where nothing may come", n, err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, conn.SetReadDeadline(time.Now().Add(patience)))
 }
 
 // isReset checks that a connection is broken, not ended.
@@ -157,53 +145,43 @@ func TestLatency(t *testing.T) {
 	silent(t, client)
 }
 
-// What was sent meanwhile, also the end of a connection, passes afterwards.
-func TestHold(t *testing.T) {
-	r := newRig(t)
-	client, server := r.connect(t)
-	passes(t, client, server, "before")
-	passes(t, server, client, "before")
-	r.Hold(Both, true)
-	send(t, client, "question")
-	send(t, server, "answer")
-	newClient, newServer := r.connect(t)
-	send(t, newClient, "new")
-	if err := newClient.Close(); err != nil {
-		t.Fatal(err)
-	}
-	silent(t, client)
-	silent(t, server)
-	silent(t, newServer)
-	r.Hold(Both, false)
-	arrives(t, server, "question")
-	arrives(t, client, "answer")
-	arrives(t, newServer, "new")
-	if n, err := newServer.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("got %d bytes, error %v, want the end", n, err)
-	}
-	passes(t, client, server, "after")
-	passes(t, server, client, "after")
-}
-
-func TestHoldOneDirection(t *testing.T) {
-	for name, test := range map[string]struct {
-		held Direction
-		ends func(client, server net.Conn) (held, free net.Conn)
-	}{
-		"to the target":   {ToTarget, func(client, server net.Conn) (held, free net.Conn) { return client, server }},
-		"from the target": {FromTarget, func(client, server net.Conn) (held, free net.Conn) { return server, client }},
-	} {
+// bothWays runs a test for each direction, with the ends of a connection in that order.
+func bothWays(t *testing.T, test func(t *testing.T, r *rig, d Direction, connect func() (from, to net.Conn))) {
+	for name, d := range map[string]Direction{"to the target": ToTarget, "from the target": FromTarget} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			held, free := test.ends(r.connect(t))
-			r.Hold(test.held, true)
-			send(t, held, "held")
-			silent(t, free)
-			passes(t, free, held, "free")
-			r.Hold(test.held, false)
-			arrives(t, free, "held")
+			test(t, r, d, func() (from, to net.Conn) {
+				client, server := r.connect(t)
+				if d == FromTarget {
+					return server, client
+				}
+				return client, server
+			})
 		})
 	}
+}
+
+// What was sent meanwhile, also the end of a connection, passes afterwards.
+func TestHold(t *testing.T) {
+	bothWays(t, func(t *testing.T, r *rig, d Direction, connect func() (from, to net.Conn)) {
+		from, to := connect()
+		passes(t, from, to, "before")
+		r.Hold(d, true)
+		send(t, from, "held")
+		newFrom, newTo := connect()
+		send(t, newFrom, "new")
+		testkit.Must(t, newFrom.Close())
+		silent(t, to)
+		silent(t, newTo)
+		passes(t, to, from, "free")
+		r.Hold(d, false)
+		arrives(t, to, "held")
+		arrives(t, newTo, "new")
+		if n, err := newTo.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("got %d bytes, error %v, want the end", n, err)
+		}
+		passes(t, from, to, "after")
+	})
 }
 
 // What comes before the piece passes; that piece waits with all that follows.
@@ -235,45 +213,19 @@ func TestHoldAt(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
-	r := newRig(t)
-	client, server := r.connect(t)
-	passes(t, client, server, "before")
-	r.Cut()
-	isReset(t, client)
-	isReset(t, server)
-	client, server = r.connect(t)
-	passes(t, client, server, "after")
-}
-
 func TestCutAfter(t *testing.T) {
-	for name, test := range map[string]struct {
-		limited Direction
-		ends    func(client, server net.Conn) (from, to net.Conn)
-	}{
-		"to the target":   {ToTarget, func(client, server net.Conn) (from, to net.Conn) { return client, server }},
-		"from the target": {FromTarget, func(client, server net.Conn) (from, to net.Conn) { return server, client }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			oldFrom, oldTo := test.ends(r.connect(t))
-			passes(t, oldFrom, oldTo, "before")
-			r.CutAfter(test.limited, 3)
-			from, to := test.ends(r.connect(t))
-			passes(t, to, from, "any number")
-			send(t, from, "12345")
-			arrives(t, to, "123")
-			isReset(t, to)
-			isReset(t, from)
-			passes(t, oldFrom, oldTo, "more than three")
-			r.CutAfter(test.limited, Unlimited)
-			from, to = test.ends(r.connect(t))
-			passes(t, from, to, "more than three")
-		})
-	}
-	t.Run("at once", func(t *testing.T) {
-		r := newRig(t)
-		r.CutAfter(ToTarget, 0)
+	bothWays(t, func(t *testing.T, r *rig, d Direction, connect func() (from, to net.Conn)) {
+		oldFrom, oldTo := connect()
+		passes(t, oldFrom, oldTo, "before")
+		r.CutAfter(d, 3)
+		from, to := connect()
+		passes(t, to, from, "any number")
+		send(t, from, "12345")
+		arrives(t, to, "123")
+		isReset(t, to)
+		isReset(t, from)
+		passes(t, oldFrom, oldTo, "more than three")
+		r.CutAfter(d, 0)
 		r.refuses(t)
 	})
 }
@@ -287,20 +239,12 @@ func TestClose(t *testing.T) {
 	r.SetLatency(time.Hour)
 	send(t, client, "held")
 	send(t, server, "late")
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, r.target.Close())
+	r.refuses(t) // as nobody answers
+	testkit.Must(t, r.Close())
 	isReset(t, client)
 	isReset(t, server)
 	if conn, err := net.Dial("tcp", r.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("connecting: got %v, error %v, want %v", conn, err, syscall.ECONNREFUSED)
 	}
-}
-
-func TestTargetIsDown(t *testing.T) {
-	r := newRig(t)
-	if err := r.target.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r.refuses(t)
 }
