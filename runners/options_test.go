@@ -1,6 +1,10 @@
 package runners
 
-import "testing"
+import (
+	"testing"
+
+	"facestream/internal/testkit"
+)
 
 // JVMs keep the options of each id for ever: with 40 windows, a job server for
 // Flink kept 8 MB more, and nothing with one id.
@@ -9,9 +13,7 @@ func TestJobsShareOptionsID(t *testing.T) {
 	ids := map[float64]bool{}
 	for _, job := range []string{"one", "two"} {
 		got, err := o.proto(job)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if name := got.Fields["beam:option:job_name:v1"].GetStringValue(); name != job {
 			t.Errorf("the job's name is %q, want %q", name, job)
 		}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"facestream/internal/testkit"
 )
 
 func init() {
@@ -27,9 +29,7 @@ func kill([]byte) {
 func prismForTest(t *testing.T) *prismRunner {
 	t.Helper()
 	r, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: Prism})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(r.Close)
 	return r.(*prismRunner)
 }
@@ -38,9 +38,7 @@ func runsOneJob(t *testing.T, r *prismRunner) {
 	t.Helper()
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, pass, beam.Impulse(s))
-	if err := r.Run(t.Context(), "passes", p); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, r.Run(t.Context(), "passes", p))
 }
 
 // Because a Prism keeps something of each job, another one follows after some of
@@ -121,9 +119,7 @@ func TestExpansionIsRenewed(t *testing.T) {
 	if _, err := e.Next(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.service.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, e.service.Process.Kill())
 	<-e.service.Ended
 	if addr, err := e.Next(t.Context()); err != nil || addr == served[0].addr || e.service.HasEnded() {
 		t.Errorf("%s, %v, want another service", addr, err)

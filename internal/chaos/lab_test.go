@@ -51,9 +51,7 @@ func openTestLab(t *testing.T) *testLab {
 		t.Skip("needs real services, which take seconds to start")
 	}
 	inner, err := openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}, t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := inner.close(); err != nil {
 			t.Error(err)
@@ -62,9 +60,7 @@ func openTestLab(t *testing.T) *testLab {
 	l := &testLab{lab: inner, bootstrap: startProxy(t, inner.stack.Kafka), nameNode: startProxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
 	l.hdfs = "hdfs://" + l.nameNode.Addr()
 	for i := range bad {
-		if err := l.sendBad(t.Context(), i); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, l.sendBad(t.Context(), i))
 	}
 	l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", frames), quality))
 	return l
@@ -73,9 +69,7 @@ func openTestLab(t *testing.T) *testLab {
 func startProxy(t *testing.T, target string) *proxy.Proxy {
 	t.Helper()
 	p, err := proxy.Start(target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -173,15 +167,11 @@ func (l *testLab) check(t *testing.T, group string, temporary int) (ledgers []st
 		t.Errorf("the pictures are\n%v, wanted are\n%v", got, l.want)
 	}
 	windows, err := store.Windows(t.Context(), l.config(group))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var read, decoded, skipped, files int64
 	for _, w := range windows {
 		ledger, err := store.ReadLedger(t.Context(), l.config(group), w)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		sum := ledger.Sum()
 		read, decoded, skipped, files = read+sum.Read, decoded+sum.Decoded, skipped+sum.Skipped, files+sum.Files
 		ledgers = append(ledgers, ledger)
@@ -202,9 +192,7 @@ func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 	t.Helper()
 	cfg := l.config(group)
 	fs, err := filesystem.New(t.Context(), cfg.Root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer fs.Close()
 	out := map[string]string{}
 	err = store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
@@ -215,9 +203,7 @@ func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 		out[name] = fmt.Sprintf("%x", sha256.Sum256(data))
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return out
 }
 

@@ -20,9 +20,7 @@ func script(t *testing.T, text string) (p *program, lines *[]string) {
 	dir := t.TempDir()
 	text = "#!/bin/sh\nRUN=$(cat " + dir + "/run)\necho $((RUN + 1)) >" + dir + "/run\n" + text
 	path := filepath.Join(dir, "script")
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, []byte(text), 0o755))
 	testkit.WriteFile(t, filepath.Join(dir, "run"), []byte("0"))
 	lines = &[]string{}
 	return &program{
@@ -82,9 +80,7 @@ func TestKeepUpWhatIsHopeless(t *testing.T) {
 // When the time is over, it is not started again, and each run is told how long it has.
 func TestKeepUpUntil(t *testing.T) {
 	p, lines := script(t, "echo $1")
-	if err := p.keepUp(t.Context(), time.Now().Add(shortestRun)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, p.keepUp(t.Context(), time.Now().Add(shortestRun)))
 	if p.runs != 1 || len(*lines) != 0 {
 		t.Errorf("%d runs, want 1; said is %q", p.runs, *lines)
 	}

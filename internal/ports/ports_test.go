@@ -3,15 +3,15 @@ package ports
 import (
 	"net"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 // Free ports are such that a server can have, and that no client is given.
 func TestFree(t *testing.T) {
 	const n = 50
 	got, err := Free(n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	seen := map[int]bool{}
 	for _, port := range got {
 		if seen[port] {

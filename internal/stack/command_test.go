@@ -192,9 +192,7 @@ func TestUpAndDown(t *testing.T) {
 	s.prints("status", "kafka is running at "+addrs.Kafka, addrs.Web+"/explorer.html", before[2].Log, "spark is not running")
 
 	// What has died comes back with its data, at its place; the rest stays.
-	if err := dialHDFS(t, addrs).Mkdir("/user/alice", dirMode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, dialHDFS(t, addrs).Mkdir("/user/alice", dirMode))
 	s.end("datanode")
 	if left, _ := state.Running(s.dir); left != addrs.Of(state.Kafka) {
 		t.Errorf("without the DataNode, what runs is %+v", left)
@@ -260,9 +258,7 @@ func TestUpAndDownClusters(t *testing.T) {
 func dialHDFS(t *testing.T, addrs state.Addrs) *hdfs.Client {
 	t.Helper()
 	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addrs.HDFS)}, User: "alice"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

@@ -14,6 +14,8 @@ import (
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"facestream/internal/testkit"
 )
 
 // java is the other end of the socket in dir. It answers what it is told, or
@@ -21,9 +23,7 @@ import (
 func java(t *testing.T, dir string, answer []byte, may <-chan struct{}) (lines <-chan []string) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(dir, socket))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	out := make(chan []string, 1)
 	go func() {
@@ -64,9 +64,7 @@ type runner struct {
 func newRunner(t *testing.T) *runner {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	r := &runner{url: l.Addr().String(), left: make(chan struct{}, 1)}
 	server := grpc.NewServer()
 	fnpb.RegisterProvisionServiceServer(server, r)
@@ -100,9 +98,7 @@ func (r *runner) request() *fnpb.StartWorkerRequest {
 func serve(t *testing.T, dir string) *Pool {
 	t.Helper()
 	p, err := Serve(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(p.Close)
 	return p
 }

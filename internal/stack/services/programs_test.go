@@ -7,14 +7,13 @@ import (
 	"testing"
 
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 )
 
 // fakeJava writes a program in place of java to dir.
 func fakeJava(t *testing.T, dir, script string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "java"), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "java"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 }
 
 func TestRunSaysWhyItFailed(t *testing.T) {

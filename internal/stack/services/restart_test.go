@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 )
 
 // With a process that is no member Restart waits for all members that run, with a
@@ -55,14 +56,10 @@ func TestRestartWaits(t *testing.T) {
 				}
 			}
 			if test.dead != "" {
-				if err := s.find(test.dead).End(0); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, s.find(test.dead).End(0))
 			}
 			old = s.find(test.restarted)
-			if err := s.Restart(t.Context(), test.restarted); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, s.Restart(t.Context(), test.restarted))
 			if registered != test.registered || tried != test.tried {
 				t.Errorf("waited for %d members, tried the service: %v; want %d, %v", registered, tried, test.registered, test.tried)
 			}

@@ -11,13 +11,12 @@ import (
 	"testing"
 
 	"facestream/internal/proc"
+	"facestream/internal/testkit"
 )
 
 func TestRunning(t *testing.T) {
 	alive, err := proc.NewProcess("test", os.Getpid(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	dead := alive
 	dead.Born = "another boot+1"
 	addrs := Addrs{
@@ -56,9 +55,7 @@ func TestRunning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := test.stack.Save(Dir(dir)); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, test.stack.Save(Dir(dir)))
 			got, ok := Running(dir)
 			if got != test.want || ok != (test.want != Addrs{}) {
 				t.Errorf("got %+v, %v, want %+v", got, ok, test.want)
@@ -92,9 +89,7 @@ func TestAddresses(t *testing.T) {
 func TestLoadNamesBrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.json")
-	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, []byte("{"), 0o644))
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got error %v, want one that names %s", err, path)
 	}

@@ -11,6 +11,7 @@ import (
 	"facestream/internal/proc"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(Main(m.Run)) }
@@ -20,21 +21,15 @@ func TestStartSharesStack(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(StateEnv, dir)
 	self, err := proc.NewProcess("test", os.Getpid(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	want := state.Addrs{Kafka: "127.0.0.1:1", Flink: "127.0.0.1:2", FlinkWeb: "http://127.0.0.1:3"}
 	running := func(name string) state.Service {
 		return state.Service{Addrs: want.Of(name), Ready: true, Processes: []proc.Process{self}}
 	}
-	if err := (state.Stack{state.Kafka: running(state.Kafka), state.Flink: running(state.Flink)}).Save(state.Dir(dir)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, (state.Stack{state.Kafka: running(state.Kafka), state.Flink: running(state.Flink)}).Save(state.Dir(dir)))
 	free := func() bool {
 		lock, err := os.Open(filepath.Join(dir, "clusters.lock"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		defer lock.Close()
 		return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 	}
@@ -64,9 +59,7 @@ func TestOwn(t *testing.T) {
 		if p, ok = Own(t, services.Options{Kafka: true}).Process("kafka"); !ok || !p.Alive() {
 			t.Fatalf("the broker does not run: %+v", p)
 		}
-		if err := syscall.Kill(p.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, syscall.Kill(p.PID, syscall.SIGSTOP))
 	})
 	if p.PID == 0 {
 		t.SkipNow() // as the subtest was
