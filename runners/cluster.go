@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"google.golang.org/grpc"
@@ -20,52 +19,47 @@ import (
 	"facestream/runners/jobserver"
 )
 
-const (
-	// jobServerTimeout is how long a job server may take to start.
-	jobServerTimeout = 60 * time.Second
-	// gentleTimeout is how long a job server may take to end.
-	gentleTimeout = 10 * time.Second
-	// maxMessageBytes is the most that a job service may answer; a pipeline
-	// comes back with each state.
-	maxMessageBytes = 64 << 20
-)
+// maxMessageBytes is the most that a job service may answer; a pipeline
+// comes back with each state.
+const maxMessageBytes = 64 << 20
 
 // openCluster connects to a job server, or starts one.
-func openCluster(ctx context.Context, c Config) (Runner, error) {
-	endpoint, closeServer := c.Endpoint, func() {}
+func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
+	endpoint, closeAll := c.Endpoint, func() {}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
 	if endpoint == "" {
 		server, err := startJobServer(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		endpoint, closeServer = server.addr, server.close
+		endpoint, closeAll = server.addr, server.close
 		if c.Name == Spark {
-			closeServer = server.closeGently // its executors serve all jobs
+			closeAll = server.closeGently // its executors serve all jobs
 		}
 	}
 	client, closeClient, err := dialJobServer(ctx, endpoint)
 	if err != nil {
-		closeServer()
 		return nil, err
 	}
-	closeAll := func() {
+	closeServer := closeAll
+	closeAll = func() {
 		closeClient()
 		closeServer()
 	}
 	if err := checkOptions(ctx, client, c.Options); err != nil {
-		closeAll()
 		return nil, err
 	}
 	r, err := openPortable(c, client, closeAll)
 	if err != nil {
-		closeAll()
 		return nil, err
 	}
-	if c.Name == Flink && c.Cluster() && c.Parallelism == 0 {
-		if err := r.useAllSlots(ctx); err != nil {
-			r.Close()
-			return nil, err
-		}
+	closeAll = r.Close
+	if r.onFlinkCluster() && c.Parallelism == 0 {
+		return r, r.useAllSlots(ctx)
 	}
 	return r, nil
 }
@@ -78,8 +72,10 @@ func dialJobServer(ctx context.Context, endpoint string) (client jobpb.JobServic
 	if err != nil {
 		return nil, nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
 	}
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
 	client = jobpb.NewJobServiceClient(conn)
-	if err := answers(ctx, client); err != nil {
+	if _, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{}); err != nil {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
 	}
@@ -119,14 +115,6 @@ func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, 
 	return names, nil
 }
 
-// answers reports whether it is a job service that was connected to.
-func answers(ctx context.Context, client jobpb.JobServiceClient) error {
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
-	defer stop()
-	_, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
-	return err
-}
-
 // startJobServer starts a job server as a child of this process, which ends with it.
 func startJobServer(ctx context.Context, c Config) (*service, error) {
 	java, err := paths.Java()
@@ -160,7 +148,7 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 		logging, program.JVM, []string{"-cp", program.ClassPath, program.Class}, program.Args)
 	cmd := exec.Command(java, args...)
 	cmd.Env = append(os.Environ(), program.Env...)
-	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(c.Dir, "jobserver.log"), ports.Loopback(free[0]), tmp, jobServerTimeout)
+	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(c.Dir, "jobserver.log"), ports.Loopback(free[0]), tmp)
 }
 
 // jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server

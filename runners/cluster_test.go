@@ -85,7 +85,7 @@ func TestCluster(t *testing.T) {
 			self, err := os.Executable()
 			testkit.Must(t, err)
 			testkit.Await(t, "the end of the jobs and of their workers", func() bool {
-				return len(active(t, name, addrs))+len(workers(t, self)) == 0
+				return len(testservices.Jobs(t, addrs))+len(workers(t, self)) == 0
 			})
 		})
 	}
@@ -134,36 +134,15 @@ func TestFlinkOptions(t *testing.T) {
 	// Flink takes checkpoints of streaming jobs only.
 	c.Options = map[string]string{"checkpointing_interval": "123456", "max_bundle_size": "77", "streaming": "true", "shutdown_sources_after_idle_ms": "100"}
 	c.MaxBytes = 640 << 20
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, succeed, beam.Impulse(s))
-	name := "options-" + fmt.Sprint(time.Now().UnixNano())
-	testkit.Must(t, open(t, c).Run(t.Context(), name, p))
-	var jobs struct {
-		Jobs []struct{ JID, Name string }
+	id, config := runsOnFlink(t, c, addrs)
+	if config.Parallelism != 2 || config.User["maxBundleSize"] != "77" {
+		t.Errorf("job configuration %+v, want parallelism 2 and bundles of 77", config)
 	}
-	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
-	for _, job := range jobs.Jobs {
-		if !strings.HasPrefix(job.Name, name+"-") {
-			continue
-		}
-		var config struct {
-			Execution struct {
-				Parallelism int               `json:"job-parallelism"`
-				User        map[string]string `json:"user-config"`
-			} `json:"execution-config"`
-		}
-		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
-		if e := config.Execution; e.Parallelism != 2 || e.User["maxBundleSize"] != "77" {
-			t.Errorf("job configuration %+v, want parallelism 2 and bundles of 77", config)
-		}
-		var checkpoints struct{ Interval int }
-		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/checkpoints/config", &checkpoints)
-		if checkpoints.Interval != 123456 {
-			t.Errorf("checkpoints every %d ms, want 123456", checkpoints.Interval)
-		}
-		return
+	var checkpoints struct{ Interval int }
+	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+id+"/checkpoints/config", &checkpoints)
+	if checkpoints.Interval != 123456 {
+		t.Errorf("checkpoints every %d ms, want 123456", checkpoints.Interval)
 	}
-	t.Errorf("Flink knows no job %s, but %+v", name, jobs)
 }
 
 // Without a number of slots, a job uses all that the cluster has: where the cluster is
@@ -175,38 +154,40 @@ func TestFlinkUsesAllSlots(t *testing.T) {
 		"master":   {Master: strings.TrimPrefix(addrs.FlinkWeb, "http://")},
 	} {
 		c.Name, c.Dir, c.Worker = runners.Flink, t.TempDir(), onCluster(t, runners.Flink, addrs).Worker
-		p, s := beam.NewPipelineWithRoot()
-		beam.ParDo0(s, succeed, beam.Impulse(s))
-		name := fmt.Sprint("all-slots-", about, time.Now().UnixNano())
-		if err := open(t, c).Run(t.Context(), name, p); err != nil {
-			t.Fatal(about, ": ", err)
-		}
-		if got := parallelism(t, addrs, name); got != 2 {
-			t.Errorf("%s: parallelism %d, want both slots", about, got)
+		if _, config := runsOnFlink(t, c, addrs); config.Parallelism != 2 {
+			t.Errorf("%s: parallelism %d, want both slots", about, config.Parallelism)
 		}
 	}
 }
 
-// parallelism returns that of the Flink job whose name begins like this.
-func parallelism(t *testing.T, addrs state.Addrs, name string) int {
+// flinkConfig is what Flink says of a job's settings.
+type flinkConfig struct {
+	Parallelism int               `json:"job-parallelism"`
+	User        map[string]string `json:"user-config"`
+}
+
+// runsOnFlink runs a job, and returns what Flink's id and settings of it are.
+func runsOnFlink(t *testing.T, c runners.Config, addrs state.Addrs) (id string, config flinkConfig) {
 	t.Helper()
-	var jobs struct {
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, succeed, beam.Impulse(s))
+	name := fmt.Sprint("job-", time.Now().UnixNano())
+	testkit.Must(t, open(t, c).Run(t.Context(), name, p))
+	var all struct {
 		Jobs []struct{ JID, Name string }
 	}
-	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
-	for _, job := range jobs.Jobs {
-		if strings.HasPrefix(job.Name, name) {
-			var config struct {
-				Execution struct {
-					Parallelism int `json:"job-parallelism"`
-				} `json:"execution-config"`
+	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &all)
+	for _, job := range all.Jobs {
+		if strings.HasPrefix(job.Name, name+"-") {
+			var of struct {
+				Execution flinkConfig `json:"execution-config"`
 			}
-			testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &config)
-			return config.Execution.Parallelism
+			testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+job.JID+"/config", &of)
+			return job.JID, of.Execution
 		}
 	}
-	t.Fatalf("Flink knows no job %s", name)
-	return 0
+	t.Fatalf("Flink knows no job %s, but %+v", name, all)
+	return "", config
 }
 
 // An option that the job server does not know is refused by name.
@@ -283,32 +264,6 @@ func TestJava(t *testing.T) {
 	if _, _, err := runners.Java(t.Context()); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
 		t.Errorf("error %v, want one about JAVA_HOME", err)
 	}
-}
-
-// active returns the cluster's jobs that have not ended.
-func active(t *testing.T, name string, addrs state.Addrs) []string {
-	t.Helper()
-	var out []string
-	if name == runners.Flink {
-		var jobs struct {
-			Jobs []struct{ Name, State string }
-		}
-		testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &jobs)
-		for _, job := range jobs.Jobs {
-			if job.State != "FINISHED" && job.State != "FAILED" && job.State != "CANCELED" {
-				out = append(out, job.Name+" "+job.State)
-			}
-		}
-		return out
-	}
-	var master struct {
-		Active []struct{ Name, State string } `json:"activeapps"`
-	}
-	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &master)
-	for _, app := range master.Active {
-		out = append(out, app.Name+" "+app.State)
-	}
-	return out
 }
 
 // workers returns the processes of a program that a cluster has started.

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"facestream/internal/jvm"
 	"facestream/internal/paths"
@@ -14,10 +13,7 @@ import (
 	"facestream/runners/javaharness"
 )
 
-const (
-	expansionParts   = "beam"
-	expansionTimeout = 60 * time.Second
-)
+const expansionParts = "beam"
 
 // expansionJobs is how many jobs one expansion service serves. Its JVM, which on Prism
 // also reads, keeps three classes and some 24 KB of each: they would fill it after a
@@ -103,7 +99,7 @@ func (e *Expansion) Start(ctx context.Context) error {
 	cmd := exec.Command(java, args...)
 	cmd.Dir = tmp
 	cmd.Env = append(os.Environ(), jvm.Malloc...)
-	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(e.run, "expansion.log"), ports.Loopback(free[0]), tmp, expansionTimeout)
+	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(e.run, "expansion.log"), ports.Loopback(free[0]), tmp)
 	if err != nil {
 		pool.Close()
 		return err

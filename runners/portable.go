@@ -237,15 +237,8 @@ func (r *portable) awaitEnd(ctx context.Context, id string) (cause string, err e
 		return "", err
 	}
 	go func() {
-		tick := time.NewTicker(pollInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if _, err := r.state(ctx, id); err != nil && ctx.Err() == nil {
+		for wait.Sleep(ctx, pollInterval) == nil {
+			if _, err := r.state(ctx, id); err != nil {
 				stop(fmt.Errorf("asking for its state: %w", err))
 			}
 		}
@@ -296,4 +289,35 @@ func (r *portable) cancel(ctx context.Context, id, name string) error {
 		}
 	}
 	return err
+}
+
+const (
+	causeLines = 10
+	causeBytes = 2000
+	// lostHarness is how Prism says that a harness has gone. That is Java's: Go's is
+	// in this process.
+	lostHarness = "SDK worker disconnected"
+)
+
+// rootCause is what matters to a person of a job's cause of failure: of a DoFn's
+// error the innermost, of a Java exception what stands above its stack.
+func rootCause(cause string) string {
+	const joined = "caused by:" // how the Go SDK joins errors
+	if at := strings.LastIndex(cause, joined); at >= 0 {
+		cause = cause[at+len(joined):]
+	}
+	var lines []string
+	for line := range strings.Lines(strings.TrimSpace(cause)) {
+		if strings.HasPrefix(line, "\tat ") || strings.HasPrefix(line, "Driver stacktrace:") {
+			break
+		}
+		lines = append(lines, line)
+	}
+	lines = lines[:min(len(lines), causeLines)]
+	text := strings.TrimSpace(strings.Join(lines, ""))
+	text = strings.ToValidUTF8(text[:min(len(text), causeBytes)], "")
+	if strings.Contains(text, lostHarness) {
+		text = "the Java harness, which reads from Kafka, has ended: " + text
+	}
+	return text
 }

@@ -23,9 +23,6 @@ import (
 // package be Prism, from beam.Init on.
 const PrismCommand = "prism-server"
 
-// prismTimeout is how long Prism may take to start.
-const prismTimeout = 30 * time.Second
-
 // prismJobs is how many jobs one Prism runs. It keeps some 0.6 MB of each for ever, 25
 // GB after a day of windows of two seconds, and another one starts in 0.1 s. With 50,
 // ten times the records took 1.24 times the memory. Tests set it.
@@ -84,7 +81,7 @@ func (r *prismRunner) start(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(program, PrismCommand, strconv.Itoa(free[0]))
-	server, err := startService(ctx, "Prism", cmd, filepath.Join(r.config.Dir, "prism.log"), ports.Loopback(free[0]), "", prismTimeout)
+	server, err := startService(ctx, "Prism", cmd, filepath.Join(r.config.Dir, "prism.log"), ports.Loopback(free[0]), "")
 	if err != nil {
 		return err
 	}

@@ -24,9 +24,16 @@ type service struct {
 	log  string
 }
 
-// startService starts cmd, with its output in DIR/NAME.log, and waits until it
+const (
+	// startTimeout is how long a service may take to start.
+	startTimeout = 60 * time.Second
+	// gentleTimeout is how long one may take to end that is asked to.
+	gentleTimeout = 10 * time.Second
+)
+
+// startService starts cmd, with its output in the file log, and waits until it
 // accepts connections at addr. tmp, if not empty, is removed with the service.
-func startService(ctx context.Context, what string, cmd *exec.Cmd, log, addr, tmp string, timeout time.Duration) (*service, error) {
+func startService(ctx context.Context, what string, cmd *exec.Cmd, log, addr, tmp string) (*service, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -38,7 +45,7 @@ func startService(ctx context.Context, what string, cmd *exec.Cmd, log, addr, tm
 		return nil, fmt.Errorf("starting %s: %w", what, err)
 	}
 	s := &service{Child: child, addr: addr, tmp: tmp, log: log}
-	ctx, stop := context.WithTimeout(ctx, timeout)
+	ctx, stop := context.WithTimeout(ctx, startTimeout)
 	defer stop()
 	if err := s.accepts(ctx); err != nil {
 		s.close()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+
+	"facestream/internal/wait"
 )
 
 const (
@@ -21,22 +23,15 @@ const (
 func (r *portable) awaitTurn(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, turnTimeout)
 	defer stop()
-	tick := time.NewTicker(turnPoll)
-	defer tick.Stop()
-	for {
-		busy, err := runningJob(ctx, r.client)
-		if err != nil {
-			return err
-		}
-		if busy == "" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the end of the job server's job %s: %w", busy, ctx.Err())
-		case <-tick.C:
-		}
+	busy, err := "", error(nil)
+	late := wait.Until(ctx, turnPoll, func() bool {
+		busy, err = runningJob(ctx, r.client)
+		return err != nil || busy == ""
+	})
+	if late != nil {
+		return fmt.Errorf("waiting for the end of the job server's job %s: %w", busy, late)
 	}
+	return err
 }
 
 // runningJob returns a job of the job server that has not ended, or "".

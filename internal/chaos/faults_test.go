@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facestream/internal/stack/services/proxy"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/wait"
 )
 
@@ -172,7 +173,7 @@ func (s scenario) checkFailed(t *testing.T, l *testLab, o outcome, group string)
 		t.Errorf("its error has %d lines, at most %d are wanted, or does not name what it must:\n%s", lines, maxLines, said)
 	}
 	if s.status == interrupted {
-		if jobs := l.jobs(t); len(jobs) > 0 {
+		if jobs := testservices.Jobs(t, l.stack.Addrs); len(jobs) > 0 {
 			t.Errorf("after its end there are the jobs %q", jobs)
 		}
 	}

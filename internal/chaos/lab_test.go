@@ -17,6 +17,7 @@ import (
 
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/proxy"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
@@ -152,7 +153,7 @@ func (l *testLab) check(t *testing.T, group string, temporary int) (ledgers []st
 	if err := l.awaitNothing(); err != nil {
 		t.Error(err)
 	}
-	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(l.jobs(t)) == 0 })
+	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(testservices.Jobs(t, l.stack.Addrs)) == 0 })
 	if left, err := filepath.Glob(filepath.Join(l.state("*"), "runs", "*", "tmp")); err != nil || len(left) > 0 {
 		t.Errorf("%q are left (%v)", left, err)
 	}
@@ -225,26 +226,4 @@ func (l *testLab) master(engine string) string {
 		return l.stack.SparkMaster
 	}
 	return strings.TrimPrefix(l.stack.FlinkWeb, "http://")
-}
-
-// jobs returns those of both clusters that have not ended.
-func (l *testLab) jobs(t *testing.T) (out []string) {
-	t.Helper()
-	var flink struct {
-		Jobs []struct{ Name, State string }
-	}
-	testkit.GetJSON(t, l.stack.FlinkWeb+"/jobs/overview", &flink)
-	for _, job := range flink.Jobs {
-		switch job.State {
-		case "FINISHED", "FAILED", "CANCELED":
-		default:
-			out = append(out, job.Name+" "+job.State)
-		}
-	}
-	var spark struct{ ActiveApps []struct{ ID string } }
-	testkit.GetJSON(t, l.stack.SparkWeb+"/json/", &spark)
-	for _, app := range spark.ActiveApps {
-		out = append(out, app.ID)
-	}
-	return out
 }

@@ -56,32 +56,26 @@ func run(ctx context.Context, stateDir string, args ...string) (status int, out 
 	return status, b.String()
 }
 
-func TestWrongUse(t *testing.T) {
-	for line, want := range map[string]string{
-		"":                          "up, down, status or env",
-		"start":                     `"start"`,
-		"down kafka":                `"kafka"`,
-		"up storm":                  `"storm", but kafka, hdfs, flink and spark`,
-		"up flink --spark_port=1":   "--spark_port is set, but only flink",
-		"up --port=1":               "-port",
-		"up --kafka_port=65536":     "65535",
-		"up --kafka_port=-1":        "65535",
-		"up --web_port=nine":        "nine",
-		"up kafka --hdfs_port=9000": "--hdfs_port",
+func TestCommandLine(t *testing.T) {
+	for line, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"":                          {cli.ExitUsage, "up, down, status or env"},
+		"start":                     {cli.ExitUsage, `"start"`},
+		"down kafka":                {cli.ExitUsage, `"kafka"`},
+		"up storm":                  {cli.ExitUsage, `"storm", but kafka, hdfs, flink and spark`},
+		"up flink --spark_port=1":   {cli.ExitUsage, "--spark_port is set, but only flink"},
+		"up --kafka_port=65536":     {cli.ExitUsage, "65535"},
+		"up --kafka_port=-1":        {cli.ExitUsage, "65535"},
+		"up kafka --hdfs_port=9000": {cli.ExitUsage, "--hdfs_port"},
+		"--help":                    {0, "facestream-stack status "},
+		"up --help":                 {0, "-spark_web_port PORT"},
+		"env --help":                {0, "SPARK_MASTER="},
+		"down -h":                   {0, "-state_dir FOLDER"},
 	} {
-		if status, out := run(t.Context(), "", strings.Fields(line)...); status != cli.ExitUsage || !strings.Contains(out, want) {
-			t.Errorf("stack %s: status %d and %q, want %d and %q", line, status, out, cli.ExitUsage, want)
-		}
-	}
-}
-
-func TestHelp(t *testing.T) {
-	for line, want := range map[string]string{
-		"--help": "facestream-stack status ", "-h": "facestream-stack env ", "help": "facestream-stack down ",
-		"up --help": "-spark_web_port PORT", "env --help": "SPARK_MASTER=", "down -h": "-state_dir FOLDER", "status -h": "-state_dir FOLDER",
-	} {
-		if status, out := run(t.Context(), "", strings.Fields(line)...); status != 0 || !strings.Contains(out, want) {
-			t.Errorf("stack %s: status %d and %q, want it with %q", line, status, out, want)
+		if status, out := run(t.Context(), "", strings.Fields(line)...); status != want.status || !strings.Contains(out, want.says) {
+			t.Errorf("stack %s: status %d and %q, want %+v", line, status, out, want)
 		}
 	}
 }

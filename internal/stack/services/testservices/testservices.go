@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 )
 
 // StateEnv is the environment variable with the absolute state directory of the stack
@@ -103,6 +105,26 @@ func Own(t testing.TB, o services.Options) *services.Stack {
 		}
 	})
 	return stack
+}
+
+// Jobs returns those of the clusters of Flink and Spark that have not ended.
+func Jobs(t testing.TB, addrs state.Addrs) (out []string) {
+	t.Helper()
+	var flink struct {
+		Jobs []struct{ Name, State string }
+	}
+	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/overview", &flink)
+	for _, job := range flink.Jobs {
+		if !slices.Contains([]string{"FINISHED", "FAILED", "CANCELED"}, job.State) {
+			out = append(out, job.Name+" "+job.State)
+		}
+	}
+	var spark struct{ ActiveApps []struct{ Name, ID string } }
+	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &spark)
+	for _, app := range spark.ActiveApps {
+		out = append(out, app.Name+" "+app.ID)
+	}
+	return out
 }
 
 // start starts what o names and is not there yet.
