@@ -2,11 +2,12 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
+	"errors"
 	"fmt"
-	"io"
 	"math"
+	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,27 +15,20 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
-	"facestream/internal/cli"
+	"facestream/internal/proc"
 	"facestream/internal/record"
+	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
-// The bounds of what a runner can do.
 const (
-	bareDetector = "detector" // the frames are in memory
-	barePlumbing = "plumbing" // from Kafka to HDFS, without Beam
-)
-
-const (
-	// bareCommand is the first argument of a process that measures a bound.
-	bareCommand = "bare"
-
 	warmUp     = 4          // frames that each worker does before it is measured
 	fetchBytes = 2 << 20    // that one fetch of one partition may bring, as in the pipeline
 	writers    = 4          // files that each worker writes side by side, as in the pipeline
@@ -42,72 +36,41 @@ const (
 	distinct   = 4 * period // frames that are made; a topic repeats them
 )
 
-// bound says which bound is measured, in a process of its own, so that it can be bound to
-// processors from its start.
-type bound struct {
-	combination // Each slot is a worker, a goroutine with a detector.
-
-	Kind   string
-	Frames int
-
-	// Of the plumbing. The topic holds Frames, and warmUp more for each worker.
-	Brokers, Topic, Output string
+// worker is a goroutine with a detector, as each slot of a runner is.
+type worker struct {
+	detector *face.Detector
+	writes   errgroup.Group
 }
 
-func bare() cli.Command {
-	return cli.Command{
-		Name: "bench " + bareCommand, TakesArgs: true,
-		Usage: "bench bare measures one bound for the other commands. Its argument is JSON.\n",
-		Setup: func(*flag.FlagSet) cli.Run {
-			return func(ctx context.Context, args []string, stdout, _ io.Writer) error {
-				var b bound
-				if len(args) != 1 || json.Unmarshal([]byte(args[0]), &b) != nil {
-					return cli.Usagef("%q is no bound", args)
-				}
-				rate, err := b.measure(ctx)
-				if err != nil {
-					return err
-				}
-				return json.NewEncoder(stdout).Encode(rate)
-			}
-		},
-	}
-}
+// step does a frame.
+type step func(*worker) error
 
-// measure returns the frames a second, without the start and the first frames.
-func (b bound) measure(ctx context.Context) (float64, error) {
-	workers := make([]*worker, b.Slots)
+// bare measures a bound of what a runner can do: the frames a second of as many workers
+// as it has slots, without the first frames.
+func bare(ctx context.Context, o combination, frames int, do step) (rate float64, err error) {
+	workers := make([]*worker, o.Slots)
 	for i := range workers {
-		detector, err := newDetector(b.Preset)
+		detector, err := newDetector(o.Preset)
 		if err != nil {
 			return 0, err
 		}
 		defer detector.Close()
 		workers[i] = &worker{detector: detector}
 	}
-	open := b.openDetector
-	if b.Kind == barePlumbing {
-		open = b.openPlumbing
-	}
-	step, err := open(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := work(ctx, workers, b.Slots*warmUp, step); err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	err = work(ctx, workers, b.Frames, step)
-	return float64(b.Frames) / time.Since(began).Seconds(), err
+	err = o.bind(func() error {
+		if err := work(ctx, workers, o.Slots*warmUp, do); err != nil {
+			return err
+		}
+		began := time.Now()
+		err := work(ctx, workers, frames, do)
+		rate = float64(frames) / time.Since(began).Seconds()
+		return err
+	})
+	return rate, err
 }
 
-type worker struct {
-	detector *face.Detector
-	writes   errgroup.Group
-}
-
-// work has the workers do n frames together, a step each.
-func work(ctx context.Context, workers []*worker, n int, step func(*worker) error) error {
+// work has the workers do n frames together.
+func work(ctx context.Context, workers []*worker, n int, do step) error {
 	var done atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range workers {
@@ -117,7 +80,7 @@ func work(ctx context.Context, workers []*worker, n int, step func(*worker) erro
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := step(w); err != nil {
+				if err := do(w); err != nil {
 					return err
 				}
 			}
@@ -127,56 +90,84 @@ func work(ctx context.Context, workers []*worker, n int, step func(*worker) erro
 	return g.Wait()
 }
 
-// openDetector returns a step that looks for faces in a frame that is in memory.
-func (b bound) openDetector(context.Context) (func(*worker) error, error) {
-	pictures, err := pictures(usual(min(b.Frames, distinct)), 1, b.Format)
+// bind runs do, with this program and those that it starts meanwhile on as many
+// processors as the runner has slots. Only Prism, which has none, needs that.
+func (o combination) bind(do func() error) error {
+	var all, some unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	if o.Runner != runners.Prism || o.Slots >= all.Count() {
+		return do()
+	}
+	for cpu := 0; some.Count() < o.Slots; cpu++ {
+		if all.IsSet(cpu) {
+			some.Set(cpu)
+		}
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.Slots))
+	return errors.Join(bindThreads(&some), do(), bindThreads(&all))
+}
+
+// bindThreads binds all threads of this program, from which others inherit it.
+func bindThreads(to *unix.CPUSet) error {
+	for range 2 { // one may have begun meanwhile
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, t := range threads {
+			id, err := strconv.Atoi(t.Name())
+			if err == nil {
+				err = unix.SchedSetaffinity(id, to)
+			}
+			if err != nil && !proc.Gone(err) {
+				return fmt.Errorf("binding thread %s to processors: %w", t.Name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// bareDetector returns a step that looks for faces in a frame that is in memory.
+func bareDetector(format string, frames int) (step, error) {
+	pictures, err := pictures(usual(min(frames, distinct)), 1, format)
 	if err != nil {
 		return nil, err
 	}
-	frames, err := inputs(pictures)
+	all, err := inputs(pictures)
 	var next atomic.Int64
 	return func(w *worker) error {
-		_, err := w.detector.Detect(frames[int(next.Add(1))%len(frames)].frame)
+		_, err := w.detector.Detect(all[int(next.Add(1))%len(all)].frame)
 		return err
 	}, err
 }
 
-// openPlumbing returns a step that takes a record from Kafka, looks for faces, and writes
+// barePlumbing returns a step that takes a record from Kafka, looks for faces, and writes
 // a frame that has any to HDFS: under another name first, as package store does.
-func (b bound) openPlumbing(ctx context.Context) (func(*worker) error, error) {
+func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func(), err error) {
+	_, output := l.newOutput()
 	fsys := hdfs.New(ctx)
 	folders := fsys.(interface {
 		MkdirAll(ctx context.Context, dir string) error
 	})
-	if err := folders.MkdirAll(ctx, b.Output); err != nil {
-		return nil, err
+	if err := folders.MkdirAll(ctx, output); err != nil {
+		return nil, nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers), kgo.ConsumeTopics(b.Topic),
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.stack.Kafka), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(fetchBytes))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var mu sync.Mutex
-	var fetched []*kgo.Record
-	next := func() (*kgo.Record, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		for len(fetched) == 0 {
-			fetches := client.PollFetches(ctx)
-			if err := fetches.Err(); err != nil {
-				return nil, fmt.Errorf("reading from Kafka: %w", err)
-			}
-			fetched = fetches.Records()
-		}
-		r := fetched[0]
-		fetched = fetched[1:]
-		return r, nil
-	}
 	return func(w *worker) error {
-		r, err := next()
-		if err != nil {
-			return err
+		mu.Lock()
+		fetches := client.PollRecords(ctx, 1)
+		mu.Unlock()
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("reading from Kafka: %w", err)
 		}
+		r := fetches.Records()[0]
 		f, err := parse(r.Value)
 		if err != nil {
 			return fmt.Errorf("record %d of partition %d: %w", r.Offset, r.Partition, err)
@@ -187,7 +178,7 @@ func (b bound) openPlumbing(ctx context.Context) (func(*worker) error, error) {
 		}
 		entry, err := face.Files(face.Output{Frame: true}, found)
 		for _, file := range entry.Files {
-			name := fmt.Sprintf("%s/%d-%d", b.Output, r.Partition, r.Offset)
+			name := fmt.Sprintf("%s/%d-%d", output, r.Partition, r.Offset)
 			w.writes.Go(func() error {
 				if err := filesystem.Write(ctx, fsys, name+".tmp", file.Data); err != nil {
 					return err
@@ -196,7 +187,7 @@ func (b bound) openPlumbing(ctx context.Context) (func(*worker) error, error) {
 			})
 		}
 		return err
-	}, nil
+	}, client.Close, nil
 }
 
 // newDetector returns a detector that uses one thread.

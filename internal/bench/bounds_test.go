@@ -2,18 +2,40 @@ package bench
 
 import (
 	"errors"
+	"os/exec"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/testkit"
+	"facestream/runners"
 )
 
 func TestBareDetector(t *testing.T) {
 	for _, format := range []string{feed.JPEG, feed.Raw} {
-		rate, err := bound{combination: combination{Format: format, Preset: fast, Slots: 2}, Kind: bareDetector, Frames: 6}.measure(t.Context())
-		if err != nil || rate <= 0 {
+		do, err := bareDetector(format, 6)
+		testkit.Must(t, err)
+		if rate, err := bare(t.Context(), combination{Preset: fast, Slots: 2}, 6, do); err != nil || rate <= 0 {
 			t.Errorf("%s: %v frames/s (%v)", format, rate, err)
+		}
+	}
+}
+
+// On Prism, this program and what it starts have as many processors as slots are meant.
+func TestBind(t *testing.T) {
+	count := func() string {
+		out, err := exec.Command("nproc").Output()
+		testkit.Must(t, err)
+		return strings.TrimSpace(string(out))
+	}
+	all := count()
+	for runner, want := range map[string]string{runners.Prism: "1", runners.Flink: all} {
+		got := ""
+		err := combination{Runner: runner, Slots: 1}.bind(func() error { got = count(); return nil })
+		if after := count(); err != nil || got != want || after != all {
+			t.Errorf("%s: %s processors, and %s afterwards (%v), want %s of %s", runner, got, after, err, want, all)
 		}
 	}
 }
@@ -44,9 +66,7 @@ func TestWork(t *testing.T) {
 // What a topic repeats holds every mix of faces as often as any other.
 func TestPeriod(t *testing.T) {
 	all, err := pictures(usual(period+3), 1, feed.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	sizes := func(p video.Picture) (out []int32) {
 		for _, f := range p.Faces {
 			out = append(out, f.Width)

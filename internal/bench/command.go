@@ -46,7 +46,7 @@ func Command() cli.Command {
 				return cli.Usagef("a command is missing: all, detect, data, windows, memory or day")
 			}
 		},
-		Subcommands: append(measured, day(measured), bare()),
+		Subcommands: append(measured, day(measured)),
 	}
 }
 
@@ -113,18 +113,14 @@ func (c command) cli() cli.Command {
 			if len(tables) == 0 {
 				return err
 			}
-			print := printText
+			print := printTables
 			if *asJSON {
 				print = printJSON
 			}
-			if err := print(stdout, tables); err != nil {
-				return err
-			}
+			err = errors.Join(err, print(stdout, tables))
 			if *page != "" {
 				call := "go run ./scripts/bench " + strings.Join(os.Args[1:], " ")
-				if err := writeSection(*page, c.name, section(c.name, c.about, call, tables)); err != nil {
-					return err
-				}
+				err = errors.Join(err, writeSection(*page, c.name, section(c.name, c.about, call, tables)))
 			}
 			return err
 		}

@@ -70,20 +70,25 @@ func (l *lab) detect(ctx context.Context, labels string, sizes []demoSize) (rows
 		return nil, err
 	}
 	every := make([]tally, len(face.Presets))
-	for i := range len(sizes) + 1 {
-		name, inputs := "labelled", labelled
-		if i < len(sizes) {
-			name = fmt.Sprintf("%dx%d", sizes[i].width, sizes[i].height)
-			if inputs, err = demoInputs(sizes[i]); err != nil {
-				return nil, err
-			}
+	measure := func(name string, some []input) error {
+		l.say("%s: %d frames", name, len(some))
+		tallies, err := detectEach(ctx, some, every)
+		if err == nil {
+			rows = append(rows, detectRows(name, tallies)...)
 		}
-		l.say("%s: %d frames", name, len(inputs))
-		tallies, err := detectEach(ctx, inputs, every)
+		return err
+	}
+	for _, size := range sizes {
+		some, err := demoInputs(size)
+		if err == nil {
+			err = measure(fmt.Sprintf("%dx%d", size.width, size.height), some)
+		}
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, detectRows(name, tallies)...)
+	}
+	if err := measure("labelled", labelled); err != nil {
+		return nil, err
 	}
 	return append(rows, detectRows("all", every)...), nil
 }

@@ -6,15 +6,14 @@ import (
 	"testing"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/face"
 )
 
 // TestPresetsFind demands of each preset on a few frames what it was chosen for.
 func TestPresetsFind(t *testing.T) {
 	rows, err := (&lab{progress: io.Discard}).detect(t.Context(), "../../testdata/labels.json", []demoSize{{320, 240, 12}, {640, 480, 6}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if len(rows) != 4*len(face.Presets) { // two sizes, labelled, all
 		t.Fatalf("%d rows", len(rows))
 	}

@@ -53,7 +53,7 @@ type lab struct {
 	began    time.Time
 	dir      string
 	stack    *services.Stack
-	runs     int            // of the pipeline and the bounds
+	runs     int            // of the pipeline and the plumbing
 	totals   map[string]int // frames of each topic
 	warm     map[string]int // the most slots that a runner has run a job with
 }
@@ -79,8 +79,7 @@ func (l *lab) open(ctx context.Context, state string, names []string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		// Go refuses to stamp a version in a checkout that belongs to another user.
-		_, err := execute(ctx, "go", "build", "-C", root, "-buildvcs=false", "-o", l.program(), "./pipeline")
-		return err
+		return execute(ctx, combination{}, "go", "build", "-C", root, "-buildvcs=false", "-o", l.program(), "./pipeline")
 	})
 	g.Go(func() (err error) {
 		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
@@ -121,21 +120,7 @@ func (l *lab) program() string { return filepath.Join(l.dir, "pipeline") }
 func (l *lab) newOutput() (name, folder string) {
 	l.runs++
 	name = fmt.Sprint("run-", l.runs)
-	return name, l.stack.HDFS + "/user/" + user + "/" + name
-}
-
-// bind makes the runner Prism use as many processors as other runners have slots, by a
-// program that becomes the one of args: there is no further process.
-func (o combination) bind(args []string) ([]string, error) {
-	self, err := procfs.Self()
-	if err != nil {
-		return nil, err
-	}
-	status, err := self.NewStatus()
-	if err != nil || o.Runner != runners.Prism || o.Slots >= len(status.CpusAllowedList) {
-		return args, err
-	}
-	return append([]string{"taskset", "-c", join(status.CpusAllowedList[:o.Slots])}, args...), nil
+	return name, strings.Replace(l.stack.HDFS, "://", "://"+user+"@", 1) + "/user/" + user + "/" + name
 }
 
 // job is one run of the pipeline.
@@ -167,7 +152,7 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	summary := filepath.Join(l.dir, name+".json")
 	args := append([]string{
 		l.program(), "--runner=" + j.Runner, "--state_dir=" + l.dir, "--kafka=" + l.stack.Kafka, "--topics=" + j.topic,
-		"--group=" + name, "--user=" + user, "--output=" + output, "--detector=" + j.Preset, "--summary=" + summary,
+		"--group=" + name, "--output=" + output, "--detector=" + j.Preset, "--summary=" + summary,
 	}, j.flags...)
 	switch j.Runner {
 	case runners.Flink:
@@ -175,12 +160,9 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	case runners.Spark:
 		args = append(args, "--master="+l.stack.SparkMaster, fmt.Sprint("--parallelism=", j.Slots))
 	}
-	if args, err = j.bind(args); err != nil {
-		return r, err
-	}
 	r.used, err = measureUse(l.mark(), func() error {
 		began := time.Now()
-		_, err := execute(ctx, args...)
+		err := execute(ctx, j.combination, args...)
 		r.seconds = time.Since(began).Seconds()
 		return err
 	})
@@ -194,49 +176,28 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	return r, json.Unmarshal(data, &r)
 }
 
-// bound returns the frames a second of a bound of a combination.
-func (l *lab) bound(ctx context.Context, kind string, o combination, frames int) (rate float64, err error) {
-	_, output := l.newOutput()
-	output = strings.Replace(output, "://", "://"+user+"@", 1)
-	config, err := json.Marshal(bound{o, kind, frames, l.stack.Kafka, o.Format, output})
-	if err != nil {
-		return 0, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	args, err := o.bind([]string{self, bareCommand, string(config)})
-	if err != nil {
-		return 0, err
-	}
-	out, err := execute(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return rate, json.Unmarshal(out, &rate)
-}
-
-// execute runs a program to its end and returns what it prints. When ctx ends, it ends
-// the program.
-func execute(ctx context.Context, args ...string) ([]byte, error) {
-	var stdout, stderr bytes.Buffer
+// execute runs a program for a combination to its end. When ctx ends, it ends the program.
+func execute(ctx context.Context, o combination, args ...string) error {
+	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "SPARK_EXECUTOR_MEMORY="+executorHeap)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdout, cmd.Stderr = &out, &out
 	// The group has the compilers and linkers that go starts.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = endGrace
-	child, err := proc.StartBound(cmd)
+	var child *proc.Child
+	err := o.bind(func() (err error) {
+		child, err = proc.StartBound(cmd)
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	<-child.Ended
 	if child.Err != nil {
-		tail := func(b bytes.Buffer) []byte { return b.Bytes()[max(0, b.Len()-logTail):] }
-		return nil, fmt.Errorf("%s: %w\n%s%s", strings.Join(args, " "), child.Err, tail(stdout), tail(stderr))
+		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), child.Err, out.Bytes()[max(0, out.Len()-logTail):])
 	}
-	return stdout.Bytes(), nil
+	return nil
 }
 
 // fill makes a topic with so many frames of the demo, spread evenly over its partitions.

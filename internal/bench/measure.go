@@ -20,6 +20,7 @@ const (
 )
 
 var (
+	keys       = slices.Clip([]string{"runner", "format", "preset", "slots"}) // of a combination
 	allRunners = []string{runners.Prism, runners.Flink, runners.Spark}
 	onlyJPEG   = []string{feed.JPEG}
 )
@@ -103,12 +104,11 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 		l.say("%d of %d: %s: %s frames/s, %s of the bare detector; about %s left",
 			i+1, len(combinations), o, cell(row.FramesPerSecond), cell(row.RatioToBareDetector), left.Round(time.Second))
 	}
-	keys := []string{"runner", "format", "preset", "slots"}
 	return []table{
 		{"frames/s in steady state, and of the bare detector and the bare plumbing right before", rows,
-			append(keys[:4:4], "frames/s", "bare detector", "of detector", "bare plumbing", "of plumbing", "first picture s")},
-		{"CPU seconds for 1,000 frames, by process", rows, append(keys[:4:4], "CPU s")},
-		{"peak memory in MB, of the largest process of its kind", rows, append(keys[:4:4], "peak MB")},
+			append(keys, "frames/s", "bare detector", "of detector", "bare plumbing", "of plumbing", "first picture s")},
+		{"CPU seconds for 1,000 frames, by process", rows, append(keys, "CPU s")},
+		{"peak memory in MB, of the largest process of its kind", rows, append(keys, "peak MB")},
 	}, untold
 }
 
@@ -116,10 +116,20 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 // what a machine can do varies by the minute.
 func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow, err error) {
 	row.combination = o
-	if row.BareDetector, err = l.bound(ctx, bareDetector, o, c.boundFrames(o)); err != nil {
+	frames := c.boundFrames(o)
+	detector, err := bareDetector(o.Format, frames)
+	if err != nil {
 		return row, err
 	}
-	if row.BarePlumbing, err = l.bound(ctx, barePlumbing, o, c.boundFrames(o)); err != nil {
+	plumbing, end, err := l.barePlumbing(ctx, o.Format)
+	if err != nil {
+		return row, err
+	}
+	defer end()
+	if row.BareDetector, err = bare(ctx, o, frames, detector); err != nil {
+		return row, err
+	}
+	if row.BarePlumbing, err = bare(ctx, o, frames, plumbing); err != nil {
 		return row, err
 	}
 	s, err := l.steady(ctx, job{combination: o, topic: o.Format}, c.plan(o), c.times)
@@ -148,14 +158,9 @@ face.`, frame.MaxSide),
 		if err != nil {
 			return nil, err
 		}
-		return []table{{title: "the data path alone, no pictures written", rows: []dataRow{{o, s.rate, s.cpu}}}}, nil
+		rows := []rateRow{{combination: o, FramesPerSecond: &s.rate, CPUSecondsPer1000: s.cpu}}
+		return []table{{"the data path alone, no pictures written, and CPU seconds for 1,000 frames", rows, append(keys, "frames/s", "CPU s")}}, nil
 	},
-}
-
-type dataRow struct {
-	combination
-	FramesPerSecond   float64            `json:"frames_per_second" col:"frames/s"`
-	CPUSecondsPer1000 map[string]float64 `json:"cpu_seconds_per_1000" col:"CPU s for 1,000 frames"`
 }
 
 const (

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -61,40 +60,31 @@ type use struct {
 // process does between the last look and its end is not seen.
 const sampleEvery = 200 * time.Millisecond
 
-// process is one that was seen.
-type process struct {
-	class     string
-	cpu, base float64 // seconds: all, and when it was seen first
-	peak      uint64  // bytes
-}
-
 // measureUse returns what the processes with a mark use while do runs, by class.
 func measureUse(mark string, do func() error) (map[string]use, error) {
-	// By pid and start: the pid alone may be given to another process.
-	known := map[[2]uint64]*process{}
-	look := func(first bool) {
-		for _, p := range marked(mark) {
-			args, argsErr := p.CmdLine()
-			stat, statErr := p.Stat()
-			status, statusErr := p.NewStatus()
-			if errors.Join(argsErr, statErr, statusErr) != nil || len(args) == 0 || status.VmHWM == 0 {
-				continue // it has ended meanwhile
-			}
-			id := [2]uint64{uint64(p.PID), stat.Starttime}
-			known[id] = cmp.Or(known[id], &process{})
-			known[id].class, known[id].cpu, known[id].peak = classOf(args), stat.CPUTime(), status.VmHWM
-			if first {
-				known[id].base = stat.CPUTime()
-			}
-		}
-	}
 	for _, p := range marked(mark) {
 		// "5" makes the present memory the peak (proc(5)).
 		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID), []byte("5"), 0); err != nil && !proc.Gone(err) {
 			return nil, fmt.Errorf("resetting the peak memory of process %d: %w", p.PID, err)
 		}
 	}
-	look(true)
+	type process struct {
+		class string
+		use
+	}
+	look := func(known map[[2]uint64]process) {
+		for _, p := range marked(mark) {
+			args, argsErr := p.CmdLine()
+			stat, statErr := p.Stat()
+			status, statusErr := p.NewStatus()
+			if errors.Join(argsErr, statErr, statusErr) == nil && len(args) > 0 && status.VmHWM > 0 { // else it has ended meanwhile
+				// By pid and start: the pid alone may be given to another process.
+				known[[2]uint64{uint64(p.PID), stat.Starttime}] = process{classOf(args), use{stat.CPUTime(), float64(status.VmHWM) / 1e6}}
+			}
+		}
+	}
+	before, known := map[[2]uint64]process{}, map[[2]uint64]process{}
+	look(before)
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	tick := time.NewTicker(sampleEvery)
@@ -102,13 +92,13 @@ func measureUse(mark string, do func() error) (map[string]use, error) {
 	for {
 		select {
 		case <-tick.C:
-			look(false)
+			look(known)
 		case err := <-done:
-			look(false)
+			look(known)
 			out := map[string]use{}
-			for _, p := range known {
+			for id, p := range known {
 				u := out[p.class]
-				out[p.class] = use{u.cpu + p.cpu - p.base, max(u.peak, float64(p.peak)/1e6)}
+				out[p.class] = use{u.cpu + p.cpu - before[id].cpu, max(u.peak, p.peak)}
 			}
 			return out, err
 		}

@@ -49,9 +49,7 @@ func startBurning(t *testing.T, mark string) (end func()) {
 	cmd.Env = append(os.Environ(), burnEnv+"=1", mark)
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()
-	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(inErr, outErr, cmd.Start()))
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}

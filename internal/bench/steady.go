@@ -125,8 +125,7 @@ func (l *lab) warmUp(ctx context.Context, j job, frames int) error {
 	if j.Runner == runners.Prism || warm >= j.Slots || j.Runner == runners.Spark && warm > 0 {
 		return nil
 	}
-	l.warm[j.Runner] = j.Slots
-	j.frames = frames
+	l.warm[j.Runner], j.frames = j.Slots, frames
 	_, err := l.run(ctx, j)
 	return err
 }

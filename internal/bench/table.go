@@ -74,10 +74,10 @@ func number(v float64) string {
 
 // byName lists the values that do not round to zero, the largest first.
 func byName(values map[string]float64) string {
+	names := slices.Sorted(maps.Keys(values))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(values[b], values[a]) })
 	var out []string
-	for _, name := range slices.SortedFunc(maps.Keys(values), func(a, b string) int {
-		return cmp.Or(cmp.Compare(values[b], values[a]), cmp.Compare(a, b))
-	}) {
+	for _, name := range names {
 		if text := number(values[name]); text != number(0) {
 			out = append(out, name+" "+text)
 		}
@@ -85,13 +85,16 @@ func byName(values map[string]float64) string {
 	return strings.Join(out, ", ")
 }
 
-// printText writes tables for a person.
-func printText(out io.Writer, tables []table) error {
+// printTables writes tables for a person and, as it is Markdown, for a page.
+func printTables(out io.Writer, tables []table) error {
 	for _, t := range tables {
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "%s:\n", t.title)
-		for _, line := range t.cells() {
-			fmt.Fprintln(w, strings.Join(line, "\t"))
+		fmt.Fprintf(out, "%s:\n\n", t.title)
+		w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+		for i, line := range t.cells() {
+			fmt.Fprintf(w, "| %s\t|\n", strings.Join(line, "\t| "))
+			if i == 0 {
+				fmt.Fprintf(w, "|%s\n", strings.Repeat("---\t|", len(line)))
+			}
 		}
 		fmt.Fprintln(w)
 		if err := w.Flush(); err != nil {
@@ -112,18 +115,10 @@ func printJSON(out io.Writer, tables []table) error {
 // version, and how to do it again.
 func section(name, about, call string, tables []table) string {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "## bench %s\n\n%s\n\nMeasured on %s on %s, with %s:\n\n```sh\n%s\n```\n",
+	fmt.Fprintf(out, "## bench %s\n\n%s\n\nMeasured on %s on %s, with %s:\n\n```sh\n%s\n```\n\n",
 		name, about, time.Now().UTC().Format(time.DateOnly), machine(), cli.VersionLine(libraries()...), call)
-	for _, t := range tables {
-		fmt.Fprintf(out, "\n%s:\n\n", t.title)
-		for i, line := range t.cells() {
-			fmt.Fprintf(out, "| %s |\n", strings.Join(line, " | "))
-			if i == 0 {
-				fmt.Fprintf(out, "|%s\n", strings.Repeat("---|", len(line)))
-			}
-		}
-	}
-	return out.String()
+	_ = printTables(out, tables) // a Builder takes all
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 // machine describes this one, as far as the kernel tells.
@@ -137,7 +132,7 @@ func machine() string {
 			memory = float64(*m.MemTotalBytes) / 1e9
 		}
 	}
-	return fmt.Sprintf("%s of %s with %.0f GB of memory", plural(runtime.NumCPU(), "core"), model, memory)
+	return fmt.Sprintf("%s of %s with %.0f GB of memory", plural(runtime.GOMAXPROCS(0), "core"), model, memory)
 }
 
 // writeSection puts a section into a page, between the comments that mark its place, or
