@@ -163,6 +163,9 @@ func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func
 	return func(w *worker) error {
 		mu.Lock()
 		fetches := client.PollRecords(ctx, 1)
+		for fetches.Empty() && fetches.Err() == nil {
+			fetches = client.PollRecords(ctx, 1)
+		}
 		mu.Unlock()
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("reading from Kafka: %w", err)
