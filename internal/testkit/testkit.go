@@ -97,8 +97,10 @@ func Listeners(t testing.TB, pid int) (addrs []netip.AddrPort) {
 	open, err := p.FileDescriptorTargets()
 	Must(t, err)
 	const listening = 10 // include/net/tcp_states.h
+	//lint:ignore SA1019 a table of sockets is all that a test needs
 	four, err := kernel.NetTCP()
 	Must(t, err)
+	//lint:ignore SA1019 likewise
 	six, err := kernel.NetTCP6()
 	Must(t, err)
 	for _, socket := range slices.Concat(four, six) {
