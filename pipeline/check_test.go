@@ -73,6 +73,7 @@ func TestCheck(t *testing.T) {
 	reject := `warn  topic checked  1 of the last 10 records would be rejected, such as offset \d+ of partition 0: 5000 bytes without a content-type header .* \(send a content-type header, or give --frame_size=WIDTHxHEIGHT\)`
 	want := []string{
 		`ok    kafka          127\.0\.0\.1:\d+ answers, 1 broker, Kafka \d\.\d.*, messages of up to \d+ bytes`,
+		`ok    group          no consumer is a member of facestream`,
 		`ok    topic checked  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; ` +
 			`bgr 3, jpeg 4, skipped_null 1, skipped_small 1, wrong_size 1; from camera \\x1b\[2J, demo, door and 1 more`,
 		reject,
@@ -107,6 +108,7 @@ func TestCheck(t *testing.T) {
 	}
 	mustMatch(t, lines,
 		`ok    kafka          .*`,
+		`ok    group          .*`,
 		`ok    topic checked  .* 10 waiting for group other; .*`,
 		`warn  topic checked  .*`,
 		`ok    output         `+dir+` can be written`,

@@ -47,7 +47,7 @@ Examples:
   facestream --kafka=broker1:9092,broker2:9092 --topics=door,hall \
       --user=video --output=hdfs://namenode:8020/faces --duration=30
 
-Exit status: 0 done, 1 failed, 2 wrong setting or no such topic, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong setting, no such topic or a group in use, 130 interrupted.
 `
 
 const checkUsage = `facestream check looks at everything that a run with the same flags needs, changes
@@ -129,7 +129,7 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 
 // usageError marks those errors that only the user can mend.
 func usageError(err error) error {
-	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, runners.ErrUnknownOption) {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, runners.ErrUnknownOption) {
 		return cli.Usagef("%w", err)
 	}
 	return err

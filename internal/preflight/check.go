@@ -54,9 +54,9 @@ type Checks struct {
 	store   store.Config
 	Offsets *kafka.Offsets // once Essential has returned without an error; Stop closes it
 
-	kafka, output *check
-	all           []*check // in the order of a report
-	cancel        context.CancelFunc
+	kafka, group, output *check
+	all                  []*check // in the order of a report
+	cancel               context.CancelFunc
 }
 
 // Start starts to look at everything at once. Stop them in the end.
@@ -64,6 +64,7 @@ func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Checks{options: o, store: cfg, cancel: cancel}
 	c.kafka = c.add("kafka", nil, c.probeKafka)
+	c.group = c.add("group", c.kafka, c.probeGroup)
 	for _, topic := range o.Topics {
 		c.add("topic "+topic, c.kafka, func(ctx context.Context) (finding, error) { return c.probeTopic(ctx, topic) })
 	}
@@ -103,7 +104,7 @@ func (c *Checks) start(ctx context.Context) {
 func (c *Checks) Stop() {
 	c.cancel()
 	<-c.output.done
-	<-c.kafka.done
+	<-c.group.done
 	if c.Offsets != nil {
 		c.Offsets.Close()
 	}
@@ -177,6 +178,9 @@ func (c *Checks) Essential(ctx context.Context) error {
 		if err := c.Offsets.Exists(topic); err != nil {
 			return err
 		}
+	}
+	if err := c.group.wait(ctx); err != nil {
+		return err
 	}
 	return c.output.wait(ctx)
 }

@@ -38,15 +38,22 @@ const (
 func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	o := c.options
 	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics)
+	if errors.Is(err, kafka.ErrUnreachable) {
+		return f, err
+	}
 	if err != nil {
 		return f, fmt.Errorf("%w (does Kafka run, and is this its address?)", err)
 	}
+	offsets.Uncommitted = kafka.ReadsUncommitted(o.Consumer)
 	c.Offsets = offsets
 	asking, stop := context.WithTimeout(ctx, brokerTimeout)
 	defer stop()
 	cluster, err := offsets.Cluster(asking)
 	if err != nil {
 		f.warn("it does not tell its version: %v", err)
+	}
+	for _, err := range cluster.Unreachable {
+		f.warn("%v", err)
 	}
 	f.says = fmt.Sprintf("%s answers, %s", o.Kafka, count(cluster.Brokers, "broker"))
 	if cluster.Version != "" {
@@ -56,6 +63,17 @@ func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 		f.says += fmt.Sprintf(", messages of up to %d bytes", cluster.MaxMessageBytes)
 	}
 	return f, nil
+}
+
+func (c *Checks) probeGroup(ctx context.Context) (f finding, err error) {
+	f.says = "no consumer is a member of " + c.options.Group
+	err = c.Offsets.Idle(ctx)
+	if err != nil && !errors.Is(err, kafka.ErrGroupInUse) { // a user may lack the permission to ask
+		f.says = "not told"
+		f.warn("%v", err)
+		err = nil
+	}
+	return f, err
 }
 
 func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err error) {

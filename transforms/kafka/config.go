@@ -35,6 +35,17 @@ var consumerSettings = []string{
 	"socket.connection.setup.timeout.ms",
 }
 
+const (
+	isolationLevel  = "isolation.level"
+	readUncommitted = "read_uncommitted"
+)
+
+// ReadsUncommitted reports whether consumer settings ask for records of transactions
+// that were aborted or are still open.
+func ReadsUncommitted(settings map[string]string) bool {
+	return settings[isolationLevel] == readUncommitted
+}
+
 // fixedSettings are set by Read, with the reason why nothing else will do.
 var fixedSettings = map[string]struct{ value, reason string }{
 	"enable.auto.commit": {"false", "offsets are committed after a window's pictures are stored, never before"},
@@ -51,11 +62,13 @@ func CheckConsumerSettings(settings map[string]string) error {
 			}
 			continue
 		}
-		if slices.Contains(consumerSettings, key) {
+		if slices.Contains(consumerSettings, key) || key == isolationLevel && slices.Contains([]string{"read_committed", readUncommitted}, settings[key]) {
 			continue
 		}
 		reason := "it is not on the allow-list: " + strings.Join(consumerSettings, ", ")
 		switch {
+		case key == isolationLevel:
+			reason = "it must be read_committed, which is the default, or " + readUncommitted
 		case key == "bootstrap.servers" || key == "group.id":
 			reason = "it has a flag of its own (--kafka, --group)"
 		case strings.HasSuffix(key, ".class") || strings.HasSuffix(key, ".classes") || strings.HasSuffix(key, "deserializer"):

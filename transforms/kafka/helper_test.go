@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 
@@ -40,9 +41,11 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 	if err == nil {
 		err = created.Err
 	}
-	if err == nil {
+	testkit.Must(t, err)
+	testkit.Await(t, "the topic, of which not all of Kafka knows at once", func() bool {
 		to.offsets, err = kafka.Open(t.Context(), to.broker, to.name, []string{to.name})
-	}
+		return !errors.Is(err, kafka.ErrUnknownTopic)
+	})
 	testkit.Must(t, err)
 	t.Cleanup(to.offsets.Close)
 	return to
@@ -65,13 +68,31 @@ func (to *topic) send(t *testing.T, records ...*kgo.Record) {
 	testkit.Must(t, to.client.ProduceSync(t.Context(), records...).FirstErr())
 }
 
-// transaction sends records in one transaction, which ends with a control record in
-// each partition. The client must be for that.
-func (to *topic) transaction(t *testing.T, records ...*kgo.Record) {
+// begin begins a transaction with records. The client must be for that.
+func (to *topic) begin(t *testing.T, client *kgo.Client, records ...*kgo.Record) {
 	t.Helper()
-	testkit.Must(t, to.client.BeginTransaction())
-	to.send(t, records...)
-	testkit.Must(t, to.client.EndTransaction(t.Context(), kgo.TryCommit))
+	testkit.Must(t, client.BeginTransaction())
+	for _, r := range records {
+		r.Topic = to.name
+	}
+	testkit.Must(t, client.ProduceSync(t.Context(), records...).FirstErr())
+}
+
+// end ends a transaction, which leaves a control record in each of its partitions: some
+// time later, so that a partition's end tells when.
+func (to *topic) end(t *testing.T, client *kgo.Client, how kgo.TransactionEndTry, ends ...int64) {
+	t.Helper()
+	testkit.Must(t, client.EndTransaction(t.Context(), how))
+	testkit.Await(t, "the control records", func() bool {
+		listed, err := to.admin.ListEndOffsets(t.Context(), to.name)
+		testkit.Must(t, err)
+		for partition, end := range ends {
+			if listed[to.name][int32(partition)].Offset != end {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // fill makes a topic with two partitions. In the first are six records, of which
@@ -81,13 +102,10 @@ func fill(t *testing.T, base string) *topic {
 	t.Helper()
 	name := testservices.Name(base)
 	to := newTopic(t, base, 2, nil, kgo.TransactionalID(name))
-	to.transaction(t, value(0, "0"), value(0, "1"), value(0, "2"), value(0, "3"), value(0, "4"), value(0, "5"))
-	to.transaction(t, value(0, "7"), value(1, "0"))
-	testkit.Await(t, "the control records, which a broker writes some time after the commit", func() bool {
-		ends, err := to.admin.ListEndOffsets(t.Context(), name)
-		testkit.Must(t, err)
-		return ends[name][0].Offset == 9 && ends[name][1].Offset == 2
-	})
+	to.begin(t, to.client, value(0, "0"), value(0, "1"), value(0, "2"), value(0, "3"), value(0, "4"), value(0, "5"))
+	to.end(t, to.client, kgo.TryCommit, 7)
+	to.begin(t, to.client, value(0, "7"), value(1, "0"))
+	to.end(t, to.client, kgo.TryCommit, 9, 2)
 	to.remove(t, 0, 2)
 	return to
 }

@@ -2,17 +2,15 @@ package kafka
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/record"
 )
 
-// Log is what Kafka holds of one partition: the offsets [Start, End).
+// Log is what Kafka holds of one partition: the offsets [Start, End). End is before
+// the first transaction that is still open, unless Uncommitted is set.
 type Log struct {
 	record.TopicPartition
 	Start, End int64
@@ -25,14 +23,11 @@ func (o *Offsets) Logs(ctx context.Context) ([]Log, error) {
 		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
 			err = starts.Error()
 		}
-		if err != nil {
-			return err
-		}
-		if ends, err = o.admin.ListEndOffsets(ctx, o.topics...); err == nil {
-			err = ends.Error()
-		}
 		return err
 	})
+	if err == nil {
+		ends, err = o.ends(ctx, o.Uncommitted)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +41,22 @@ func (o *Offsets) Logs(ctx context.Context) ([]Log, error) {
 	})
 	slices.SortFunc(logs, func(a, b Log) int { return a.Compare(b.TopicPartition) })
 	return logs, nil
+}
+
+// ends returns the offset behind each partition's last record that is stable, or behind
+// all of them.
+func (o *Offsets) ends(ctx context.Context, uncommitted bool) (ends kadm.ListedOffsets, err error) {
+	list := o.admin.ListCommittedOffsets
+	if uncommitted {
+		list = o.admin.ListEndOffsets
+	}
+	err = o.ask(ctx, "its offsets", func(ctx context.Context) error {
+		if ends, err = list(ctx, o.topics...); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
+	return ends, err
 }
 
 // Committed returns where the group stands: the offset of the next record to read of
@@ -67,10 +78,10 @@ func (o *Offsets) Committed(ctx context.Context) ([]record.ID, error) {
 // Visit calls visit with the records that the log holds at some offsets, of which
 // there is one element for each partition. It goes through the ranges of a partition
 // in order, and through each until visit wants no more of it. An error of visit ends
-// it all and is returned as it is. Control records, and what is no longer in the log,
-// are not among them. The ranges must end before the log does.
+// it all and is returned as it is. What is no longer in the log is not among them. The
+// ranges must end before the log does.
 func (o *Offsets) Visit(ctx context.Context, at []record.Offsets, visit func(Record) (more bool, err error)) error {
-	// A client of its own for each range: two may be far apart.
+	// A scan for each range: two may be far apart.
 	for i := 0; ; i++ {
 		open := map[record.TopicPartition]position{}
 		for _, d := range at {
@@ -82,37 +93,16 @@ func (o *Offsets) Visit(ctx context.Context, at []record.Offsets, visit func(Rec
 		if len(open) == 0 {
 			return nil
 		}
-		if err := o.visit(ctx, open, visit); err != nil {
+		err := o.scan(ctx, open, func(c chunk) (more bool, err error) {
+			for _, r := range c.records {
+				if more, err = visit(recordOf(r)); !more || err != nil {
+					return false, err
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
 			return err
 		}
 	}
-}
-
-// visit is Visit for one range of each partition.
-func (o *Offsets) visit(ctx context.Context, ranges map[record.TopicPartition]position, visit func(Record) (bool, error)) error {
-	var failed error
-	open := maps.Clone(ranges)
-	err := o.scan(ctx, ranges, func(r *kgo.Record) bool {
-		p := record.In(r.Topic, r.Partition)
-		if _, ok := open[p]; !ok {
-			return true
-		}
-		more := r.Offset+1 < ranges[p].end
-		if !r.Attrs.IsControl() {
-			var wants bool
-			wants, failed = visit(recordOf(r))
-			more = more && wants
-		}
-		if !more {
-			delete(open, p)
-		}
-		return failed == nil && len(open) > 0
-	})
-	if failed != nil {
-		return failed
-	}
-	if err != nil {
-		return fmt.Errorf("reading single records: %w", err)
-	}
-	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
@@ -74,13 +76,54 @@ func TestVisit(t *testing.T) {
 	}
 }
 
-// Control records, with which transactions end, are no frames and no gaps.
-func TestControlRecords(t *testing.T) {
-	to := fill(t, "control")
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 9})
+// Records of aborted transactions and control records are no frames, no gaps and no lag,
+// and those of open transactions do not wait yet. Whoever asks for read_uncommitted gets
+// them.
+func TestTransactions(t *testing.T) {
+	to := fill(t, "transactions")
+	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
+	to.begin(t, to.client, value(0, "aborted"), value(0, "aborted"), value(1, "aborted"))
+	to.end(t, to.client, kgo.TryAbort, 12, 4)
+	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
+	to.mustRead(t, 6, nil, "0+2", "0+3", "0+4", "0+5", "0+7", "1+0")
 	to.commit(t, to.of(0, 2, 5, 7, 7), to.of(1, 0, 0))
-	to.mustLag(t, 2) // one control record at each end
-	to.mustPlan(t, 1<<20, kafka.Plan{Lag: 2})
+	to.mustLag(t, 0)
+	committed, err := to.offsets.Committed(t.Context())
+	slices.SortFunc(committed, record.ID.Compare)
+	if want := []record.ID{record.In(to.name, 0).At(12), record.In(to.name, 1).At(4)}; err != nil || !slices.Equal(committed, want) {
+		t.Errorf("committed %v, %v, want %v: the ends", committed, err, want)
+	}
+	to.stand(t, to.name, 0, 8)
+	to.stand(t, to.name, 1, 1)
+	to.mustLag(t, 0)
+
+	// What is aborted ends before the transaction does: nothing is behind it to see that by.
+	other := to.connect(t, kgo.TransactionalID(to.name+"-other"))
+	to.begin(t, to.client, value(0, "aborted"))
+	to.begin(t, other, value(0, "open"))
+	to.end(t, to.client, kgo.TryAbort, 15)
+	to.mustPlan(t, 1<<20, kafka.Plan{})
+	all, err := kafka.Open(t.Context(), to.broker, to.name, []string{to.name})
+	testkit.Must(t, err)
+	defer all.Close()
+	all.Uncommitted = true
+	if plan, err := all.Plan(t.Context(), 1<<20); err != nil || plan != (kafka.Plan{Records: 5, Lag: 5}) {
+		t.Errorf("uncommitted: %+v (%v), want two aborted records in the first partition, and two, and one in the second", plan, err)
+	}
+	to.mustRead(t, 5, map[string]string{"isolation.level": "read_uncommitted"}, "0+10", "0+12", "0+13", "0+9", "1+2")
+	// A group that has read these stands behind what is stable.
+	to.stand(t, to.name, 0, 15)
+	to.mustLag(t, 0)
+
+	// They are no gap, and nothing to visit.
+	to.stand(t, to.name, 0, 8)
+	to.end(t, other, kgo.TryCommit, 16)
+	to.commit(t, to.of(0, 13, 13))
+	to.mustLag(t, 0)
+	testkit.Must(t, to.offsets.Visit(t.Context(), []record.Offsets{to.of(0, 8, 12), to.of(1, 1, 3)}, func(r kafka.Record) (bool, error) {
+		t.Errorf("visited offset %d", r.Offset)
+		return true, nil
+	}))
 }
 
 // A record that was passed over is named, and nothing is committed; an offset
@@ -118,11 +161,11 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	to.commit(t, to.of(0, 0, 1), to.of(1, 0, 1))
 	to.remove(t, 0, 5)
 	to.remove(t, 1, 9)
-	to.remove(t, 2, 4) // which the group has never read
+	to.remove(t, 2, 4) // of which the group has read nothing yet; but it stood there
 	to.mustPlan(t, 1<<20, kafka.Plan{Records: 9, Lag: 9})
-	to.mustRead(t, 9, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
+	to.mustRead(t, 9, nil, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
 	done := []record.Offsets{to.of(0, 5, 8), to.of(2, 4, 8)}
-	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8)}
+	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8), to.of(2, 0, 3)}
 	review, err := to.offsets.Review(t.Context(), done)
 	if err != nil || !reflect.DeepEqual(review.Lost, lost) {
 		t.Errorf("lost %#v (%v), want %#v", review.Lost, err, lost)

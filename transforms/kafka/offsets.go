@@ -1,12 +1,16 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"facestream/internal/record"
@@ -20,20 +24,26 @@ const (
 	dialTimeout = 5 * time.Second
 	// openTimeout bounds Open, which a person waits for.
 	openTimeout = 20 * time.Second
-	// outageTimeout bounds one request to the brokers, retries included, and
-	// how long a scan waits for the next record that the log is known to hold.
-	// A shorter outage does not end a run.
+	// outageTimeout bounds one request to the brokers, retries included, and how long
+	// a scan waits for the next record. A shorter outage does not end a run.
 	outageTimeout = 45 * time.Second
 	askAgain      = 100 * time.Millisecond
 )
 
-// ErrUnknownTopic is wrapped by the errors of Open and Exists when a topic does
-// not exist.
-var ErrUnknownTopic = errors.New("topic does not exist")
+// What errors of this package wrap.
+var (
+	ErrUnknownTopic = errors.New("topic does not exist")
+	ErrUnreachable  = errors.New("cannot be reached from here")
+	ErrGroupInUse   = errors.New("is in use")
+)
 
 // Offsets reads and commits the offsets of a consumer group. It is the driver's
 // side of Kafka and never joins the group.
 type Offsets struct {
+	// Uncommitted is whether to take the records of transactions that were aborted or are
+	// still open. Set it before the first use; see ReadsUncommitted.
+	Uncommitted bool
+
 	brokers string // host:port, comma-separated
 	group   string
 	topics  []string
@@ -43,7 +53,9 @@ type Offsets struct {
 	// connection is an outage and no wrong address.
 	answered bool
 	first    kadm.Metadata // the first answer
-	ahead    lookahead     // what Plan has seen
+	// unreachable has an error for each broker in it that cannot be reached.
+	unreachable []error
+	ahead       lookahead // what Plan has seen
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -86,7 +98,34 @@ func Connect(ctx context.Context, brokers, group string, topics []string) (*Offs
 		return nil, err
 	}
 	o.answered = true
+	o.unreachable = unreachable(opening, brokers, o.first.Brokers)
+	if len(o.unreachable) > 0 && len(o.unreachable) == len(o.first.Brokers) {
+		o.Close()
+		return nil, o.unreachable[0]
+	}
 	return o, nil
+}
+
+// unreachable returns an error for each broker that cannot be reached where it says
+// that it is. A client asks the addresses that it was given for no more than these.
+func unreachable(ctx context.Context, asked string, brokers kadm.BrokerDetails) (all []error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	failed := make([]error, len(brokers))
+	var wg sync.WaitGroup
+	for i, b := range brokers {
+		wg.Go(func() {
+			addr := net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+			if err != nil {
+				failed[i] = fmt.Errorf("Kafka at %s says that its broker %d is at %s (advertised.listeners), which %w: %w; let it name an address that this machine knows", asked, b.NodeID, addr, ErrUnreachable, err)
+				return
+			}
+			c.Close()
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(failed, func(err error) bool { return err == nil })
 }
 
 // Close ends the connections.
@@ -169,6 +208,15 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 		if c, ok := committed.Lookup(l.Topic, l.Partition); ok {
 			at.lostFrom, at.start = c.At, max(l.Start, c.At)
 		}
+		if at.start > at.end { // in a transaction that is open, or beyond everything
+			ends, err := o.ends(ctx, true)
+			if err != nil {
+				return nil, err
+			}
+			if end, _ := ends.Lookup(l.Topic, l.Partition); at.start <= end.Offset {
+				at.end = at.start
+			}
+		}
 		if at.start > at.end {
 			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
 				o.group, l.At(at.start), at.end)
@@ -193,17 +241,32 @@ func (o *Offsets) committed(ctx context.Context) (kadm.OffsetResponses, error) {
 	return committed, err
 }
 
-// Lag returns how many records the group has still to read, by offsets.
-func (o *Offsets) Lag(ctx context.Context) (int64, error) {
-	positions, err := o.positions(ctx)
-	if err != nil {
-		return 0, err
+// Idle returns an error that wraps ErrGroupInUse if consumers are members of the group:
+// Kafka then takes offsets from none but these.
+func (o *Offsets) Idle(ctx context.Context) error {
+	var members []string
+	member := func(client, host string) {
+		members = append(members, fmt.Sprintf("client %q at %s", client, strings.TrimPrefix(host, "/")))
 	}
-	var lag int64
-	for _, p := range positions {
-		lag += p.end - p.start
+	err := o.ask(ctx, "the members of group "+o.group, func(ctx context.Context) error {
+		groups, err := o.admin.DescribeGroups(ctx, o.group)
+		for _, m := range groups[o.group].Members {
+			member(m.ClientID, m.ClientHost)
+		}
+		if err != nil || len(members) > 0 {
+			return err
+		}
+		// Those of the newer protocol, which not every broker knows.
+		newer, _ := o.admin.DescribeConsumerGroups(ctx, o.group)
+		for _, m := range newer[o.group].Members {
+			member(m.ClientID, m.ClientHost)
+		}
+		return nil
+	})
+	if err == nil && len(members) > 0 {
+		err = fmt.Errorf("group %s %w: its members are %s, and Kafka takes offsets from none but these; end them, or choose another --group", o.group, ErrGroupInUse, strings.Join(members, ", "))
 	}
-	return lag, nil
+	return err
 }
 
 // GapError says that a record is not among those that are done, although later
@@ -217,10 +280,9 @@ type Review struct {
 	// Lost are offsets from where the group stood on that Kafka had removed
 	// before they could be read.
 	Lost []record.Offsets
-	// From is where the group stood in each partition.
-	From []record.ID
-
-	next kadm.Offsets // to commit
+	// From is where the group stood in each partition, and Next where it will stand: behind
+	// what is done, and behind what no longer or never was a record after that.
+	From, Next []record.ID
 }
 
 // Review checks that everything from where the group stands up to the last of
@@ -236,7 +298,7 @@ func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, er
 	for _, d := range done {
 		ranges[d.TopicPartition] = d.Ranges
 	}
-	review := Review{next: kadm.Offsets{}}
+	var review Review
 	gaps := map[record.TopicPartition]position{}
 	for p, at := range positions {
 		review.From = append(review.From, p.At(at.lostFrom))
@@ -261,94 +323,39 @@ func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, er
 		if len(lost) > 0 {
 			review.Lost = append(review.Lost, record.Offsets{TopicPartition: p, Ranges: lost})
 		}
-		if len(ranges[p]) > 0 || len(lost) > 0 {
-			review.next.AddOffset(p.Topic, p.Partition, next, -1)
-		}
+		review.Next = append(review.Next, p.At(o.ahead.skip(p, next)))
 	}
 	slices.SortFunc(review.Lost, func(a, b record.Offsets) int { return a.Compare(b.TopicPartition) })
+	for _, ids := range [][]record.ID{review.From, review.Next} {
+		slices.SortFunc(ids, record.ID.Compare)
+	}
 	return review, o.findGap(ctx, gaps, ranges)
 }
 
-// Commit stores for the group that everything that was reviewed is done.
+// Commit stores for the group that everything that was reviewed is done, in every
+// partition: Kafka forgets an offset some days after its last commit.
 func (o *Offsets) Commit(ctx context.Context, review Review) error {
-	if len(review.next) == 0 {
-		return nil
+	next := kadm.Offsets{}
+	for _, id := range review.Next {
+		next.AddOffset(id.Topic, id.Partition, id.Offset, -1)
 	}
-	return o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
-		return o.admin.CommitAllOffsets(ctx, o.group, review.next)
+	err := o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
+		return o.admin.CommitAllOffsets(ctx, o.group, next)
 	})
+	if errors.Is(err, kerr.UnknownMemberID) {
+		return cmp.Or(o.Idle(ctx), err) // a consumer has come meanwhile
+	}
+	return err
 }
 
 // findGap returns a *GapError if the log holds a record in the gaps that is not done.
 func (o *Offsets) findGap(ctx context.Context, gaps map[record.TopicPartition]position, done map[record.TopicPartition][]record.Range) error {
-	var gap error
-	err := o.scan(ctx, gaps, func(r *kgo.Record) bool {
-		p := record.In(r.Topic, r.Partition)
-		if !r.Attrs.IsControl() && !record.Contains(done[p], r.Offset) {
-			gap = &GapError{p.At(r.Offset)}
+	return o.scan(ctx, gaps, func(c chunk) (bool, error) {
+		for _, r := range c.records {
+			if !record.Contains(done[c.TopicPartition], r.Offset) {
+				return false, &GapError{c.At(r.Offset)}
+			}
 		}
-		return gap == nil
+		return true, nil
 	})
-	if err != nil {
-		return fmt.Errorf("looking for records that were passed over: %w", err)
-	}
-	return gap
-}
-
-// scan gives every record of the positions to visit, each partition in order of
-// offset, until visit returns false. Control records are among them.
-func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]position, visit func(*kgo.Record) bool) error {
-	left := map[record.TopicPartition]int64{} // first offset beyond the range
-	assignment := map[string]map[int32]kgo.Offset{}
-	for p, at := range positions {
-		if at.start >= at.end {
-			continue
-		}
-		left[p] = at.end
-		if assignment[p.Topic] == nil {
-			assignment[p.Topic] = map[int32]kgo.Offset{}
-		}
-		assignment[p.Topic][p.Partition] = kgo.NewOffset().At(at.start)
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
-		kgo.DialTimeout(dialTimeout),
-		kgo.ConsumePartitions(assignment),
-		kgo.FetchMaxBytes(fetchBytes),
-		kgo.FetchMaxPartitionBytes(partitionFetchBytes),
-		kgo.KeepControlRecords(), // so that a range ending in one is seen to end
-	)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for len(left) > 0 {
-		wait, cancel := context.WithTimeout(ctx, outageTimeout)
-		fetches := client.PollFetches(wait)
-		cancel()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := fetches.Err0(); errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("no record for %s, although the log is said to hold more", outageTimeout)
-		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("%s: %w", record.In(e.Topic, e.Partition), e.Err)
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			r := it.Next()
-			p := record.In(r.Topic, r.Partition)
-			end, open := left[p]
-			if open && r.Offset < end && !visit(r) {
-				return nil
-			}
-			if r.Offset+1 >= end {
-				delete(left, p)
-			}
-		}
-	}
-	return nil
 }

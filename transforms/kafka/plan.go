@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -26,7 +25,7 @@ const (
 // Plan is what is known of a window before it is read.
 type Plan struct {
 	Records int64 // how many records to read; 0 if none is waiting
-	Lag     int64 // how many records are waiting, by offsets
+	Lag     int64 // how many records are waiting
 }
 
 // Plan chooses how many records the next window may read so that they take at
@@ -36,24 +35,30 @@ type Plan struct {
 // as the largest one that it has. One record is always allowed. It remembers sizes
 // for the next windows.
 func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
+	lag, err := o.look(ctx, maxBytes)
+	return Plan{Records: fit(slices.Collect(maps.Values(o.ahead.partitions)), maxBytes), Lag: lag}, err
+}
+
+// Lag returns how many records the group has still to read. Of a partition that Plan has
+// not looked at to its end, each offset counts; but at least one is a record if the lag
+// is not 0.
+func (o *Offsets) Lag(ctx context.Context) (int64, error) { return o.look(ctx, 1) }
+
+// look looks ahead as far as a window of maxBytes needs it, and returns the lag.
+func (o *Offsets) look(ctx context.Context, maxBytes int64) (lag int64, err error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
-		return Plan{}, err
-	}
-	var plan Plan
-	for _, p := range positions {
-		plan.Lag += p.end - p.start
+		return 0, err
 	}
 	o.ahead.move(positions)
-	err = o.scan(ctx, o.ahead.wanted(maxBytes), func(r *kgo.Record) bool {
-		o.ahead.see(r)
-		return o.ahead.bytes < scanBudgets*maxBytes && o.ahead.anyWanted(maxBytes)
+	err = o.scan(ctx, o.ahead.wanted(maxBytes), func(c chunk) (bool, error) {
+		o.ahead.see(c)
+		return o.ahead.bytes < scanBudgets*maxBytes && o.ahead.partitions[c.TopicPartition].wanted(maxBytes), nil
 	})
-	if err != nil {
-		return Plan{}, fmt.Errorf("looking ahead in %v: %w", o.topics, err)
+	for _, s := range o.ahead.partitions {
+		lag += int64(len(s.each)) + s.unseen()
 	}
-	plan.Records = fit(slices.Collect(maps.Values(o.ahead.partitions)), maxBytes)
-	return plan, nil
+	return lag, err
 }
 
 // lookahead is what was seen of the records that are waiting.
@@ -111,26 +116,28 @@ func (l *lookahead) wanted(maxBytes int64) map[record.TopicPartition]position {
 	return out
 }
 
-func (l *lookahead) anyWanted(maxBytes int64) bool {
-	for _, s := range l.partitions {
-		if s.wanted(maxBytes) {
-			return true
-		}
+// see notes the sizes of the next records of a partition.
+func (l *lookahead) see(c chunk) {
+	s := l.partitions[c.TopicPartition]
+	for _, r := range c.records {
+		n := recordBytes(r)
+		s.each, s.offsets = append(s.each, n), append(s.offsets, r.Offset)
+		s.bytes += n
+		l.bytes += n
 	}
-	return false
+	s.next = c.next
 }
 
-// see notes the size of the next record of a partition.
-func (l *lookahead) see(r *kgo.Record) {
-	s := l.partitions[record.In(r.Topic, r.Partition)]
-	s.next = r.Offset + 1
-	if r.Attrs.IsControl() {
-		return
+// skip returns the first offset from next on that may hold a record, by what was seen.
+func (l *lookahead) skip(p record.TopicPartition, next int64) int64 {
+	s := l.partitions[p]
+	if s == nil || next < s.start || next > s.next {
+		return next
 	}
-	n := recordBytes(r)
-	s.each, s.offsets = append(s.each, n), append(s.offsets, r.Offset)
-	s.bytes += n
-	l.bytes += n
+	if i, _ := slices.BinarySearch(s.offsets, next); i < len(s.offsets) {
+		return s.offsets[i]
+	}
+	return s.next
 }
 
 // fit returns the largest number of records n, at least 1 if there are any,

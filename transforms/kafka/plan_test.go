@@ -56,7 +56,7 @@ func TestLookaheadRemembers(t *testing.T) {
 	}
 	see := func(p record.TopicPartition, offsets ...int64) {
 		for _, o := range offsets {
-			ahead.see(&kgo.Record{Topic: p.Topic, Partition: p.Partition, Offset: o, Value: make([]byte, size-recordOverhead)})
+			ahead.see(chunk{TopicPartition: p, records: []*kgo.Record{{Offset: o, Value: make([]byte, size-recordOverhead)}}, next: o + 1})
 		}
 	}
 	records := func(want int64, maxBytes int64) {

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
@@ -29,14 +27,15 @@ const (
 // Cluster describes the brokers.
 type Cluster struct {
 	Brokers         int
-	Version         string // a guess from the requests that they know, such as "v3.9"
-	MaxMessageBytes int64  // of a topic that has no limit of its own; 0 if it is unknown
+	Version         string  // a guess from the requests that they know, such as "v3.9"
+	MaxMessageBytes int64   // of a topic that has no limit of its own; 0 if it is unknown
+	Unreachable     []error // one for each broker that cannot be reached where it says that it is
 }
 
 // Cluster describes the brokers. Together with an error it has what was known
 // before.
 func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
-	c := Cluster{Brokers: len(o.first.Brokers)}
+	c := Cluster{Brokers: len(o.first.Brokers), Unreachable: o.unreachable}
 	err := o.ask(ctx, "its version", func(ctx context.Context) error {
 		// One is enough: another one may be down.
 		known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, o.client)
@@ -82,7 +81,7 @@ func (o *Offsets) limit(ctx context.Context, key string, describe func(context.C
 type Topic struct {
 	Partitions      int
 	Records         int64 // by offsets
-	Waiting         int64 // of these, for the group
+	Waiting         int64 // for the group; see Lag
 	Lost            int64 // offsets that the group had still to read when Kafka removed them
 	MaxMessageBytes int64 // 0 if it is unknown
 	OwnLimit        bool  // whether that is set on the topic itself
@@ -104,8 +103,10 @@ func (o *Offsets) Topic(ctx context.Context, topic string) (Topic, error) {
 	for _, l := range logs {
 		t.Records += l.End - l.Start
 	}
+	if t.Waiting, err = o.Lag(ctx); err != nil {
+		return Topic{}, err
+	}
 	for _, p := range positions {
-		t.Waiting += p.end - p.start
 		t.Lost += max(0, p.start-p.lostFrom)
 	}
 	t.MaxMessageBytes, t.OwnLimit = o.limit(ctx, topicLimit, func(ctx context.Context) (kadm.ResourceConfigs, error) {
@@ -131,21 +132,20 @@ func (o *Offsets) Probe(ctx context.Context, topic string, n int, visit func(Rec
 		return Sample{}, err
 	}
 	var s Sample
-	err = o.scan(ctx, last(logs, int64(n)), func(r *kgo.Record) bool {
-		if r.Attrs.IsControl() {
-			return true
+	err = o.scan(ctx, last(logs, int64(n)), func(c chunk) (bool, error) {
+		for _, r := range c.records {
+			size := recordBytes(r) - recordOverhead
+			s.Records++
+			s.Bytes += size
+			s.Largest = max(s.Largest, size)
+			if r.Attrs.CompressionType() == 0 {
+				s.LargestPlain = max(s.LargestPlain, size)
+			}
+			visit(recordOf(r))
 		}
-		size := recordBytes(r) - recordOverhead
-		s.Records++
-		s.Bytes += size
-		s.Largest = max(s.Largest, size)
-		if r.Attrs.CompressionType() == 0 {
-			s.LargestPlain = max(s.LargestPlain, size)
-		}
-		visit(recordOf(r))
-		return s.Bytes < maxSampleBytes && ctx.Err() == nil
+		return s.Bytes < maxSampleBytes, nil
 	})
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	if err != nil {
 		return Sample{}, fmt.Errorf("looking at the last records of topic %s: %w", topic, err)
 	}
 	return s, nil
@@ -167,9 +167,10 @@ func last(logs []Log, n int64) map[record.TopicPartition]position {
 	return out
 }
 
-// only returns a copy of o for one of the topics.
+// only returns an Offsets for one of the topics, which shares the connections.
 func (o *Offsets) only(topic string) *Offsets {
-	one := *o
-	one.topics = []string{topic}
-	return &one
+	return &Offsets{
+		Uncommitted: o.Uncommitted, brokers: o.brokers, group: o.group, topics: []string{topic},
+		client: o.client, admin: o.admin, answered: o.answered, first: o.first,
+	}
 }

@@ -3,12 +3,17 @@ package kafka_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"facestream/internal/record"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
@@ -83,5 +88,66 @@ func TestProbe(t *testing.T) {
 	to.stand(t, topic, 0, 13)
 	if _, err := offsets.Topic(ctx, topic); err == nil || !strings.Contains(err.Error(), "use another group") {
 		t.Errorf("error %v, want one about a group beyond the end", err)
+	}
+}
+
+// A group with a member takes no offsets from others: that is said beforehand, and when
+// one comes in mid run.
+func TestGroupInUse(t *testing.T) {
+	to := newTopic(t, "in-use", 1, nil)
+	to.send(t, value(0, "x"))
+	testkit.Must(t, to.offsets.Idle(t.Context()))
+	member := to.connect(t, kgo.ConsumerGroup(to.name), kgo.ConsumeTopics(to.name), kgo.ClientID("an-app"))
+	if fetches := member.PollFetches(t.Context()); fetches.NumRecords() != 1 {
+		t.Fatalf("the member got %v", fetches.Errors())
+	}
+	review, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(0, 0, 0)})
+	testkit.Must(t, err)
+	for what, err := range map[string]error{"asked": to.offsets.Idle(t.Context()), "commit": to.offsets.Commit(t.Context(), review)} {
+		if !errors.Is(err, kafka.ErrGroupInUse) || !strings.Contains(err.Error(), `client "an-app" at 127.0.0.1`) || !strings.Contains(err.Error(), "--group") {
+			t.Errorf("%s: error %v, want one that names the member and what to do", what, err)
+		}
+	}
+	member.Close()
+	testkit.Await(t, "the end of the member", func() bool { return to.offsets.Idle(t.Context()) == nil })
+	testkit.Must(t, to.offsets.Commit(t.Context(), review))
+}
+
+// Brokers that say that they are where nobody is are named. If another one can be
+// reached, they may just be down.
+func TestAdvertisedListeners(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	testkit.Must(t, err)
+	defer cluster.Close()
+	at := cluster.ListenAddrs()[0]
+	host, port, err := net.SplitHostPort(at)
+	testkit.Must(t, err)
+	good, err := strconv.ParseInt(port, 10, 32)
+	testkit.Must(t, err)
+	var ports []int32
+	cluster.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		response := request.ResponseKind().(*kmsg.MetadataResponse)
+		for id, port := range ports {
+			b := kmsg.NewMetadataResponseBroker()
+			b.NodeID, b.Host, b.Port = int32(id), host, port
+			response.Brokers = append(response.Brokers, b)
+		}
+		return response, nil, true
+	})
+	for _, ports = range [][]int32{{1}, {int32(good), 1}} {
+		offsets, err := kafka.Connect(t.Context(), at, "g", nil)
+		if err == nil {
+			c, _ := offsets.Cluster(t.Context())
+			err = errors.Join(c.Unreachable...)
+			offsets.Close()
+		} else if len(ports) > 1 {
+			t.Errorf("one of two brokers can be reached, and the error is %v", err)
+		}
+		id := len(ports) - 1
+		want := fmt.Sprintf("Kafka at %s says that its broker %d is at %s:1 (advertised.listeners), which cannot be reached from here", at, id, host)
+		if !errors.Is(err, kafka.ErrUnreachable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
@@ -74,6 +73,7 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 		"fetch.max.bytes":           fmt.Sprint(fetchBytes),
 		"max.partition.fetch.bytes": fmt.Sprint(partitionFetchBytes),
 		"fetch.max.wait.ms":         fmt.Sprint(fetchWaitMillis),
+		isolationLevel:              "read_committed",
 	}
 	maps.Copy(consumer, w.Consumer)
 	for key, fixed := range fixedSettings {
@@ -115,22 +115,19 @@ func (fn *readFn) ProcessElement(ctx context.Context, _ []byte, emit func(Record
 		return err
 	}
 	defer offsets.Close()
+	offsets.Uncommitted = ReadsUncommitted(fn.Window.Consumer)
 	positions, err := offsets.positions(ctx)
 	if err != nil {
 		return err
 	}
 	left := fn.Window.MaxRecords
-	err = offsets.scan(ctx, positions, func(r *kgo.Record) bool {
-		if !r.Attrs.IsControl() {
+	return offsets.scan(ctx, positions, func(c chunk) (bool, error) {
+		for _, r := range c.records[:min(left, int64(len(c.records)))] {
 			emit(recordOf(r))
 			left--
 		}
-		return left > 0
+		return left > 0, nil
 	})
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", strings.Join(fn.Window.Topics, ", "), err)
-	}
-	return nil
 }
 
 func recordOf(r *kgo.Record) Record {

@@ -41,7 +41,7 @@ func (fn *dumpFn) ProcessElement(r kafka.Record) error {
 }
 
 // read reads at most so many records in one window on a runner, by partition+offset.
-func (to *topic) read(t *testing.T, runner, group string, records, seconds int64) map[string]kafka.Record {
+func (to *topic) read(t *testing.T, runner, group string, records, seconds int64, consumer map[string]string) map[string]kafka.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -52,7 +52,7 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 	defer r.Close()
 	dir := t.TempDir()
 	p, s := beam.NewPipelineWithRoot()
-	w := kafka.Window{Brokers: to.broker, Topics: []string{to.name}, Group: group, MaxRecords: records, MaxSeconds: seconds}
+	w := kafka.Window{Brokers: to.broker, Topics: []string{to.name}, Group: group, MaxRecords: records, MaxSeconds: seconds, Consumer: consumer}
 	var elements beam.PCollection
 	if runner == runners.Direct {
 		elements = kafka.ReadNative(s, w)
@@ -79,10 +79,10 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 }
 
 // mustRead checks which records both ways to read give to the group.
-func (to *topic) mustRead(t *testing.T, records int64, want ...string) {
+func (to *topic) mustRead(t *testing.T, records int64, consumer map[string]string, want ...string) {
 	t.Helper()
 	for _, runner := range []string{runners.Prism, runners.Direct} {
-		if names := slices.Sorted(maps.Keys(to.read(t, runner, to.name, records, 30))); !slices.Equal(names, want) {
+		if names := slices.Sorted(maps.Keys(to.read(t, runner, to.name, records, 30, consumer))); !slices.Equal(names, want) {
 			t.Errorf("%s read %v, want %v", runner, names, want)
 		}
 	}
@@ -125,7 +125,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 	}
 	for _, runner := range []string{runners.Prism, runners.Direct} {
 		t.Run(runner, func(t *testing.T) {
-			got := to.read(t, runner, to.name+"-"+runner, 6, 30)
+			got := to.read(t, runner, to.name+"-"+runner, 6, 30, nil)
 			for name, w := range want {
 				if g, ok := got[name]; !ok || !reflect.DeepEqual(g, w) {
 					t.Errorf("%s: got %s, want %s", name, text(g), text(w))
@@ -143,7 +143,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 func TestReadEndsByItsSeconds(t *testing.T) {
 	to := newTopic(t, "few", 4, nil)
 	to.send(t, value(0, "x"), value(1, "x"), value(2, "x"))
-	got := slices.Sorted(maps.Keys(to.read(t, runners.Prism, to.name, 100, 3)))
+	got := slices.Sorted(maps.Keys(to.read(t, runners.Prism, to.name, 100, 3, nil)))
 	if want := []string{"0+0", "1+0", "2+0"}; !slices.Equal(got, want) {
 		t.Errorf("read %v, want %v", got, want)
 	}
@@ -160,7 +160,7 @@ func TestOffsets(t *testing.T) {
 	to.mustPlan(t, 3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
 	to.commit(t, to.of(0, 0, 3))
 	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
-	to.mustRead(t, 6, "0+4", "1+0", "1+1", "1+2", "1+3", "1+4")
+	to.mustRead(t, 6, nil, "0+4", "1+0", "1+1", "1+2", "1+3", "1+4")
 	to.commit(t, to.of(0, 0, 4), to.of(1, 0, 4))
 	to.mustPlan(t, 1<<20, kafka.Plan{})
 	to.mustLag(t, 0)

@@ -60,10 +60,12 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
+	offsets.Uncommitted = true // a run may have read all, and no topic is shorter for it
 	held, err := offsets.Logs(ctx)
 	if err != nil {
 		return audit.Report{}, err
 	}
+	offsets.Uncommitted = false
 	logs := logsOf(held, committed)
 	gaps, err := findGaps(ctx, offsets, a.Doubtful(logs), p)
 	if err != nil {
@@ -71,6 +73,7 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	}
 	report := a.Report(logs, gaps)
 	if o.recheck > 0 {
+		offsets.Uncommitted = true
 		err = recheckSome(ctx, o, cfg, offsets, windows, a, &report, p)
 	}
 	return report, err
