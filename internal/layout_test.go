@@ -21,7 +21,7 @@ var native = map[string]string{
 	"C in internal/cxx":                "exceptions of C++ as errors",
 	"C in internal/camera/video":       "opening videos with a time limit",
 	gocv + " in internal/camera/video": "reading videos, encoding pictures",
-	"C in transforms/face":             "classifiers that cannot end the process",
+	"C in transforms/face":             "classifiers and TurboJPEG that cannot end the process",
 	gocv + " in transforms/face":       "pictures for the classifiers",
 }
 

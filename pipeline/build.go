@@ -48,11 +48,11 @@ func read(s beam.Scope, w run.Window) (beam.PCollection, error) {
 // ledger and of the file of events.
 func process(s beam.Scope, w run.Window, records beam.PCollection) []beam.PCollection {
 	frames, rejects := frame.Decode(s, w.Frame, w.Sampling.Frames, records)
-	detections := face.Detect(s, w.Face, frames)
+	detections, damaged := face.Detect(s, w.Frame, w.Face, frames)
 	detections = face.Cooldown(s, w.Sampling, detections)
 	entries := face.Render(s, w.Output, w.Sampling, detections)
 	written := store.Write(s, w.Store, entries)
-	rejected := store.WriteRejects(s, w.Store, rejects)
+	rejected := store.WriteRejects(s, w.Store, beam.Flatten(s, rejects, damaged))
 	files := []beam.PCollection{store.WriteLedger(s, w.Store, w.Name, written, rejected)}
 	if w.Output.Events {
 		files = append(files, store.WriteEvents(s, w.Store, w.Name, written))

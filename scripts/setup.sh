@@ -103,6 +103,7 @@ need_for_opencv() {
 	need make command -v make
 	need pkg-config command -v pkg-config
 	need libopencv-dev pkg-config --exists opencv4
+	need libturbojpeg0-dev pkg-config --exists libturbojpeg
 	need opencv-data have_cascade
 }
 

@@ -1,7 +1,7 @@
 package face
 
 /*
-#cgo pkg-config: opencv4
+#cgo pkg-config: opencv4 libturbojpeg
 #cgo CXXFLAGS: -std=c++11 -I${SRCDIR}/../../internal/cxx
 #include <stdlib.h>
 #include "shim.h"

@@ -1,9 +1,9 @@
 package face
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -55,13 +55,24 @@ func TestDetectAndRender(t *testing.T) {
 		}
 		return found
 	}
+	// The frame has what a reject is to say, and the slot of sampling.
+	slot := int64(17)
+	cut := withJPEG
+	cut.Offset, cut.Data, cut.Slot = 8, file[:20_000], &slot
+	cut.Size, cut.Headers = 20_000, []frame.Header{{Key: "camera", Value: []byte("../gate"), Size: 7}}
+	reject := frame.Reject{
+		ID: record.In("video", 3).At(8), TimestampMillis: cut.TimestampMillis, Camera: "../gate", Reason: "corrupt_jpeg",
+		Detail: "decoding the JPEG: Corrupt JPEG data: premature end of data segment", Size: 20_000,
+		SHA256: fmt.Sprintf("%x", sha256.Sum256(cut.Data)), Head: file[:64], Headers: cut.Headers, Kept: file[:100], Slot: &slot,
+	}
 	empty := Detection{Frame: blank, Width: 640, Height: 480}
 	empty.Frame.Data = nil
 
 	for _, runner := range []string{"prism", "direct"} {
 		t.Run(runner, func(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
-			found := Detect(s, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank))
+			found, damaged := Detect(s, frame.Config{KeepBytes: 100}, defaultParams(t), beam.Create(s, withJPEG, withRaw, blank, cut))
+			passert.Equals(s, damaged, reject)
 			passert.Equals(s, beam.ParDo(s, showDetection, found),
 				showDetection(find(withJPEG)), showDetection(find(withRaw)), showDetection(empty))
 			passert.Equals(s, beam.ParDo(s, showEntry, Render(s, onlyFrames, Sampling{}, found)),
@@ -70,8 +81,16 @@ func TestDetectAndRender(t *testing.T) {
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(99), Faces: 1}, Files: []store.File{
 					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encoded(t, gocv.JPEGFileExt, mat, gocv.IMWriteJpegQuality, 95)}}}),
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(100)}}))
-			if _, err := beam.Run(context.Background(), runner, p); err != nil {
+			result, err := beam.Run(t.Context(), runner, p)
+			if err != nil {
 				t.Fatal(err)
+			}
+			counts := map[string]int64{}
+			for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == frame.CounterNamespace }).Counters() {
+				counts[c.Name()] += max(c.Attempted, c.Committed)
+			}
+			if want := map[string]int64{"decoded": 3, "corrupt_jpeg": 1}; !maps.Equal(counts, want) {
+				t.Errorf("counters are %v, want %v", counts, want)
 			}
 		})
 	}
@@ -86,7 +105,7 @@ func TestErrorNamesTheRecord(t *testing.T) {
 	const want = "offset 12345 of partition 3 of topic video: "
 
 	p, s := beam.NewPipelineWithRoot()
-	Detect(s, defaultParams(t), beam.Create(s, bad))
+	Detect(s, frame.Config{}, defaultParams(t), beam.Create(s, bad))
 	if _, err := beam.Run(t.Context(), "prism", p); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Detect: got %v, want %q", err, want)
 	}
@@ -107,17 +126,17 @@ func TestDetectInParallel(t *testing.T) {
 		var got []string
 		emit := func(d Detection) { got = append(got, showDetection(d)) }
 		for range 2 { // bundles
-			if err := fn.StartBundle(t.Context(), emit); err != nil {
+			if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
 				t.Fatal(err)
 			}
 			for i, data := range [][]byte{readPhoto(t), readProgressive(t), readPhoto(t), make([]byte, 640*480*3)} {
 				f := parse(t, data)
 				f.Offset = int64(i)
-				if err := fn.ProcessElement(f, emit); err != nil {
+				if err := fn.ProcessElement(t.Context(), f, emit, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := fn.FinishBundle(t.Context(), emit); err != nil {
+			if err := fn.FinishBundle(t.Context(), emit, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -131,12 +150,12 @@ func TestDetectInParallel(t *testing.T) {
 	}
 
 	fn := &detectFn{Params: p}
-	if err := fn.StartBundle(t.Context(), nil); err != nil {
+	if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	err := fn.ProcessElement(frame.Frame{ID: record.In("video", 0).At(12345), Format: frame.JPEG, Data: []byte("GIF89a")}, nil)
+	err := fn.ProcessElement(t.Context(), frame.Frame{ID: record.In("video", 0).At(12345), Format: frame.JPEG, Data: []byte("GIF89a")}, nil, nil)
 	if err == nil { // it may come later
-		err = fn.FinishBundle(t.Context(), nil)
+		err = fn.FinishBundle(t.Context(), nil, nil)
 	}
 	if err == nil || !strings.Contains(err.Error(), "offset 12345 of partition 0 of topic video: ") {
 		t.Errorf("got %v", err)

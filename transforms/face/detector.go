@@ -50,11 +50,12 @@ func (d *Detector) Close() {
 // or in what Params make of it, in pixels of the whole picture. They are sorted from
 // top to bottom, then from left to right.
 //
-// cvtColor makes a raw frame in colour grey. OpenCV decodes a JPEG or a PNG as grey,
-// and Go decodes one that OpenCV refuses. OpenCV turns a picture upright by its EXIF
+// cvtColor makes a raw frame in colour grey. TurboJPEG decodes a JPEG as grey, OpenCV a
+// PNG, and Go a PNG that OpenCV refuses. OpenCV turns a picture upright by its EXIF
 // orientation, Go does not.
 //
-// A frame of frame.Decode is no error: an error means that OpenCV does not work here.
+// An error of a frame of frame.Decode is one for which there is a Reject, or means that
+// OpenCV does not work here.
 func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 	began := time.Now()
 	if err := lockThreads(d.params.Threads); err != nil {

@@ -200,7 +200,7 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 	before := loaded.Load()
 	for range 20 {
 		fn := &detectFn{Params: p}
-		if err := fn.StartBundle(t.Context(), nil); err != nil {
+		if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,13 +211,13 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 
 	fn := &detectFn{Params: p}
 	for range 3 { // a bundle that failed, and the instance is used again
-		if err := fn.StartBundle(t.Context(), nil); err != nil {
+		if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d := <-fn.detectors
 	fn.detectors <- d
-	if err := fn.FinishBundle(t.Context(), nil); err != nil {
+	if err := fn.FinishBundle(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if d.classifier != nil {

@@ -29,7 +29,7 @@ func showFaces(d Detection) string {
 
 // TestMalformed sends a thousand values that are no frames, and a good one
 // before each hundred of them and at the end, through all that stands before a
-// file. It takes place in this process, which goes on.
+// file. Each is a reject with its reason, in this process, which goes on.
 func TestMalformed(t *testing.T) {
 	pid := os.Getpid()
 	p := defaultParams(t)
@@ -57,9 +57,9 @@ func TestMalformed(t *testing.T) {
 
 	pipeline, s := beam.NewPipelineWithRoot()
 	frames, rejected := frame.Decode(s, frame.Config{Width: 640, Height: 480}, frame.Sampling{}, beam.Create(s, records...))
-	detections := Detect(s, p, frames)
+	detections, damaged := Detect(s, frame.Config{}, p, frames)
 	Render(s, Output{Frame: true, Annotated: true, Crops: true, Events: true}, Sampling{}, detections)
-	passert.Equals(s, beam.ParDo(s, showReject, rejected), rejects...)
+	passert.Equals(s, beam.ParDo(s, showReject, beam.Flatten(s, rejected, damaged)), rejects...)
 	passert.Equals(s, beam.ParDo(s, showFaces, detections), found...)
 	if _, err := beam.Run(t.Context(), "prism", pipeline); err != nil {
 		t.Fatal(err)
@@ -89,10 +89,15 @@ func TestDamagedFilesAreNoErrors(t *testing.T) {
 			if reject != nil {
 				continue
 			}
-			if _, err := d.Detect(f); err != nil {
+			found, err := d.Detect(f)
+			if Reject(frame.Config{}, f, err) != nil {
+				continue
+			}
+			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if _, err := jpegOf(f); err != nil {
+			found.Faces = []Face{{Box: box(0, 0, 1, 1)}}
+			if _, err := Files(everything, found); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}

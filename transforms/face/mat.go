@@ -6,8 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	_ "image/jpeg" // for image.Decode
-	_ "image/png"  // for image.Decode
+	"image/png"
 
 	"gocv.io/x/gocv"
 
@@ -15,10 +14,12 @@ import (
 )
 
 // greyMat returns the frame as a grey picture; the caller closes it before it
-// lets go of the frame.
+// lets go of the frame. Of a JPEG that is damaged the error is a corruptJPEG.
 func greyMat(f frame.Frame) (gocv.Mat, error) {
 	switch f.Format {
-	case frame.JPEG, frame.PNG:
+	case frame.JPEG:
+		return decodeJPEG(f)
+	case frame.PNG:
 		return decodeFile(f, gocv.IMReadGrayScale)
 	case frame.BGR:
 		return convertRaw(f, gocv.ColorBGRToGray)
@@ -80,7 +81,7 @@ func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 	if !frame.HasMagic(f.Format, f.Data) {
 		return gocv.Mat{}, fmt.Errorf("the frame is said to be a %s and is none", f.Format)
 	}
-	data := f.Data
+	data := complete(f)
 	if f.Format == frame.PNG {
 		data = frame.Essential(data)
 	}
@@ -88,17 +89,21 @@ func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 	if err != nil {
 		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}
-	if m.Empty() {
-		m.Close()
-		return decodeByGo(f, flag)
+	if !m.Empty() {
+		return m, nil
 	}
-	return m, nil
+	m.Close()
+	// There are files that OpenCV refuses and that are pictures all the same: one of
+	// them must not fail a bundle for ever.
+	if f.Format == frame.JPEG {
+		return decodeJPEG(f)
+	}
+	return decodeByGo(f, flag)
 }
 
-// decodeByGo decodes a file that OpenCV refuses. There are damaged ones that Go
-// decodes all the same, and one of them must not fail a bundle for ever.
+// decodeByGo decodes a PNG.
 func decodeByGo(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
-	img, _, err := image.Decode(bytes.NewReader(f.Data))
+	img, err := png.Decode(bytes.NewReader(f.Data))
 	if err != nil {
 		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}

@@ -3,11 +3,14 @@
 #include "guard.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 #include <opencv2/objdetect.hpp>
+#include <turbojpeg.h>
 
 char *face_load(const char *path, void **classifier) {
     return guard([&] {
@@ -41,6 +44,34 @@ char *face_detect(void *classifier, void *grey, double scale_factor, int min_nei
             (*boxes)[i] = {found[i].x, found[i].y, found[i].width, found[i].height};
         }
         *count = static_cast<int>(found.size());
+    });
+}
+
+char *face_decode_jpeg(const void *data, size_t size, int width, int height, void *grey, char **fault) {
+    return guard([&] {
+        std::unique_ptr<void, int (*)(tjhandle)> jpeg(tjInitDecompress(), tjDestroy);
+        if (!jpeg) {
+            throw std::runtime_error(tjGetErrorStr2(NULL));
+        }
+        const unsigned char *bytes = static_cast<const unsigned char *>(data);
+        int real_width = 0, real_height = 0, sampling, colours;
+        // It also fails for sampling factors without a name, with which it can decode.
+        tjDecompressHeader3(jpeg.get(), bytes, size, &real_width, &real_height, &sampling, &colours);
+        if (real_width > 0 && (real_width != width || real_height != height)) {
+            *fault = strdup("it has two sizes");
+            return;
+        }
+        cv::Mat &m = *static_cast<cv::Mat *>(grey);
+        m.create(height, width, CV_8UC1);
+        if (tjDecompress2(jpeg.get(), bytes, size, m.data, width, static_cast<int>(m.step), height, TJPF_GRAY,
+                          TJFLAG_STOPONWARNING) == 0) {
+            return;
+        }
+        const char *text = tjGetErrorStr2(jpeg.get());
+        if (strstr(text, "Insufficient memory")) {
+            throw std::runtime_error(text);
+        }
+        *fault = strdup(text);
     });
 }
 

@@ -23,7 +23,8 @@ func init() {
 	register.Emitter1[Reject]()
 }
 
-// The counters of Decode: CountRead = CountDecoded + the counters of Reasons.
+// The counters of Decode and of face.Detect: CountRead = CountDecoded + the counters
+// of Reasons.
 const (
 	CounterNamespace = "frame"
 	CountRead        = "read"
@@ -56,9 +57,9 @@ func (c Config) Validate() error {
 
 // Decode turns a PCollection<kafka.Record> into a PCollection<Frame> and a
 // PCollection<Reject>. Every record becomes exactly one element of one of them;
-// no record is an error. Go has read a JPEG or PNG frame to its end, and a raw
-// frame has exactly the bytes of its pixels. A record that sampling skips is a Reject
-// of the reason Sampled.
+// no record is an error. A JPEG frame has a header within the limits, a PNG frame has
+// been read to its end, and a raw frame has exactly the bytes of its pixels. A record
+// that sampling skips is a Reject of the reason Sampled.
 func Decode(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
 	s = s.Scope("frame.Decode")
 	if sampling.MaxFPS > 0 {
@@ -72,18 +73,18 @@ type decodeFn struct {
 }
 
 func (fn *decodeFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
-	count(ctx, CountRead)
+	Count(ctx, CountRead)
 	f, reject := Parse(fn.Config, &r)
 	if reject != nil {
-		count(ctx, reject.Reason)
+		Count(ctx, reject.Reason)
 		rejects(*reject)
 		return
 	}
-	count(ctx, CountDecoded)
 	frames(f)
 }
 
-func count(ctx context.Context, name string) {
+// Count adds one to a counter.
+func Count(ctx context.Context, name string) {
 	beam.NewCounter(CounterNamespace, name).Inc(ctx, 1)
 }
 
@@ -106,33 +107,44 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	default:
 		p, no = identify(cfg, header(r, ContentType), value)
 	}
-	if no != nil {
-		reject := &Reject{
-			ID: kafka.ID(r), TimestampMillis: r.Timestamp,
-			Camera: cameraOf(r), Reason: no.reason, Detail: no.detail, Size: int64(len(value)),
-		}
-		if !reject.Skipped() {
-			describe(reject, cfg, r, value)
-		}
-		return Frame{}, reject
-	}
-	return Frame{
+	f := Frame{
 		ID: kafka.ID(r), TimestampMillis: r.Timestamp,
 		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height),
 		Size: int64(len(value)), Data: value,
-	}, nil
+	}
+	if no != nil || f.Format == JPEG {
+		f.Headers = headersOf(r)
+	}
+	if no != nil {
+		return Frame{}, f.Reject(cfg, no.reason, no.detail)
+	}
+	return f, nil
 }
 
-// describe adds what is known of a rejected record.
-func describe(reject *Reject, cfg Config, r *kafka.Record, value []byte) {
-	sum := sha256.Sum256(value)
-	reject.SHA256 = hex.EncodeToString(sum[:])
-	reject.Head = value[:min(len(value), HeadBytes)]
-	if cfg.KeepBytes > 0 {
-		reject.Kept = value[:min(len(value), cfg.KeepBytes)]
+// Reject returns the Reject that the frame's record is for a reason that was found
+// later.
+func (f Frame) Reject(cfg Config, reason, detail string) *Reject {
+	reject := &Reject{
+		ID: f.ID, TimestampMillis: f.TimestampMillis,
+		Camera: f.Camera, Reason: reason, Detail: detail, Size: f.Size, Slot: f.Slot,
 	}
+	if reject.Skipped() {
+		return reject
+	}
+	sum := sha256.Sum256(f.Data)
+	reject.SHA256 = hex.EncodeToString(sum[:])
+	reject.Head = f.Data[:min(len(f.Data), HeadBytes)]
+	if cfg.KeepBytes > 0 {
+		reject.Kept = f.Data[:min(len(f.Data), cfg.KeepBytes)]
+	}
+	reject.Headers = f.Headers
+	return reject
+}
+
+// headersOf returns what is kept of a record's headers.
+func headersOf(r *kafka.Record) (headers []Header) {
 	if r.Headers == nil {
-		return
+		return nil
 	}
 	for _, h := range *r.Headers {
 		header := Header{Key: strings.ToValidUTF8(h.Key, "\uFFFD"), Size: -1}
@@ -140,8 +152,9 @@ func describe(reject *Reject, cfg Config, r *kafka.Record, value []byte) {
 			header.Size = int64(len(*h.Value))
 			header.Value = (*h.Value)[:min(len(*h.Value), HeaderBytes)]
 		}
-		reject.Headers = append(reject.Headers, header)
+		headers = append(headers, header)
 	}
+	return headers
 }
 
 // cameraOf returns the camera's name: of the header, else of the key. A name that

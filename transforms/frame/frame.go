@@ -1,6 +1,5 @@
 // Package frame turns Kafka records into video frames. It knows the wire
-// formats, and checks every byte in Go, so that nothing malformed reaches
-// OpenCV.
+// formats, and checks in Go what they say of their size before C++ gets them.
 package frame
 
 import "facestream/internal/record"
@@ -8,7 +7,7 @@ import "facestream/internal/record"
 // The formats of Frame.Data. The raw ones have their rows top down, with nothing
 // between them: Width*Height*BytesPerPixel bytes.
 const (
-	JPEG = "jpeg"  // a whole JPEG file
+	JPEG = "jpeg"  // a JPEG file, which may be damaged behind its header
 	PNG  = "png"   // a whole PNG file
 	BGR  = "bgr"   // pixels blue, green, red
 	RGB  = "rgb"   // pixels red, green, blue
@@ -27,6 +26,9 @@ type Frame struct {
 	Width, Height   int32  // pixels
 	Size            int64  // bytes of the record's value
 	Data            []byte // the record's value, unchanged
+
+	Headers []Header // the record's, of a frame that may still be rejected: a JPEG
+	Slot    *int64   // of Sampling, the one that the frame has taken
 }
 
 // Reject is a record that gives no frame, and why. A skipped record is a
@@ -45,6 +47,8 @@ type Reject struct {
 	Head    []byte   // the value's first HeadBytes
 	Headers []Header // the record's, in order
 	Kept    []byte   // the value's first Config.KeepBytes
+
+	Slot *int64 // of Sampling, the one that the record has taken as a Frame
 }
 
 // Header is one header of a rejected record.

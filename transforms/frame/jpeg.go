@@ -9,7 +9,8 @@ import (
 )
 
 // JPEGContentType is the content type of a JPEG file. It may be grey or have
-// three colours, be baseline or progressive. Bytes after its end are kept.
+// three colours, be baseline or progressive, have no Huffman tables if they are the
+// standard's, and lack the marker of its end. Bytes after its end are kept.
 // JPEGs with four colours (CMYK) or more than MaxScans scans are not supported.
 const JPEGContentType = "image/jpeg"
 
@@ -19,21 +20,9 @@ const pixelsPerByte = 8 * 8 * 8
 
 var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
 
-// checkJPEG reports whether jpeg.Decode decodes the value. It allocates no more than
-// fits the number of bytes, whatever size the JPEG's header claims.
+// checkJPEG compares what the JPEG says of itself with the limits. Whether it is whole
+// is found out where it is decoded, in face.Detect.
 func checkJPEG(value []byte) (picture, *refusal) {
-	p, no := checkJPEGHeader(value)
-	if no != nil || provesWhole(value) {
-		return p, no
-	}
-	if _, err := jpeg.Decode(bytes.NewReader(value)); err != nil {
-		return picture{}, refuse(CorruptJPEG, "decoding the JPEG: %v", err)
-	}
-	return p, nil
-}
-
-// checkJPEGHeader compares what the JPEG says of itself with the limits.
-func checkJPEGHeader(value []byte) (picture, *refusal) {
 	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
 	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
 		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
@@ -63,21 +52,10 @@ func checkJPEGHeader(value []byte) (picture, *refusal) {
 // The markers of a JPEG behind a byte of 0xFF, of ITU-T T.81, table B.1. Those of
 // single bytes have no length after them; 0 is none, but a 0xFF of a scan's data.
 const (
-	markerBaseline     = 0xC0
-	markerExtended     = 0xC1
-	markerHuffman      = 0xC4
-	firstRestart       = 0xD0
-	restarts           = 8
-	markerEnd          = 0xD9
-	markerScan         = 0xDA
-	markerQuantization = 0xDB
-	markerInterval     = 0xDD
-	firstApp           = 0xE0
-	lastApp            = 0xEF
-	markerComment      = 0xFE
-
-	firstSingle = firstRestart
+	firstSingle = 0xD0
 	lastSingle  = 0xD8
+	markerEnd   = 0xD9
+	markerScan  = 0xDA
 )
 
 // scans counts the scans of a JPEG, which is whole or not.

@@ -68,7 +68,9 @@ func Dated(millis int64) bool { return millis >= 0 && millis <= lastMillis }
 // sample is Decode with sampling. A record is decided by those of lower offsets in
 // its group, which are of the same partition, camera and slot: it is passed over
 // if one of them gives a frame. So it makes no difference in which order they come
-// and how they are spread over bundles and windows.
+// and how they are spread over bundles and windows. A JPEG whose header is right gives
+// one: that it is damaged is found when it is decoded, which is for what is kept only.
+// Its slot then has no picture.
 //
 // The first stage looks at no value of which it knows already that it is passed
 // over. Hardly more than what is kept is decoded and then grouped.
@@ -120,7 +122,7 @@ func (fn *sampleFn) give(group string, offset int64) {
 }
 
 func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
-	count(ctx, CountRead)
+	Count(ctx, CountRead)
 	var size int64
 	if r.Value != nil {
 		size = int64(len(*r.Value))
@@ -132,17 +134,20 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 		group = fmt.Sprintf("%s+%d+offset+%d", r.Topic, r.Partition, r.Offset)
 	}
 	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
-		count(ctx, Sampled)
+		Count(ctx, Sampled)
 		rejects(sampled(kafka.ID(&r), r.Timestamp, camera, size))
 		return
 	}
 	f, reject := Parse(fn.Config, &r)
 	switch {
 	case reject == nil:
+		if dated {
+			f.Slot = &slot
+		}
 		fn.give(group, r.Offset)
 		candidates(group, candidate{Offset: r.Offset, Frame: f})
 	case reject.Skipped():
-		count(ctx, reject.Reason)
+		Count(ctx, reject.Reason)
 		rejects(*reject)
 	default:
 		candidates(group, candidate{Offset: r.Offset, Rejected: true, Reject: *reject})
@@ -168,16 +173,15 @@ func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, 
 	for _, c := range all {
 		switch f, r := c.Frame, c.Reject; {
 		case c.Offset > first && c.Rejected:
-			count(ctx, Sampled)
+			Count(ctx, Sampled)
 			rejects(sampled(r.ID, r.TimestampMillis, r.Camera, r.Size))
 		case c.Offset > first:
-			count(ctx, Sampled)
+			Count(ctx, Sampled)
 			rejects(sampled(f.ID, f.TimestampMillis, f.Camera, f.Size))
 		case c.Rejected:
-			count(ctx, r.Reason)
+			Count(ctx, r.Reason)
 			rejects(r)
 		default:
-			count(ctx, CountDecoded)
 			first = c.Offset
 			frames(f)
 		}

@@ -220,6 +220,7 @@ func ledgerOfWritten(w Written) Ledger {
 
 func ledgerOfRejected(r Rejected) Ledger {
 	p := ledgerOfRecord(r.ID, r.Size)
+	p.Slots = r.Slots
 	switch {
 	case r.Skipped:
 		p.Skipped = 1

@@ -29,7 +29,8 @@ type Rejected struct {
 	record.ID
 	Size    int64 // bytes of the record's value
 	Reason  string
-	Skipped bool // then there is no file
+	Skipped bool   // then there is no file
+	Slots   []Slot // of sampling, that it has taken before it was rejected
 }
 
 func encodeRejected(r Rejected) ([]byte, error) { return opaque.Encode(r) }
@@ -64,6 +65,9 @@ func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit fun
 
 func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
 	done := Rejected{ID: r.ID, Size: r.Size, Reason: r.Reason, Skipped: r.Skipped()}
+	if r.Slot != nil {
+		done.Slots = []Slot{{Camera: r.Camera, Kind: SlotSampled, Number: *r.Slot, Kept: []Kept{{Offset: r.Offset}}}}
+	}
 	files, err := RejectFiles(r)
 	for _, f := range files {
 		if err == nil {

@@ -216,6 +216,10 @@ func (m *maker) files(r *kafka.Record, listed bool) ([]store.File, []string, err
 		return files, nil, err
 	}
 	found, err := m.detector.Detect(f)
+	if reject := face.Reject(m.config, f, err); reject != nil {
+		files, err := store.RejectFiles(*reject)
+		return files, nil, err
+	}
 	if err != nil {
 		return nil, nil, err
 	}

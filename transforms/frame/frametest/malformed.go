@@ -18,6 +18,9 @@ type Input struct {
 	Reason      string // the reason, of frame.Reasons, that a reject must have
 }
 
+// CutJPEG is the kind of which face.Detect finds out what is wrong.
+const CutJPEG = "JPEG cut short"
+
 // EachKind is how many inputs of each kind Malformed gives.
 const EachKind = 100
 
@@ -28,7 +31,7 @@ var malformed = []struct {
 }{
 	{"noise", noise},
 	{"noise after a magic number", noiseAfterMagic},
-	{"JPEG cut short", cutJPEG},
+	{CutJPEG, cutJPEG},
 	{"PNG cut short", cutPNG},
 	{"PNG with a wrong bit", flippedPNG},
 	{"raw of a wrong length", rawLength},

@@ -1,0 +1,74 @@
+package face
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"gocv.io/x/gocv"
+
+	"facestream/internal/cxx"
+	"facestream/transforms/frame"
+)
+
+// corruptJPEG is what TurboJPEG has to say against a JPEG.
+type corruptJPEG struct{ error }
+
+// Reject returns the Reject that an error of Detector.Detect stands for, and nil if
+// the frame is not to blame for it.
+func Reject(cfg frame.Config, f frame.Frame, err error) *frame.Reject {
+	if corrupt, ok := errors.AsType[corruptJPEG](err); ok {
+		return f.Reject(cfg, frame.CorruptJPEG, "decoding the JPEG: "+corrupt.Error())
+	}
+	return nil
+}
+
+// exifMark is how the segment of a JPEG begins that may say which way is up.
+const exifMark = "Exif\x00"
+
+// jpegEnd is the marker of a JPEG's end, which many embedded cameras leave out.
+var jpegEnd = []byte{0xFF, 0xD9}
+
+// complete returns the file with the marker of its end, if it is a JPEG. One that is cut
+// short anywhere else has other faults, too.
+func complete(f frame.Frame) []byte {
+	if f.Format != frame.JPEG || bytes.HasSuffix(f.Data, jpegEnd) {
+		return f.Data
+	}
+	return slices.Concat(f.Data, jpegEnd)
+}
+
+// decodeJPEG returns a JPEG as grey as OpenCV decodes it, whose pixels are TurboJPEG's.
+// The error is a corruptJPEG if a part is missing or contradicts another.
+func decodeJPEG(f frame.Frame) (gocv.Mat, error) {
+	if !frame.HasMagic(frame.JPEG, f.Data) || frame.CheckSize(int(f.Width), int(f.Height)) != nil {
+		return gocv.Mat{}, fmt.Errorf("the frame is said to be a JPEG of %dx%d pixels and is none", f.Width, f.Height)
+	}
+	data := complete(f)
+	m := gocv.NewMat()
+	var fault *C.char
+	err := cxx.Error(unsafe.Pointer(C.face_decode_jpeg(unsafe.Pointer(&data[0]), C.size_t(len(data)),
+		C.int(f.Width), C.int(f.Height), unsafe.Pointer(m.Ptr()), &fault)))
+	if corrupt := cxx.Error(unsafe.Pointer(fault)); corrupt != nil {
+		err = corruptJPEG{corrupt}
+	}
+	if err != nil {
+		m.Close()
+		return gocv.Mat{}, fmt.Errorf("decoding the JPEG: %w", err)
+	}
+	if !bytes.Contains(data, []byte(exifMark)) {
+		return m, nil
+	}
+	upright, err := gocv.IMDecode(data, gocv.IMReadGrayScale)
+	if err != nil || upright.Empty() {
+		return m, nil
+	}
+	m.Close()
+	return upright, nil
+}
