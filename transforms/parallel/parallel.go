@@ -3,6 +3,11 @@
 // in FinishBundle.
 package parallel
 
+import (
+	"fmt"
+	"runtime/debug"
+)
+
 // Work does the work of a bundle's elements side by side, in goroutines. It
 // is used by one goroutine, the bundle's, which alone may emit.
 type Work[T any] struct {
@@ -23,7 +28,8 @@ func New[T any](n int) *Work[T] {
 }
 
 // Begin begins work, once there is room for it, and then emits what was done by
-// then, so that nothing waits for what an emit does.
+// then, so that nothing waits for what an emit does. A panic of the work is an error: in
+// a goroutine of its own it would end the process, and with it a driver.
 func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 	var done []T
 	for p.open == cap(p.results) || len(p.results) > 0 {
@@ -35,8 +41,14 @@ func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 	}
 	p.open++
 	go func() {
-		value, err := work()
-		p.results <- result[T]{value, err}
+		var r result[T]
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				r.err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+			}
+			p.results <- r
+		}()
+		r.value, r.err = work()
 	}()
 	for _, value := range done {
 		emit(value)

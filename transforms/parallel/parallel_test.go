@@ -3,6 +3,7 @@ package parallel
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -45,21 +46,26 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// An error of any work comes out, at the latest at the end; what fails is not
+// An error or a panic of any work comes out, at the latest at the end; what fails is not
 // emitted.
 func TestParallelError(t *testing.T) {
-	failed := errors.New("failed")
-	p := New[int](2)
-	var got []int
-	emit := func(v int) { got = append(got, v) }
-	err := p.Begin(func() (int, error) { return 0, failed }, emit)
-	for i := 1; i < 10 && err == nil; i++ {
-		err = p.Begin(func() (int, error) { return i, nil }, emit)
-	}
-	if err == nil {
-		err = p.Finish(emit)
-	}
-	if !errors.Is(err, failed) || slices.Contains(got, 0) {
-		t.Errorf("error %v, emitted %v", err, got)
+	for name, fails := range map[string]func() (int, error){
+		"it failed":        func() (int, error) { return 0, errors.New("it failed") },
+		"panic: it failed": func() (int, error) { panic("it failed") },
+		"parallel_test.go": func() (int, error) { panic("it failed") }, // where it was
+	} {
+		p := New[int](2)
+		var got []int
+		emit := func(v int) { got = append(got, v) }
+		err := p.Begin(fails, emit)
+		for i := 1; i < 10 && err == nil; i++ {
+			err = p.Begin(func() (int, error) { return i, nil }, emit)
+		}
+		if err == nil {
+			err = p.Finish(emit)
+		}
+		if err == nil || !strings.Contains(err.Error(), name) || slices.Contains(got, 0) {
+			t.Errorf("error %v, emitted %v, want %q", err, got, name)
+		}
 	}
 }
