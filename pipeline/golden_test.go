@@ -94,8 +94,8 @@ func TestVideoFileWithAllOutputs(t *testing.T) {
 		record := recordName(topic, 0, g.Offset)
 		crop := fmt.Sprintf("%s.face-%d.jpg", record, g.Face)
 		wantFiles[record+".jpg"], wantFiles[record+".annotated.jpg"], wantFiles[crop] = true, true, true
-		for suffix, stored := range map[string]*string{".jpg": e.Picture, ".annotated.jpg": e.Annotated, strings.TrimPrefix(crop, record): e.Crop} {
-			if stored == nil || files[*stored].data == nil || !strings.HasSuffix(*stored, record+suffix) {
+		for suffix, stored := range map[string]string{".jpg": e.Picture, ".annotated.jpg": e.Annotated, strings.TrimPrefix(crop, record): e.Crop} {
+			if files[stored].data == nil || !strings.HasSuffix(stored, record+suffix) {
 				t.Errorf("event %s names no file for %s", lines[i], suffix)
 			}
 		}

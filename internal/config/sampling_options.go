@@ -16,8 +16,8 @@ type samplingFlags struct {
 }
 
 func (v *samplingFlags) add(f *flag.FlagSet) {
-	f.Float64Var(&v.maxFPS, "max_fps", 0, "The most `FRAMES` a second of one camera to look at, by the records' timestamps; may be a part of one, such as 0.2. Default: all.")
-	f.DurationVar(&v.cooldown, "cooldown", 0, "Of each `TIME`, by the records' timestamps, store a camera's faces once: later frames whose faces are all where a stored one is are only counted. Default: all are stored.")
+	f.Float64Var(&v.maxFPS, "max_fps", 0, "The most `FRAMES` a second of one camera to look at, by the records' timestamps; may be a part of one, such as 0.2. A record whose timestamp is no time from 2000 to 2100 is always looked at. Default: all.")
+	f.DurationVar(&v.cooldown, "cooldown", 0, "Of each `TIME`, by the records' timestamps, store a camera's faces once: later frames whose faces are all where a stored one is are only counted. A record whose timestamp is no time from 2000 to 2100 is always stored. Default: all are stored.")
 }
 
 func (v *samplingFlags) check() (face.Sampling, error) {

@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -160,6 +161,25 @@ func TestSampledCameras(t *testing.T) {
 		}
 		if got := seen.cameras(); got != want {
 			t.Errorf("%q: %s, want %s", names, got, want)
+		}
+	}
+}
+
+func TestUndated(t *testing.T) {
+	var seen contents
+	for i, number := range []int64{1_700_000_000_123, 1_700_000_000_123_456, -1} {
+		value := []byte("x")
+		seen.add(frame.Config{Width: 640, Height: 480}, kafka.Record{Offset: int64(i), Timestamp: number, Value: &value})
+	}
+	if seen.undated != 2 || seen.odd.Offset != 1 {
+		t.Errorf("%d undated, the first is %d", seen.undated, seen.odd.Offset)
+	}
+	for number, want := range map[int64]string{
+		1_700_000_000: " (these look like seconds)", 1_700_000_000_123_456: " (these look like microseconds)",
+		1_700_000_000_123_456_789: " (these look like nanoseconds)", -1: "", 0: "", math.MaxInt64: "", math.MinInt64: "",
+	} {
+		if got := unitOf(number); got != want {
+			t.Errorf("%d: got %q, want %q", number, got, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"facestream/internal/record"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -114,7 +115,24 @@ func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err er
 		f.warn("%d of the last %d records would be rejected, such as offset %d of partition %d: %s%s",
 			seen.rejected, sample.Records, r.Offset, r.Partition, r.Detail, remedy(r.Reason))
 	}
+	if seen.undated > 0 {
+		f.warn("%d of the last %d records have a timestamp that is no time from 2000 to 2100, such as %d of offset %d of partition %d%s: their pictures go to folders named undated (send milliseconds since 1970)",
+			seen.undated, sample.Records, seen.odd.Timestamp, seen.odd.Offset, seen.odd.Partition, unitOf(seen.odd.Timestamp))
+	}
 	return f, nil
+}
+
+// unitOf says of which unit an undated timestamp is, if it is a time in that.
+func unitOf(number int64) string {
+	for _, unit := range []struct {
+		name   string
+		millis int64
+	}{{"seconds", number * 1000}, {"microseconds", number / 1e3}, {"nanoseconds", number / 1e6}} {
+		if record.Dated(unit.millis) {
+			return " (these look like " + unit.name + ")"
+		}
+	}
+	return ""
 }
 
 // warnOfSizes compares the sizes of records with what they must pass through.
@@ -139,13 +157,23 @@ type contents struct {
 	names    map[string]bool
 	rejected int           // not skipped
 	reject   *frame.Reject // the first of these
+	undated  int
+	odd      kafka.Record // the first of these, without its value
 }
 
 func (s *contents) add(cfg frame.Config, r kafka.Record) {
 	if s.kinds == nil {
 		s.kinds, s.names = map[string]int{}, map[string]bool{}
 	}
+	if !record.Dated(r.Timestamp) {
+		if s.undated++; s.undated == 1 {
+			s.odd, s.odd.Value = r, nil
+		}
+	}
 	f, reject := frame.Parse(cfg, &r)
+	if reject == nil {
+		reject = face.Check(cfg, f)
+	}
 	if reject == nil {
 		s.kinds[f.Format]++
 		s.names[f.Camera] = true

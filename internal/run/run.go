@@ -318,7 +318,7 @@ func (s *session) keep(ctx context.Context, window string, l store.Ledger) error
 		return nil
 	}
 	s.latest = l.Latest
-	return store.KeepLatest(ctx, s.window.Store, l.Latest.Picture)
+	return store.KeepLatest(ctx, s.window.Store, l.Latest)
 }
 
 // retract removes the events of records that will be read again.

@@ -55,7 +55,7 @@ const minOverlap = 0.5
 
 // slot returns the number of a frame's slot of CooldownMillis.
 func (l Sampling) slot(f frame.Frame) (number int64, ok bool) {
-	if l.CooldownMillis <= 0 || !frame.Dated(f.TimestampMillis) {
+	if l.CooldownMillis <= 0 || !record.Dated(f.TimestampMillis) {
 		return 0, false
 	}
 	return f.TimestampMillis / l.CooldownMillis, true
@@ -76,7 +76,7 @@ func (l Sampling) slots(d Detection) (slots []store.Slot) {
 // Cooldown marks in a PCollection<Detection> those that are not stored: of the same
 // partition, camera and slot, pictures of lower offsets are, and each face overlaps
 // one of theirs. They lose the frame's data. Without CooldownMillis all is as it
-// was; a frame without a date is always stored.
+// was; an undated frame (see record.Dated) is always stored.
 //
 // Only boxes are brought together. The frames, which may be large, wait for what
 // comes of it.

@@ -60,9 +60,15 @@ func TestCoolDown(t *testing.T) {
 	}
 }
 
+// begin is when the records of these tests begin, and a slot of a minute.
+const begin = 28_333_333 * 60_000
+
 func TestCooldown(t *testing.T) {
 	detection := func(partition int32, camera string, offset, millis int64, xs ...int32) Detection {
 		d := Detection{Width: 640, Height: 480, Frame: frame.Frame{ID: record.In("t", partition).At(offset), TimestampMillis: millis, Camera: camera}}
+		if millis >= 0 && millis < math.MaxInt64 {
+			d.Frame.TimestampMillis += begin
+		}
 		for _, x := range xs {
 			d.Faces = append(d.Faces, Face{Box: at(x)})
 			d.Frame.Data = []byte{1, 2, 3}
@@ -83,7 +89,7 @@ func TestCooldown(t *testing.T) {
 		detection(0, "door", 10, math.MaxInt64, 5),
 	}
 	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{{TopicPartition: record.In("t", 0), Slots: []store.Slot{
-		{Camera: "door", Kind: store.SlotCooldown, Number: 3, Kept: []store.Kept{{Offset: 0, Boxes: []record.Box{at(0)}}}},
+		{Camera: "door", Kind: store.SlotCooldown, Number: begin/60_000 + 3, Kept: []store.Kept{{Offset: 0, Boxes: []record.Box{at(0)}}}},
 		{Camera: "door", Kind: store.SlotSampled, Number: 2, Kept: []store.Kept{{Offset: 0}}},
 	}}}}
 	want := func(cooled ...int) (out []any) {
@@ -113,15 +119,15 @@ func TestCooldown(t *testing.T) {
 
 // An Entry says in which slots its frame was the one that was kept.
 func TestRenderedSlots(t *testing.T) {
-	f := frame.Frame{ID: record.In("t", 0).At(5), TimestampMillis: 125_500, Camera: "door", Format: frame.JPEG, Data: []byte("jpeg")}
+	f := frame.Frame{ID: record.In("t", 0).At(5), TimestampMillis: begin + 125_500, Camera: "door", Format: frame.JPEG, Data: []byte("jpeg")}
 	without := Detection{Frame: f}
 	found := Detection{Frame: f, Faces: []Face{{Box: box(1, 2, 3, 4)}, {Box: box(5, 6, 7, 8)}}}
 	cooled := found
 	cooled.Cooled, cooled.Frame.Data = true, nil
 	undated := found
 	undated.Frame.TimestampMillis = -1
-	sampled := store.Slot{Camera: "door", Kind: store.SlotSampled, Number: 251, Kept: []store.Kept{{Offset: 5}}}
-	stored := store.Slot{Camera: "door", Kind: store.SlotCooldown, Number: 2, Kept: []store.Kept{{Offset: 5, Boxes: []record.Box{{X: 1, Y: 2, Width: 3, Height: 4}, {X: 5, Y: 6, Width: 7, Height: 8}}}}}
+	sampled := store.Slot{Camera: "door", Kind: store.SlotSampled, Number: begin/500 + 251, Kept: []store.Kept{{Offset: 5}}}
+	stored := store.Slot{Camera: "door", Kind: store.SlotCooldown, Number: begin/60_000 + 2, Kept: []store.Kept{{Offset: 5, Boxes: []record.Box{{X: 1, Y: 2, Width: 3, Height: 4}, {X: 5, Y: 6, Width: 7, Height: 8}}}}}
 	sampling := frame.Sampling{MaxFPS: 2}
 	for _, tt := range []struct {
 		name      string

@@ -10,24 +10,27 @@ import (
 )
 
 // Event is what is known of one face. Its JSON is one line of a window's file of
-// events; docs/outputs.md documents the fields.
+// events; docs/outputs.md documents the fields. A reader that takes the types of columns
+// from the first lines gets them right: every line has every field, and only Timestamp
+// may be null.
 type Event struct {
 	record.ID
-	Camera         string        `json:"camera"`
-	Timestamp      string        `json:"timestamp"` // of the record, in UTC, RFC 3339 with milliseconds
-	Face           int           `json:"face"`      // from 1, in the order of Detection.Faces
-	Faces          int           `json:"faces"`     // of the frame
-	FrameWidth     int32         `json:"frame_width"`
-	FrameHeight    int32         `json:"frame_height"`
-	Box            record.Box    `json:"box"`            // pixels of the upright frame
-	BoxNormalized  NormalizedBox `json:"box_normalized"` // parts of its width and height
-	Blur           float64       `json:"blur"`           // Face.Blur
-	Picture        *string       `json:"picture"`        // names below the root; null for what is not stored
-	Annotated      *string       `json:"annotated"`
-	Crop           *string       `json:"crop"`
-	Detector       string        `json:"detector"`
-	SettingsSHA256 string        `json:"settings_sha256"` // of the settings in the window's ledger
-	DetectMillis   float64       `json:"detect_ms"`       // how long detection took for the frame; differs each time
+	Camera          string        `json:"camera"`
+	Timestamp       *string       `json:"timestamp"`    // of the record, in UTC, RFC 3339 with milliseconds; null for an undated one
+	TimestampMillis int64         `json:"timestamp_ms"` // the record's, whatever it is
+	Face            int           `json:"face"`         // from 1, in the order of Detection.Faces
+	Faces           int           `json:"faces"`        // of the frame
+	FrameWidth      int32         `json:"frame_width"`
+	FrameHeight     int32         `json:"frame_height"`
+	Box             record.Box    `json:"box"`            // pixels of the upright frame
+	BoxNormalized   NormalizedBox `json:"box_normalized"` // parts of its width and height
+	Blur            float64       `json:"blur"`           // Face.Blur
+	Picture         string        `json:"picture"`        // names below the root; empty for what is not stored
+	Annotated       string        `json:"annotated"`
+	Crop            string        `json:"crop"`
+	Detector        string        `json:"detector"`
+	SettingsSHA256  string        `json:"settings_sha256"` // of the settings in the window's ledger
+	DetectMillis    float64       `json:"detect_ms"`       // how long detection took for the frame; differs each time
 }
 
 // NormalizedBox is a Box in parts of the picture's width and height, from 0 to 1.
@@ -42,20 +45,24 @@ const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // eventsOf returns the events of a frame, as compact JSON.
 func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
-	path := func(stored bool, path string) *string {
+	path := func(stored bool, path string) string {
 		if !stored {
-			return nil
+			return ""
 		}
-		return &path
+		return path
+	}
+	var timestamp *string
+	if millis := d.Frame.TimestampMillis; record.Dated(millis) {
+		text := time.UnixMilli(millis).UTC().Format(timestampLayout)
+		timestamp = &text
 	}
 	var lines []string
 	width, height := float64(d.Width), float64(d.Height)
 	for i, f := range d.Faces {
 		b := f.Box
 		data, err := json.Marshal(Event{
-			ID: d.Frame.ID, Camera: d.Frame.Camera,
-			Timestamp: time.UnixMilli(d.Frame.TimestampMillis).UTC().Format(timestampLayout),
-			Face:      i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
+			ID: d.Frame.ID, Camera: d.Frame.Camera, Timestamp: timestamp, TimestampMillis: d.Frame.TimestampMillis,
+			Face: i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
 			Box: b,
 			BoxNormalized: NormalizedBox{
 				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),

@@ -29,6 +29,16 @@ func Reject(cfg frame.Config, f frame.Frame, err error) *frame.Reject {
 	return nil
 }
 
+// Check returns the Reject that Detect would give for a frame, if any.
+func Check(cfg frame.Config, f frame.Frame) *frame.Reject {
+	m, err := greyMat(f)
+	if err != nil {
+		return Reject(cfg, f, err)
+	}
+	m.Close()
+	return nil
+}
+
 // exifMark is how the segment of a JPEG begins that may say which way is up.
 const exifMark = "Exif\x00"
 

@@ -2,6 +2,7 @@ package face
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -239,14 +240,23 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const head = `{"topic":"video","partition":3,"offset":99,"camera":"front \ufffd\"door\"","timestamp":"2023-11-14T22:13:20.123Z",`
-	const tail = `"picture":null,"annotated":null,"crop":null,"detector":"fast","settings_sha256":"abc","detect_ms":12.346}`
+	const head = `{"topic":"video","partition":3,"offset":99,"camera":"front \ufffd\"door\"","timestamp":"2023-11-14T22:13:20.123Z","timestamp_ms":1700000000123,`
+	const tail = `"picture":"","annotated":"","crop":"","detector":"fast","settings_sha256":"abc","detect_ms":12.346}`
 	want := []string{
 		head + `"face":1,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":10,"y":48,"width":64,"height":96},"box_normalized":{"x":0.015625,"y":0.1,"width":0.1,"height":0.2},"blur":17.99,` + tail,
 		head + `"face":2,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":320,"y":240,"width":320,"height":240},"box_normalized":{"x":0.5,"y":0.5,"width":0.5,"height":0.5},"blur":0,` + tail,
 	}
 	if !slices.Equal(e.Events, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(e.Events, "\n"), strings.Join(want, "\n"))
+	}
+
+	// Microseconds, and none at all.
+	for _, number := range []int64{1_700_000_000_123_456, -1} {
+		d.Frame.TimestampMillis = number
+		e, err = Files(Output{Events: true}, d)
+		if want := fmt.Sprintf(`"timestamp":null,"timestamp_ms":%d,`, number); err != nil || len(e.Events) != 2 || !strings.Contains(e.Events[0], want) {
+			t.Errorf("got %q, %v, want %s", e.Events, err, want)
+		}
 	}
 
 	d.Frame.Camera = "door"

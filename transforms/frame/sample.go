@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -50,20 +49,14 @@ type Taken struct {
 }
 
 // Slot returns the number of the slot that a timestamp is in, counted from 1970.
-// There is none without sampling, and for what Dated refuses.
+// There is none without sampling, and for an undated record (see record.Dated), which is
+// always kept.
 func (s Sampling) Slot(millis int64) (number int64, ok bool) {
-	if s.MaxFPS <= 0 || !Dated(millis) {
+	if s.MaxFPS <= 0 || !record.Dated(millis) {
 		return 0, false
 	}
 	return int64(math.Floor(float64(millis) * s.MaxFPS / 1000)), true
 }
-
-// lastMillis ends the years that four digits hold.
-var lastMillis = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() - 1
-
-// Dated reports whether a timestamp, in milliseconds since 1970, is a time before
-// the year 10000. Kafka's "no timestamp" is not.
-func Dated(millis int64) bool { return millis >= 0 && millis <= lastMillis }
 
 // sample is Decode with sampling. A record is decided by those of lower offsets in
 // its group, which are of the same partition, camera and slot: it is passed over

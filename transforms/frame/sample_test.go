@@ -24,11 +24,22 @@ func init() {
 }
 
 func showFrame(f Frame) string {
-	return fmt.Sprintf("%s+%d+%d %s %d %d bytes", f.Topic, f.Partition, f.Offset, f.Camera, f.TimestampMillis, len(f.Data))
+	return fmt.Sprintf("%s+%d+%d %s %d %d bytes", f.Topic, f.Partition, f.Offset, f.Camera, sinceBegin(f.TimestampMillis), len(f.Data))
 }
 
 func showReject(r Reject) string {
-	return fmt.Sprintf("%s+%d+%d %s %d %s %d %d bytes", r.Topic, r.Partition, r.Offset, r.Camera, r.TimestampMillis, r.Reason, len(r.Head), r.Size)
+	return fmt.Sprintf("%s+%d+%d %s %d %s %d %d bytes", r.Topic, r.Partition, r.Offset, r.Camera, sinceBegin(r.TimestampMillis), r.Reason, len(r.Head), r.Size)
+}
+
+// begin is when the records of these tests begin.
+const begin = 1_700_000_000_000
+
+// sinceBegin leaves the timestamp of an undated record as it is.
+func sinceBegin(millis int64) int64 {
+	if record.Dated(millis) {
+		return millis - begin
+	}
+	return millis
 }
 
 func TestSlots(t *testing.T) {
@@ -38,17 +49,18 @@ func TestSlots(t *testing.T) {
 		millis int64
 		want   int64
 	}{
-		{1, 0, 0}, {1, 999, 0}, {1, 1000, 1}, {1, 1_700_000_000_123, 1_700_000_000},
-		{2, 499, 0}, {2, 500, 1},
-		{0.5, 1999, 0}, {0.5, 2000, 1},
-		{0.1, 9_999, 0}, {0.1, 10_000, 1}, {0.1, 1_700_000_009_999, 170_000_000}, {0.1, 1_700_000_010_000, 170_000_001},
-		{29.97, 33, 0}, {29.97, 34, 1}, // a slot has 33.37 ms
+		{1, 1_700_000_000_000, 1_700_000_000}, {1, 1_700_000_000_999, 1_700_000_000}, {1, 1_700_000_001_000, 1_700_000_001},
+		{2, 1_700_000_000_499, 3_400_000_000}, {2, 1_700_000_000_500, 3_400_000_001},
+		{0.5, 1_700_000_001_999, 850_000_000}, {0.5, 1_700_000_002_000, 850_000_001},
+		{0.1, 1_700_000_009_999, 170_000_000}, {0.1, 1_700_000_010_000, 170_000_001},
+		{29.97, 1_700_000_000_033, 50_949_000_000}, {29.97, 1_700_000_000_034, 50_949_000_001}, // a slot has 33.37 ms
 		{1000, 1_700_000_000_123, 1_700_000_000_123},
 		{1e-9, 1_700_000_000_123, 1},
-		{0, 5, none},
-		{1, none, none}, {1, math.MinInt64, none}, {1, math.MaxInt64, none},
-		{1, 253_402_300_799_999, 253_402_300_799}, {1, 253_402_300_800_000, none}, // 9999 ends
-		{1000, 253_402_300_799_999, 253_402_300_799_999},
+		{0, 1_700_000_000_000, none},
+		{1, none, none}, {1, math.MinInt64, none}, {1, math.MaxInt64, none}, {1, 1_700_000_000_000_000, none},
+		{1, 946_684_799_999, none}, {1, 946_684_800_000, 946_684_800}, // 2000 begins
+		{1, 4_133_980_799_999, 4_133_980_799}, {1, 4_133_980_800_000, none}, // 2100 ends
+		{1000, 4_133_980_799_999, 4_133_980_799_999},
 	} {
 		got, ok := Sampling{MaxFPS: tt.fps}.Slot(tt.millis)
 		if !ok {
@@ -83,6 +95,9 @@ func TestDecodeWithSampling(t *testing.T) {
 	at := func(offset, millis int64, camera string, value []byte) kafka.Record {
 		r := recordOf(value, ContentType, raw10x40, Camera, camera)
 		r.Offset, r.Timestamp = offset, millis
+		if millis >= 0 && millis < math.MaxInt64 {
+			r.Timestamp += begin
+		}
 		return r
 	}
 	null := at(15, 1400, "door", nil)
@@ -108,7 +123,8 @@ func TestDecodeWithSampling(t *testing.T) {
 		at(25, 4000, "door", []byte{1}),
 	}
 	sampling := Sampling{MaxFPS: 1, Taken: []Taken{
-		{record.In("video", 2).At(22), "door", 3}, {record.In("video", 2).At(9), "door", 4}, {record.In("video", 2).At(99), "door", 4}, {record.In("other", 2).At(1), "door", 2}, {record.In("video", 2).At(1), "hall", 2},
+		{record.In("video", 2).At(22), "door", begin/1000 + 3}, {record.In("video", 2).At(9), "door", begin/1000 + 4}, {record.In("video", 2).At(99), "door", begin/1000 + 4},
+		{record.In("other", 2).At(1), "door", begin/1000 + 2}, {record.In("video", 2).At(1), "hall", begin/1000 + 2},
 	}}
 	var frames, rejects []any
 	for _, r := range []string{
@@ -148,7 +164,7 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 	var records []kafka.Record
 	for offset := range int64(n) {
 		r := recordOf(make([]byte, 1200), ContentType, raw10x40)
-		r.Offset, r.Timestamp = offset, 100*offset // 0 to 9 in one slot
+		r.Offset, r.Timestamp = offset, begin+100*offset // 0 to 9 in one slot
 		if offset < 2 {
 			*r.Value = make([]byte, 5000)
 		}

@@ -141,18 +141,26 @@ func TestRetract(t *testing.T) {
 	}
 }
 
-// face.jpg is a copy, replaced in one step.
+// face.jpg is a copy, replaced in one step, that never goes back in time, whichever run
+// keeps it.
 func TestKeepLatest(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		cfg := testConfig(root)
-		for _, picture := range []string{"first", "second"} {
-			store(t, root, "cam/"+picture, picture)
-			testkit.Must(t, KeepLatest(t.Context(), cfg, "cam/"+picture))
+		pictures := []string{"cam/first", "cam/second", "cam/third"}
+		for _, picture := range pictures {
+			store(t, root, picture, picture)
 		}
-		if err := KeepLatest(t.Context(), cfg, "cam/third"); err == nil {
+		for i, at := range []int64{testMillis, testMillis + 1000, testMillis + 500} {
+			testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{at, pictures[i]}))
+		}
+		// A run that was killed between the two files does the window again.
+		store(t, root, "face.jpg", "an older one")
+		testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{testMillis + 1000, "cam/second"}))
+		if err := KeepLatest(t.Context(), cfg, Latest{testMillis + 2000, "cam/fourth"}); err == nil {
 			t.Error("a picture that is not there was kept")
 		}
-		mustHold(t, root, map[string]string{"cam/first": "first", "cam/second": "second", "face.jpg": "second"})
+		mustHold(t, root, map[string]string{"cam/first": "cam/first", "cam/second": "cam/second", "cam/third": "cam/third", "face.jpg": "cam/second",
+			"_latest.json": `{"timestamp_ms":1767323046000,"picture":"cam/second"}` + "\n"})
 	})
 }
 

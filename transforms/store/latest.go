@@ -2,21 +2,46 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 )
 
-// latestFile is a copy of the latest picture, below the root.
-const latestFile = "face.jpg"
+// Below the root, a copy of the latest picture, and which one it is.
+const (
+	latestFile  = "face.jpg"
+	latestAbout = "_latest.json"
+)
 
-// KeepLatest makes <root>/face.jpg a copy of a picture that is stored, in one
-// step.
-func KeepLatest(ctx context.Context, cfg Config, picture string) error {
-	data, err := cfg.read(ctx, picture)
-	if err == nil {
-		err = cfg.put(ctx, latestFile, data)
-	}
-	if err != nil {
+// KeepLatest makes <root>/face.jpg a copy of a picture that is stored, in one step,
+// unless a run has kept a later one. Of which picture it is, <root>/_latest.json says
+// before: what comes between the two is made good when the window is done again.
+func KeepLatest(ctx context.Context, cfg Config, latest Latest) error {
+	if err := keepLatest(ctx, cfg, latest); err != nil {
 		return fmt.Errorf("keeping the latest picture: %w", err)
 	}
 	return nil
+}
+
+func keepLatest(ctx context.Context, cfg Config, latest Latest) error {
+	about, err := cfg.read(ctx, latestAbout)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var kept Latest
+	if json.Unmarshal(about, &kept) == nil && latest.Before(kept) {
+		return nil
+	}
+	picture, err := cfg.read(ctx, latest.Picture)
+	if err != nil {
+		return err
+	}
+	if about, err = json.Marshal(latest); err != nil {
+		return err
+	}
+	if err := cfg.put(ctx, latestAbout, append(about, '\n')); err != nil {
+		return err
+	}
+	return cfg.put(ctx, latestFile, picture)
 }

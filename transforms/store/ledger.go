@@ -49,7 +49,7 @@ type Ledger struct {
 }
 
 // Latest is the picture of the frame that was taken last, by the record's
-// timestamp. Without pictures it is empty.
+// timestamp. It is empty without pictures of dated records.
 type Latest struct {
 	TimestampMillis int64  `json:"timestamp_ms"`
 	Picture         string `json:"picture"` // its name below the root
@@ -212,7 +212,7 @@ func ledgerOfWritten(w Written) Ledger {
 	}
 	p.Slots = w.Slots
 	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
-	if w.Picture != "" {
+	if w.Picture != "" && record.Dated(w.TimestampMillis) {
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
 	}
 	return l

@@ -43,7 +43,7 @@ func KindOf(name string) (Kind, record.ID) {
 		kind = KindTemporary
 	case name == successFile:
 		kind = KindSuccess
-	case name == latestFile:
+	case name == latestFile || name == latestAbout:
 		kind = KindLatest
 	case folder == eventsFolder:
 		if name == eventsPath(strings.TrimSuffix(path.Base(rest), eventsExtension)) {

@@ -43,6 +43,7 @@ func TestKindOf(t *testing.T) {
 		"_SUCCESS/x": KindUnknown,
 		"_tmp/run/20260102T030405.000Z-5f3a9c01.json": KindTemporary,
 		"face.jpg":                     KindLatest,
+		"_latest.json":                 KindLatest,
 		"face.jpg/x":                   KindUnknown,
 		"cam/2026/01/02/03/t+3+42.jpg": KindUnknown,
 		"cam/2026/01/02/03/t+3+00000000000000000042.png":          KindUnknown,

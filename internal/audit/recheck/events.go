@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 
 	"facestream/internal/audit"
 	"facestream/internal/record"
@@ -66,5 +67,10 @@ func (c *Checker) eventsOf(ctx context.Context, window string) (windowEvents, er
 func parseEvent(line string) (e face.Event, err error) {
 	err = json.Unmarshal([]byte(line), &e)
 	e.DetectMillis = 0
+	if e.TimestampMillis == 0 && e.Timestamp != nil { // older lines have only this
+		if at, err := time.Parse(time.RFC3339, *e.Timestamp); err == nil {
+			e.TimestampMillis = at.UnixMilli()
+		}
+	}
 	return e, err
 }
