@@ -25,6 +25,7 @@ import (
 	"facestream/runners"
 	"facestream/runners/goharness"
 	"facestream/transforms/face"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
@@ -65,6 +66,9 @@ func program() cli.Command {
 			flags := config.New(f)
 			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 				o, err := flags.Options()
+				if err == nil {
+					err = hdfs.SetUmask(o.Umask)
+				}
 				if err != nil {
 					return cli.Usagef("%w", err)
 				}

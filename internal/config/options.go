@@ -16,6 +16,7 @@ import (
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
@@ -39,6 +40,7 @@ type Options struct {
 	CPUProfile    string        // a file, or empty
 	Write         face.Output
 	Latest        bool // keep a copy of the latest picture
+	Umask         hdfs.Umask
 }
 
 // Flags are the settings as given.
@@ -132,6 +134,9 @@ func (v *Flags) Options() (Options, error) {
 		return o, err
 	}
 	if o.Write, err = v.output.check(); err != nil {
+		return o, err
+	}
+	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
 		return o, err
 	}
 	if err := checkNewFile("--summary", o.Summary); err != nil {

@@ -112,6 +112,8 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--write=crops,annotated,frame --crop_margin=0.5 --latest", func(o Options) bool {
 			return o.Write.List() == "frame,annotated,crops" && o.Write.CropMargin == 0.5 && o.Latest
 		}},
+		{"--topics=a", func(o Options) bool { return o.Umask == 0o022 }},
+		{"--umask=u=rwx,g=rx,o=", func(o Options) bool { return o.Umask == 0o027 }},
 		{"--write=crops", func(o Options) bool { return o.Write.CropMargin == 0.2 }},
 		{"--max_fps=0.2", func(o Options) bool { return o.Sampling.Frames.MaxFPS == 0.2 && o.Sampling.CooldownMillis == 0 }},
 		{"--max_fps=1000 --cooldown=90s", func(o Options) bool { return o.Sampling.Frames.MaxFPS == 1000 && o.Sampling.CooldownMillis == 90_000 }},
@@ -207,6 +209,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--write=frame,boxes", `"boxes" is none of frame, annotated, crops, events`},
 		{"--write=crops --crop_margin=-1", "from 0 to 2"},
 		{"--write=crops --crop_margin=NaN", "from 0 to 2"},
+		{"--umask=27", "in octal, such as 027"},
+		{"--umask=027 --output=/faces", "it is for HDFS"},
 		{"--write=events --latest", "add frame, annotated or crops"},
 		{"--scale_factor=1", "scale factor"},
 		{"--scale_factor=NaN", "scale factor"},

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 
 	"facestream/transforms/face"
+	"facestream/transforms/hdfs"
 )
 
 // defaultCropMargin leaves room for hair and chin, which a face's box cuts off.
@@ -13,15 +15,16 @@ const defaultCropMargin = 0.2
 
 // outputFlags say what is stored of a frame with faces.
 type outputFlags struct {
-	write  string
-	margin float64
-	latest bool
+	write, umask string
+	margin       float64
+	latest       bool
 }
 
 func (v *outputFlags) add(f *flag.FlagSet) {
 	f.StringVar(&v.write, "write", "frame,events", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
 	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("How much around a face its crop shows, a `PART` of its box's sides, from 0 to %d.", face.MaxCropMargin))
 	f.BoolVar(&v.latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
+	f.StringVar(&v.umask, "umask", "", "`UMASK` of new files and folders in HDFS, in octal such as 027, or as the permissions that are left, such as u=rwx,g=rx,o=. Default: fs.permissions.umask-mode of the configuration in $HADOOP_CONF_DIR, or 022.")
 }
 
 func (v *outputFlags) check() (face.Output, error) {
@@ -40,4 +43,21 @@ func (v *outputFlags) check() (face.Output, error) {
 		return o, errors.New("--latest needs a picture: add frame, annotated or crops to --write")
 	}
 	return o, nil
+}
+
+// umaskFor returns the umask of what is written to an output.
+func (v *outputFlags) umaskFor(output string) (hdfs.Umask, error) {
+	switch {
+	case !strings.Contains(output, "://") && v.umask != "":
+		return 0, fmt.Errorf("--umask=%s: it is for HDFS; in a folder of this machine the umask of this process decides", v.umask)
+	case !strings.Contains(output, "://"):
+		return hdfs.DefaultUmask, nil
+	case v.umask == "":
+		return hdfs.ConfiguredUmask()
+	}
+	u, err := hdfs.ParseUmask(v.umask)
+	if err != nil {
+		return 0, fmt.Errorf("--umask: %w", err)
+	}
+	return u, nil
 }

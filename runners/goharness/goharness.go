@@ -21,6 +21,8 @@ import (
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 	"golang.org/x/sys/unix"
+
+	"facestream/transforms/hdfs"
 )
 
 const (
@@ -40,7 +42,7 @@ func Environment(command string) (string, error) {
 	}
 	config, err := json.Marshal(map[string]any{
 		"command": command,
-		"env":     map[string]string{wantedEnv: build},
+		"env":     map[string]string{wantedEnv: build, hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
 	})
 	return string(config), err
 }

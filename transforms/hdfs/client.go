@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
-	"github.com/colinmarc/hdfs/v2/hadoopconf"
 )
 
 // client is a connected client. Its defaults are fetched when it is made, because the
@@ -18,6 +17,7 @@ import (
 type client struct {
 	*hdfs.Client
 	defaults hdfs.ServerDefaults
+	umask    Umask
 	broken   *atomic.Bool // its NameNode connection failed
 	folders  sync.Map     // paths that checkFolder has accepted
 }
@@ -56,6 +56,8 @@ type slot struct {
 	current *client
 	// addresses are those of the NameNodes, in the order in which they are tried.
 	addresses []string
+	answered  bool // a NameNode has, once
+	closed    int  // how often a connection was closed without an answer
 	// failed is when connecting failed last, and err how.
 	failed time.Time
 	err    error
@@ -112,9 +114,13 @@ func (cs *clients) slot(a account) *slot {
 }
 
 func (cs *clients) dial(s *slot, a account) (*client, error) {
-	conf, err := hadoopconf.LoadFromEnvironment()
+	conf, err := loadConf()
 	if err != nil {
-		return nil, finalError{fmt.Errorf("reading the Hadoop configuration: %w", err)}
+		return nil, finalError{err}
+	}
+	mask, err := umask()
+	if err != nil {
+		return nil, finalError{err}
 	}
 	options := hdfs.ClientOptionsFromConf(conf)
 	if options.KerberosClient != nil {
@@ -126,9 +132,10 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		}
 	}
 	broken := new(atomic.Bool)
+	var stranger atomic.Pointer[strangerError]
 	options.Addresses = s.addresses
 	options.User = a.user
-	options.NamenodeDialFunc = bounded(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) })
+	options.NamenodeDialFunc = toNameNode(bounded(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) }), func(err strangerError) { stranger.Store(&err) })
 	options.DatanodeDialFunc = toDataNode(cs.dialDataNode, cs.dataNodeTimeout)
 
 	// The library connects without reading an answer. Asking for the defaults shows
@@ -137,7 +144,8 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	if err == nil {
 		var defaults hdfs.ServerDefaults
 		if defaults, err = c.ServerDefaults(); err == nil {
-			return &client{Client: c, defaults: defaults, broken: broken}, nil
+			s.closed, s.answered = 0, true
+			return &client{Client: c, defaults: defaults, umask: mask, broken: broken}, nil
 		}
 		go c.Close()
 	}
@@ -145,6 +153,13 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	// never answer.
 	s.addresses = append(s.addresses[1:], s.addresses[0])
 	err = fmt.Errorf("connecting to NameNode %s: %w", strings.Join(options.Addresses, ", "), err)
+	if met := stranger.Load(); met != nil {
+		// A NameNode that ends while it is asked closes its connections, too.
+		if s.closed++; len(met.said) > 0 || s.closed >= maxClosed && !s.answered {
+			return nil, finalError{*met}
+		}
+		return nil, *met
+	}
 	if strings.HasSuffix(err.Error(), wantsKerberos) {
 		return nil, finalError{fmt.Errorf("%w: it may ask for Kerberos, which is not supported yet", err)}
 	}

@@ -3,7 +3,6 @@ package hdfs
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 )
 
@@ -105,21 +106,53 @@ func TestHangingNameNodeIsAskedOnce(t *testing.T) {
 	}
 }
 
-// A NameNode that wants Kerberos answers, but not to the call.
-func TestKerberosIsAnErrorAtOnce(t *testing.T) {
+// answering is a NameNode that says the same on each connection, whatever it is asked, and
+// closes it.
+func answering(t *testing.T, answer []byte) (address string) {
 	l := listen(t)
 	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write(answer)
+			_, _ = c.Read(make([]byte, 1000))
+			c.Close()
 		}
-		defer c.Close()
-		// RpcResponseHeaderProto with callId -1 and status FATAL.
-		_, _ = c.Write(append([]byte{0, 0, 0, 14, 13, 0x08}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x10, 0x02))
-		_, _ = io.Copy(io.Discard, c)
 	}()
-	_, err := ownClients(time.Second, time.Hour).Size(context.Background(), "hdfs://bob@"+l.Addr().String()+"/a")
-	if err == nil || !strings.Contains(err.Error(), "Kerberos") || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("error is %v, want one about Kerberos and the address", err)
+	return l.Addr().String()
+}
+
+// What does not speak the NameNode's protocol is said to be so at once, however much it
+// promises to say; if it were tried again, it would be for an hour.
+func TestStrangers(t *testing.T) {
+	for name, test := range map[string]struct{ answer, says string }{
+		"web page":               {"HTTP/1.1 400 Bad Request\r\n\r\n", "is a web port"},
+		"4 GB":                   {"\xff\xff\xff\xff", `begins with "\xff\xff\xff\xff"`},
+		"1 MB":                   {"\x00\x10\x00\x00" + strings.Repeat("x", 1<<20), "does not speak the NameNode's protocol"},
+		"SSH":                    {"SSH-2.0-x\r\n", `"SSH-"`},
+		"TLS":                    {"\x15\x03\x01\x00\x02\x02\x46", "does not speak"},
+		"message without an end": {"\x00\x00\x00\x01\x01", "does not speak"},
+		"hostile varint":         {"\x00\x00\x00\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "does not speak"},
+		"nothing":                {"", "closed the connection without an answer"},
+		// RpcResponseHeaderProto with callId -1 and status FATAL.
+		"Kerberos": {"\x00\x00\x00\x0e\x0d\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x10\x02", "it may ask for Kerberos"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := answering(t, []byte(test.answer))
+			_, err := ownClients(time.Minute, time.Hour).Size(context.Background(), "hdfs://bob@"+address+"/a")
+			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), address) {
+				t.Errorf("error is %v, want one with %s and %q", err, address, test.says)
+			}
+		})
 	}
+	t.Run("NameNode's web port", func(t *testing.T) {
+		web := strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).Web, "http://")
+		_, err := ownClients(time.Minute, time.Hour).Size(context.Background(), "hdfs://bob@"+web+"/a")
+		if err == nil || !strings.Contains(err.Error(), web+" is a web port, maybe that of the NameNode: give the port of its RPC") {
+			t.Errorf("error is %v", err)
+		}
+	})
 }

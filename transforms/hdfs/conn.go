@@ -1,10 +1,18 @@
 package hdfs
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // dialFunc is as in net.Dialer.DialContext.
@@ -24,6 +32,93 @@ func bounded(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
 		}
 		return &conn{Conn: c, timeout: timeout, failed: failed}, nil
 	}
+}
+
+const (
+	// maxFirstAnswer bounds a NameNode's first answer, which is of some 100 bytes, or an
+	// exception with its stack.
+	maxFirstAnswer = 64 << 10
+	// maxClosed is how often an address that never answered may close a connection.
+	maxClosed = 6
+)
+
+// strangerError says that an address is not that of a NameNode.
+type strangerError struct {
+	address string
+	said    []byte // first of all; nothing if it closed the connection
+}
+
+func (e strangerError) Error() string {
+	const wants = "give the port of its RPC, as in fs.defaultFS (8020 is usual)"
+	switch {
+	case len(e.said) == 0:
+		return fmt.Sprintf("%s closed the connection without an answer, which a NameNode does not do: %s", e.address, wants)
+	case bytes.HasPrefix(e.said, []byte("HTTP")):
+		return fmt.Sprintf("%s is a web port, maybe that of the NameNode: %s", e.address, wants)
+	}
+	return fmt.Sprintf("%s does not speak the NameNode's protocol, its answer begins with %q: %s", e.address, e.said, wants)
+}
+
+// toNameNode returns a dial function for connections that look whether the first answer
+// is one of a NameNode, before the library makes room for as many bytes as a stranger
+// says, and call met if it is not.
+func toNameNode(dial dialFunc, met func(strangerError)) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &nameNodeConn{Conn: c, address: address, met: met}, nil
+	}
+}
+
+type nameNodeConn struct {
+	net.Conn
+	address string
+	met     func(strangerError)
+	known   bool
+	first   []byte // what is left of the first answer
+}
+
+func (c *nameNodeConn) Read(p []byte) (int, error) {
+	if !c.known {
+		if err := c.meet(); err != nil {
+			return 0, err
+		}
+	}
+	if len(c.first) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.first)
+	c.first = c.first[n:]
+	return n, nil
+}
+
+// meet reads the first answer: four bytes of its length, and messages that have each its
+// own length before them.
+func (c *nameNodeConn) meet() error {
+	head := make([]byte, 4)
+	n, err := io.ReadFull(c.Conn, head)
+	if err != nil && (n > 0 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET)) {
+		return err
+	}
+	stranger := strangerError{c.address, head[:n]}
+	if length := binary.BigEndian.Uint32(head); n > 0 && length <= maxFirstAnswer {
+		c.first = append(head, make([]byte, length)...)
+		if _, err := io.ReadFull(c.Conn, c.first[len(head):]); err != nil {
+			return err
+		}
+		rest := c.first[len(head):]
+		for n := 1; n > 0 && len(rest) > 0; rest = rest[max(n, 0):] {
+			_, n = protowire.ConsumeBytes(rest)
+		}
+		if c.known = len(rest) == 0; c.known {
+			return nil
+		}
+	}
+	c.met(stranger)
+	_ = c.Close()
+	return stranger
 }
 
 // toDataNode returns a dial function as bounded does, for connections over which

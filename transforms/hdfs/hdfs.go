@@ -40,12 +40,7 @@ func init() {
 	filesystem.Register(scheme, New)
 }
 
-const (
-	scheme = "hdfs"
-
-	dirMode  = 0o755
-	fileMode = 0o644
-)
+const scheme = "hdfs"
 
 type fileSystem struct {
 	clients *clients
@@ -217,7 +212,7 @@ func moved(c *client, from, to string, missing error) error {
 // MkdirAll makes a folder and the folders above it. One that is there is no
 // error.
 func (f *fileSystem) MkdirAll(ctx context.Context, name string) error {
-	return f.do(ctx, "mkdir", name, func(c *client, l location) error { return c.MkdirAll(l.path, dirMode) })
+	return f.do(ctx, "mkdir", name, func(c *client, l location) error { return c.MkdirAll(l.path, c.umask.folder()) })
 }
 
 var (

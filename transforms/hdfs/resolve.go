@@ -32,9 +32,9 @@ func Resolve(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	conf, err := hadoopconf.LoadFromEnvironment()
+	conf, err := loadConf()
 	if err != nil {
-		return "", fmt.Errorf("reading the Hadoop configuration: %w", err)
+		return "", err
 	}
 	if address == "" {
 		if address, err = defaultAddress(conf); err != nil {

@@ -83,7 +83,7 @@ func write(ctx context.Context, c *client, name string, data []byte) error {
 // earlier attempt, open or not.
 func create(c *client, name string) (*hdfs.FileWriter, error) {
 	open := func() (*hdfs.FileWriter, error) {
-		out, err := c.CreateFile(name, c.defaults.Replication, c.defaults.BlockSize, fileMode)
+		out, err := c.CreateFile(name, c.defaults.Replication, c.defaults.BlockSize, c.umask.file())
 		return out, interpret(err)
 	}
 	out, err := open()
