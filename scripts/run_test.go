@@ -50,12 +50,8 @@ func TestRunPassesParameters(t *testing.T) {
 	program := func(path, text string) string {
 		t.Helper()
 		path = filepath.Join(root, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		testkit.Must(t, os.WriteFile(path, []byte(text), 0o755))
 		return path
 	}
 	script := program("scripts/run.sh", string(testkit.ReadFile(t, "run.sh")))

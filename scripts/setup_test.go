@@ -29,14 +29,10 @@ mkdir -p "$dir" && wc -l <calls >"$dir/a.jar"
 func TestSetupJava(t *testing.T) {
 	root, bin := t.TempDir(), t.TempDir()
 	for _, dir := range []string{"scripts/java", "build"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	program := func(path, text string) {
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(path, []byte(text), 0o755))
 	}
 	program(filepath.Join(root, "scripts/setup.sh"), string(testkit.ReadFile(t, "setup.sh")))
 	program(filepath.Join(bin, "mvn"), fakeMaven)
@@ -73,9 +69,7 @@ func TestSetupJava(t *testing.T) {
 			return nil
 		})
 	}
-	if err := both.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, both.Wait())
 	calls("flink")
 	holds("1")
 
@@ -92,9 +86,7 @@ func TestSetupJava(t *testing.T) {
 		t.Errorf("%v: %s, want a failure and what Maven said", err, out)
 	}
 	holds("1")
-	if err := os.Remove(broken); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(broken))
 	if out, err := setup("java", "flink"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -10,10 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,8 +43,8 @@ func Command(name string) cli.Command {
 
 // send plays until the videos end, the duration is over, or ctx ends.
 func send(ctx context.Context, o options, stderr io.Writer) error {
-	stderr = &lines{w: stderr}
-	o.feed.Progress = stderr
+	say := log.New(stderr, "", 0).Printf
+	o.feed.Progress = say
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if o.duration > 0 {
 		limited, cancel = context.WithTimeout(ctx, o.duration)
@@ -56,7 +56,7 @@ func send(ctx context.Context, o options, stderr io.Writer) error {
 	stopped := limited.Err() != nil && errors.Is(err, limited.Err())
 	if err == nil || stopped || slices.ContainsFunc(totals, func(t feed.Total) bool { return t.Frames > 0 }) {
 		for _, line := range summary(o, totals, took) {
-			fmt.Fprintln(stderr, line)
+			say("%s", line)
 		}
 	}
 	if stopped && ctx.Err() == nil { // the duration is over
@@ -66,18 +66,6 @@ func send(ctx context.Context, o options, stderr io.Writer) error {
 		return nil
 	}
 	return err
-}
-
-// lines lets several goroutines write their lines.
-type lines struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 // play sends the videos and writes the truth about what was sent, also when not
@@ -131,8 +119,8 @@ func openCameras(ctx context.Context, o options) ([]feed.Camera, error) {
 
 // openSource opens the video of one camera.
 func openSource(ctx context.Context, o options, c camera) (video.Source, error) {
-	note := func(line string) { fmt.Fprintf(o.feed.Progress, "%s: %s\n", c.name, line) }
-	open := func() (video.Source, error) { return video.OpenFile(c.source) }
+	note := func(line string) { o.feed.Progress("%s: %s", c.name, line) }
+	open := video.OpenFile
 	switch c.kind {
 	case kindDemo:
 		return video.NewDemoOf(o.demo)
@@ -141,12 +129,12 @@ func openSource(ctx context.Context, o options, c camera) (video.Source, error) 
 	case kindDevice:
 		return video.OpenDevice(ctx, c.source, note)
 	case kindFolder:
-		open = func() (video.Source, error) { return video.OpenFolder(c.source) }
+		open = video.OpenFolder
 	}
 	if o.loop {
-		return video.Loop(open)
+		return video.Loop(func() (video.Source, error) { return open(c.source) })
 	}
-	return open()
+	return open(c.source)
 }
 
 // writeTruth writes one JSON object a line and frame, in the order of each

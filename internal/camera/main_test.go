@@ -25,10 +25,7 @@ import (
 // newKafka returns the flag for an in-process Kafka.
 func newKafka(t *testing.T) string {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
 	t.Cleanup(c.Close)
 	return "--kafka=" + c.ListenAddrs()[0]
 }
@@ -69,9 +66,7 @@ func readTruth(t *testing.T, path string) (all []feed.Sent) {
 	t.Helper()
 	for line := range bytes.Lines(testkit.ReadFile(t, path)) {
 		var sent feed.Sent
-		if err := json.Unmarshal(line, &sent); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(line, &sent))
 		all = append(all, sent)
 	}
 	return all
@@ -167,14 +162,8 @@ func TestDryRun(t *testing.T) {
 // A network camera's pictures are thinned out to the pace asked for: 20 of them take
 // more than the 20 of one connection.
 func TestStream(t *testing.T) {
-	demo, err := video.NewDemo(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	jpeg, err := video.EncodeJPEG(demo.Frame(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemo(0))(t)
+	jpeg := testkit.Value(video.EncodeJPEG(demo.Frame(0)))(t)
 	url := mjpegtest.Serve(t, [][]byte{jpeg}, 20, 0)
 	mustRun(t, []string{newKafka(t), "--source=" + url, "--camera=gate", "--fps=20", "--frames=20"},
 		"gate: "+url+" is lost (no picture comes): opening it again",

@@ -23,7 +23,13 @@ const (
 	maxQuality = 100
 )
 
-// The kinds of sources.
+// camera is one source and what it is called.
+type camera struct {
+	name   string
+	source string
+	kind   kind
+}
+
 type kind int
 
 const (
@@ -33,13 +39,6 @@ const (
 	kindURL
 	kindDevice
 )
-
-// camera is one source and what it is called.
-type camera struct {
-	name   string
-	source string
-	kind   kind
-}
 
 // options is the command line, checked.
 type options struct {
@@ -71,14 +70,12 @@ Examples:
       What would be sent, without Kafka.
 `
 
-// list is a flag that may be given several times.
-type list []string
-
-func (l *list) String() string { return strings.Join(*l, " ") }
-
-func (l *list) Set(s string) error {
-	*l = append(*l, s)
-	return nil
+// appendTo sets a flag that may be given several times.
+func appendTo(list *[]string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, s)
+		return nil
+	}
 }
 
 // flags are the settings as given.
@@ -86,7 +83,7 @@ type flags struct {
 	set            *flag.FlagSet // tells which were given
 	o              options
 	kafka, size    string
-	sources, names list
+	sources, names []string
 	partitions     int
 	spread         bool
 	state          paths.State
@@ -96,8 +93,8 @@ func newFlags(f *flag.FlagSet) *flags {
 	v := &flags{set: f}
 	f.StringVar(&v.kafka, "kafka", "", "Kafka's `brokers`, HOST:PORT,... Without it, the Kafka that make up started is used.")
 	f.StringVar(&v.o.feed.Topic, "topic", "frames", "The `topic` to send to. It is made if it is missing.")
-	f.Var(&v.sources, "source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.")
-	f.Var(&v.names, "camera", "The camera's `name`: key and camera header of every record. Given several times, each is for the source at the same place in the order. Without it, demo, the file's or folder's base name, or the URL's host.")
+	f.Func("source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.", appendTo(&v.sources))
+	f.Func("camera", "The camera's `name`: key and camera header of every record. Given several times, each is for the source at the same place in the order. Without it, demo, the file's or folder's base name, or the URL's host.", appendTo(&v.names))
 	f.StringVar(&v.o.feed.Format, "format", feed.JPEG, "How a picture is sent: jpeg, png, or raw for the blue, green and red bytes. A folder's JPEG files are sent unchanged as jpeg.")
 	f.IntVar(&v.o.feed.Quality, "quality", 0, fmt.Sprintf("Quality of JPEGs, 1 to %d; a folder's files are then encoded anew. 0 stands for %d, and a folder's JPEG files as they are.", maxQuality, video.JPEGQuality))
 	f.IntVar(&v.o.feed.Frames, "frames", 0, fmt.Sprintf("Send no more than so many `frames` of each camera. 0 stands for all of a file's or folder's, and for a demo or a stream without an end. Without it, and without --loop and --duration, the demo has %d.", demoFrames))
@@ -146,9 +143,7 @@ func (v *flags) options() (options, error) {
 	case o.truth != "" && o.feed.DryRun:
 		return o, fmt.Errorf("--truth=%s: a --dry_run sends nothing that could be told of", o.truth)
 	}
-	o.feed.Partitions = int32(v.partitions)
-	o.feed.ByCamera = !v.spread
-
+	o.feed.Partitions, o.feed.ByCamera = int32(v.partitions), !v.spread
 	if o.cameras, err = parseCameras(v.sources, v.names); err != nil {
 		return o, err
 	}

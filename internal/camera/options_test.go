@@ -17,9 +17,7 @@ func parse(t *testing.T, line string) (options, error) {
 	t.Helper()
 	dir := t.TempDir()
 	stack := state.Stack{state.Kafka: {Addrs: state.Addrs{Kafka: "local:1"}, Ready: true}}
-	if err := stack.Save(state.Dir(dir)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, stack.Save(state.Dir(dir)))
 	f := flag.NewFlagSet("camera", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	v := newFlags(f)
@@ -33,9 +31,7 @@ func parse(t *testing.T, line string) (options, error) {
 func files(t *testing.T) (dir, video string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "pictures")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(dir, 0o755))
 	video = filepath.Join(dir, "lobby.mp4")
 	testkit.WriteFile(t, video, []byte("not really"))
 	return dir, video

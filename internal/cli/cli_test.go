@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"facestream/internal/testkit"
 	"flag"
 	"fmt"
 	"io"
@@ -106,14 +107,6 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-func TestVisitFlags(t *testing.T) {
-	var names []string
-	program(nil).VisitFlags(func(f *flag.Flag) { names = append(names, f.Name) })
-	if fmt.Sprint(names) != "[n version]" {
-		t.Errorf("flags %v, want n and version", names)
-	}
-}
-
 // What the linker sets goes before what Go stamps. A program with neither, as "go run"
 // and this test make one, names the commit of its source.
 func TestCommit(t *testing.T) {
@@ -155,15 +148,6 @@ func TestBrokers(t *testing.T) {
 	}
 }
 
-func TestOneOf(t *testing.T) {
-	if err := OneOf("mode", "b", []string{"a", "b"}); err != nil {
-		t.Error(err)
-	}
-	if err := OneOf("mode", "x", []string{"a", "b"}); err == nil || err.Error() != "--mode=x: it must be one of a, b" {
-		t.Errorf("error %v, want one that lists a and b", err)
-	}
-}
-
 // A reader that ends, as head does, interrupts the command.
 func TestOutputWithoutReader(t *testing.T) {
 	r, w, err := os.Pipe()
@@ -177,9 +161,7 @@ func TestOutputWithoutReader(t *testing.T) {
 	if _, err := out.Write([]byte("a line\n")); err != nil || ctx.Err() != nil {
 		t.Fatalf("with a reader: %v, %v", err, ctx.Err())
 	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, r.Close())
 	if _, err := out.Write([]byte("a line\n")); err == nil || ctx.Err() == nil {
 		t.Errorf("without a reader: %v, %v", err, ctx.Err())
 	}

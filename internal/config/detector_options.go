@@ -18,12 +18,6 @@ type detectorFlags struct {
 	equalize, profile      bool
 }
 
-// detector is what they come to.
-type detector struct {
-	params           face.Params
-	cascade, profile string // the files in params; profile may be empty
-}
-
 func (v *detectorFlags) add(f *flag.FlagSet) {
 	v.flags = f
 	f.StringVar(&v.preset, "detector", face.Parity, fmt.Sprintf("`PRESET` of the detector, which the next flags change: %s. docs/detectors.md says how fast and how good each is.", strings.Join(face.Presets, ", ")))
@@ -36,41 +30,42 @@ func (v *detectorFlags) add(f *flag.FlagSet) {
 	f.BoolVar(&v.profile, "profile", false, "Also look for faces that are seen from one side, with OpenCV's haarcascade_profileface.xml. No preset has this.")
 }
 
-// check loads the cascades and lets OpenCV try them, before anything is
+// check loads the cascades into the options, and lets OpenCV try them before anything is
 // submitted.
-func (v *detectorFlags) check() (d detector, err error) {
+func (v *detectorFlags) check(o *Options) (err error) {
 	if err := cli.OneOf("detector", v.preset, face.Presets); err != nil {
-		return d, err
+		return err
 	}
-	if d.cascade = v.cascade; d.cascade == "" {
-		if d.cascade, err = face.PresetCascade(v.preset); err != nil {
-			return d, fmt.Errorf("--detector=%s: %w", v.preset, err)
+	o.Write.Detector = v.preset
+	if o.Cascade = v.cascade; o.Cascade == "" {
+		if o.Cascade, err = face.PresetCascade(v.preset); err != nil {
+			return fmt.Errorf("--detector=%s: %w", v.preset, err)
 		}
 	}
-	if d.params, err = face.NewPresetWith(v.preset, d.cascade); err != nil {
-		return d, fmt.Errorf("--cascade: %w", err)
+	if o.Face, err = face.NewPresetWith(v.preset, o.Cascade); err != nil {
+		return fmt.Errorf("--cascade: %w", err)
 	}
 	v.flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "scale_factor":
-			d.params.ScaleFactor = v.scaleFactor
+			o.Face.ScaleFactor = v.scaleFactor
 		case "min_neighbors":
-			d.params.MinNeighbors = v.minNeighbors
+			o.Face.MinNeighbors = v.minNeighbors
 		case "min_face":
-			d.params.MinFace = v.minFace
+			o.Face.MinFace = v.minFace
 		case "downscale":
-			d.params.Downscale = v.downscale
+			o.Face.Downscale = v.downscale
 		case "equalize":
-			d.params.Equalize = v.equalize
+			o.Face.Equalize = v.equalize
 		}
 	})
 	if v.profile {
-		if d.profile, err = face.ProfileCascade(); err == nil {
-			d.params.Profile, err = face.ReadCascade(d.profile)
+		if o.Profile, err = face.ProfileCascade(); err == nil {
+			o.Face.Profile, err = face.ReadCascade(o.Profile)
 		}
 		if err != nil {
-			return d, fmt.Errorf("--profile: %w", err)
+			return fmt.Errorf("--profile: %w", err)
 		}
 	}
-	return d, d.params.Validate()
+	return o.Face.Validate()
 }

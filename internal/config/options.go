@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -124,8 +125,11 @@ func (v *Flags) Options() (Options, error) {
 	if o.StallTimeout < time.Second {
 		return o, fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
 	}
-	if o.Frame, err = parseSize(v.frameSize); err != nil {
+	if o.Frame.Width, o.Frame.Height, err = cli.CheckSize("--frame_size", v.frameSize); err != nil {
 		return o, err
+	}
+	if err := o.Frame.Validate(); err != nil {
+		return o, fmt.Errorf("--frame_size: %w", err)
 	}
 	if v.keepRejects {
 		o.Frame.KeepBytes = frame.MaxKeepBytes
@@ -139,20 +143,15 @@ func (v *Flags) Options() (Options, error) {
 	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
 		return o, err
 	}
-	if err := checkNewFile("--summary", o.Summary); err != nil {
-		return o, err
-	}
-	if err := checkNewFile("--cpu_profile", o.CPUProfile); err != nil {
+	if err := errors.Join(checkNewFile("--summary", o.Summary), checkNewFile("--cpu_profile", o.CPUProfile)); err != nil {
 		return o, err
 	}
 	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
 		return o, fmt.Errorf("--consumer_config: %w", err)
 	}
-	found, err := v.detector.check()
-	if err != nil {
+	if err := v.detector.check(&o); err != nil {
 		return o, err
 	}
-	o.Cascade, o.Profile, o.Face, o.Write.Detector = found.cascade, found.profile, found.params, v.detector.preset
 	o.Face.Threads = 1
 	if v.runner == runners.Prism || v.runner == runners.Direct {
 		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
@@ -170,16 +169,6 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, or a number of minutes", s)
 	}
 	return d, nil
-}
-
-func parseSize(s string) (cfg frame.Config, err error) {
-	if cfg.Width, cfg.Height, err = cli.CheckSize("--frame_size", s); err != nil {
-		return cfg, err
-	}
-	if err := cfg.Validate(); err != nil {
-		return cfg, fmt.Errorf("--frame_size: %w", err)
-	}
-	return cfg, nil
 }
 
 // checkNewFile returns an error if the file of a flag could not be written; empty is

@@ -12,6 +12,7 @@ import (
 
 	"facestream/internal/proc"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/transforms/face"
 )
 
@@ -20,10 +21,7 @@ import (
 func localStack(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	me, err := proc.NewProcess("test", os.Getpid(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	me := testkit.Value(proc.NewProcess("test", os.Getpid(), ""))(t)
 	runs := []proc.Process{me}
 	if err := (state.Stack{
 		state.Kafka: {Addrs: state.Addrs{Kafka: "127.0.0.1:19092"}, Ready: true, Processes: runs},
@@ -35,14 +33,8 @@ func localStack(t *testing.T) string {
 }
 
 func TestParseOptionsDefaults(t *testing.T) {
-	o, err := Parse(localStack(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := testkit.Value(Parse(localStack(t)))(t)
+	me := testkit.Value(user.Current())(t)
 	if o.Runner.Name != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
 		o.Output != "hdfs://"+me.Username+"@127.0.0.1:18020/user/"+me.Username+"/faces" ||
 		o.Duration != 5*time.Minute || o.Window != time.Minute || o.Runner.MaxBytes != 64<<20 || o.Group != "facestream" ||
@@ -61,13 +53,8 @@ func TestParseOptionsAccepts(t *testing.T) {
 	} {
 		settings += "<property><name>" + name + "</name><value>" + value + "</value></property>"
 	}
-	if err := os.WriteFile(filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	alt2, err := face.PresetCascade("fast")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"))
+	alt2 := testkit.Value(face.PresetCascade("fast"))(t)
 	local := localStack(t)
 	// What a container may use is in GOMAXPROCS, not in the number of processors.
 	cores := runtime.NumCPU() + 1
@@ -80,17 +67,19 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--duration=0.5", func(o Options) bool { return o.Duration == 30*time.Second }},
 		{"--duration=90s", func(o Options) bool { return o.Duration == 90*time.Second }},
 		{"--topics=a, b,a", func(o Options) bool { return slices.Equal(o.Topics, []string{"a", "b"}) }},
-		{"--kafka=h1:1,h2:2", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
 		{"--output=hdfs://nn1:8020,nn2:8020/b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
 		{"--output=hdfs://ha/100%25", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/100%25") }},
 		{"--output=hdfs:///b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
+		{"--output=hdfs://h:3/50%", func(o Options) bool { return strings.HasSuffix(o.Output, "@h:3/50%") }},
+		{"--user=amy --output=hdfs://amy@h:3,i:3/q", func(o Options) bool { return o.Output == "hdfs://amy@h:3,i:3/q" && o.User == "amy" }},
+		{"--group=g --output=faces/", func(o Options) bool { return o.Output == "faces" && o.Group == "g" }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
 		{"--window_bytes=1048576", func(o Options) bool { return o.Runner.MaxBytes == 1<<20 }},
 		{"--window_bytes=32MiB", func(o Options) bool { return o.Runner.MaxBytes == 32<<20 }},
 		{"--runner=flink --endpoint=h:1", func(o Options) bool { return o.Runner.Parallelism == 0 }}, // all slots
-		{"--kafka=h1:1, h2:2 ", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
+		{"--kafka=h1:1 , h2:2 ", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--runner=flink", func(o Options) bool {
 			return o.Runner.Parallelism == cores && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
 		}},
@@ -140,10 +129,6 @@ func TestParseOptionsAccepts(t *testing.T) {
 			t.Errorf("%s: %v, %+v", tc.flag, err, o)
 		}
 	}
-	o, err := Parse("--user=alice", "--output=hdfs://alice@nn:8020/x", local)
-	if err != nil || o.Output != "hdfs://alice@nn:8020/x" {
-		t.Errorf("user in flag and URL: %v, %s", err, o.Output)
-	}
 }
 
 // splitFlags splits at the spaces that begin another flag.
@@ -156,9 +141,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, data string) string {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(data), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testkit.WriteFile(t, file, []byte(data))
 		return file
 	}
 	local := localStack(t)
@@ -178,9 +161,10 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--runner=flink --runner_option=experiments=x", "sets that itself"},
 		{"--kafka=broker", "HOST:PORT"},
 		{"--kafka=broker:0", "HOST:PORT"},
-		{"--kafka=a:1,,b:2", "HOST:PORT"},
+		{"--kafka=127.0.0.1:1, ", "broker 2 is empty"},
 		{"--topics=", "cannot be a topic"},
 		{"--topics=a,b c", `"b c"`},
+		{"--topics=a,,b", "cannot be a topic"},
 		{"--topics=..", "cannot be a topic"},
 		{"--group=", "consumer group"},
 		{"--user=../x", "Hadoop user"},

@@ -15,15 +15,6 @@ import (
 	"facestream/runners"
 )
 
-// windowBytes is each runner's default of --window_bytes. Prism holds a window
-// about ten times over.
-var windowBytes = map[string]int64{
-	runners.Prism:  64 << 20,
-	runners.Flink:  256 << 20,
-	runners.Spark:  256 << 20,
-	runners.Direct: 256 << 20,
-}
-
 var (
 	optionName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	// ownOptions are the runner's options that have a meaning to this program.
@@ -43,7 +34,9 @@ func (v *Flags) runnerConfig() (runners.Config, error) {
 		return c, err
 	}
 	if c.MaxBytes == 0 {
-		c.MaxBytes = windowBytes[c.Name]
+		if c.MaxBytes = 256 << 20; c.Name == runners.Prism { // it holds a window ten times over
+			c.MaxBytes = 64 << 20
+		}
 	}
 	if c.MaxBytes < 1<<20 {
 		return c, fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", v.windowBytes)

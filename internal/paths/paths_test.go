@@ -40,38 +40,26 @@ func checkout(t *testing.T) string {
 	testkit.WriteFile(t, filepath.Join(root, "scripts", "java", "pom.xml"), []byte(pom))
 	setup := "#!/bin/sh\nset -e\ncd \"$(dirname \"$0\")/..\"\necho \"$*\" >>calls\n[ ! -e broken ]\n" +
 		"d=build/java/gradle/wrapper/$2\nmkdir -p $d\nsha256sum scripts/java/pom.xml | cut -d ' ' -f 1 >$d/pom.sha256\n"
-	if err := os.WriteFile(filepath.Join(root, "scripts", "setup.sh"), []byte(setup), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(filepath.Join(root, "scripts", "setup.sh"), []byte(setup), 0o755))
 	return root
 }
 
 func mkdir(t *testing.T, dir string) {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 }
 
 // program puts this test program in a folder, runs it from another one, and returns
 // what it finds.
 func program(t *testing.T, bin, wd string, env ...string) map[string]string {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := testkit.Value(os.Executable())(t)
 	mkdir(t, bin)
 	file := filepath.Join(bin, "program")
-	if err := os.WriteFile(file, testkit.ReadFile(t, self), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(file, testkit.ReadFile(t, self), 0o755))
 	cmd := exec.Command(file)
 	cmd.Dir, cmd.Env = wd, append(os.Environ(), append(env, programEnv+"=1")...)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := testkit.Value(cmd.Output())(t)
 	found := map[string]string{}
 	for line := range strings.Lines(string(out)) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
@@ -172,9 +160,7 @@ func TestStateDir(t *testing.T) {
 		var s State
 		f := flag.NewFlagSet("", flag.ContinueOnError)
 		s.Add(f)
-		if err := f.Parse([]string{"--state_dir=" + tc.flag}); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, f.Parse([]string{"--state_dir=" + tc.flag}))
 		if got, err := s.Dir(); err != nil || got != tc.want {
 			t.Errorf("%s: %q (%v), want %s", tc.name, got, err, tc.want)
 		}
@@ -193,10 +179,7 @@ func TestNewRun(t *testing.T) {
 	runs := filepath.Join(state, "runs")
 	start := func() string {
 		t.Helper()
-		dir, err := NewRun(state)
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir := testkit.Value(NewRun(state))(t)
 		if filepath.Dir(dir) != runs {
 			t.Fatalf("a run's folder is %s, want it in %s", dir, runs)
 		}
@@ -211,9 +194,7 @@ func TestNewRun(t *testing.T) {
 	}
 	alive := []string{filepath.Join(runs, "1999-1"), filepath.Join(runs, "1999-2")}
 	for i, dir := range []string{first, second} {
-		if err := os.Rename(dir, alive[i]); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.Rename(dir, alive[i]))
 	}
 	for i := range keptRuns + 3 { // as killed runs leave them
 		mkdir(t, filepath.Join(ended(i), "tmp"))
@@ -222,10 +203,7 @@ func TestNewRun(t *testing.T) {
 	}
 	third := start()
 
-	left, err := filepath.Glob(filepath.Join(runs, "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	left := testkit.Value(filepath.Glob(filepath.Join(runs, "*")))(t)
 	want := slices.Clone(alive)
 	for i := 4; i < keptRuns+3; i++ { // with the third they are the newest
 		want = append(want, ended(i))
@@ -233,10 +211,7 @@ func TestNewRun(t *testing.T) {
 	if want = append(want, third); !slices.Equal(left, want) {
 		t.Errorf("left are %q, want %q", left, want)
 	}
-	tmps, err := filepath.Glob(filepath.Join(runs, "*", "tmp", "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	tmps := testkit.Value(filepath.Glob(filepath.Join(runs, "*", "tmp", "file")))(t)
 	want = nil
 	for _, dir := range append(alive, third) {
 		want = append(want, filepath.Join(dir, "tmp", "file"))

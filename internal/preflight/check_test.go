@@ -13,6 +13,7 @@ import (
 
 	"facestream/internal/camera/video"
 	"facestream/internal/config"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -27,14 +28,10 @@ func TestCheckJava(t *testing.T) {
 	if _, err := c.probeJava(t.Context()); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
 		t.Errorf("error %v, want one about JAVA_HOME", err)
 	}
-	if err := os.Mkdir(filepath.Join(home, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(filepath.Join(home, "bin"), 0o755))
 	java := func(modules string) {
 		script := "#!/bin/sh\n[ $1 = -version ] && echo 'openjdk version \"11.0.2\" 2019-01-15' >&2 || echo '" + modules + "'\n"
-		if err := os.WriteFile(filepath.Join(home, "bin", "java"), []byte(script), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(script), 0o755))
 	}
 	java("java.base@11.0.2")
 	if _, err := c.probeJava(t.Context()); err == nil || !strings.Contains(err.Error(), "set JAVA_HOME to a JDK") {
@@ -143,10 +140,7 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 
 // The cameras of a line are few, short, and no terminal's commands.
 func TestSampledCameras(t *testing.T) {
-	demo, err := video.NewDemo(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemo(1))(t)
 	value := demo.Frame(0).BGR
 	for want, names := range map[string][]string{
 		"camera a":                  {"a", "a"},

@@ -40,6 +40,17 @@ func Must(t testing.TB, err error) {
 	}
 }
 
+// Value returns what a call returned, or fails the test with its error:
+//
+//	demo := testkit.Value(video.NewDemo(3))(t)
+func Value[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		Must(t, err)
+		return value
+	}
+}
+
 // GetJSON decodes what a URL answers.
 func GetJSON(t testing.TB, url string, to any) {
 	t.Helper()
@@ -56,30 +67,20 @@ func GetJSON(t testing.TB, url string, to any) {
 // ReadFile returns what a file holds.
 func ReadFile(t testing.TB, path string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
+	return Value(os.ReadFile(path))(t)
 }
 
 // WriteFile makes or replaces a file.
 func WriteFile(t testing.TB, path string, data []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.WriteFile(path, data, 0o644))
 }
 
 // Processes returns those of this machine that fit.
 func Processes(t testing.TB, fits func(proc.Running) bool) []proc.Running {
 	t.Helper()
-	all, err := proc.All()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out []proc.Running
-	for _, p := range all {
+	for _, p := range Value(proc.All())(t) {
 		if fits(p) {
 			out = append(out, p)
 		}

@@ -27,7 +27,7 @@ const (
 	Raw  = "raw"      // Width*Height*3 bytes: blue, green, red
 )
 
-// Formats holds all of them.
+// Formats are all of them.
 var Formats = []string{JPEG, PNG, Raw}
 
 const (
@@ -41,18 +41,19 @@ const (
 
 // Config says what is sent where.
 type Config struct {
-	Brokers    []string  // Required, but for DryRun. HOST:PORT each.
-	Topic      string    // Required. Made if it is missing.
-	Partitions int32     // Required. Of a topic that is missing, 1 or more; a topic that is there keeps its own.
-	Camera     string    // Required by Send. Key and camera header of every record.
-	ByCamera   bool      // Optional. All of a camera's pictures go to the partition of its name. Without it, picture i goes to partition i modulo their number.
-	Format     string    // Required. One of Formats.
-	Quality    int       // Optional. Of JPEGs, 1 to 100; 0 stands for a source's own files, and video.JPEGQuality where it has none.
-	Frames     int       // Optional. Send no more than so many of each camera; 0 stands for all.
-	FPS        float64   // Optional. Pictures a second of each camera; 0 stands for as fast as possible. A live source loses those that are too many.
-	RealTime   bool      // Optional. Send a video file at its own pace; not together with FPS.
-	DryRun     bool      // Optional. Do everything but send: no broker is asked.
-	Progress   io.Writer // Optional. Gets one line a second and camera, and notes.
+	Brokers    []string // Required, but for DryRun. HOST:PORT each.
+	Topic      string   // Required. Made if it is missing.
+	Partitions int32    // Required. Of a topic that is missing, 1 or more; a topic that is there keeps its own.
+	Camera     string   // Required by Send. Key and camera header of every record.
+	ByCamera   bool     // Optional. All of a camera's pictures go to the partition of its name. Without it, picture i goes to partition i modulo their number.
+	Format     string   // Required. One of Formats.
+	Quality    int      // Optional. Of JPEGs, 1 to 100; 0 stands for a source's own files, and video.JPEGQuality where it has none.
+	Frames     int      // Optional. Send no more than so many of each camera; 0 stands for all.
+	FPS        float64  // Optional. Pictures a second of each camera; 0 stands for as fast as possible. A live source loses those that are too many.
+	RealTime   bool     // Optional. Send a video file at its own pace; not together with FPS.
+	DryRun     bool     // Optional. Do everything but send: no broker is asked.
+	// Optional. Prints one line a second and camera, and notes; several goroutines call it.
+	Progress func(format string, args ...any)
 }
 
 // Camera is one of several videos.
@@ -121,6 +122,10 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 		if s.topic, err = prepareTopic(ctx, cfg, most, s.note); err != nil {
 			return nil, err
 		}
+		if s.client, err = newProducer(cfg.Brokers, s.topic.maxBytes); err != nil {
+			return nil, fmt.Errorf("making a Kafka producer: %w", err)
+		}
+		defer s.client.Close()
 	}
 
 	// What is under way outlives ctx for a while, to be counted rightly.
@@ -130,13 +135,6 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 	playing, stop := context.WithCancel(ctx)
 	defer stop()
 	s.cancel = func() { stop(); cancel() }
-	if !cfg.DryRun {
-		var err error
-		if s.client, err = newProducer(cfg.Brokers, s.topic.maxBytes); err != nil {
-			return nil, fmt.Errorf("making a Kafka producer: %w", err)
-		}
-		defer s.client.Close()
-	}
 
 	done := make(chan struct{})
 	var reporter, players sync.WaitGroup
@@ -151,12 +149,11 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 	return s.outcome(ctx)
 }
 
-// newProducer connects to the brokers. A batch may have so many bytes.
+// newProducer returns a client that sends batches of up to maxBytes.
 func newProducer(brokers []string, maxBytes int32) (*kgo.Client, error) {
 	return kgo.NewClient(
 		kgo.SeedBrokers(brokers...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// JPEGs do not get smaller, and raw frames are to arrive as large as they are.
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(maxBytes),
@@ -176,7 +173,7 @@ type sender struct {
 	cancel  func()      // ends every camera and every delivery
 	cameras []*camera
 
-	mu  sync.Mutex // of the totals, each and Progress
+	mu  sync.Mutex // of the totals and each
 	err error      // of the first record that failed
 }
 
@@ -213,7 +210,7 @@ func (s *sender) play(ctx, delivery context.Context, c *camera) error {
 	if live, ok := c.Source.(video.Live); ok {
 		defer context.AfterFunc(ctx, func() { live.Close() })()
 	}
-	picture, pace := c.first, newPacer(s.cfg, c.first)
+	picture, pace := c.first, pacer{s.cfg, time.Now(), c.first.Taken}
 	for i := 0; ; {
 		taken, wanted := pace.next(i, picture)
 		if err := wait.Sleep(ctx, time.Until(taken)); err != nil {
@@ -275,11 +272,7 @@ type pacer struct {
 	due   time.Time // of a live source's next picture
 }
 
-func newPacer(cfg Config, first video.Picture) *pacer {
-	return &pacer{cfg: cfg, start: time.Now(), due: first.Taken}
-}
-
-// next says when the picture is taken, if it is sent as number i, and whether
+// next returns when the picture is taken, if it is sent as number i, and reports whether
 // it is wanted.
 func (p *pacer) next(i int, picture video.Picture) (taken time.Time, wanted bool) {
 	switch {
@@ -287,8 +280,8 @@ func (p *pacer) next(i int, picture video.Picture) (taken time.Time, wanted bool
 		return picture.Taken, p.thin(picture.Taken)
 	case p.cfg.RealTime:
 		return p.start.Add(picture.At), true
-	case p.cfg.FPS > 0:
-		return due(p.start, i, p.cfg.FPS), true
+	case p.cfg.FPS > 0: // counted from the start, so that small delays do not add up
+		return p.start.Add(time.Duration(float64(i) / p.cfg.FPS * float64(time.Second))), true
 	}
 	return time.Now(), true
 }
@@ -308,12 +301,6 @@ func (p *pacer) thin(taken time.Time) bool {
 		p.due = taken.Add(interval)
 	}
 	return true
-}
-
-// due is when picture i is to be sent. It is counted from the start, so that
-// small delays do not add up.
-func due(start time.Time, i int, fps float64) time.Time {
-	return start.Add(time.Duration(float64(i) / fps * float64(time.Second)))
 }
 
 // send hands one picture to the producer; it blocks while that holds as much
@@ -344,7 +331,10 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 		},
 		Timestamp: taken,
 	}
-	r.Partition = s.partition(r, i)
+	r.Partition = int32(i % s.topic.partitions)
+	if s.cfg.ByCamera { // what Kafka's own producers choose for the key
+		r.Partition = int32(kgo.StickyKeyPartitioner(nil).ForTopic(r.Topic).Partition(r, s.topic.partitions))
+	}
 	// Not kgo's own limit: that counts from the record's timestamp.
 	delivery, cancel := context.WithTimeout(delivery, deliveryTimeout)
 	s.client.Produce(delivery, r, func(r *kgo.Record, err error) {
@@ -365,15 +355,6 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 		}
 	})
 	return nil
-}
-
-// partition chooses where picture i goes. By camera it is what Kafka's own
-// producers choose for the record's key.
-func (s *sender) partition(r *kgo.Record, i int) int32 {
-	if s.cfg.ByCamera {
-		return int32(kgo.StickyKeyPartitioner(nil).ForTopic(r.Topic).Partition(r, s.topic.partitions))
-	}
-	return int32(i % s.topic.partitions)
 }
 
 func (t *Total) add(s Sent) {
@@ -418,14 +399,11 @@ func (s *sender) flush(delivery context.Context) {
 	}
 }
 
-// note writes a line for whoever watches.
+// note prints a line for whoever watches.
 func (s *sender) note(format string, args ...any) {
-	if s.cfg.Progress == nil {
-		return
+	if s.cfg.Progress != nil {
+		s.cfg.Progress(format, args...)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(s.cfg.Progress, format+"\n", args...)
 }
 
 // report writes a line for each camera now and then until the end.

@@ -8,6 +8,7 @@ import (
 	"image"
 	_ "image/jpeg" // to know one
 	_ "image/png"  // to know one
+	"log"
 	"os"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
@@ -50,10 +52,7 @@ func testRoundTrip(t *testing.T, brokers []string, format, contentType string, f
 	topic := testservices.Name("frames-" + format)
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 4, Camera: "lobby", Format: format}
 	before := time.Now().UnixMilli()
-	sent, err := Send(testContext(t), cfg, newDemo(t, frames))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := testkit.Value(Send(testContext(t), cfg, newDemo(t, frames)))(t)
 	after := time.Now().UnixMilli()
 	if len(sent) != frames {
 		t.Fatalf("%d frames were sent, want %d", len(sent), frames)
@@ -155,10 +154,7 @@ func testSeveral(t *testing.T, brokers []string) {
 // testLarge sends pictures that do not fit the broker's default.
 func testLarge(t *testing.T, brokers []string) {
 	cfg := Config{Brokers: brokers, Topic: testservices.Name("large"), Partitions: 1, Camera: "lobby", Format: Raw}
-	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(3, 1280, 720)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := testkit.Value(Send(testContext(t), cfg, &stub{pictures: plain(3, 1280, 720)}))(t)
 	records := readAll(t, brokers, cfg.Topic, 3)
 	for _, s := range sent {
 		if r := records[place{s.Partition, s.Offset}]; r == nil || len(r.Value) != 2_764_800 {
@@ -200,11 +196,8 @@ func TestSendToExistingTopic(t *testing.T) {
 	brokers := newCluster(t).ListenAddrs()
 	createTopic(t, brokers, "old", 3, "1048588")
 	var progress bytes.Buffer
-	cfg := Config{Brokers: brokers, Topic: "old", Partitions: 4, Camera: "lobby", Format: JPEG, Progress: &progress}
-	sent, err := Send(testContext(t), cfg, newDemo(t, 7))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := Config{Brokers: brokers, Topic: "old", Partitions: 4, Camera: "lobby", Format: JPEG, Progress: log.New(&progress, "", 0).Printf}
+	sent := testkit.Value(Send(testContext(t), cfg, newDemo(t, 7)))(t)
 	for i, s := range sent {
 		if s.Partition != int32(i%3) {
 			t.Errorf("frame %d went to partition %d of 3", i, s.Partition)
@@ -322,13 +315,10 @@ func TestSendNothingMade(t *testing.T) {
 }
 
 func TestSendNobodyThere(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
 	brokers := c.ListenAddrs()
 	c.Close() // its port is free now
-	_, err = Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
+	_, err := Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
 	checkError(t, err, "reaching Kafka at "+brokers[0], "refused")
 }
 
@@ -337,10 +327,7 @@ func TestSendPaced(t *testing.T) {
 	cfg := rawConfig(newCluster(t).ListenAddrs())
 	cfg.FPS = 40
 	before := time.Now().UnixMilli()
-	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(9, 64, 48)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := testkit.Value(Send(testContext(t), cfg, &stub{pictures: plain(9, 64, 48)}))(t)
 	for i, s := range sent {
 		if got, want := s.TimestampMillis-before, int64(25*i); got < want {
 			t.Errorf("frame %d was sent after %d ms, want %d or more", i, got, want)
@@ -348,35 +335,28 @@ func TestSendPaced(t *testing.T) {
 	}
 }
 
-// A file's pictures are sent when its own time says so, and were taken then.
-func TestSendRealTime(t *testing.T) {
-	pictures := plain(4, 64, 48)
-	for i, at := range []time.Duration{0, 50, 60, 300} {
-		pictures[i].At = at * time.Millisecond
-	}
-	cfg := rawConfig(newCluster(t).ListenAddrs())
-	cfg.RealTime = true
-	before := time.Now()
-	sent, err := Send(testContext(t), cfg, &stub{pictures: pictures})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(before); took < pictures[3].At {
-		t.Errorf("the last picture, due after %v, was sent after %v", pictures[3].At, took)
-	}
-	for i, s := range sent {
-		if got, want := s.TimestampMillis-sent[0].TimestampMillis, pictures[i].At.Milliseconds(); got < want-1 || got > want+1 {
-			t.Errorf("frame %d was taken after %d ms, want %d", i, got, want)
+// A file's pictures are taken when its own time says so, others at the pace asked for.
+// Small delays do not add up.
+func TestPacer(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, test := range []struct {
+		cfg  Config
+		i    int
+		at   time.Duration // of the file
+		want time.Duration
+	}{
+		{Config{FPS: 25}, 0, 0, 0},
+		{Config{FPS: 25}, 1, 0, 40 * time.Millisecond},
+		{Config{FPS: 25}, 1_000_000, 0, 40_000 * time.Second},
+		{Config{FPS: 0.5}, 3, 0, 6 * time.Second},
+		{Config{FPS: 30}, 30_000, 0, 1000 * time.Second},
+		{Config{RealTime: true}, 7, 300 * time.Millisecond, 300 * time.Millisecond},
+	} {
+		p := pacer{cfg: test.cfg, start: start}
+		if got, wanted := p.next(test.i, video.Picture{At: test.at}); !wanted || got.Sub(start) != test.want {
+			t.Errorf("%+v: frame %d at %v is taken after %v, want %v", test.cfg, test.i, test.at, got.Sub(start), test.want)
 		}
 	}
-}
-
-// writer is called with each line.
-type writer func(line string)
-
-func (w writer) Write(p []byte) (int, error) {
-	w(string(p))
-	return len(p), nil
 }
 
 // live makes a stub a source that gives pictures for ever, until it is closed.
@@ -411,11 +391,12 @@ func TestSendLive(t *testing.T) {
 	defer cancel()
 	cfg := rawConfig(newCluster(t).ListenAddrs())
 	cfg.FPS = 1
-	cfg.Progress = writer(func(line string) { // while Next waits
+	cfg.Progress = func(format string, args ...any) { // while Next waits
+		line := fmt.Sprintf(format, args...)
 		if strings.Contains(line, "lobby: 3 frames, 0.0 MB") && strings.Contains(line, "7 lost since") {
 			cancel()
 		}
-	})
+	}
 	n := 0
 	_, err := SendAll(ctx, cfg, []Camera{{"lobby", source}}, func(s Sent) {
 		if want := source.pictures[s.Frame].Taken.UnixMilli(); s.TimestampMillis != want {
@@ -444,7 +425,7 @@ func TestThin(t *testing.T) {
 		{"a sixth too many", 30, 25, 0, 250},
 		{"every tenth", 50, 5, 3 * time.Millisecond, 30},
 	} {
-		p := newPacer(Config{FPS: test.fps}, video.Picture{Taken: start})
+		p := pacer{cfg: Config{FPS: test.fps}, due: start}
 		for run := range 2 {
 			got := 0
 			for i := range 300 {
@@ -476,7 +457,7 @@ func TestSendAllFailures(t *testing.T) {
 	}}
 	var progress bytes.Buffer
 	cfg := rawConfig(c.ListenAddrs())
-	cfg.ByCamera, cfg.Progress = true, &progress
+	cfg.ByCamera, cfg.Progress = true, log.New(&progress, "", 0).Printf
 	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", fails}, {"hall", &stub{pictures: plain(30, 64, 48)}}}, nil)
 	checkError(t, err, "camera door: the disk is gone")
 	if len(totals) != 2 || totals[0].Frames != 2 || totals[1].Frames != 30 {
@@ -499,10 +480,7 @@ func TestSendAllFailures(t *testing.T) {
 // A dry run asks no broker, and says what would be sent.
 func TestSendDry(t *testing.T) {
 	cfg := Config{Topic: "frames", Format: JPEG, Quality: 30, DryRun: true, Frames: 5}
-	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}, {"hall", &stub{pictures: plain(3, 320, 240)}}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	totals := testkit.Value(SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}, {"hall", &stub{pictures: plain(3, 320, 240)}}}, nil))(t)
 	if a, b := totals[0], totals[1]; a.Frames != 5 || a.Faces != 5 || a.Width != 640 || a.Most > 25_000 ||
 		b.Frames != 3 || b.Width != 320 || b.Least != b.Most || b.Bytes != int64(3*b.Least) {
 		t.Errorf("the totals are %+v", totals)
@@ -510,22 +488,6 @@ func TestSendDry(t *testing.T) {
 	cfg.Format = "bmp"
 	if _, err := SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}}, nil); err == nil {
 		t.Error("an unknown format was accepted")
-	}
-}
-
-func TestDue(t *testing.T) {
-	start := time.Unix(1000, 0)
-	for _, test := range []struct {
-		i    int
-		fps  float64
-		want time.Duration
-	}{
-		{0, 25, 0}, {1, 25, 40 * time.Millisecond}, {1_000_000, 25, 40_000 * time.Second},
-		{3, 0.5, 6 * time.Second}, {30_000, 30, 1000 * time.Second},
-	} {
-		if got := due(start, test.i, test.fps).Sub(start); got != test.want {
-			t.Errorf("frame %d at %v frames/s is due after %v, want %v", test.i, test.fps, got, test.want)
-		}
 	}
 }
 

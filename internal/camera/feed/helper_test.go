@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/testkit"
 )
 
 const testTimeout = 2 * time.Minute
@@ -19,10 +20,7 @@ const testTimeout = 2 * time.Minute
 // newCluster starts an in-process Kafka.
 func newCluster(t *testing.T) *kfake.Cluster {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -36,19 +34,12 @@ func testContext(t *testing.T) context.Context {
 
 func newDemo(t *testing.T, frames int) *video.Demo {
 	t.Helper()
-	d, err := video.NewDemo(frames)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return testkit.Value(video.NewDemo(frames))(t)
 }
 
 func newAdmin(t *testing.T, brokers []string) *kadm.Client {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(brokers...)))(t)
 	t.Cleanup(client.Close)
 	return kadm.NewClient(client)
 }
@@ -57,18 +48,13 @@ func newAdmin(t *testing.T, brokers []string) *kadm.Client {
 func createTopic(t *testing.T, brokers []string, name string, partitions int32, limit string) {
 	t.Helper()
 	configs := map[string]*string{"max.message.bytes": &limit}
-	if _, err := newAdmin(t, brokers).CreateTopic(testContext(t), partitions, 1, configs, name); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(newAdmin(t, brokers).CreateTopic(testContext(t), partitions, 1, configs, name))(t)
 }
 
 // count returns how many records the topic's partitions have.
 func count(t *testing.T, brokers []string, topic string) int {
 	t.Helper()
-	ends, err := newAdmin(t, brokers).ListEndOffsets(testContext(t), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ends := testkit.Value(newAdmin(t, brokers).ListEndOffsets(testContext(t), topic))(t)
 	n := 0
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil {

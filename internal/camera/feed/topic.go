@@ -102,22 +102,15 @@ func describe(ctx context.Context, admin *kadm.Client, name string) (topic, erro
 		return topic{}, err
 	}
 	config, err := configs.On(name, nil)
-	if err == nil {
-		err = config.Err
-	}
-	if err != nil {
+	if err = errors.Join(err, config.Err); err != nil {
 		return topic{}, err
 	}
 	for _, c := range config.Configs {
-		if c.Key != maxMessageBytes {
-			continue
+		if c.Key == maxMessageBytes {
+			n, err := strconv.Atoi(c.MaybeValue())
+			t.maxBytes = int32(min(n, requestMaxBytes))
+			return t, err
 		}
-		n, err := strconv.Atoi(c.MaybeValue())
-		if err != nil {
-			return topic{}, fmt.Errorf("its %s: %w", maxMessageBytes, err)
-		}
-		t.maxBytes = int32(min(n, requestMaxBytes))
-		return t, nil
 	}
 	return topic{}, fmt.Errorf("the broker does not say its %s", maxMessageBytes)
 }

@@ -49,7 +49,7 @@ var (
 // the same bytes on every machine.
 const (
 	margin       = 128    // the background is this much larger than a picture, and the camera sways over it
-	noiseLevels  = 4      // sensor noise: 0 to 3 added to each byte
+	maxWallNoise = 3      // sensor noise: 0 to 3 added to each byte
 	noiseOffsets = 65_521 // a prime: so many frames pass before one has the same noise as an earlier one
 	noiseStep    = 25_013
 	noneEvery    = 3  // frames 2, 5, 8, ... have no face
@@ -65,13 +65,11 @@ var faceSizes = []int{100, 112, 124, 136, 148, 160, 172, 186, 200, 216, 232}
 // side.
 var largestFace = [MaxFaces + 1]int{1: 232, 2: 200, 3: 160}
 
-// step is how far a head moves from one frame to the next, in pixels.
-type step struct{ x, y int }
-
-// steps are those of a head alone, and of heads side by side.
+// steps are how far heads side by side move from one frame to the next, in pixels, and
+// aloneSteps how far one alone does.
 var (
-	aloneSteps = []step{{7, 5}}
-	steps      = []step{{3, 5}, {7, 3}, {5, 7}}
+	aloneSteps = []image.Point{{X: 7, Y: 5}}
+	steps      = []image.Point{{X: 3, Y: 5}, {X: 7, Y: 3}, {X: 5, Y: 7}}
 )
 
 // patch is the photograph's head at one size, cut out as an ellipse.
@@ -97,7 +95,7 @@ type Demo struct {
 	cfg     DemoConfig
 	next    int
 	wall    []byte  // (Width+margin)*(Height+margin)*bytesPerPixel
-	noise   []byte  // of the wall
+	noise   []int8  // of the wall
 	grain   []int8  // of the whole picture, or nil
 	patches []patch // of faceSizes
 }
@@ -119,9 +117,9 @@ func NewDemoOf(cfg DemoConfig) (*Demo, error) {
 	}
 	d := &Demo{cfg: cfg, wall: newWall(cfg.Width+margin, cfg.Height+margin)}
 	size := cfg.Width * cfg.Height * bytesPerPixel
-	d.noise = newNoise(size + noiseOffsets)
+	d.noise = newNoise(3, size+noiseOffsets, 0, maxWallNoise)
 	if cfg.Noise > 0 {
-		d.grain = newGrain(size+noiseOffsets, cfg.Noise)
+		d.grain = newNoise(5, size+noiseOffsets, -cfg.Noise, cfg.Noise)
 	}
 	head := cut(toBGR(photo), photo.Bounds().Dx(), photoHead)
 	for _, face := range faceSizes {
@@ -177,7 +175,7 @@ func (d *Demo) Frame(i int) Picture {
 		src := d.wall[(top+y)*wallRow+left*bytesPerPixel:][:row]
 		grain := noise[y*row:][:row]
 		for x := range dst {
-			dst[x] = src[x] + grain[x] // the wall is dark enough for this never to overflow
+			dst[x] = src[x] + byte(grain[x]) // the wall is dark enough for this never to overflow
 		}
 	}
 	for _, at := range d.places(i) {
@@ -225,7 +223,7 @@ func (d *Demo) places(i int) []place {
 	places := make([]place, heads)
 	for n := range places {
 		head := &d.patches[size]
-		places[n] = place{head, n*column + sway(i*steps[n].x, column-head.width), sway(i*steps[n].y, d.cfg.Height-head.height)}
+		places[n] = place{head, n*column + sway(i*steps[n].X, column-head.width), sway(i*steps[n].Y, d.cfg.Height-head.height)}
 		size = largest - size // small beside large
 	}
 	return places
@@ -279,24 +277,14 @@ func newWall(width, height int) []byte {
 	return wall
 }
 
-// newNoise returns so many bytes of noise.
-func newNoise(size int) []byte {
-	rng := rand.New(rand.NewPCG(3, 4))
-	noise := make([]byte, size)
+// newNoise returns so many numbers from least to most.
+func newNoise(seed uint64, size, least, most int) []int8 {
+	rng := rand.New(rand.NewPCG(seed, seed+1))
+	noise := make([]int8, size)
 	for i := range noise {
-		noise[i] = byte(rng.IntN(noiseLevels))
+		noise[i] = int8(least + rng.IntN(most-least+1))
 	}
 	return noise
-}
-
-// newGrain returns so many numbers from -most to most.
-func newGrain(size, most int) []int8 {
-	rng := rand.New(rand.NewPCG(5, 6))
-	grain := make([]int8, size)
-	for i := range grain {
-		grain[i] = int8(rng.IntN(2*most+1) - most)
-	}
-	return grain
 }
 
 // cut returns one box of a BGR picture.

@@ -32,19 +32,13 @@ const (
 
 func newDemo(t testing.TB, frames int) *Demo {
 	t.Helper()
-	d, err := NewDemo(frames)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := testkit.Value(NewDemo(frames))(t)
 	return d
 }
 
 func mustEncode(t testing.TB, p Picture) []byte {
 	t.Helper()
-	data, err := EncodeJPEG(p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := testkit.Value(EncodeJPEG(p))(t)
 	return data
 }
 
@@ -72,10 +66,7 @@ func TestDemoPictures(t *testing.T) {
 	sizes := map[int32]bool{}
 	total, encoded := 0, 0
 	for i := range frames {
-		p, err := d.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := testkit.Value(d.Next())(t)
 		want := 1
 		switch {
 		case i%3 == 2:
@@ -151,10 +142,7 @@ func TestDemoConfigErrors(t *testing.T) {
 func TestDemoNoise(t *testing.T) {
 	const most = 20
 	clean := newDemo(t, 0).Frame(0)
-	d, err := NewDemoOf(DemoConfig{Width: DemoWidth, Height: DemoHeight, Faces: MixedFaces, Noise: most})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := testkit.Value(NewDemoOf(DemoConfig{Width: DemoWidth, Height: DemoHeight, Faces: MixedFaces, Noise: most}))(t)
 	noisy, changed := d.Frame(0), 0
 	for i, b := range noisy.BGR {
 		difference := int(b) - int(clean.BGR[i])
@@ -216,10 +204,7 @@ func TestDemoDetected(t *testing.T) {
 		{Width: 1280, Height: 720, Faces: 3},
 		{Width: 1001, Height: 333, Faces: 2},
 	} {
-		d, err := NewDemoOf(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := testkit.Value(NewDemoOf(cfg))(t)
 		step := 25
 		if cfg.Faces == MixedFaces {
 			step = 1

@@ -25,10 +25,7 @@ const plainFPS = 25 // of that video
 func writeVideo(t *testing.T, width, height int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plain.avi")
-	w, err := gocv.VideoWriterFile(path, "MJPG", plainFPS, width, height, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := testkit.Value(gocv.VideoWriterFile(path, "MJPG", plainFPS, width, height, true))(t)
 	defer w.Close()
 	for _, grey := range greys {
 		mat := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(grey, grey, grey, 0), height, width, gocv.MatTypeCV8UC3)
@@ -42,10 +39,7 @@ func writeVideo(t *testing.T, width, height int) string {
 }
 
 func TestFile(t *testing.T) {
-	source, err := OpenFile(writeVideo(t, 320, 176))
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(OpenFile(writeVideo(t, 320, 176)))(t)
 	defer source.Close()
 	var pictures []Picture
 	for {
@@ -107,10 +101,7 @@ func TestFileErrors(t *testing.T) {
 // A loop gives the same pictures again, while its time goes on evenly.
 func TestLoop(t *testing.T) {
 	path := writeVideo(t, 64, 48)
-	source, err := Loop(func() (Source, error) { return OpenFile(path) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(Loop(func() (Source, error) { return OpenFile(path) }))(t)
 	var first []Picture
 	for i := range 3 * len(greys) {
 		p, err := source.Next()
@@ -124,9 +115,7 @@ func TestLoop(t *testing.T) {
 			t.Errorf("frame %d is not frame %d again", i, i%len(greys))
 		}
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(path))
 	if _, err := source.Next(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the video is gone: got error %v", err)
 	}

@@ -6,25 +6,19 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	"image/jpeg"
-	"image/png"
+	_ "image/jpeg" // to decode one
+	_ "image/png"  // to decode one
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"facestream/transforms/frame"
 )
 
-// decoders are the kinds of pictures that a folder may hold, by file name.
-var decoders = map[string]struct {
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
-}{
-	".jpg":  {jpeg.DecodeConfig, jpeg.Decode},
-	".jpeg": {jpeg.DecodeConfig, jpeg.Decode},
-	".png":  {png.DecodeConfig, png.Decode},
-}
+// extensions are those of the pictures that a folder may hold.
+var extensions = []string{".jpg", ".jpeg", ".png"}
 
 // folder is a Source of the pictures of a folder.
 type folder struct {
@@ -54,8 +48,7 @@ func OpenFolder(dir string) (Source, error) {
 
 // isPicture reports whether a file name is that of a picture.
 func isPicture(name string) bool {
-	_, ok := decoders[strings.ToLower(filepath.Ext(name))]
-	return ok
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
 }
 
 // Next reads and decodes the next file.
@@ -82,22 +75,20 @@ func (f *folder) Close() error { return nil }
 // decode decodes the whole file, also where only its bytes will be sent: the
 // standard library notices a file that was cut short, which OpenCV does not.
 func decode(path string, data []byte) (Picture, error) {
-	ext := strings.ToLower(filepath.Ext(path))
-	kind := decoders[ext]
-	config, err := kind.config(bytes.NewReader(data))
+	config, format, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return Picture{}, err
 	}
 	if err := frame.CheckSize(config.Width, config.Height); err != nil {
 		return Picture{}, err
 	}
-	img, err := kind.decode(bytes.NewReader(data))
+	img, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
 		return Picture{}, err
 	}
 	p := Picture{Name: path, Width: config.Width, Height: config.Height, BGR: toBGR(img)}
 	// The job takes no JPEG with four colours: such a file is encoded anew.
-	if ext != ".png" && config.ColorModel != color.CMYKModel {
+	if format == frame.JPEG && config.ColorModel != color.CMYKModel {
 		p.JPEG = data
 	}
 	return p, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
 )
 
@@ -20,10 +21,7 @@ func TestFolder(t *testing.T) {
 		"c.jpeg":    second,
 		"notes.txt": []byte("not a picture"),
 	})
-	source, err := OpenFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(OpenFolder(dir))(t)
 	defer source.Close()
 	for _, want := range []struct {
 		name          string
@@ -57,10 +55,7 @@ func TestFolder(t *testing.T) {
 }
 
 func TestFolderPixels(t *testing.T) {
-	p, err := decode("a.png", frametest.PNG(paint(4, 2)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := testkit.Value(decode("a.png", frametest.PNG(paint(4, 2))))(t)
 	want := []byte{ // blue, green, red
 		50, 100, 200, 50, 100, 200, 50, 100, 20, 50, 100, 20,
 		50, 220, 200, 50, 220, 200, 50, 220, 20, 50, 220, 20,
@@ -103,20 +98,14 @@ func TestFolderErrors(t *testing.T) {
 // A PNG has the picture's pixels; a JPEG has fewer bytes the lower its quality.
 func TestEncode(t *testing.T) {
 	p := newDemo(t, 0).Frame(0)
-	data, err := EncodePNG(p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := testkit.Value(EncodePNG(p))(t)
 	back, err := decode("p.png", data)
 	if err != nil || !bytes.Equal(back.BGR, p.BGR) {
 		t.Errorf("the PNG has other pixels: %v", err)
 	}
 	last := 0
 	for _, quality := range []int{10, 50, JPEGQuality, 100} {
-		data, err := EncodeJPEGAt(p, quality)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := testkit.Value(EncodeJPEGAt(p, quality))(t)
 		if len(data) <= last {
 			t.Errorf("quality %d gives %d bytes, a lower one %d", quality, len(data), last)
 		}

@@ -37,19 +37,12 @@ func startRTSP(t *testing.T, address string) *rtspCamera {
 		}
 		return listener, err
 	}}
-	if err := c.server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.server.Start())
 	motion := &format.MJPEG{}
 	media := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{motion}}
 	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: &description.Session{Medias: []*description.Media{media}}}
-	if err := c.stream.Initialize(); err != nil {
-		t.Fatal(err)
-	}
-	encoder, err := motion.CreateEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.stream.Initialize())
+	encoder := testkit.Value(motion.CreateEncoder())(t)
 	jpegs := demoJPEGs(t, 10)
 	c.player.Go(func() {
 		ticker := time.NewTicker(mjpegtest.Every)

@@ -74,10 +74,7 @@ func take(t *testing.T, source Source, n int) {
 // A connection that ends is opened again, and whoever watches is told so.
 func TestStreamHTTP(t *testing.T) {
 	var said notes
-	source, err := OpenURL(t.Context(), serve(t, 10, 0), said.add)
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(OpenURL(t.Context(), serve(t, 10, 0), said.add))(t)
 	take(t, source, 25) // of three connections
 	if got := said.String(); strings.Count(got, "is lost (no picture comes)") < 2 || strings.Count(got, "is there again") < 2 {
 		t.Errorf("the notes are\n%s", got)
@@ -97,10 +94,7 @@ func TestStreamHTTP(t *testing.T) {
 func TestStreamSilent(t *testing.T) {
 	var said notes
 	address := serve(t, 5, time.Hour)
-	source, err := openStream(t.Context(), &stream{where: address, name: "door", reader: gocv.VideoCaptureFFmpeg, limit: shortLimit, note: said.add})
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(openStream(t.Context(), &stream{where: address, name: "door", reader: gocv.VideoCaptureFFmpeg, limit: shortLimit, note: said.add}))(t)
 	defer source.Close()
 	take(t, source, 8)
 	if want := "door is lost"; !strings.Contains(said.String(), want) {
@@ -111,10 +105,7 @@ func TestStreamSilent(t *testing.T) {
 // Pictures that nobody takes do not pile up: the newest are kept.
 func TestStreamDrops(t *testing.T) {
 	const total = 60
-	source, err := OpenURL(t.Context(), serve(t, total, time.Hour), func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(OpenURL(t.Context(), serve(t, total, time.Hour), func(string) {}))(t)
 	defer source.Close()
 	testkit.Await(t, "pictures to be dropped", func() bool { return source.Dropped() >= total-backlog })
 	p, err := source.Next()
@@ -126,10 +117,7 @@ func TestStreamDrops(t *testing.T) {
 // Cancelling ends a wait, whatever OpenCV is doing.
 func TestStreamCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	source, err := OpenURL(ctx, serve(t, 1, time.Hour), func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := testkit.Value(OpenURL(ctx, serve(t, 1, time.Hour), func(string) {}))(t)
 	defer source.Close()
 	take(t, source, 1)
 	time.AfterFunc(mjpegtest.Every, cancel)
