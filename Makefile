@@ -104,7 +104,7 @@ test-faults:
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...
 
-soak: setup ## For 20 minutes, kill one part after another, and look whether all is where it should be.
+soak: setup ## For 20 minutes, kill one part after another, and check that every record is accounted for.
 	go run ./scripts/soak --duration=20m
 
 bench: setup ## Measure every runner against what this machine can do at best, in 20 minutes.

@@ -121,7 +121,7 @@ func TestCheck(t *testing.T) {
 }
 
 // Each thing that is missing has its line, which says what to do; the others are
-// looked at all the same.
+// checked all the same.
 func TestCheckFails(t *testing.T) {
 	addrs := realServices(t)
 	_, admin := kafkaClient(t, addrs.Kafka)
@@ -151,7 +151,7 @@ func TestCheckFails(t *testing.T) {
 	}{
 		{"no broker", "--kafka=" + nobody, []string{
 			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this its address\?\)`,
-			`skip  topic check-empty  not looked at, as kafka failed`,
+			`skip  topic check-empty  not checked, as kafka failed`,
 			`ok    output .*`,
 			`ok    space .*`,
 		}},
@@ -164,7 +164,7 @@ func TestCheckFails(t *testing.T) {
 		{"no HDFS", "--output=hdfs://" + nobody + "/faces", []string{
 			`ok    kafka .*`,
 			`FAIL  output .*hdfs://bob@127\.0\.0\.1:1/faces.* \(is the file system running, and is this its address\?\)`,
-			`skip  space              not looked at, as output failed`,
+			`skip  space              not checked, as output failed`,
 		}},
 		{"no permission", "--output=" + addrs.HDFS + "/check-private/faces", []string{
 			`FAIL  output .*hdfs://bob@.*/check-private/faces.* \(choose a folder this user may write to.*`,

@@ -32,8 +32,8 @@ import (
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
 
   facestream [flags]          run
-  facestream check [flags]    look at everything that a run with these flags needs
-  facestream verify [flags]   look whether everything is where it should be
+  facestream check [flags]    check everything that a run with these flags needs
+  facestream verify [flags]   check that every record is accounted for
 
 In a checkout, "go run ./pipeline" stands for facestream. A run goes on where the
 group's last run stopped, in windows, until the duration is over. With a stack
@@ -51,8 +51,8 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong setting, no such topic or a group in use, 130 interrupted.
 `
 
-const checkUsage = `facestream check looks at everything that a run with the same flags needs, changes
-nothing, and prints a line for each thing. Exit status 0 says that nothing failed.
+const checkUsage = `facestream check checks everything that a run with the same flags needs, changes
+nothing, and prints a line for each thing. Its exit status is 0 if nothing failed.
 
 Flags:
 `

@@ -91,23 +91,23 @@ type flags struct {
 
 func newFlags(f *flag.FlagSet) *flags {
 	v := &flags{set: f}
-	f.StringVar(&v.kafka, "kafka", "", "Kafka's `brokers`, HOST:PORT,... Without it, the Kafka that make up started is used.")
+	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	f.StringVar(&v.o.feed.Topic, "topic", "frames", "The `topic` to send to. It is made if it is missing.")
 	f.Func("source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.", appendTo(&v.sources))
 	f.Func("camera", "The camera's `name`: key and camera header of every record. Given several times, each is for the source at the same place in the order. Without it, demo, the file's or folder's base name, or the URL's host.", appendTo(&v.names))
 	f.StringVar(&v.o.feed.Format, "format", feed.JPEG, "How a picture is sent: jpeg, png, or raw for the blue, green and red bytes. A folder's JPEG files are sent unchanged as jpeg.")
 	f.IntVar(&v.o.feed.Quality, "quality", 0, fmt.Sprintf("Quality of JPEGs, 1 to %d; a folder's files are then encoded anew. 0 stands for %d, and a folder's JPEG files as they are.", maxQuality, video.JPEGQuality))
-	f.IntVar(&v.o.feed.Frames, "frames", 0, fmt.Sprintf("Send no more than so many `frames` of each camera. 0 stands for all of a file's or folder's, and for a demo or a stream without an end. Without it, and without --loop and --duration, the demo has %d.", demoFrames))
-	f.DurationVar(&v.o.duration, "duration", 0, "End after so much `time`, such as 90s or 5m. 0 stands for no limit.")
+	f.IntVar(&v.o.feed.Frames, "frames", 0, fmt.Sprintf("Send at most this `number` of frames of each camera. 0 stands for all of a file's or folder's, and for a demo or a stream without an end. Without this flag, --loop and --duration, the demo has %d.", demoFrames))
+	f.DurationVar(&v.o.duration, "duration", 0, "End after this `time`, such as 90s or 5m. 0 stands for no limit.")
 	f.BoolVar(&v.o.loop, "loop", false, "Begin files and folders anew at their end.")
-	f.Float64Var(&v.o.feed.FPS, "fps", 0, "Send so many `frames a second` of each camera; the timestamp of each is when it is due. 0 stands for as fast as possible. A stream loses the frames that are too many.")
+	f.Float64Var(&v.o.feed.FPS, "fps", 0, "Send this many `frames a second` of each camera; the timestamp of each is when it is due. 0 stands for as fast as possible. A stream loses the frames that are too many.")
 	f.BoolVar(&v.o.feed.RealTime, "real_time", false, "Send video files at their own pace; the timestamp of each frame is when it is due.")
 	f.BoolVar(&v.spread, "spread", false, "Spread the frames of each camera evenly over all partitions. Without it, a camera's name chooses the partition, so that its frames stay in order.")
 	f.IntVar(&v.partitions, "partitions", 4, "The `number` of partitions of a topic that is missing. A topic that is there keeps its own.")
 	f.IntVar(&v.o.demo.Faces, "faces", video.MixedFaces, fmt.Sprintf("The `number` of faces in each frame of the demo, 0 to %d. %d stands for none, one and two by turns.", video.MaxFaces, video.MixedFaces))
 	f.StringVar(&v.size, "size", fmt.Sprintf("%dx%d", video.DemoWidth, video.DemoHeight), fmt.Sprintf("Size of the demo's frames, `WIDTHxHEIGHT`, %dx%d or more.", video.MinDemoWidth, video.MinDemoHeight))
-	f.IntVar(&v.o.demo.Noise, "noise", 0, fmt.Sprintf("The `most` by which noise changes a byte of the demo's frames, 0 to %d.", video.MaxNoise))
-	f.BoolVar(&v.o.feed.DryRun, "dry_run", false, "Do everything but send: open the sources, encode, and say what would be sent. No Kafka is needed.")
+	f.IntVar(&v.o.demo.Noise, "noise", 0, fmt.Sprintf("The `most` that noise adds to or takes from a byte of the demo's frames, 0 to %d.", video.MaxNoise))
+	f.BoolVar(&v.o.feed.DryRun, "dry_run", false, "Do everything but send: open the sources, encode, and print what would be sent. No Kafka is needed.")
 	f.StringVar(&v.o.truth, "truth", "", "Write to this `file` what was sent and where the demo's faces are: one JSON object a line and frame.")
 	v.state.Add(f)
 	return v
@@ -206,7 +206,7 @@ func parseCameras(sources, names []string) ([]camera, error) {
 	return cameras, nil
 }
 
-// parseSource says what a source is, and what its camera is called without a
+// parseSource returns what a source is, and what its camera is called without a
 // name.
 func parseSource(source string) (camera, error) {
 	if source == demo {

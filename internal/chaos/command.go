@@ -32,8 +32,8 @@ type options struct {
 }
 
 const usage = `soak runs the pipeline on Prism and on a Flink cluster at the same time while one
-part after another is killed or stopped, and then looks whether everything is
-where it should be. It starts a Kafka, an HDFS and a Flink of its own.
+part after another is killed or stopped, and then checks that every
+record is accounted for. It starts a Kafka, an HDFS and a Flink of its own.
 
 Flags:
 `

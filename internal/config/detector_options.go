@@ -22,12 +22,12 @@ func (v *detectorFlags) add(f *flag.FlagSet) {
 	v.flags = f
 	f.StringVar(&v.preset, "detector", face.Parity, fmt.Sprintf("`PRESET` of the detector, which the next flags change: %s. docs/detectors.md says how fast and how good each is.", strings.Join(face.Presets, ", ")))
 	f.StringVar(&v.cascade, "cascade", "", "`FILE` of the cascade classifier. Default: the preset's, one of OpenCV's; of parity haarcascade_frontalface_alt.xml.")
-	f.Float64Var(&v.scaleFactor, "scale_factor", 0, "`FACTOR` between the sizes at which faces are looked for, more than 1. Default: the preset's; of parity 1.1.")
+	f.Float64Var(&v.scaleFactor, "scale_factor", 0, "`FACTOR` between two sizes at which the detector looks for faces, more than 1. Default: the preset's; of parity 1.1.")
 	f.IntVar(&v.minNeighbors, "min_neighbors", 0, "`COUNT` of neighbouring hits that make a face. Default: the preset's; of parity 3.")
 	f.IntVar(&v.minFace, "min_face", 0, "Side in `PIXELS` of the smallest face to look for; 0 is the cascade's own. Default: the preset's; of parity 0.")
-	f.Float64Var(&v.downscale, "downscale", 0, fmt.Sprintf("`FACTOR` by which a picture is shrunk before faces are looked for, from 1 to %d. Default: the preset's; of parity 1.", face.MaxDownscale))
-	f.BoolVar(&v.equalize, "equalize", false, "Even out the light of a picture before faces are looked for. Default: the preset's; of parity false.")
-	f.BoolVar(&v.profile, "profile", false, "Also look for faces that are seen from one side, with OpenCV's haarcascade_profileface.xml. No preset has this.")
+	f.Float64Var(&v.downscale, "downscale", 0, fmt.Sprintf("`FACTOR` by which a picture is shrunk before detection, from 1 to %d. Default: the preset's; of parity 1.", face.MaxDownscale))
+	f.BoolVar(&v.equalize, "equalize", false, "Equalize the histogram of a picture before detection. Default: the preset's; of parity false.")
+	f.BoolVar(&v.profile, "profile", false, "Also find faces that are seen from one side, with OpenCV's haarcascade_profileface.xml. No preset has this.")
 }
 
 // check loads the cascades into the options, and lets OpenCV try them before anything is

@@ -29,7 +29,7 @@ func (v *EndpointFlags) Add(f *flag.FlagSet) {
 	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` of the frames, comma-separated. They must exist.")
 	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
 	f.StringVar(&v.output, "output", "", "`URL` of the folder of the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
-	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say how far the pictures are. A new group starts at the first record.")
+	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say which records are done. A new group starts at the first record.")
 	v.state.Add(f)
 }
 

@@ -22,7 +22,7 @@ type outputFlags struct {
 
 func (v *outputFlags) add(f *flag.FlagSet) {
 	f.StringVar(&v.write, "write", "frame,events", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
-	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("How much around a face its crop shows, a `PART` of its box's sides, from 0 to %d.", face.MaxCropMargin))
+	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("Margin around a face in its crop, a `PART` of the sides of its box, from 0 to %d.", face.MaxCropMargin))
 	f.BoolVar(&v.latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
 	f.StringVar(&v.umask, "umask", "", "`UMASK` of new files and folders in HDFS, in octal such as 027, or as the permissions that are left, such as u=rwx,g=rx,o=. Default: fs.permissions.umask-mode of the configuration in $HADOOP_CONF_DIR, or 022.")
 }

@@ -1,4 +1,4 @@
-// Package preflight looks at everything that a run needs, before anything is
+// Package preflight checks everything that a run needs, before anything is
 // submitted.
 package preflight
 
@@ -26,10 +26,10 @@ const (
 	brokerTimeout = 2 * time.Second
 )
 
-// check looks at one thing that a run needs, and changes nothing.
+// check is for one thing that a run needs, and changes nothing.
 type check struct {
 	name  string
-	needs *check // Optional. If that one fails, this one cannot look.
+	needs *check // Optional. If that one fails, this one is skipped.
 	probe func(ctx context.Context) (finding, error)
 
 	done    chan struct{} // closed when the rest is known
@@ -59,7 +59,7 @@ type Checks struct {
 	cancel               context.CancelFunc
 }
 
-// Start starts to look at everything at once. Stop them in the end.
+// Start starts all checks at once. The caller stops them in the end.
 func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Checks{options: o, store: cfg, cancel: cancel}
@@ -120,7 +120,7 @@ func (c *Checks) add(name string, needs *check, probe func(context.Context) (fin
 func (c *check) run(ctx context.Context) {
 	defer close(c.done)
 	if c.needs != nil && c.needs.wait(ctx) != nil {
-		c.skipped, c.err = true, fmt.Errorf("not looked at, as %s failed", c.needs.name)
+		c.skipped, c.err = true, fmt.Errorf("not checked, as %s failed", c.needs.name)
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, checkTimeout)
@@ -143,7 +143,7 @@ func (c *check) wait(ctx context.Context) error {
 	}
 }
 
-// Check looks at everything that a run needs and writes a line for each thing,
+// Check checks everything that a run needs and writes a line for each thing,
 // and one for each warning. The error is that of all failures together.
 func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	c := Start(ctx, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})

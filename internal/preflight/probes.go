@@ -222,7 +222,7 @@ func remedy(reason string) string {
 	case frame.TooLarge:
 		return " (send smaller frames)"
 	}
-	return " (look at what sends it)"
+	return " (check what sends it)"
 }
 
 func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {

@@ -17,7 +17,7 @@ import (
 	"facestream/transforms/kafka"
 )
 
-const usage = `verify looks whether everything is where it should be: it compares what Kafka
+const usage = `verify checks that every record is accounted for: it compares what Kafka
 holds, what the ledgers say, and which files are stored. It changes nothing. With a
 stack started by "make up", no flag is needed.
 
@@ -30,7 +30,7 @@ Examples:
   facestream verify --kafka=broker1:9092 --topics=door,hall \
       --user=video --output=hdfs://namenode:8020/faces --json
 
-Exit status: 0 all agrees, 1 it does not or could not be looked at, 2 wrong
+Exit status: 0 all agrees, 1 it does not or could not be checked, 2 wrong
 setting, 130 interrupted.
 `
 
