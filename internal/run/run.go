@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	// maxRepeats is how often in a row a window is read again because records
 	// were passed over.
 	maxRepeats = 3
+	// gatherTimeout is for gathering ledgers after a run that has failed.
+	gatherTimeout = 20 * time.Second
 )
 
 // Window is what the graph of one window needs to know. It stores the pictures of
@@ -64,8 +67,8 @@ type session struct {
 	summary *Summary
 	offsets *kafka.Offsets
 	runner  runners.Runner
+	book    *store.Book
 	latest  store.Latest // the picture that face.jpg is a copy of
-	carry   store.Carry  // what the next window must know
 
 	expansion *runners.Expansion // nil if another one is used, or none
 }
@@ -123,17 +126,23 @@ func (s *session) run(ctx context.Context) error {
 	if err := checks.Rest(ctx, s.out); err != nil {
 		return err
 	}
-	if err := s.retract(ctx); err != nil {
+	if err := s.openBook(ctx); err != nil {
 		return err
 	}
-	if err := s.readCarry(ctx); err != nil {
-		return err
-	}
+	// Also after a failure: events that count are published. What is not, the next run does.
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
+		defer cancel()
+		_ = s.book.Gather(ending)
+	}()
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
 	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
 		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
 	if err := s.readWindows(ctx, deadline); err != nil {
+		return err
+	}
+	if err := s.book.Gather(ctx); err != nil {
 		return err
 	}
 	s.summary.end(stateDone)
@@ -169,7 +178,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if o.Drain {
 			limit = 0
 		}
-		plan, err := waitForRecords(ctx, s.offsets, o.Runner.MaxBytes, limit)
+		plan, err := s.waitForRecords(ctx, limit)
 		if err != nil {
 			return err
 		}
@@ -185,9 +194,8 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
 		ledger, err := s.readWindow(ctx, records, limit)
-		var gap *kafka.GapError
-		if errors.As(err, &gap) && repeats < maxRepeats {
-			fmt.Fprintf(s.out, "window %d: %v while the runner recovered; reading the window again\n", summary.Windows, gap)
+		if again := errors.As(err, new(*kafka.GapError)) || errors.As(err, new(*store.WrongError)); again && repeats < maxRepeats {
+			fmt.Fprintf(s.out, "window %d: %v, which can happen while a runner recovers; reading the window again\n", summary.Windows, err)
 			repeats++
 			continue
 		}
@@ -215,14 +223,17 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 }
 
 // waitForRecords returns the plan of the next window, as soon as there are
-// records. After limit without any, the plan has none.
-func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64, limit time.Duration) (kafka.Plan, error) {
+// records. After limit without any, the plan has none. It gathers ledgers when it is time.
+func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafka.Plan, error) {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		plan, err := offsets.Plan(ctx, maxBytes)
+		plan, err := s.offsets.Plan(ctx, s.options.Runner.MaxBytes)
+		if err == nil && s.book.Due(plan.Records == 0) {
+			err = s.book.Gather(ctx)
+		}
 		if err != nil || plan.Records > 0 {
 			return plan, err
 		}
@@ -241,10 +252,10 @@ func waitForRecords(ctx context.Context, offsets *kafka.Offsets, maxBytes int64,
 //
 // A runner that has lost a part of the records read may read again, and what it
 // reads then may be another mix of the partitions than what is done already. So
-// records may have been passed over: then no ledger is kept and nothing is
-// committed, and the error is a *kafka.GapError.
+// records may have been passed over, or counted twice: then no ledger is kept and nothing
+// is committed, and the error is a *kafka.GapError or a *store.WrongError.
 func (s *session) readWindow(ctx context.Context, records int64, limit time.Duration) (store.Ledger, error) {
-	o, w := s.options, s.window.Following(s.carry)
+	o, w := s.options, s.window.Following(s.book.Carry())
 	w.Name = store.UniqueName(time.Now())
 	w.Read.MaxRecords, w.Read.MaxSeconds = records, max(1, int64(limit.Seconds()))
 	w.Expansion = o.ExpansionAddr
@@ -253,6 +264,9 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 		if w.Expansion, err = s.expansion.Next(ctx); err != nil {
 			return store.Ledger{}, err
 		}
+	}
+	if err := s.offsets.Restore(ctx); err != nil {
+		return store.Ledger{}, err
 	}
 	p, scope := beam.NewPipelineWithRoot()
 	if err := s.build(scope, w); err != nil {
@@ -274,7 +288,6 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if err != nil {
 		return store.Ledger{}, err
 	}
-	ledger.Run = s.about
 	for _, l := range review.Lost {
 		ledger.AddLost(l)
 	}
@@ -286,51 +299,52 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			}
 		}
 	}
-	carry := s.carry.After(ledger)
-	ledger.SetCarry(carry)
-	if err := s.keep(ctx, w.Name, ledger); err != nil {
+	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
 		return store.Ledger{}, err
 	}
-	if err := s.offsets.Commit(ctx, review); err != nil {
-		return store.Ledger{}, err
-	}
-	s.carry = carry
-	return ledger, nil
-}
-
-// keep makes what a window has left count.
-func (s *session) keep(ctx context.Context, window string, l store.Ledger) error {
-	events := l.Sum().Events > 0
-	if events {
-		if err := store.SetEventBytes(ctx, s.window.Store, window, &l); err != nil {
-			return err
+	if s.options.Latest && s.latest.Before(ledger.Latest) {
+		s.latest = ledger.Latest
+		if err := store.KeepLatest(ctx, s.window.Store, ledger.Latest.Picture); err != nil {
+			return store.Ledger{}, err
 		}
 	}
-	if err := store.KeepLedger(ctx, s.window.Store, window, l); err != nil {
+	return ledger, s.offsets.Commit(ctx, review)
+}
+
+// openBook sets where the run begins: where the output's ledgers end, or where the group
+// has committed if that is further.
+func (s *session) openBook(ctx context.Context) error {
+	logs, err := s.offsets.Logs(ctx)
+	if err != nil {
 		return err
-	}
-	if events {
-		if err := store.KeepEvents(ctx, s.window.Store, window); err != nil {
-			return err
-		}
-	}
-	if !s.options.Latest || !s.latest.Before(l.Latest) {
-		return nil
-	}
-	s.latest = l.Latest
-	return store.KeepLatest(ctx, s.window.Store, l.Latest)
-}
-
-// retract removes the events of records that will be read again.
-func (s *session) retract(ctx context.Context) error {
-	if !s.window.Output.Events {
-		return nil
 	}
 	committed, err := s.offsets.Committed(ctx)
 	if err != nil {
 		return err
 	}
-	return store.Retract(ctx, s.window.Store, s.options.Group, s.options.Topics, committed)
+	var partitions []record.TopicPartition
+	for _, l := range logs {
+		partitions = append(partitions, l.TopicPartition)
+	}
+	if s.book, err = store.OpenBook(ctx, s.window.Store, s.about, s.options.Topics, partitions); err != nil {
+		return err
+	}
+	for _, note := range s.book.Notes {
+		fmt.Fprintln(s.out, "warning:", note)
+	}
+	for _, id := range s.book.Positions() {
+		has := slices.IndexFunc(committed, func(c record.ID) bool { return c.TopicPartition == id.TopicPartition })
+		switch {
+		case has < 0:
+			fmt.Fprintf(s.out, "group %s has no offset of %s in Kafka; going on at offset %d, where the ledgers end\n", s.options.Group, id.TopicPartition, id.Offset)
+		case committed[has].Offset < id.Offset:
+			fmt.Fprintf(s.out, "group %s stands at %s in Kafka; going on at offset %d, where the ledgers end\n", s.options.Group, committed[has], id.Offset)
+		case committed[has].Offset > id.Offset:
+			fmt.Fprintf(s.out, "the ledgers end at %s; going on at offset %d, where group %s stands in Kafka\n", id, committed[has].Offset, s.options.Group)
+		}
+	}
+	s.offsets.Advance(s.book.Positions())
+	return nil
 }
 
 func done(l store.Ledger) []record.Offsets {

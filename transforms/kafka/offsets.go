@@ -56,6 +56,9 @@ type Offsets struct {
 	// unreachable has an error for each broker in it that cannot be reached.
 	unreachable []error
 	ahead       lookahead // what Plan has seen
+	// done is where the group stands by what it has stored. Kafka forgets what a group has
+	// committed: all of it a week after its last run, and that of an idle partition earlier.
+	done map[record.TopicPartition]int64
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -72,6 +75,32 @@ func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets
 		}
 	}
 	return o, nil
+}
+
+// Advance has the group stand at least at the given offsets, whatever it has committed.
+func (o *Offsets) Advance(to []record.ID) {
+	if o.done == nil {
+		o.done = map[record.TopicPartition]int64{}
+	}
+	for _, id := range to {
+		o.done[id.TopicPartition] = max(o.done[id.TopicPartition], id.Offset)
+	}
+}
+
+// Restore commits where the group stands, if it has committed something else. KafkaIO
+// begins there.
+func (o *Offsets) Restore(ctx context.Context) error {
+	committed, err := o.committed(ctx)
+	if err != nil {
+		return err
+	}
+	restore := kadm.Offsets{}
+	for p, offset := range o.done {
+		if c, ok := committed.Lookup(p.Topic, p.Partition); !ok || c.At < offset {
+			restore.AddOffset(p.Topic, p.Partition, offset, -1)
+		}
+	}
+	return o.commit(ctx, restore)
 }
 
 // Connect is Open for topics that may not exist: see Exists.
@@ -205,7 +234,11 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 	out := map[record.TopicPartition]position{}
 	for _, l := range logs {
 		at := position{start: l.Start, end: l.End, lostFrom: l.Start}
-		if c, ok := committed.Lookup(l.Topic, l.Partition); ok {
+		c, ok := committed.Lookup(l.Topic, l.Partition)
+		if done, known := o.done[l.TopicPartition]; known && (!ok || c.At < done) {
+			c.At, ok = done, true
+		}
+		if ok {
 			at.lostFrom, at.start = c.At, max(l.Start, c.At)
 		}
 		if at.start > at.end { // in a transaction that is open, or beyond everything
@@ -218,7 +251,7 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 			}
 		}
 		if at.start > at.end {
-			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group, or remove this one's offsets",
+			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group and another output",
 				o.group, l.At(at.start), at.end)
 		}
 		out[l.TopicPartition] = at
@@ -339,8 +372,16 @@ func (o *Offsets) Commit(ctx context.Context, review Review) error {
 	for _, id := range review.Next {
 		next.AddOffset(id.Topic, id.Partition, id.Offset, -1)
 	}
+	o.Advance(review.Next)
+	return o.commit(ctx, next)
+}
+
+func (o *Offsets) commit(ctx context.Context, offsets kadm.Offsets) error {
+	if len(offsets) == 0 {
+		return nil
+	}
 	err := o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
-		return o.admin.CommitAllOffsets(ctx, o.group, next)
+		return o.admin.CommitAllOffsets(ctx, o.group, offsets)
 	})
 	if errors.Is(err, kerr.UnknownMemberID) {
 		return cmp.Or(o.Idle(ctx), err) // a consumer has come meanwhile

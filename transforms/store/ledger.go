@@ -9,10 +9,8 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
@@ -29,23 +27,18 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }
 
-const (
-	// ledgerFolder holds a window's ledger each, below the root.
-	ledgerFolder    = "_windows"
-	ledgerExtension = ".json"
-	// unreadableExtension is added to the name of a ledger that nobody can read.
-	unreadableExtension = ".unreadable"
-)
-
 // Ledger is what became of a window's records. It is computed from what was
 // written and rejected, never from what was meant, so a file that holds it
 // proves the window. For every partition, Read = Decoded + Skipped + Sampled +
 // the sum of Rejected, and Pictures are of FramesWithFaces - Cooled frames.
 type Ledger struct {
 	Run         Run         `json:"run"`
+	Number      int64       `json:"number"` // of the window, counted from 1 in its Book
 	Partitions  []Partition `json:"partitions"`
 	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
 	Latest      Latest      `json:"latest"`
+	// Positions are where the group stands in every partition behind the window.
+	Positions []Position `json:"positions,omitempty"`
 }
 
 // Latest is the picture of the frame that was taken last, by the record's
@@ -83,7 +76,7 @@ type Partition struct {
 	FirstOffset     int64            `json:"first_offset"` // of the records read; means nothing without any
 	LastOffset      int64            `json:"last_offset"`
 	Offsets         []record.Range   `json:"offsets"`  // of the records read, in order; more than one if offsets between them are missing
-	Pictures        []record.Range   `json:"pictures"` // of those, the ones with files, of whichever kind
+	Pictures        []record.Range   `json:"pictures"` // of those, the ones of whose faces something was stored, be it only events
 	Rejects         []record.Range   `json:"rejects"`  // and the ones with a file about why they were rejected
 	Lost            []record.Range   `json:"lost"`     // offsets that Kafka had removed before they could be read
 	Read            int64            `json:"records_read"`
@@ -99,12 +92,12 @@ type Partition struct {
 	Bytes           int64            `json:"bytes_written"`
 	Events          int64            `json:"events"`          // lines of the window's file of events
 	EventBytes      int64            `json:"events_bytes"`    // of these lines
-	Slots           []Slot           `json:"slots,omitempty"` // what the next window must know; in order
+	Slots           []Slot           `json:"slots,omitempty"` // what this window adds to those of Position; in order
 }
 
 // WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
 // and writes the ledger for ReadWritten, also for a window without records. It counts
-// only after KeepLedger: a job that has lost its driver may run on to its end while
+// only after Book.Keep: a job that has lost its driver may run on to its end while
 // another run reads the same records. The PCollection<string> has its name.
 func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteLedger")
@@ -121,51 +114,8 @@ func ReadWritten(ctx context.Context, cfg Config, window string) (Ledger, error)
 	return readLedger(ctx, cfg, pending(cfg, window+ledgerExtension))
 }
 
-// KeepLedger makes l the window's ledger, <root>/_windows/<window>.json.
-func KeepLedger(ctx context.Context, cfg Config, window string, l Ledger) error {
-	if err := putLedger(ctx, cfg, ledgerFolder+"/"+window+ledgerExtension, l); err != nil {
-		return err
-	}
-	// If this fails, End removes the file.
-	_ = cfg.with(ctx, func(fsys filesystem.Interface) error {
-		return remove(ctx, fsys, join(cfg.Root, pending(cfg, window+ledgerExtension)))
-	})
-	return nil
-}
-
-// ReadLedger reads what KeepLedger kept.
-func ReadLedger(ctx context.Context, cfg Config, window string) (Ledger, error) {
-	return readLedger(ctx, cfg, ledgerFolder+"/"+window+ledgerExtension)
-}
-
-// Windows returns the names of the windows whose ledgers are kept, in the order
-// of their start.
-func Windows(ctx context.Context, cfg Config) ([]string, error) {
-	var files []string
-	err := cfg.with(ctx, func(fsys filesystem.Interface) (err error) {
-		files, err = fsys.List(ctx, join(cfg.Root, ledgerFolder+"/*"+ledgerExtension))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("looking for ledgers: %w", err)
-	}
-	for i, f := range files {
-		files[i] = strings.TrimSuffix(path.Base(f), ledgerExtension)
-	}
-	slices.Sort(files)
-	return files, nil
-}
-
-func readLedger(ctx context.Context, cfg Config, name string) (Ledger, error) {
-	data, err := cfg.read(ctx, name)
-	if err != nil {
-		return Ledger{}, fmt.Errorf("reading the window's ledger: %w", err)
-	}
-	var l Ledger
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Ledger{}, fmt.Errorf("reading the window's ledger %s: %w", join(cfg.Root, name), err)
-	}
-	return l, nil
+func readLedger(ctx context.Context, cfg Config, name string) (l Ledger, err error) {
+	return l, readJSON(ctx, cfg, name, &l)
 }
 
 func putLedger(ctx context.Context, cfg Config, name string, l Ledger) error {
@@ -204,7 +154,7 @@ func ledgerOfWritten(w Written) Ledger {
 	if w.Faces > 0 {
 		p.FramesWithFaces = 1
 	}
-	if w.Files > 0 {
+	if w.Faces > 0 && !w.Cooled {
 		p.Pictures = p.Offsets
 	}
 	if w.Cooled {

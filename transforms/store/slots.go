@@ -142,20 +142,3 @@ func (s Slot) last() int64 {
 	}
 	return s.Kept[len(s.Kept)-1].Offset
 }
-
-// Before reports whether everything that was kept of the partition is before an
-// offset. Then p is what a window that begins there must know.
-func (p PartitionSlots) Before(offset int64) bool {
-	return !slices.ContainsFunc(p.Slots, func(s Slot) bool { return s.last() >= offset })
-}
-
-// SetCarry makes the ledger pass on c, also of partitions of which the window has
-// no record.
-func (l *Ledger) SetCarry(c Carry) {
-	for i := range l.Partitions {
-		l.Partitions[i].Slots = nil
-	}
-	for _, p := range c {
-		l.partition(p.TopicPartition).Slots = p.Slots
-	}
-}
