@@ -1,11 +1,17 @@
-// Package audit compares what the ledgers say with the files that are there and
-// with what Kafka holds. It reads none of them itself.
+// Package audit compares what the ledgers say with the files and events that are there
+// and with what Kafka holds. All of these pass through it as facts in the order of
+// records, so that its memory does not grow with their number.
 package audit
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
-	"path"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,27 +24,20 @@ import (
 // Audit gathers what is to be compared.
 //
 // A run may go on meanwhile if the parts are read in this order: the committed
-// offsets, the ledgers, the files, the log. A window first stores its files, then its
-// ledger, and then it commits.
+// offsets, the ledgers and their events, the files, the log. A window first stores its
+// files, then its ledger, and then it commits.
 type Audit struct {
-	windows   []Window
-	parts     map[record.TopicPartition]*part
-	topics    map[string]string // those asked for, by their names in file names
-	others    map[string]*OtherTopic
+	facts     *facts
+	topics    []string               // those asked for, in order
+	names     map[string]int         // these, as they are in names of files
+	others    map[string]*OtherTopic // by such names
+	book      book
+	newest    map[string]string // the hour of the last ledger that is not a single window's, by book
+	lines     *bufio.Reader
 	temporary []temporaryFile
-	events    map[string]int64 // sizes of the files of events, by window
-	newest    time.Time
-	problems  []Problem
-	settled   bool
-}
-
-// part is what the ledgers say of a partition, and its files.
-type part struct {
-	record.TopicPartition
-	covered []record.Range
-	lost    []record.Range
-	spans   []record.Range // from where the group stood to the last record of each ledger
-	files   [len(families)]files
+	written   time.Time // when a file was written last
+	sample    sample
+	report    Report
 }
 
 type temporaryFile struct {
@@ -55,339 +54,204 @@ type Log struct {
 // NotCommitted stands for an offset that a group has not committed.
 const NotCommitted = -1
 
-// New returns an Audit of topics with the ledgers of all windows, in order of
-// time.
-func New(topics []string, windows []Window) *Audit {
+// maxLine is the size of the longest line of events that is read.
+const maxLine = 1 << 20
+
+// New returns an Audit of topics that chooses so many records at random. Close it.
+func New(topics []string, choose int) (*Audit, error) {
+	facts, err := newFacts()
+	if err != nil {
+		return nil, err
+	}
 	a := &Audit{
-		windows: windows, parts: map[record.TopicPartition]*part{},
-		topics: map[string]string{}, others: map[string]*OtherTopic{}, events: map[string]int64{},
+		facts: facts, topics: slices.Sorted(slices.Values(topics)),
+		names: map[string]int{}, others: map[string]*OtherTopic{}, newest: map[string]string{},
+		lines:  bufio.NewReaderSize(nil, maxLine),
+		sample: newSample(choose),
+		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
 	}
-	for _, topic := range topics {
-		a.topics[inNames(topic)] = topic
+	for i, topic := range a.topics {
+		a.names[inNames(topic)] = i
 	}
-	for _, w := range windows {
-		a.problems = append(a.problems, w.check()...)
-		settings := settingsOf(w.Ledger.Run)
-		for _, l := range w.Ledger.Partitions {
-			if !slices.Contains(topics, l.Topic) {
-				a.others[inNames(l.Topic)] = &OtherTopic{Topic: l.Topic}
-				continue
-			}
-			p := a.part(l.TopicPartition)
-			p.covered = append(p.covered, l.Offsets...)
-			p.lost = append(p.lost, l.Lost...)
-			for _, which := range settings.families() {
-				p.expect(which, l.Pictures)
-			}
-			p.expect(rejects, l.Rejects)
-			if settings.KeepBytes > 0 {
-				p.expect(kept, l.Rejects)
-			}
-			if l.Read > 0 {
-				p.spans = append(p.spans, record.Range{First: l.From, Last: l.LastOffset})
-			}
-		}
-	}
-	for _, p := range a.parts {
-		p.covered, p.lost, p.spans = record.Union(p.covered), record.Union(p.lost), record.Union(p.spans)
-		for i := range p.files {
-			p.files[i].expected = record.Union(p.files[i].expected)
-		}
-	}
-	return a
+	return a, nil
 }
 
-func (p *part) expect(which int, ranges []record.Range) {
-	p.files[which].expected = append(p.files[which].expected, ranges...)
-}
+// Close removes what the Audit has on disk.
+func (a *Audit) Close() { a.facts.close() }
 
 // inNames returns a topic as it comes back from the name of a file: a long one
 // is cut there.
 func inNames(topic string) string {
-	id, _, err := store.ParsePath(store.Name{ID: record.In(topic, 0).At(0)}.Path())
-	if err != nil { // the way back from every name is tested
-		return topic
-	}
-	return id.Topic
+	_, n := store.KindOf(store.Name{ID: record.In(topic, 0).At(0)}.Path())
+	return n.Topic
 }
 
-func (a *Audit) part(id record.TopicPartition) *part {
-	p := a.parts[id]
-	if p == nil {
-		p = &part{TopicPartition: id, covered: []record.Range{}, lost: []record.Range{}}
-		a.parts[id] = p
+// AddEvents adds the events of a file that AddLedgers was told of. The problem that a
+// line is no event is reported; an error is one of reading.
+func (a *Audit) AddEvents(file, group string, from io.Reader) error {
+	a.lines.Reset(from)
+	for at, n := int64(0), 1; ; n++ {
+		line, err := a.lines.ReadSlice('\n')
+		if len(line) == 0 && errors.Is(err, io.EOF) {
+			return nil
+		}
+		var e struct {
+			record.ID
+			Face  int `json:"face"`
+			Faces int `json:"faces"`
+		}
+		wrong := err
+		if wrong == nil {
+			wrong = json.Unmarshal(line, &e)
+		}
+		if wrong == nil && (e.Offset < 0 || e.Offset == math.MaxInt64 || e.Partition < 0 || e.Face < 1) {
+			wrong = errors.New("there is no such face of a record")
+		}
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		if wrong != nil {
+			a.report.Add(Problem{Kind: EventsUnreadable, File: file, Text: fmt.Sprintf("%s: line %d is no event: %v", file, n, wrong)})
+		} else if topic, asked := slices.BinarySearch(a.topics, e.Topic); asked {
+			a.facts.add(topic, e.Partition, e.Offset, eventFact, group, e.Face, e.Faces, len(line), file, at)
+		}
+		at += int64(len(line))
+		if err != nil { // where a line that is too long ends is not looked for
+			return nil
+		}
 	}
-	return p
 }
 
-// Add adds a file that is there, by its name relative to the root.
-func (a *Audit) Add(name string, size int64, modified time.Time) {
-	if modified.After(a.newest) {
-		a.newest = modified
+// AddFile adds a file that is there, by its name relative to the root.
+func (a *Audit) AddFile(name string, size int64, modified time.Time) {
+	if modified.After(a.written) {
+		a.written = modified
 	}
-	kind, id := store.KindOf(name)
+	kind, n := store.KindOf(name)
 	switch kind {
 	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
 	case store.KindEvents:
-		a.events[strings.TrimSuffix(path.Base(name), path.Ext(name))] = size
+		a.facts.addFile(name, listedFact, size)
 	case store.KindTemporary:
 		a.temporary = append(a.temporary, temporaryFile{name, modified})
 	case store.KindUnknown:
-		a.problems = append(a.problems, Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
+		a.report.Add(Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
 	default:
-		a.addOfRecord(name, kind, id, size)
-	}
-}
-
-func (a *Audit) addOfRecord(name string, kind store.Kind, id record.ID, size int64) {
-	topic, asked := a.topics[id.Topic]
-	if !asked {
-		if other := a.others[id.Topic]; other != nil {
+		topic, asked := a.names[n.Topic]
+		switch other := a.others[n.Topic]; {
+		case asked && n.Offset < math.MaxInt64:
+			which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
+			a.facts.add(topic, n.Partition, n.Offset, recordFact, which, name, size)
+		case !asked && other != nil:
 			other.Files++
-			return
-		}
-		a.problems = append(a.problems, Problem{
-			Kind: FileUnknown, Topic: id.Topic, Partition: &id.Partition, File: name,
-			Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, id.Topic),
-		})
-		return
-	}
-	which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
-	f := &a.part(record.In(topic, id.Partition)).files[which]
-	f.found = append(f.found, newFile(name, id.Offset, size))
-	a.settled = false
-}
-
-// settle prepares all files to be looked up.
-func (a *Audit) settle() {
-	if a.settled {
-		return
-	}
-	for _, p := range a.parts {
-		for i := range p.files {
-			p.files[i].settle()
-		}
-	}
-	a.settled = true
-}
-
-// Files returns the names of all files of a record that are there.
-func (a *Audit) Files(id record.ID) (names []string) {
-	a.settle()
-	if p := a.parts[id.TopicPartition]; p != nil {
-		for i := range p.files {
-			from, to := p.files[i].at(id.Range())
-			names = append(names, p.names(i, from, to)...)
-		}
-	}
-	return names
-}
-
-// Doubtful returns the offsets in the log that must not hold a record: no
-// ledger has them, although they are before the committed ones or those of a
-// ledger.
-func (a *Audit) Doubtful(logs []Log) []record.Offsets {
-	var out []record.Offsets
-	for _, l := range logs {
-		p := a.part(l.TopicPartition)
-		if doubtful, _ := p.holes(l); len(doubtful) > 0 {
-			out = append(out, record.Offsets{TopicPartition: l.TopicPartition, Ranges: doubtful})
-		}
-	}
-	return out
-}
-
-// accounted returns the offsets that are done. Lost ones are, if they are.
-func (p *part) accounted(l Log) []record.Range {
-	return record.Union(slices.Concat(p.covered, record.Between(p.lost, 0, l.Start)))
-}
-
-// holes returns offsets that are in no ledger and should be if they hold records:
-// those that are in the log, and those that Kafka has removed. Removed ones that a
-// single ledger spans are left out: the run checked these before it kept the ledger.
-func (p *part) holes(l Log) (doubtful, removed []record.Range) {
-	accounted := p.accounted(l)
-	first, behind := l.Start, max(l.Committed, record.End(accounted), 0)
-	if len(accounted) > 0 {
-		first = min(first, accounted[0].First)
-	}
-	holes := record.Subtract(record.Between([]record.Range{{First: first, Last: behind - 1}}, 0, behind), accounted)
-	return record.Between(holes, l.Start, l.End), record.Subtract(record.Between(holes, 0, l.Start), p.spans)
-}
-
-// Report compares. Of the Doubtful offsets, held are those that hold records.
-func (a *Audit) Report(logs []Log, held []record.Offsets) Report {
-	a.settle()
-	r := Report{Ledgers: len(a.windows), Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}}
-	byPartition := map[record.TopicPartition]Log{}
-	for _, l := range logs {
-		byPartition[l.TopicPartition] = l
-		a.part(l.TopicPartition)
-	}
-	gaps := map[record.TopicPartition][]record.Range{}
-	for _, h := range held {
-		gaps[h.TopicPartition] = h.Ranges
-	}
-	var problems []Problem
-	for _, id := range slices.SortedFunc(maps.Keys(a.parts), record.TopicPartition.Compare) {
-		l, known := byPartition[id]
-		if !known {
-			l.Committed = NotCommitted
-		}
-		r.Partitions = append(r.Partitions, a.parts[id].report(l, gaps[id], a.windows, func(p Problem) { problems = append(problems, p) }))
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.others)) {
-		r.OtherTopics = append(r.OtherTopics, *a.others[name])
-	}
-	problems = append(problems, a.checkEvents()...)
-	r.Temporary.Files = len(a.temporary)
-	for _, t := range a.temporary {
-		if a.newest.Sub(t.modified) >= store.TmpAge {
-			r.Temporary.Old++
-			problems = append(problems, Problem{Kind: TemporaryOld, File: t.name, Text: t.name + " was left by an attempt that is dead; the next run removes it"})
-		}
-	}
-	r.Add(slices.Concat(a.problems, problems)...)
-	return r
-}
-
-// report compares the partition.
-func (p *part) report(l Log, held []record.Range, windows []Window, problem func(Problem)) Partition {
-	out := Partition{
-		TopicPartition: p.TopicPartition, LogStart: l.Start, LogEnd: l.End,
-		Covered: p.covered, Records: record.Count(p.covered), Lost: p.lost,
-	}
-	if l.Committed != NotCommitted {
-		out.Committed = &l.Committed
-	}
-	accounted := p.accounted(l)
-	behind := max(l.Committed, record.End(accounted))
-	out.Waiting = max(0, l.End-max(behind, l.Start))
-	if behind > l.End {
-		problem(p.problem(TopicShorter, record.Range{First: l.End, Last: behind - 1},
-			"in a ledger or committed, and behind the end of the topic: it was made anew"))
-	}
-	_, removed := p.holes(l)
-	for _, gap := range held {
-		kind, text := Gap, "in Kafka and in no ledger, although later ones are done"
-		if gap.First >= record.End(accounted) {
-			kind, text = Committed, "committed, and in no ledger"
-		}
-		problem(p.problem(kind, gap, "%s", text))
-	}
-	for _, gap := range removed {
-		problem(p.problem(GapRemoved, gap, "removed by Kafka, and in no ledger"))
-	}
-	out.Gaps = record.Union(slices.Concat(removed, held))
-	pending := record.Range{First: l.End, Last: -1}
-	for which, to := range []*Files{pictures: &out.Pictures, annotated: &out.Annotated, crops: &out.Crops, rejects: &out.Rejects, kept: {}} {
-		*to = p.compare(which, l, windows, &pending, problem)
-	}
-	if pending.Last >= 0 {
-		problem(p.problem(Pending, pending, "in no ledger yet (pictures: %d, rejects: %d); a window is under way, or one has failed and the next run completes it",
-			out.Pictures.Pending+out.Annotated.Pending+out.Crops.Pending, out.Rejects.Pending))
-	}
-	p.checkBytes(windows, problem)
-	return out
-}
-
-// compare compares the files of one family, and widens pending by those that
-// no ledger has yet.
-func (p *part) compare(which int, l Log, windows []Window, pending *record.Range, problem func(Problem)) Files {
-	f, family := &p.files[which], families[which]
-	missing := record.Subtract(f.expected, f.offsets)
-	counts := Files{Expected: record.Count(f.expected), Missing: record.Count(missing)}
-	counts.Present = counts.Expected - counts.Missing
-	for _, r := range missing {
-		found := p.problem(family.missing, r, "%s missing", family.name)
-		found.Ledger = p.ledgerOf(r.First, windows)
-		problem(found)
-	}
-	for _, r := range record.Subtract(f.offsets, f.expected) {
-		for offset := r.First; offset <= r.Last; offset++ {
-			one := p.At(offset).Range()
-			why := p.why(offset, l)
-			if why == "" {
-				counts.Pending++
-				pending.First, pending.Last = min(pending.First, offset), max(pending.Last, offset)
-				continue
-			}
-			counts.Unknown++
-			from, to := f.at(one)
-			for _, name := range p.names(which, from, to) {
-				found := p.problem(family.unknown, one, "there is %s, and %s", name, why)
-				found.File = name
-				problem(found)
-			}
-		}
-	}
-	for i := 1; i < len(f.found); i++ {
-		if offset := f.found[i].offset; offset == f.found[i-1].offset && f.found[i].extension == f.found[i-1].extension {
-			names := p.names(which, i-1, i+1)
-			found := p.problem(PictureTwice, p.At(offset).Range(), "there are %s", strings.Join(names, " and "))
-			found.File = names[1]
-			problem(found)
-		}
-	}
-	return counts
-}
-
-// why returns why a record should not have a file that is in no ledger. It is empty if
-// a later ledger may have it.
-func (p *part) why(offset int64, l Log) string {
-	switch {
-	case record.Contains(p.covered, offset):
-		return "the ledgers say that this record has none"
-	case record.Contains(p.lost, offset):
-		return "the ledgers say that this record was lost"
-	case offset < l.Committed:
-		return "no ledger has this record"
-	case offset >= l.End:
-		return "the topic has no such record"
-	}
-	return ""
-}
-
-// ledgerOf returns the name of the last window that has read a record.
-func (p *part) ledgerOf(offset int64, windows []Window) string {
-	for _, w := range slices.Backward(windows) {
-		if w.Covers(p.At(offset)) {
-			return w.Name
-		}
-	}
-	return ""
-}
-
-// checkBytes compares the number and the sizes of the files of frames with each
-// ledger. It leaves out ledgers of which files are missing, and those of which a later
-// window has read records with other settings.
-func (p *part) checkBytes(windows []Window, problem func(Problem)) {
-	for i, w := range windows {
-		for _, l := range w.Ledger.Partitions {
-			if l.TopicPartition != p.TopicPartition {
-				continue
-			}
-			var n, bytes int64
-			whole := true
-			for _, which := range settingsOf(w.Ledger.Run).families() {
-				files, size, all := p.files[which].size(l.Pictures)
-				n, bytes, whole = n+files, bytes+size, whole && all
-			}
-			if !whole || n == l.Files && bytes == l.Bytes || p.redone(windows[i+1:], w, l) {
-				continue
-			}
-			problem(Problem{
-				Kind: LedgerBytes, Topic: p.Topic, Partition: &p.Partition, Ledger: w.Name,
-				Text: fmt.Sprintf("ledger %s, %s: files_written is %d with bytes_written %d, and there are %d files of %d bytes", w.Name, p.TopicPartition, l.Files, l.Bytes, n, bytes),
+		default:
+			a.report.Add(Problem{
+				Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
+				Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
 			})
 		}
 	}
 }
 
-// redone reports whether a later window has read some of a ledger's records with
-// other settings.
-func (p *part) redone(later []Window, w Window, l store.Partition) bool {
-	return slices.ContainsFunc(later, func(other Window) bool {
-		return other.Ledger.Run.SettingsSHA256 != w.Ledger.Run.SettingsSHA256 && other.overlaps(l)
+// Compare compares all that was added with the logs. Of the doubtful offsets, which are
+// in the log and in no ledger, it is to be found out which hold records: see AddGaps.
+func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []record.Offsets, err error) {
+	for _, l := range logs {
+		if topic, asked := slices.BinarySearch(a.topics, l.Topic); asked {
+			a.facts.add(topic, l.Partition, 0, logFact, l.Start, l.End, l.Committed)
+		}
+	}
+	r = &a.report
+	var p *part
+	finish := func() {
+		if p == nil {
+			return
+		}
+		p.finish()
+		r.Partitions = append(r.Partitions, p.out)
+		if len(p.doubtful) > 0 {
+			doubtful = append(doubtful, record.Offsets{TopicPartition: p.out.TopicPartition, Ranges: p.doubtful})
+		}
+		p = nil
+	}
+	var file eventsFile
+	err = a.facts.each(ctx, func(f fields) {
+		if f[0] == fileFact {
+			if file.name != f.text(1) {
+				a.compareFile(file)
+				file = eventsFile{name: f.text(1)}
+			}
+			file.add(f)
+			return
+		}
+		id := record.In(a.topics[f.number(0)], int32(f.number(1)))
+		if p == nil || p.out.TopicPartition != id {
+			finish()
+			p = newPart(a, id)
+		}
+		p.add(f)
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	finish()
+	a.compareFile(file)
+	a.finish()
+	return r, doubtful, nil
+}
+
+// finish reports what is not of a partition.
+func (a *Audit) finish() {
+	r := &a.report
+	r.Ledgers = a.book.ledgers
+	for _, other := range a.others {
+		r.OtherTopics = append(r.OtherTopics, *other)
+	}
+	slices.SortFunc(r.OtherTopics, func(x, y OtherTopic) int { return strings.Compare(x.Topic, y.Topic) })
+	r.Temporary.Files = len(a.temporary)
+	for _, t := range a.temporary {
+		if a.written.Sub(t.modified) >= store.TmpAge {
+			r.Temporary.Old++
+			r.Add(Problem{Kind: TemporaryOld, File: t.name, Text: t.name + " was left by an attempt that is dead; the next run removes it"})
+		}
+	}
+}
+
+// eventsFile is a file of events, and what a ledger says of it.
+type eventsFile struct {
+	name         string
+	size         int64
+	ledger, book string // empty if none has it
+	bytes        int64
+}
+
+// The kinds of facts about files of events.
+const (
+	claimedFact = "a" // by a ledger: its name, its book, bytes
+	listedFact  = "b" // size
+)
+
+func (e *eventsFile) add(f fields) {
+	if f[2] == listedFact {
+		e.size = f.number(3)
+	} else {
+		e.ledger, e.book, e.bytes = f.text(3), f.text(4), f.number(5)
+	}
+}
+
+// compareFile compares the size of a file of events with what its ledger says. It leaves
+// out those of older versions, which took some lines back, and what the newest hour's may
+// have at its end that the hour's ledger does not have yet.
+func (a *Audit) compareFile(e eventsFile) {
+	newest := a.newest[e.book]
+	if e.ledger == "" {
+		newest = slices.Max(append(slices.Collect(maps.Values(a.newest)), ""))
+	}
+	switch old := hourOf(e.name) < newest; {
+	case !old, e.name == "", e.ledger != "" && e.book == "":
+	case e.ledger == "":
+		a.report.Add(Problem{Kind: EventsUnknown, File: e.name, Text: fmt.Sprintf("there are events in %s, which is in no ledger", e.name)})
+	case e.size != e.bytes:
+		a.wrongLedger(EventsSize, e.ledger, ": it has %d bytes of events in %s, which has %d", e.bytes, e.name, e.size)
+	}
 }

@@ -3,7 +3,9 @@ package audit
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,8 +25,9 @@ var testTime = time.UnixMilli(testMillis)
 
 // scene is all that is compared. The one that newScene gives agrees.
 type scene struct {
-	windows []Window
+	windows []window
 	files   map[string]int64     // sizes by name
+	events  map[string]string    // lines of files of events, by name
 	times   map[string]time.Time // other than testTime, by name
 	logs    []Log
 	records map[int64]bool // offsets of partition 0 of topic t with a record
@@ -44,21 +47,28 @@ func reject(offset int64) string { return nameOf(offset).RejectPath() }
 
 func keptReject(offset int64) string { return nameOf(offset).KeptPath() }
 
-// window is one that has read [first, first+10), but for what a transaction
+// window is one with its ledger, in a book or, with an empty one, of an older version.
+type window struct {
+	Book, Name string
+	Ledger     store.Ledger
+	Err        error // what is wrong with the ledger
+}
+
+// newWindow is one that has read [first, first+10), but for what a transaction
 // has at its end: six pictures, one frame without a face, one skipped record and
 // one reject.
-func window(name string, first int64) Window {
+func newWindow(name string, first int64) window {
 	run := store.Run{ID: "run", Group: "g", Runner: "direct", Settings: json.RawMessage(`{"keep_bytes":0}`)}
 	run.SettingsSHA256 = settingsSum(run)
-	return Window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: first, FirstOffset: first, LastOffset: first + 8, Offsets: testkit.Ranges(first, first+8), Pictures: testkit.Ranges(first, first+3, first+5, first+6), Rejects: testkit.Ranges(first+8, first+8), Read: 9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 6, Faces: 7, Files: 6, Bytes: 6 * pictureSize}}}}
+	return window{Name: name, Ledger: store.Ledger{Run: run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: first, FirstOffset: first, LastOffset: first + 8, Offsets: testkit.Ranges(first, first+8), Pictures: testkit.Ranges(first, first+3, first+5, first+6), Rejects: testkit.Ranges(first+8, first+8), Read: 9, Decoded: 7, Skipped: 1, Rejected: map[string]int64{"wrong_size": 1}, FramesWithFaces: 6, Faces: 7, Files: 6, Bytes: 6 * pictureSize}}}}
 }
 
 // newScene has two windows, of 0 to 18 without 9, and three records that wait.
 func newScene() *scene {
 	s := &scene{
-		windows: []Window{window("w1", 0), window("w2", 10)},
+		windows: []window{newWindow("w1", 0), newWindow("w2", 10)},
 		files:   map[string]int64{"_windows/w1.json": 900, "_windows/w2.json": 900, "_SUCCESS": 10},
-		times:   map[string]time.Time{},
+		events:  map[string]string{}, times: map[string]time.Time{},
 		logs:    []Log{log(0, 0, 23, 19)},
 		records: map[int64]bool{},
 	}
@@ -76,17 +86,49 @@ func newScene() *scene {
 func (s *scene) ledger(i int) *store.Partition { return &s.windows[i].Ledger.Partitions[0] }
 
 // report compares, and looks into the log as the command does.
-func (s *scene) report() Report {
-	a := New([]string{"t"}, s.windows)
+func (s *scene) report(t testing.TB) Report {
+	t.Helper()
+	r, _ := s.compare(t, 0)
+	return *r
+}
+
+// compare also chooses so many records.
+func (s *scene) compare(t testing.TB, choose int) (*Report, *Audit) {
+	t.Helper()
+	a, err := New([]string{"t"}, choose)
+	testkit.Must(t, err)
+	defer a.Close()
+	for _, w := range s.windows {
+		f := store.BookFile{Name: path.Join("_windows", w.Book, w.Name+".json"), Book: w.Book, Err: w.Err}
+		if w.Err == nil {
+			f.Ledgers = []store.Ledger{w.Ledger}
+			if bytes := w.Ledger.Sum().EventBytes; bytes > 0 {
+				f.Events = []store.EventsFile{{File: w.eventsFile(), Bytes: bytes}}
+			}
+		}
+		group := a.AddLedgers(f)
+		for _, e := range f.Events {
+			lines := s.events[e.File]
+			if w.Book != "" {
+				lines = lines[:min(e.Bytes, int64(len(lines)))]
+			}
+			testkit.Must(t, a.AddEvents(e.File, group, strings.NewReader(lines)))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		at, ok := s.times[name]
 		if !ok {
 			at = testTime
 		}
-		a.Add(name, s.files[name], at)
+		a.AddFile(name, s.files[name], at)
 	}
+	for name, lines := range s.events {
+		a.AddFile(name, int64(len(lines)), testTime)
+	}
+	r, doubtful, err := a.Compare(t.Context(), s.logs)
+	testkit.Must(t, err)
 	held := []record.Offsets{}
-	for _, d := range a.Doubtful(s.logs) {
+	for _, d := range doubtful {
 		h := record.Offsets{TopicPartition: d.TopicPartition}
 		for _, r := range d.Ranges {
 			for offset := r.First; offset <= r.Last; offset++ {
@@ -98,15 +140,34 @@ func (s *scene) report() Report {
 		}
 		held = append(held, h)
 	}
-	return a.Report(s.logs, held)
+	r.AddGaps(held)
+	return r, a
+}
+
+func (w window) eventsFile() string {
+	switch hour := strings.Split(w.Name, "T"); {
+	case w.Book == "":
+		return "_events/unknown/" + w.Name + ".jsonl"
+	case len(hour[1]) == len("03"):
+		return "_events/" + strings.Replace(hour[0], "/", "-", 1) + "/" + hour[1] + "+" + w.Book + ".jsonl"
+	}
+	return "_windows/" + w.Book + "/" + w.Name + ".jsonl"
+}
+
+// lines are the events of a record with so many faces.
+func lines(offset int64, faces int) (lines string) {
+	for face := range faces {
+		lines += fmt.Sprintf(`{"topic":"t","partition":0,"offset":%d,"face":%d,"faces":%d}`+"\n", offset, face+1, faces)
+	}
+	return lines
 }
 
 func TestAgrees(t *testing.T) {
-	got := newScene().report()
+	got := newScene().report(t)
 	nineteen := int64(19)
 	want := Report{
 		Agrees: true, Ledgers: 2, OtherTopics: []OtherTopic{}, Problems: []Problem{},
-		Partitions: []Partition{{TopicPartition: record.In("t", 0), LogEnd: 23, Committed: &nineteen, Covered: testkit.Ranges(0, 8, 10, 18), Records: 18, Lost: []record.Range{}, Gaps: []record.Range{}, Waiting: 4, Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2}}},
+		Partitions: []Partition{{TopicPartition: record.In("t", 0), LogEnd: 23, Committed: &nineteen, Covered: testkit.Ranges(0, 8, 10, 18), Records: 18, Lost: []record.Range{}, Gaps: []record.Range{}, Waiting: 4, Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2}, end: 19}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -117,10 +178,10 @@ func TestAgrees(t *testing.T) {
 func TestAgreesAlso(t *testing.T) {
 	for name, change := range map[string]func(s *scene){
 		"a window was repeated": func(s *scene) {
-			s.windows = append(s.windows, window("w3", 10))
+			s.windows = append(s.windows, newWindow("w3", 10))
 		},
 		"another run repeated a part of one": func(s *scene) {
-			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: 16, FirstOffset: 16, LastOffset: 17, Offsets: testkit.Ranges(16, 17), Pictures: testkit.Ranges(16, 16), Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize}}}})
+			s.windows = append(s.windows, window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run, Partitions: []store.Partition{{TopicPartition: record.In("t", 0), From: 16, FirstOffset: 16, LastOffset: 17, Offsets: testkit.Ranges(16, 17), Pictures: testkit.Ranges(16, 16), Read: 2, Decoded: 1, Skipped: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: pictureSize}}}})
 		},
 		"Kafka has removed the end of a transaction between two windows, too": func(s *scene) {
 			s.ledger(1).From = 9
@@ -156,26 +217,25 @@ func TestAgreesAlso(t *testing.T) {
 			s.times["_tmp/run/A"] = testTime.Add(time.Second - store.TmpAge)
 		},
 		"a window had nothing to read": func(s *scene) {
-			s.windows = append(s.windows, Window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run}})
+			s.windows = append(s.windows, window{Name: "w3", Ledger: store.Ledger{Run: s.windows[0].Ledger.Run}})
 		},
 		"kept values": func(s *scene) {
 			keep(&s.windows[1])
 			s.files[keptReject(18)] = 1000
 		},
-		"all outputs":       func(s *scene) { s.writeAll(0) },
-		"only events":       func(s *scene) { s.writeEvents(1) },
-		"there is face.jpg": func(s *scene) { s.files["face.jpg"] = 5 },
-		"events of a ledger that was not read yet": func(s *scene) { s.files["_events/unknown/w9.jsonl"] = 5 },
+		"all outputs":                              func(s *scene) { s.writeAll(0) },
+		"only events":                              func(s *scene) { s.writeEvents(1, true) },
+		"only events, of an older version":         func(s *scene) { s.writeEvents(1, false) },
+		"there is face.jpg":                        func(s *scene) { s.files["face.jpg"] = 5 },
+		"events of a ledger that was not read yet": func(s *scene) { s.events["_events/unknown/w9.jsonl"] = "x" },
 		"events of a window that was read again": func(s *scene) {
 			s.writeAll(1)
-			delete(s.files, "_events/unknown/w2.jsonl")
-			again := s.windows[1]
-			again.Name = "w3"
-			s.windows = append(s.windows, again)
-			s.files["_events/unknown/w3.jsonl"] = 70
+			delete(s.events, "_events/unknown/w2.jsonl")
+			s.windows = append(s.windows, newWindow("w3", 10))
+			s.writeAll(2)
 		},
 		"a window was repeated with other settings": func(s *scene) {
-			s.windows = append(s.windows, window("w3", 0))
+			s.windows = append(s.windows, newWindow("w3", 0))
 			s.writeAll(2)
 			for _, offset := range []int64{0, 1, 2, 3, 5, 6} {
 				s.files[picture(offset)] = pictureSize + 1
@@ -194,7 +254,7 @@ func TestAgreesAlso(t *testing.T) {
 			s.windows[0].Ledger.SetCarry(store.Carry{{TopicPartition: record.In("t", 4), Slots: []store.Slot{{Camera: "door", Kind: store.SlotSampled, Kept: []store.Kept{{Offset: 3}}}}}})
 		},
 		"other topics": func(s *scene) {
-			other := window("w3", 0)
+			other := newWindow("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
 			s.windows = append(s.windows, other)
 			s.files[store.Name{ID: other.Ledger.Partitions[0].At(8), TimestampMillis: testMillis}.RejectPath()] = 1
@@ -203,7 +263,7 @@ func TestAgreesAlso(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene()
 			change(s)
-			r := s.report()
+			r := s.report(t)
 			if !r.Agrees || len(r.Problems) > 0 {
 				t.Errorf("problems %+v", r.Problems)
 			}
@@ -211,38 +271,81 @@ func TestAgreesAlso(t *testing.T) {
 	}
 }
 
-// writeAll makes a window one of a run that wrote everything; the first frame has
-// two faces.
+// books puts the windows into a book of the group: an hour and a window that is not
+// gathered yet. Both have events.
+func (s *scene) books() {
+	for i, name := range []string{"2026-01/02T03", "20260102T040000.000Z-5f3a9c01"} {
+		w := &s.windows[i]
+		w.Book, w.Name = "g+t", name
+		s.write(i, `{"write":"frame,events"}`)
+		w.Ledger.Number = int64(7 + i)
+		w.Ledger.Positions = []record.ID{partition.At(int64(10 + 9*i))}
+	}
+}
+
+// writeAll makes a window one of a run that wrote everything.
 func (s *scene) writeAll(i int) {
 	w := &s.windows[i]
 	p := &w.Ledger.Partitions[0]
-	w.set(`{"write":"frame,annotated,crops,events"}`)
-	p.Files, p.Bytes, p.Events, p.EventBytes = 6+6+7, 6*pictureSize+6*10+7*3, 7, 70
+	s.write(i, `{"write":"frame,annotated,crops,events"}`)
+	p.Files, p.Bytes = 6+6+7, 6*pictureSize+6*10+7*3
 	for _, r := range p.Pictures {
 		for offset := r.First; offset <= r.Last; offset++ {
 			s.files[nameOf(offset).AnnotatedPath()], s.files[nameOf(offset).FacePath(1)] = 10, 3
 		}
 	}
 	s.files[nameOf(p.FirstOffset).FacePath(2)] = 3
-	s.files["_events/unknown/"+w.Name+".jsonl"] = 70
 }
 
-// writeEvents makes a window one of a run that wrote nothing but events.
-func (s *scene) writeEvents(i int) {
-	w := &s.windows[i]
-	p := &w.Ledger.Partitions[0]
-	w.set(`{"write":"events"}`)
+// writeEvents makes a window one of a run that wrote nothing but events. A ledger of an
+// older version did not list their frames.
+func (s *scene) writeEvents(i int, listed bool) {
+	p := s.ledger(i)
+	s.write(i, `{"write":"events"}`)
 	for _, r := range p.Pictures {
 		for offset := r.First; offset <= r.Last; offset++ {
 			delete(s.files, picture(offset))
 		}
 	}
-	p.Pictures, p.Files, p.Bytes, p.Events, p.EventBytes = nil, 0, 0, 7, 70
-	s.files["_events/unknown/"+w.Name+".jsonl"] = 70
+	p.Files, p.Bytes = 0, 0
+	if listed {
+		s.windows[i].Ledger.Number = 1
+	} else {
+		p.Pictures = nil
+	}
+}
+
+// write gives a window settings and events; the first frame has two faces.
+func (s *scene) write(i int, settings string) {
+	w := &s.windows[i]
+	w.set(settings)
+	p := s.ledger(i)
+	events := ""
+	for _, r := range p.Pictures {
+		for offset := r.First; offset <= r.Last; offset++ {
+			events += lines(offset, 1+int(max(0, 1-offset+p.FirstOffset)))
+		}
+	}
+	p.Events, p.EventBytes = 7, int64(len(events))
+	s.events[w.eventsFile()] = events
+}
+
+// replace changes the events of a window.
+func (s *scene) replace(i int, old, new string) {
+	file := s.windows[i].eventsFile()
+	s.events[file] = strings.Replace(s.events[file], old, new, 1)
+}
+
+// hour gathers the second window of books, too.
+func (s *scene) hour() {
+	lines := s.events[s.windows[1].eventsFile()]
+	delete(s.events, s.windows[1].eventsFile())
+	s.windows[1].Name = "2026-01/02T04"
+	s.events[s.windows[1].eventsFile()] = lines
 }
 
 // set gives the window settings.
-func (w *Window) set(settings string) {
+func (w *window) set(settings string) {
 	w.Ledger.Run.Settings = json.RawMessage(settings)
 	w.Ledger.Run.SettingsSHA256 = settingsSum(w.Ledger.Run)
 }
@@ -255,7 +358,7 @@ func skip(p *store.Partition, offset int64) {
 }
 
 // keep makes a window one of a run that kept the values of rejected records.
-func keep(w *Window) {
+func keep(w *window) {
 	w.set("{\n  \"keep_bytes\": 1048576\n}")
 }
 
@@ -267,7 +370,7 @@ func TestProblems(t *testing.T) {
 		want   []string // kind: part of its text
 	}{
 		"a ledger cannot be read": {
-			func(s *scene) { s.windows[1] = Window{Name: "w2", Err: errors.New("torn")}; s.cut(10) },
+			func(s *scene) { s.windows[1] = window{Name: "w2", Err: errors.New("torn")}; s.cut(10) },
 			[]string{"ledger_unreadable: ledger w2: torn", "committed_unknown: offsets 10 to 18 of partition 0 of topic t: committed, and in no ledger"},
 		},
 		"the settings are not those of the hash": {func(s *scene) { s.windows[0].Ledger.Run.Settings = json.RawMessage(`{}`) }, []string{"ledger_sum: ledger w1: its settings have the SHA-256 44136fa3"}},
@@ -317,10 +420,70 @@ func TestProblems(t *testing.T) {
 			},
 			[]string{"ledger_bytes: ledger w1", "picture_twice: 0005.face-1.jpg and other/2026/01/02/03/t+0+00000000000000000005.face-1.jpg"},
 		},
-		"events are missing":          {func(s *scene) { s.writeAll(0); delete(s.files, "_events/unknown/w1.jsonl") }, []string{"events_missing: ledger w1: the file of its 7 events is missing"}},
-		"events are cut short":        {func(s *scene) { s.writeAll(0); s.files["_events/unknown/w1.jsonl"]-- }, []string{"events_size: ledger w1: its 7 events have 70 bytes, and their file has 69"}},
-		"events have no ledger":       {func(s *scene) { s.files["_events/unknown/w0.jsonl"] = 70 }, []string{"events_unknown: there are events of window w0, which has no ledger"}},
-		"events are fewer than faces": {func(s *scene) { s.writeAll(0); s.ledger(0).Events-- }, []string{"ledger_sum: events are 6, and 7 faces give 7"}},
+		"events are missing":                      {func(s *scene) { s.writeAll(0); delete(s.events, "_events/unknown/w1.jsonl") }, []string{"events_missing: offsets 0 to 3 of partition 0 of topic t: events missing", "events_missing: offsets 5 to 6 of"}},
+		"an event is missing":                     {func(s *scene) { s.writeAll(0); s.replace(0, lines(5, 1), "") }, []string{"events_missing: offset 5 of partition 0 of topic t: events missing"}},
+		"an event of two is missing":              {func(s *scene) { s.writeAll(0); s.replace(0, lines(0, 2), strings.SplitAfter(lines(0, 2), "\n")[1]) }, []string{"events_missing: offset 0 of partition 0 of topic t: the event of face 1 is missing"}},
+		"an event is there twice":                 {func(s *scene) { s.writeAll(0); s.replace(0, lines(5, 1), lines(5, 1)+lines(5, 1)) }, []string{"events_twice: offset 5 of partition 0 of topic t: a face is in _events/unknown/w1.jsonl and in _events/unknown/w1.jsonl"}},
+		"an event is there twice, in two windows": {func(s *scene) { s.writeAll(0); s.writeAll(1); s.replace(1, lines(11, 1), lines(11, 1)+lines(5, 1)) }, []string{"events_twice: offset 5 of partition 0 of topic t: a face is in _events/unknown/w1.jsonl and in _events/unknown/w2.jsonl"}},
+		"a frame without a face has events":       {func(s *scene) { s.writeAll(0); s.replace(0, lines(5, 1), lines(4, 1)+lines(5, 1)) }, []string{"events_unknown: offset 4 of partition 0 of topic t: there are events in _events/unknown/w1.jsonl, and the ledgers say that this record has none"}},
+		"an event is of no record":                {func(s *scene) { s.writeAll(0); s.replace(0, lines(5, 1), lines(5, 1)+lines(50, 1)) }, []string{"events_unknown: offset 50 of partition 0 of topic t: there are events in _events/unknown/w1.jsonl, and the topic has no such record"}},
+		"a face is of no frame":                   {func(s *scene) { s.writeAll(0); s.replace(0, `"face":2,`, `"face":3,`) }, []string{"events_unknown: offset 0 of partition 0 of topic t: there is face 3 of 2 in"}},
+		"events have another size":                {func(s *scene) { s.writeAll(0); s.replace(0, "}", " }") }, []string{"events_size: ledger w1, partition 0 of topic t: its 7 events have 406 bytes, and the lines have 407"}},
+		"events are cut short":                    {func(s *scene) { s.writeAll(0); s.replace(0, lines(6, 1), lines(6, 1)[:20]) }, []string{"events_missing: offset 6 of", "events_unreadable: _events/unknown/w1.jsonl: line 7 is no event: EOF"}},
+		"a line is no event":                      {func(s *scene) { s.writeAll(0); s.replace(0, lines(6, 1), "{}\n"+lines(6, 1)) }, []string{"events_unreadable: _events/unknown/w1.jsonl: line 7 is no event: there is no such face of a record"}},
+		"events have no ledger":                   {func(s *scene) { s.events["_events/unknown/w0.jsonl"] = "x" }, []string{"events_unknown: there are events in _events/unknown/w0.jsonl, which is in no ledger"}},
+		"events of an older version are missing":  {func(s *scene) { s.writeEvents(0, false); s.replace(0, lines(5, 1), "") }, []string{"events_missing: ledger w1, partition 0 of topic t: events are 7, and there are 6 lines"}},
+		"a book has lost an event":                {func(s *scene) { s.books(); s.replace(0, lines(5, 1), "") }, []string{"events_missing: offset 5 of"}},
+		"a book has lost a window":                {func(s *scene) { s.books(); s.windows[1].Ledger.Number++ }, []string{"ledger_order: ledger g+t/20260102T040000.000Z-5f3a9c01: its number is 9, and that of the one before it is 7: one is missing"}},
+		"a book has a number twice":               {func(s *scene) { s.books(); s.windows[1].Ledger.Number-- }, []string{"ledger_order: its number is 7, and that of the one before it is 7"}},
+		"a book goes back": {func(s *scene) { s.books(); s.windows[1].Ledger.Positions[0].Offset = 9 }, []string{
+			"ledger_order: ledger g+t/20260102T040000.000Z-5f3a9c01: it stands at offset 9 of partition 0 of topic t, and the one before it at offset 10", "ledger_order: it has offset 18 of partition 0 of topic t, and stands at offset 9"}},
+		"a book has records twice": {
+			func(s *scene) {
+				s.books()
+				s.windows = append(s.windows, s.windows[1])
+				s.windows[2].Name, s.windows[2].Ledger.Number = "20260102T040001.000Z-5f3a9c01", 9
+			},
+			[]string{"ledger_twice: offsets 10 to 18 of partition 0 of topic t: in the ledgers g+t/20260102T040000.000Z-5f3a9c01 and g+t/20260102T040001.000Z-5f3a9c01"},
+		},
+		"an hour of a book cannot be read": {
+			func(s *scene) { s.books(); s.windows[0].Err = errors.New("torn") },
+			[]string{"ledger_unreadable: ledger g+t/2026-01/02T03: torn", "gap: offsets 0 to 9",
+				"picture_unknown: 0000.jpg", "picture_unknown: 0001.jpg", "picture_unknown: 0002.jpg", "picture_unknown: 0003.jpg", "picture_unknown: 0005.jpg", "picture_unknown: 0006.jpg", "reject_unknown: offset 8"},
+		},
+		"a file of a book has more than its ledger": {
+			func(s *scene) { s.books(); s.hour(); s.events["_events/2026-01-02/03+g+t.jsonl"] += "x" },
+			[]string{"events_size: ledger g+t/2026-01/02T03: it has 406 bytes of events in _events/2026-01-02/03+g+t.jsonl, which has 407"},
+		},
+		"a file of a book is of no ledger": {
+			func(s *scene) { s.books(); s.events["_events/2026-01-02/02+g+t.jsonl"] = "x" },
+			[]string{"events_unknown: there are events in _events/2026-01-02/02+g+t.jsonl, which is in no ledger"},
+		},
+		// Rows 1 and 2 of issue 21: the group was lost, and a run that began anew took back
+		// all its events, also those of records that Kafka had removed.
+		"events were taken back, and their records were gone": {
+			func(s *scene) {
+				s.writeAll(0)
+				s.writeAll(1)
+				s.events["_events/unknown/w1.jsonl"] = ""
+				s.windows = append(s.windows, newWindow("w3", 10))
+				s.writeAll(2)
+				delete(s.events, "_events/unknown/w2.jsonl")
+				s.logs[0].Start, s.ledger(1).From = 10, 9
+			},
+			[]string{"events_missing: offsets 0 to 3 of partition 0 of topic t: events missing", "events_missing: offsets 5 to 6 of"},
+		},
+		"events were taken back, and all records were gone": {
+			func(s *scene) {
+				s.writeEvents(0, false)
+				s.writeEvents(1, false)
+				clear(s.events)
+				s.ledger(1).From = 9
+				s.logs[0] = log(0, 23, 23, NotCommitted)
+			},
+			[]string{"events_missing: ledger w1, partition 0 of topic t: events are 7, and there are 0 lines", "events_missing: ledger w2"},
+		},
+		"events are fewer than faces": {func(s *scene) { s.writeAll(0); s.ledger(0).Events-- }, []string{"ledger_sum: events are 6, and 7 faces give 7", "events_unknown: ledger w1, partition 0 of topic t: events are 6, and there are 7 lines"}},
 		"a picture is missing":        {func(s *scene) { delete(s.files, picture(12)) }, []string{"picture_missing: offset 12 of partition 0 of topic t: picture missing"}},
 		"pictures are missing": {
 			func(s *scene) {
@@ -387,7 +550,7 @@ func TestProblems(t *testing.T) {
 		"all ledgers were removed":    {func(s *scene) { s.windows = nil; s.cut(0) }, []string{"committed_unknown: offsets 0 to 18 of"}},
 		"a ledger was removed, and then Kafka removed a part": {
 			func(s *scene) {
-				s.windows = append(s.windows, window("w3", 20))
+				s.windows = append(s.windows, newWindow("w3", 20))
 				s.logs[0] = log(0, 14, 29, 29)
 				s.windows = slices.Delete(s.windows, 1, 2)
 				s.cut(10)
@@ -414,7 +577,7 @@ func TestProblems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene()
 			test.change(s)
-			r := s.report()
+			r := s.report(t)
 			if r.Agrees {
 				t.Error("it is said to agree")
 			}
@@ -462,7 +625,7 @@ func TestProblemFields(t *testing.T) {
 	delete(s.files, picture(12))
 	delete(s.files, picture(13))
 	s.files[picture(4)] = 1
-	data, err := json.Marshal(s.report().Problems)
+	data, err := json.Marshal(s.report(t).Problems)
 	testkit.Must(t, err)
 	want := `[{"kind":"picture_missing","topic":"t","partition":0,"offsets":{"first":12,"last":13},"ledger":"w2","text":"offsets 12 to 13 of partition 0 of topic t: picture missing"},` +
 		`{"kind":"picture_unknown","topic":"t","partition":0,"offsets":{"first":4,"last":4},"file":"door/2026/01/02/03/t+0+00000000000000000004.jpg",` +
@@ -472,56 +635,66 @@ func TestProblemFields(t *testing.T) {
 	}
 }
 
-func TestFiles(t *testing.T) {
-	s := newScene()
-	a := New([]string{"t"}, s.windows)
-	a.Add(picture(3), 1, testTime)
-	a.Add("another"+strings.TrimPrefix(picture(3), "door"), 1, testTime)
-	a.Add(reject(3), 1, testTime)
-	a.Add(picture(4), 1, testTime)
-	want := []string{picture(3), "another/2026/01/02/03/t+0+00000000000000000003.jpg", reject(3)}
-	if got := a.Files(partition.At(3)); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := a.Files(record.In("t", 1).At(3)); len(got) > 0 {
-		t.Errorf("got %v of a partition without files", got)
+// Each record is chosen as often as the others, whatever n.
+func TestSample(t *testing.T) {
+	ranges := testkit.Ranges(3, 4, 8, 8, 10, 12)
+	const times = 3000
+	for n := range int64(8) {
+		seen := map[int64]int64{}
+		for range times {
+			s := newSample(int(n))
+			for _, r := range ranges {
+				s.choose(r, func(offset int64) Chosen { return Chosen{ID: partition.At(offset)} })
+			}
+			if int64(len(s.chosen)) != min(n, 6) {
+				t.Fatalf("%d records were chosen, want %d", len(s.chosen), n)
+			}
+			one := map[int64]bool{}
+			for _, c := range s.chosen {
+				if one[c.Offset] || !record.Contains(ranges, c.Offset) {
+					t.Fatalf("%+v were chosen of %v", s.chosen, ranges)
+				}
+				one[c.Offset] = true
+				seen[c.Offset]++
+			}
+		}
+		for _, r := range ranges {
+			for offset := r.First; offset <= r.Last; offset++ {
+				// The standard deviation is at most 28.
+				if want := min(n, 6) * times / 6; max(want-seen[offset], seen[offset]-want) > 200 {
+					t.Errorf("offset %d was chosen %d times, want about %d", offset, seen[offset], want)
+				}
+			}
+		}
 	}
 }
 
-func TestSample(t *testing.T) {
-	r := Report{Partitions: []Partition{
-		{TopicPartition: record.In("t", 0), LogStart: 3, LogEnd: 100, Covered: testkit.Ranges(0, 4, 8, 9)},
-		{TopicPartition: record.In("t", 1), LogStart: 0, LogEnd: 0, Covered: testkit.Ranges(0, 4)},
-		{TopicPartition: record.In("u", 0), LogStart: 0, LogEnd: 2, Covered: testkit.Ranges(0, 1)},
-	}}
-	t0, u0 := record.In("t", 0), record.In("u", 0)
-	all := []record.ID{t0.At(3), t0.At(4), t0.At(8), t0.At(9), u0.At(0), u0.At(1)}
-	seen := map[record.ID]bool{}
-	for n := range 8 {
-		for range 50 {
-			var got []record.ID
-			for _, o := range r.Sample(n) {
-				for _, in := range o.Ranges {
-					for offset := in.First; offset <= in.Last; offset++ {
-						got = append(got, o.At(offset))
-					}
-				}
-			}
-			if len(got) != min(n, len(all)) {
-				t.Fatalf("%d records were chosen, want %d: %v", len(got), n, got)
-			}
-			for _, one := range got {
-				if !slices.Contains(all, one) {
-					t.Fatalf("%v was chosen, and is not in a ledger and in Kafka", one)
-				}
-				seen[one] = seen[one] || n == 1
-			}
-		}
+// What is known of a record that is chosen, for each that a ledger has and Kafka, too.
+func TestChosen(t *testing.T) {
+	s := newScene()
+	s.writeAll(0)
+	s.windows = append(s.windows, newWindow("w3", 0))
+	s.logs[0].Start = 5
+	_, a := s.compare(t, 100)
+	chosen, settings := a.Chosen()
+	var offsets []int64
+	for _, c := range chosen {
+		offsets = append(offsets, c.Offset)
 	}
-	for _, one := range all { // 50 times one of six
-		if !seen[one] {
-			t.Errorf("%v was never the one that was chosen", one)
-		}
+	if want := []int64{5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18}; !slices.Equal(offsets, want) {
+		t.Errorf("%v were chosen, want %v", offsets, want)
+	}
+	sum := func(i int) string { return s.windows[i].Ledger.Run.SettingsSHA256 }
+	want := Chosen{
+		ID: partition.At(5), Files: []string{picture(5), nameOf(5).AnnotatedPath(), nameOf(5).FacePath(1)},
+		Ledgers: []OfLedger{{"w3", "g", sum(2), true, true}, {"w1", "g", sum(0), true, true}},
+		Events:  []EventAt{{"g", "_events/unknown/w1.jsonl", int64(len(lines(0, 2) + lines(1, 1) + lines(2, 1) + lines(3, 1)))}},
+	}
+	if !reflect.DeepEqual(chosen[0], want) {
+		t.Errorf("of offset 5 it is known %+v, want %+v", chosen[0], want)
+	}
+	if string(settings[sum(0)]) != string(s.windows[0].Ledger.Run.Settings) || len(settings) != 2 {
+		t.Errorf("settings %s", settings)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -13,53 +14,162 @@ import (
 	"facestream/transforms/store"
 )
 
-// Window is a window with its ledger.
-type Window struct {
-	Name   string
-	Ledger store.Ledger
-	Err    error // what is wrong with the ledger if it cannot be read
+// book is what is known of the book whose ledgers are being added.
+type book struct {
+	ledgers   int // of all books
+	name      string
+	number    int64 // of the last ledger
+	positions map[record.TopicPartition]int64
+	torn      bool // a ledger could not be read, so numbers are missing
 }
 
-// Covers reports whether the window has read a record.
-func (w Window) Covers(id record.ID) bool {
-	for _, p := range w.Ledger.Partitions {
-		if p.TopicPartition == id.TopicPartition {
-			return record.Contains(p.Offsets, id.Offset)
-		}
+// AddLedgers adds a file of ledgers, in the order of store.Books. It returns the group
+// whose events are in the file's Events.
+func (a *Audit) AddLedgers(f store.BookFile) (group string) {
+	name := strings.TrimSuffix(strings.TrimPrefix(f.Name, "_windows/"), ".json")
+	if a.book.name != f.Book {
+		a.book = book{ledgers: a.book.ledgers, name: f.Book}
 	}
-	return false
+	if a.book.positions == nil {
+		a.book.positions = map[record.TopicPartition]int64{}
+	}
+	hour := hourOf(f.Name)
+	if f.Book == "" || len(hour) == len(hourFormat) {
+		a.newest[f.Book] = max(a.newest[f.Book], hour)
+	}
+	if f.Err != nil {
+		a.book.ledgers++
+		a.book.torn = true
+		a.wrongLedger(LedgerUnreadable, name, ": %v", f.Err)
+		return ""
+	}
+	if f.Book != "" {
+		a.checkOrder(name, len(hour) == len(hourFormat), f.Ledgers)
+	}
+	for _, l := range f.Ledgers {
+		a.book.ledgers++
+		a.addLedger(ledger{Name: name, Hour: hour, Book: f.Book, Seq: a.book.ledgers}, l)
+		group = l.Run.Group
+	}
+	for _, e := range f.Events {
+		a.facts.addFile(e.File, claimedFact, name, f.Book, e.Bytes)
+	}
+	return group
 }
 
-// Lists reports whether the ledger has a file of a record that the window has read.
-func (w Window) Lists(id record.ID) bool {
-	for _, p := range w.Ledger.Partitions {
-		if p.TopicPartition == id.TopicPartition {
-			return record.Contains(p.Pictures, id.Offset) || record.Contains(p.Rejects, id.Offset)
-		}
-	}
-	return false
+func (a *Audit) wrongLedger(kind, name, text string, args ...any) {
+	a.report.Add(Problem{Kind: kind, Ledger: name, Text: "ledger " + name + fmt.Sprintf(text, args...)})
 }
 
-// check returns what is wrong with the ledger by itself.
-func (w Window) check() (problems []Problem) {
-	if w.Err != nil {
-		return []Problem{{Kind: LedgerUnreadable, Ledger: w.Name, Text: fmt.Sprintf("ledger %s: %v", w.Name, w.Err)}}
+// hourFormat is as long as the hour of a file that has all of an hour.
+const hourFormat = "20060102T15"
+
+// hourOf returns when a file of ledgers or events is of, in letters that sort by time:
+// the name of a window, or the hour with which such names begin.
+func hourOf(name string) string {
+	parts := strings.Split(name, "/")
+	base := strings.TrimSuffix(parts[len(parts)-1], path.Ext(name))
+	if hour, _, ok := strings.Cut(base, "+"); ok && len(parts) == 3 { // _events/2006-01-02/15+book.jsonl
+		return strings.ReplaceAll(parts[1], "-", "") + "T" + hour
 	}
-	if sum := settingsSum(w.Ledger.Run); sum != w.Ledger.Run.SettingsSHA256 {
-		problems = append(problems, Problem{
-			Kind: LedgerSum, Ledger: w.Name,
-			Text: fmt.Sprintf("ledger %s: its settings have the SHA-256 %s, and it says %q", w.Name, sum, w.Ledger.Run.SettingsSHA256),
-		})
+	if len(parts) == 4 { // _windows/book/2006-01/02T15.json
+		return strings.ReplaceAll(parts[2], "-", "") + base
 	}
-	for _, p := range w.Ledger.Partitions {
-		for _, text := range checkPartition(settingsOf(w.Ledger.Run), p) {
-			problems = append(problems, Problem{
-				Kind: LedgerSum, Topic: p.Topic, Partition: &p.Partition, Ledger: w.Name,
-				Text: fmt.Sprintf("ledger %s, %s: %s", w.Name, p.TopicPartition, text),
-			})
+	return base
+}
+
+// before reports whether one hourOf is before another for certain.
+func before(a, b string) bool {
+	n := min(len(a), len(b))
+	return a[:n] < b[:n]
+}
+
+// checkOrder checks that a book's ledgers follow one another.
+func (a *Audit) checkOrder(name string, hour bool, ledgers []store.Ledger) {
+	b := &a.book
+	wrong := func(text string, args ...any) { a.wrongLedger(LedgerOrder, name, ": "+text, args...) }
+	number, positions := int64(0), map[record.TopicPartition]int64{}
+	for _, l := range ledgers {
+		number = max(number, l.Number)
+		for _, p := range l.Positions {
+			positions[p.TopicPartition] = max(positions[p.TopicPartition], p.Offset)
 		}
 	}
-	return problems
+	switch {
+	case number <= b.number:
+		wrong("its number is %d, and that of the one before it is %d", number, b.number)
+	case !hour && !b.torn && number > b.number+1:
+		wrong("its number is %d, and that of the one before it is %d: one is missing", number, b.number)
+	}
+	for _, l := range ledgers {
+		for _, p := range l.Partitions {
+			if at, ok := positions[p.TopicPartition]; p.Read > 0 && (!ok || p.LastOffset >= at) {
+				wrong("it has %s, and stands at offset %d", p.At(p.LastOffset), at)
+			}
+		}
+	}
+	for id, offset := range positions {
+		if last := b.positions[id]; offset < last {
+			wrong("it stands at %s, and the one before it at offset %d", id.At(offset), last)
+		}
+		b.positions[id] = max(b.positions[id], offset)
+	}
+	b.number, b.torn = number, false
+}
+
+// ledger is what a ledger says of a partition, and what was found of it. Only what
+// begins with a capital letter is in its fact.
+type ledger struct {
+	Name, Hour, Book, Group string
+	Seq                     int    // of all ledgers
+	Settings                string // their SHA-256
+	Write                   settings
+	Numbered                bool // else it is of an older version
+	store.Partition
+	Last int64 // offset that it says something about
+
+	here
+	families                []int
+	files, bytes            int64
+	events, eventBytes      int64
+	filesMissing, filesVary bool // another has read some of its records with other settings, and maybe later
+	eventsWrong, eventsVary bool // the same, and of its group
+	readAgain               bool // by its group
+}
+
+// lists reports whether Pictures has all frames of which something was stored. In older
+// versions it had those with files.
+func (l *ledger) lists() bool { return l.Numbered || len(l.families) > 0 }
+
+// addLedger checks a ledger by itself and makes facts of it.
+func (a *Audit) addLedger(base ledger, l store.Ledger) {
+	base.Settings, base.Group, base.Numbered, base.Write = settingsSum(l.Run), l.Run.Group, l.Number > 0, settingsOf(l.Run)
+	a.sample.settings[base.Settings] = l.Run.Settings
+	if base.Settings != l.Run.SettingsSHA256 {
+		a.wrongLedger(LedgerSum, base.Name, ": its settings have the SHA-256 %s, and it says %q", base.Settings, l.Run.SettingsSHA256)
+	}
+	for _, p := range l.Partitions {
+		for _, text := range checkPartition(base.Write, base.Numbered, p) {
+			a.report.Add(Problem{Kind: LedgerSum, Ledger: base.Name}.of(p.TopicPartition, text))
+		}
+		topic, asked := slices.BinarySearch(a.topics, p.Topic)
+		if !asked {
+			a.others[inNames(p.Topic)] = &OtherTopic{Topic: p.Topic}
+			continue
+		}
+		one := base
+		one.Partition, one.Slots = p, nil
+		for _, ranges := range []*[]record.Range{&one.Offsets, &one.Pictures, &one.Rejects, &one.Lost} {
+			*ranges = record.Union(*ranges) // of a wrong ledger, what can be
+		}
+		all := record.Union(slices.Concat(one.Offsets, one.Pictures, one.Rejects, one.Lost, one.span()))
+		if len(all) == 0 {
+			continue
+		}
+		one.Last = record.End(all) - 1
+		data, _ := json.Marshal(one) // it holds text and numbers only
+		a.facts.add(topic, p.Partition, all[0].First, ledgerFact, string(data))
+	}
 }
 
 // settingsSum returns the SHA-256 of the compact settings.
@@ -74,8 +184,10 @@ func settingsSum(run store.Run) string {
 
 // settings are those of a run's that say which files there are.
 type settings struct {
-	KeepBytes int    `json:"keep_bytes"` // of rejected records
-	Write     string `json:"write"`      // a list; empty is "frame", as it was once
+	KeepBytes int     `json:"keep_bytes"` // of rejected records
+	Write     string  `json:"write"`      // a list; empty is "frame", as it was once
+	MaxFPS    float64 `json:"max_fps"`    // with one of these, other records decide what is stored of one
+	Cooldown  int64   `json:"cooldown_ms"`
 }
 
 // settingsOf returns those of a run. What cannot be read is LedgerSum.
@@ -102,14 +214,7 @@ func (s settings) families() (which []int) {
 	return which
 }
 
-// overlaps reports whether the window has read a record of a ledger, too.
-func (w Window) overlaps(l store.Partition) bool {
-	return slices.ContainsFunc(w.Ledger.Partitions, func(p store.Partition) bool {
-		return p.TopicPartition == l.TopicPartition && record.Count(record.Subtract(l.Offsets, p.Offsets)) < record.Count(l.Offsets)
-	})
-}
-
-func checkPartition(s settings, p store.Partition) (wrong []string) {
+func checkPartition(s settings, numbered bool, p store.Partition) (wrong []string) {
 	for _, ranges := range [][]record.Range{p.Offsets, p.Pictures, p.Rejects, p.Lost} {
 		if !record.InOrder(ranges) {
 			return []string{fmt.Sprintf("%v are no ranges of offsets in order", ranges)} // then nothing adds up
@@ -126,8 +231,11 @@ func checkPartition(s settings, p store.Partition) (wrong []string) {
 		least = stored
 	}
 	var files, events struct{ least, most int64 }
-	for _, which := range s.families() {
+	written := s.families()
+	if numbered || len(written) > 0 {
 		frames = p.FramesWithFaces - p.Cooled
+	}
+	for _, which := range written {
 		if which == crops {
 			files.least, files.most = files.least+least, files.most+p.Faces-p.Cooled
 		} else {

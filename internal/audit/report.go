@@ -17,7 +17,13 @@ type Report struct {
 	Temporary   Temporary    `json:"temporary_files"`
 	Recheck     *Recheck     `json:"recheck"` // null if none was asked for
 	Problems    []Problem    `json:"problems"`
+	LeftOut     int          `json:"problems_left_out"` // beyond maxOfKind of one kind
 }
+
+const (
+	maxOfKind = 1000 // problems of a kind that a report lists
+	maxRanges = 1000 // ranges of records in ledgers that it lists for a partition
+)
 
 // Partition is the state of one partition of one topic.
 type Partition struct {
@@ -25,7 +31,7 @@ type Partition struct {
 	LogStart  int64          `json:"log_start"` // Kafka holds [log_start, log_end)
 	LogEnd    int64          `json:"log_end"`
 	Committed *int64         `json:"committed"` // next offset of the group; null if it has committed none
-	Covered   []record.Range `json:"covered"`   // offsets of the records in the ledgers
+	Covered   []record.Range `json:"covered"`   // offsets of the records in the ledgers: the first ranges and the last
 	Records   int64          `json:"records"`   // how many these are
 	Lost      []record.Range `json:"lost"`      // offsets that Kafka had removed before they could be read
 	Gaps      []record.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
@@ -34,6 +40,8 @@ type Partition struct {
 	Annotated Files          `json:"annotated"`
 	Crops     Files          `json:"crops"`   // by records: one may have several
 	Rejects   Files          `json:"rejects"` // the files about them
+
+	end int64 // behind the last record that is accounted for
 }
 
 // Files compares files with the ledgers. Present + Missing = Expected.
@@ -84,6 +92,8 @@ type Problem struct {
 const (
 	LedgerUnreadable = "ledger_unreadable"
 	LedgerSum        = "ledger_sum"        // it does not add up
+	LedgerOrder      = "ledger_order"      // it does not follow the one before it in its book
+	LedgerTwice      = "ledger_twice"      // two of a book have the same record
 	LedgerBytes      = "ledger_bytes"      // its pictures are of another number or size together
 	TopicShorter     = "topic_shorter"     // than what was read of it
 	Gap              = "gap"               // a record that no ledger has, between or before those of ledgers
@@ -96,9 +106,11 @@ const (
 	AnnotatedUnknown = "annotated_unknown"
 	CropMissing      = "crop_missing"
 	CropUnknown      = "crop_unknown"
-	EventsMissing    = "events_missing"      // a window's file of them
-	EventsSize       = "events_size"         // it is not of the size that the ledger says
-	EventsUnknown    = "events_unknown"      // no ledger has it
+	EventsMissing    = "events_missing"      // a ledger has them
+	EventsTwice      = "events_twice"        // the same of one face
+	EventsSize       = "events_size"         // they are not of the size that the ledger says
+	EventsUnknown    = "events_unknown"      // no ledger has them
+	EventsUnreadable = "events_unreadable"   // a line is none
 	RejectMissing    = "reject_missing"      // the file about a reject
 	RejectUnknown    = "reject_unknown"      // no ledger has the reject
 	KeptMissing      = "kept_reject_missing" // the kept value of a reject
@@ -111,24 +123,50 @@ const (
 
 // Kinds holds all kinds of problems, those first that others may follow from.
 var Kinds = []string{
-	LedgerUnreadable, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, Pending,
-	PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsSize,
-	PictureTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
+	LedgerUnreadable, LedgerOrder, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, LedgerTwice, Pending,
+	PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsUnreadable, EventsSize,
+	PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
 }
 
-// Add adds problems, in the order of Kinds.
-func (r *Report) Add(problems ...Problem) {
-	r.Problems = append(r.Problems, problems...)
-	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
-		return cmp.Compare(slices.Index(Kinds, a.Kind), slices.Index(Kinds, b.Kind))
-	})
-	r.Agrees = len(r.Problems) == 0
-}
-
-// problem is one of some offsets of a partition; the text goes on behind these.
-func (p *part) problem(kind string, r record.Range, text string, args ...any) Problem {
-	return Problem{
-		Kind: kind, Topic: p.Topic, Partition: &p.Partition, Offsets: &r,
-		Text: fmt.Sprintf("%s of %s: ", r, p.TopicPartition) + fmt.Sprintf(text, args...),
+// Add adds a problem, in the order of Kinds.
+func (r *Report) Add(p Problem) {
+	r.Agrees = false
+	rank := slices.Index(Kinds, p.Kind)
+	first, _ := slices.BinarySearchFunc(r.Problems, rank, compareRank)
+	behind, _ := slices.BinarySearchFunc(r.Problems, rank+1, compareRank)
+	if behind-first >= maxOfKind {
+		r.LeftOut++
+		return
 	}
+	r.Problems = slices.Insert(r.Problems, behind, p)
+}
+
+func compareRank(p Problem, rank int) int { return cmp.Compare(slices.Index(Kinds, p.Kind), rank) }
+
+// AddGaps adds offsets in no ledger that hold records.
+func (r *Report) AddGaps(held []record.Offsets) {
+	for _, h := range held {
+		i := slices.IndexFunc(r.Partitions, func(p Partition) bool { return p.TopicPartition == h.TopicPartition })
+		p := &r.Partitions[i]
+		for _, gap := range h.Ranges {
+			kind, text := Gap, "in Kafka and in no ledger, although later ones are done"
+			if gap.First >= p.end {
+				kind, text = Committed, "committed, and in no ledger"
+			}
+			r.Add(Problem{Kind: kind, Offsets: &gap}.of(p.TopicPartition, text))
+		}
+		p.Gaps = record.Union(slices.Concat(p.Gaps, h.Ranges))
+	}
+}
+
+// of completes a problem of a partition: the text begins with its offsets, or else with
+// its ledger.
+func (p Problem) of(id record.TopicPartition, text string) Problem {
+	p.Topic, p.Partition = id.Topic, &id.Partition
+	if p.Offsets != nil {
+		p.Text = fmt.Sprintf("%s of %s: %s", p.Offsets, id, text)
+	} else {
+		p.Text = fmt.Sprintf("ledger %s, %s: %s", p.Ledger, id, text)
+	}
+	return p
 }

@@ -1,50 +1,91 @@
 package audit
 
 import (
+	"cmp"
+	"encoding/json"
+	"math"
 	"math/rand/v2"
+	"slices"
 
 	"facestream/internal/record"
 )
 
-// Sample chooses n records at random, of those that ledgers have and that Kafka
-// still holds; all if there are no more.
-func (r Report) Sample(n int) []record.Offsets {
-	var from []record.Offsets
-	var total int64
-	for _, p := range r.Partitions {
-		o := record.Offsets{TopicPartition: p.TopicPartition, Ranges: record.Between(p.Covered, p.LogStart, p.LogEnd)}
-		from = append(from, o)
-		total += record.Count(o.Ranges)
-	}
-	if total <= int64(n) {
-		return from
-	}
-	chosen := map[int64]bool{}
-	for len(chosen) < n {
-		chosen[rand.Int64N(total)] = true
-	}
-	var first int64 // index of the partition's first record
-	for i, o := range from {
-		var ranges []record.Range
-		for index := range chosen {
-			if offset, ok := nth(o.Ranges, index-first); ok {
-				ranges = append(ranges, o.At(offset).Range())
-			}
-		}
-		from[i].Ranges = record.Union(ranges)
-		first += record.Count(o.Ranges)
-	}
-	return from
+// Chosen is a record that is to be made once more, with all that is known of it.
+type Chosen struct {
+	record.ID
+	Files   []string   // that are there, below the root
+	Ledgers []OfLedger // that have it, the last one first
+	Events  []EventAt
 }
 
-// nth returns the n-th offset of ranges, from 0, if there is one.
-func nth(ranges []record.Range, n int64) (offset int64, ok bool) {
-	for _, r := range ranges {
-		if size := r.Last - r.First + 1; n >= size {
-			n -= size
-			continue
+// OfLedger is what a ledger says of a record.
+type OfLedger struct {
+	Name, Group string
+	Settings    string // SHA-256
+	Listed      bool   // it has a file of the record
+	Lists       bool   // it has all files, and frames with nothing but events
+}
+
+// EventAt is where a record has an event.
+type EventAt struct {
+	Group, File string
+	At          int64 // bytes of the file before it
+}
+
+// sample chooses n of all records, each with the same probability, while they pass
+// (Li, "Reservoir-sampling algorithms of time complexity O(n(1+log(N/n)))", 1994).
+type sample struct {
+	n          int
+	chosen     []Chosen
+	seen, next int64   // records that have passed, and the next one to be chosen
+	weight     float64 // probability that the largest of n numbers is less
+	settings   map[string]json.RawMessage
+}
+
+func newSample(n int) sample {
+	return sample{n: n, weight: 1, settings: map[string]json.RawMessage{}}
+}
+
+// choose chooses some of a range's records.
+func (s *sample) choose(r record.Range, about func(offset int64) Chosen) {
+	for s.n > 0 && s.next <= s.seen+r.Last-r.First {
+		one := about(r.First + s.next - s.seen)
+		if len(s.chosen) < s.n {
+			s.chosen = append(s.chosen, one)
+		} else {
+			s.chosen[rand.IntN(s.n)] = one
 		}
-		return r.First + n, n >= 0
+		s.next++
+		if len(s.chosen) == s.n {
+			s.weight *= math.Exp(math.Log(1-rand.Float64()) / float64(s.n))
+			skip := math.Floor(math.Log(1-rand.Float64()) / math.Log1p(-s.weight))
+			s.next += int64(min(skip, math.MaxInt64/4))
+		}
 	}
-	return 0, false
+	s.seen += r.Last - r.First + 1
+}
+
+// Chosen returns the records that were chosen, in order, and the settings of all
+// ledgers by their SHA-256.
+func (a *Audit) Chosen() ([]Chosen, map[string]json.RawMessage) {
+	slices.SortFunc(a.sample.chosen, func(a, b Chosen) int { return a.Compare(b.ID) })
+	return a.sample.chosen, a.sample.settings
+}
+
+// chosen returns what is known of a record of the stretch.
+func (p *part) chosen(offset int64) Chosen {
+	c := Chosen{ID: p.out.At(offset)}
+	for _, f := range p.files {
+		c.Files = append(c.Files, f.name)
+	}
+	for _, e := range p.events {
+		c.Events = append(c.Events, EventAt{e.group, e.file, e.before})
+	}
+	slices.SortFunc(p.ledgers, func(a, b *ledger) int { return cmp.Compare(b.Seq, a.Seq) })
+	for _, l := range p.ledgers {
+		if l.covered {
+			c.Ledgers = append(c.Ledgers, OfLedger{l.Name, l.Group, l.Settings, l.pictures || l.rejected, l.lists()})
+		}
+	}
+	return c
 }

@@ -1,71 +1,87 @@
 package recheck
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
-	"time"
+	"slices"
 
 	"facestream/internal/audit"
-	"facestream/internal/record"
 	"facestream/transforms/face"
-	"facestream/transforms/store"
 )
 
-// windowEvents are the events of one window.
-type windowEvents map[record.ID][]face.Event
-
-// compareEvents compares the events that a record gives with those that the
-// group's windows hold. How long detection took is not compared.
-func (c *Checker) compareEvents(ctx context.Context, id record.ID, group string, lines []string) ([]audit.Problem, error) {
+// compareEvents compares the events that a record gives with those of a group. How long
+// detection took is not compared.
+func (c *Checker) compareEvents(one audit.Chosen, group string, lines []string) ([]audit.Problem, error) {
 	var want, got []face.Event
 	for _, line := range lines {
-		e, err := parseEvent(line)
+		e, err := parseEvent([]byte(line))
 		if err != nil {
 			return nil, err
 		}
 		want = append(want, e)
 	}
-	for _, w := range c.windows {
-		if w.Ledger.Run.Group != group || !w.Covers(id) || w.Ledger.Sum().Events == 0 {
-			continue
+	for _, at := range one.Events {
+		if at.Group == group {
+			got = append(got, c.events[at])
 		}
-		events, err := c.eventsOf(ctx, w.Name)
-		if err != nil {
-			return nil, err
-		}
-		got = append(got, events[id]...)
 	}
+	slices.SortStableFunc(got, func(a, b face.Event) int { return cmp.Compare(a.Face, b.Face) })
 	if reflect.DeepEqual(got, want) {
 		return nil, nil
 	}
-	return []audit.Problem{differs(id, "", "there are %d events, which are not the %d that the record gives", len(got), len(want))}, nil
+	return []audit.Problem{differs(one.ID, "", "there are %d events, which are not the %d that the record gives", len(got), len(want))}, nil
 }
 
-// eventsOf reads a window's events, once.
-func (c *Checker) eventsOf(ctx context.Context, window string) (windowEvents, error) {
-	if events, ok := c.events[window]; ok {
-		return events, nil
-	}
-	lines, err := store.ReadEvents(ctx, c.config, window)
-	if err != nil {
-		return nil, err
-	}
-	events := windowEvents{}
-	for _, line := range lines {
-		e, err := parseEvent(line)
-		if err != nil {
-			return nil, fmt.Errorf("the events of window %s: %w", window, err)
+// readEvents reads the events of the chosen records, and each file once.
+func (c *Checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
+	files := map[string][]audit.EventAt{}
+	for _, one := range chosen {
+		for _, at := range one.Events {
+			files[at.File] = append(files[at.File], at)
 		}
-		events[e.ID] = append(events[e.ID], e)
 	}
-	c.events[window] = events
-	return events, nil
+	for file, places := range files {
+		slices.SortFunc(places, func(a, b audit.EventAt) int { return cmp.Compare(a.At, b.At) })
+		if err := c.readPlaces(ctx, file, places); err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+	}
+	return nil
 }
 
-func parseEvent(line string) (e face.Event, err error) {
-	err = json.Unmarshal([]byte(line), &e)
+// readPlaces adds the events at places of a file, in order.
+func (c *Checker) readPlaces(ctx context.Context, file string, places []audit.EventAt) error {
+	in, err := c.fsys.OpenRead(ctx, c.path(file))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	lines, before := bufio.NewReader(in), int64(0)
+	for _, at := range places {
+		skipped, err := io.CopyN(io.Discard, lines, at.At-before)
+		if err != nil {
+			return err
+		}
+		line, err := lines.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if c.events[at], err = parseEvent(line); err != nil {
+			return err
+		}
+		before += skipped + int64(len(line))
+	}
+	return nil
+}
+
+func parseEvent(line []byte) (e face.Event, err error) {
+	err = json.Unmarshal(line, &e)
 	e.DetectMillis = 0
 	if e.TimestampMillis == 0 && e.Timestamp != nil { // older lines have only this
 		if at, err := time.Parse(time.RFC3339, *e.Timestamp); err == nil {

@@ -28,42 +28,52 @@ var ErrCascade = errors.New("not the cascade of the ledgers")
 
 // Checker checks records, one at a time.
 type Checker struct {
-	config  store.Config
-	fsys    filesystem.Interface
-	windows []audit.Window
-	present func(record.ID) []string
-	makers  map[string]*maker // by the JSON of the settings
-	events  map[string]windowEvents
+	config store.Config
+	fsys   filesystem.Interface
+	chosen map[record.ID]audit.Chosen
+	makers map[string]*maker // by the SHA-256 of the settings
+	events map[audit.EventAt]face.Event
 }
 
-// New returns a Checker for records of the windows. cascades are the files to
-// choose from by their SHA-256; present gives the names of a record's files that
-// are there, relative to the root. A window whose settings cannot be understood
-// is left out.
-func New(ctx context.Context, cfg store.Config, cascades []string, windows []audit.Window, present func(record.ID) []string) (*Checker, error) {
+// New returns a Checker for records that were chosen. cascades are the files to choose
+// from by their SHA-256; settings are those of ledgers, by theirs. What cannot be
+// understood of these is left out.
+func New(ctx context.Context, cfg store.Config, cascades []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*Checker, error) {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checker{config: cfg, fsys: fsys, present: present, makers: map[string]*maker{}, events: map[string]windowEvents{}}
-	for _, w := range slices.Backward(windows) { // the last one first
-		var s face.Settings
-		if w.Err != nil || json.Unmarshal(w.Ledger.Run.Settings, &s) != nil {
-			continue
+	c := &Checker{config: cfg, fsys: fsys, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
+	for _, one := range chosen {
+		c.chosen[one.ID] = one
+		for _, l := range one.Ledgers {
+			if err == nil {
+				err = c.addMaker(l, settings[l.Settings], cascades)
+			}
 		}
-		c.windows = append(c.windows, w)
-		key := string(w.Ledger.Run.Settings)
-		if c.makers[key] != nil {
-			continue
-		}
-		m, err := newMaker(s, cascades)
-		if err != nil {
-			c.Close()
-			return nil, fmt.Errorf("ledger %s: %w", w.Name, err)
-		}
-		c.makers[key] = m
+	}
+	if err == nil {
+		err = c.readEvents(ctx, chosen)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
 	}
 	return c, nil
+}
+
+// addMaker makes a maker for the settings of a ledger, if there is none yet.
+func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, cascades []string) error {
+	var s face.Settings
+	if c.makers[l.Settings] != nil || json.Unmarshal(settings, &s) != nil {
+		return nil
+	}
+	m, err := newMaker(s, cascades)
+	if err != nil {
+		return fmt.Errorf("ledger %s: %w", l.Name, err)
+	}
+	c.makers[l.Settings] = m
+	return nil
 }
 
 // Close ends the use of the file system and of OpenCV.
@@ -74,36 +84,36 @@ func (c *Checker) Close() {
 	_ = c.fsys.Close()
 }
 
-// Check adds to counts what came of a record. Each difference is a problem; an
-// error means that the record could not be checked.
+// Check adds to counts what came of a record that was chosen. Each difference is a
+// problem; an error means that the record could not be checked.
 func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
 	// The settings of the last window come first. Files and events may be of different
-	// windows: events are retracted when a record is read again.
-	id := kafka.ID(&r)
+	// windows: older versions took events back when a record was read again.
+	one := c.chosen[kafka.ID(&r)]
 	var files, events problems
 	tried := map[string]bool{}
-	for _, w := range c.windows {
-		key := string(w.Ledger.Run.Settings)
-		if tried[key] || !w.Covers(id) || c.makers[key].undecided() {
+	for _, l := range one.Ledgers {
+		m := c.makers[l.Settings]
+		if m == nil || tried[l.Settings] || m.less && !l.Lists {
 			continue
 		}
-		tried[key] = true
+		tried[l.Settings] = true
 		if files.same && events.same { // only the settings are counted
 			continue
 		}
-		wanted, lines, err := c.makers[key].files(&r, c.listed(key, id))
+		wanted, lines, err := m.files(&r, slices.ContainsFunc(one.Ledgers, func(o audit.OfLedger) bool { return o.Settings == l.Settings && o.Listed }))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", id, err)
+			return nil, fmt.Errorf("%s: %w", one.ID, err)
 		}
-		found, err := c.compare(ctx, id, wanted)
+		found, err := c.compare(ctx, one, wanted)
 		if err != nil {
 			return nil, err
 		}
-		files.add(w, found)
-		if found, err = c.compareEvents(ctx, id, w.Ledger.Run.Group, lines); err != nil {
+		files.add(l.Name, found)
+		if found, err = c.compareEvents(one, l.Group, lines); err != nil {
 			return nil, err
 		}
-		events.add(w, found)
+		events.add(l.Name, found)
 	}
 	switch {
 	case len(tried) == 0:
@@ -125,46 +135,44 @@ type problems struct {
 	first []audit.Problem
 }
 
-func (p *problems) add(w audit.Window, found []audit.Problem) {
+func (p *problems) add(ledger string, found []audit.Problem) {
 	switch {
 	case len(found) == 0:
 		p.same, p.first = true, nil
 	case !p.same && p.first == nil:
 		for i := range found {
-			found[i].Ledger = w.Name
+			found[i].Ledger = ledger
 		}
 		p.first = found
 	}
 }
 
-// listed reports whether a ledger with these settings has a file of a record.
-func (c *Checker) listed(settings string, id record.ID) bool {
-	return slices.ContainsFunc(c.windows, func(w audit.Window) bool {
-		return string(w.Ledger.Run.Settings) == settings && w.Lists(id)
-	})
-}
-
 // compare compares the files that a record gives with those that are stored.
-func (c *Checker) compare(ctx context.Context, id record.ID, files []store.File) (problems []audit.Problem, err error) {
+func (c *Checker) compare(ctx context.Context, one audit.Chosen, files []store.File) (problems []audit.Problem, err error) {
 	wanted := map[string]bool{}
 	for _, f := range files {
 		wanted[f.Name] = true
-		got, err := filesystem.Read(ctx, c.fsys, strings.TrimSuffix(c.config.Root, "/")+"/"+f.Name)
+		got, err := filesystem.Read(ctx, c.fsys, c.path(f.Name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			problems = append(problems, differs(id, f.Name, "%s is what the record gives, and it is not there", f.Name))
+			problems = append(problems, differs(one.ID, f.Name, "%s is what the record gives, and it is not there", f.Name))
 		case err != nil:
 			return nil, err
 		case !bytes.Equal(got, f.Data):
-			problems = append(problems, differs(id, f.Name, "%s has %d bytes, which are not the %d that the record gives", f.Name, len(got), len(f.Data)))
+			problems = append(problems, differs(one.ID, f.Name, "%s has %d bytes, which are not the %d that the record gives", f.Name, len(got), len(f.Data)))
 		}
 	}
-	for _, name := range c.present(id) {
+	for _, name := range one.Files {
 		if !wanted[name] {
-			problems = append(problems, differs(id, name, "%s is there, and the record does not give it", name))
+			problems = append(problems, differs(one.ID, name, "%s is there, and the record does not give it", name))
 		}
 	}
 	return problems, nil
+}
+
+// path is where a file below the root is.
+func (c *Checker) path(name string) string {
+	return strings.TrimSuffix(c.config.Root, "/") + "/" + name
 }
 
 // differs is the problem that a record gives something else than what is stored.
@@ -198,10 +206,6 @@ func newMaker(s face.Settings, cascades []string) (*maker, error) {
 	}
 	return &maker{cfg, s.MaxFPS > 0 || s.Cooldown > 0, detector, output}, nil
 }
-
-// undecided reports whether nothing tells which frames were left out: ledgers list
-// pictures only, and none were written.
-func (m *maker) undecided() bool { return m.less && !m.output.Pictures() }
 
 // files makes the files and events of a record, as the pipeline does. Other records
 // decide whether it was left out because of max_fps or cooldown, so the ledger tells:

@@ -2,12 +2,15 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/audit"
 	"facestream/internal/audit/recheck"
@@ -45,16 +48,19 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
-	windows, err := readLedgers(ctx, cfg, p)
+	a, err := audit.New(o.Topics, o.recheck)
 	if err != nil {
 		return audit.Report{}, err
 	}
-	a := audit.New(o.Topics, windows)
+	defer a.Close()
+	if err := readBooks(ctx, cfg, a, p); err != nil {
+		return audit.Report{}, err
+	}
 	files := 0
 	err = store.List(ctx, cfg, func(name string, size int64, modified time.Time) error {
 		files++
 		p.say("listing: %d files", files)
-		a.Add(name, size, modified)
+		a.AddFile(name, size, modified)
 		return nil
 	})
 	if err != nil {
@@ -66,37 +72,54 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 		return audit.Report{}, err
 	}
 	offsets.Uncommitted = false
-	logs := logsOf(held, committed)
-	gaps, err := findGaps(ctx, offsets, a.Doubtful(logs), p)
+	report, doubtful, err := a.Compare(ctx, logsOf(held, committed))
 	if err != nil {
 		return audit.Report{}, err
 	}
-	report := a.Report(logs, gaps)
+	gaps, err := findGaps(ctx, offsets, doubtful, p)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	report.AddGaps(gaps)
 	if o.recheck > 0 {
 		offsets.Uncommitted = true
-		err = recheckSome(ctx, o, cfg, offsets, windows, a, &report, p)
+		err = recheckSome(ctx, o, cfg, offsets, a, report, p)
 	}
-	return report, err
+	return *report, err
 }
 
-// readLedgers returns all ledgers, in the order of their windows' start.
-func readLedgers(ctx context.Context, cfg store.Config, p *progress) ([]audit.Window, error) {
-	names, err := store.Windows(ctx, cfg)
+// readBooks reads all ledgers, and the events of each.
+func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *progress) error {
+	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	windows := make([]audit.Window, len(names))
-	for i, name := range names {
-		p.say("reading ledgers: %d of %d", i, len(names))
-		ledger, err := store.ReadLedger(ctx, cfg, name)
-		windows[i] = audit.Window{Name: name, Ledger: ledger, Err: err}
-		var syntax *json.SyntaxError
-		var kind *json.UnmarshalTypeError
-		if err != nil && !errors.As(err, &syntax) && !errors.As(err, &kind) {
-			return nil, err
+	defer fsys.Close()
+	files := 0
+	return store.Books(ctx, cfg, func(f store.BookFile) error {
+		files++
+		p.say("reading ledgers: %d files, now %s", files, f.Name)
+		group := a.AddLedgers(f)
+		for _, e := range f.Events {
+			in, err := fsys.OpenRead(ctx, strings.TrimSuffix(cfg.Root, "/")+"/"+e.File)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // so the events will be missing
+			}
+			if err != nil {
+				return err
+			}
+			lines := io.Reader(in)
+			if f.Book != "" {
+				lines = io.LimitReader(in, e.Bytes)
+			}
+			err = a.AddEvents(e.File, group, lines)
+			in.Close()
+			if err != nil {
+				return err
+			}
 		}
-	}
-	return windows, nil
+		return nil
+	})
 }
 
 // logsOf puts together what Kafka says of each partition.
@@ -133,32 +156,32 @@ func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Off
 
 // recheckSome makes the files of some records once more, and adds what differs
 // to the report.
-func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, windows []audit.Window, a *audit.Audit, report *audit.Report, p *progress) error {
-	// Those of other topics may have had other cascades.
-	windows = slices.DeleteFunc(slices.Clone(windows), func(w audit.Window) bool {
-		return !slices.ContainsFunc(w.Ledger.Partitions, func(l store.Partition) bool { return slices.Contains(o.Topics, l.Topic) })
-	})
-	checker, err := recheck.New(ctx, cfg, o.cascades, windows, a.Files)
+func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, a *audit.Audit, report *audit.Report, p *progress) error {
+	chosen, settings := a.Chosen()
+	checker, err := recheck.New(ctx, cfg, o.cascades, chosen, settings)
 	if err != nil {
 		return err
 	}
 	defer checker.Close()
-	sample := report.Sample(o.recheck)
-	var chosen int64
-	for _, s := range sample {
-		chosen += record.Count(s.Ranges)
+	var at []record.Offsets
+	for _, c := range chosen {
+		if len(at) == 0 || at[len(at)-1].TopicPartition != c.TopicPartition {
+			at = append(at, record.Offsets{TopicPartition: c.TopicPartition})
+		}
+		last := &at[len(at)-1]
+		last.Ranges = record.Merge(last.Ranges, []record.Range{c.Range()})
 	}
 	report.Recheck = &audit.Recheck{}
-	var problems []audit.Problem
 	seen := 0
-	err = offsets.Visit(ctx, sample, func(r kafka.Record) (more bool, err error) {
-		p.say("rechecking: %d of %d records", seen, chosen)
+	err = offsets.Visit(ctx, at, func(r kafka.Record) (more bool, err error) {
+		p.say("rechecking: %d of %d records", seen, len(chosen))
 		seen++
 		found, err := checker.Check(ctx, r, report.Recheck)
-		problems = append(problems, found...)
+		for _, problem := range found {
+			report.Add(problem)
+		}
 		return true, err
 	})
-	report.Recheck.Gone = int(chosen) - seen
-	report.Add(problems...)
+	report.Recheck.Gone = len(chosen) - seen
 	return err
 }
