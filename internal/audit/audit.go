@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ type Audit struct {
 	names     map[string]int         // these, as they are in names of files
 	others    map[string]*OtherTopic // by such names
 	book      book
-	newest    map[string]string // the hour of the last ledger that is not a single window's, by book
+	newest    string // window of which there are events
 	lines     *bufio.Reader
 	temporary []temporaryFile
 	written   time.Time // when a file was written last
@@ -65,7 +64,7 @@ func New(topics []string, choose int) (*Audit, error) {
 	}
 	a := &Audit{
 		facts: facts, topics: slices.Sorted(slices.Values(topics)),
-		names: map[string]int{}, others: map[string]*OtherTopic{}, newest: map[string]string{},
+		names: map[string]int{}, others: map[string]*OtherTopic{},
 		lines:  bufio.NewReaderSize(nil, maxLine),
 		sample: newSample(choose),
 		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
@@ -131,7 +130,7 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	switch kind {
 	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
 	case store.KindEvents:
-		a.facts.addFile(name, listedFact, size)
+		a.facts.addFile(windowOf(name), listedFact, name, size)
 	case store.KindTemporary:
 		a.temporary = append(a.temporary, temporaryFile{name, modified})
 	case store.KindUnknown:
@@ -177,9 +176,9 @@ func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []
 	var file eventsFile
 	err = a.facts.each(ctx, func(f fields) {
 		if f[0] == fileFact {
-			if file.name != f.text(1) {
+			if file.window != f.text(1) {
 				a.compareFile(file)
-				file = eventsFile{name: f.text(1)}
+				file = eventsFile{window: f.text(1)}
 			}
 			file.add(f)
 			return
@@ -203,7 +202,6 @@ func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []
 // finish reports what is not of a partition.
 func (a *Audit) finish() {
 	r := &a.report
-	r.Ledgers = a.book.ledgers
 	for _, other := range a.others {
 		r.OtherTopics = append(r.OtherTopics, *other)
 	}
@@ -217,41 +215,41 @@ func (a *Audit) finish() {
 	}
 }
 
-// eventsFile is a file of events, and what a ledger says of it.
+// eventsFile is a file of events that are published, by the window that it begins with.
 type eventsFile struct {
-	name         string
-	size         int64
-	ledger, book string // empty if none has it
-	bytes        int64
+	window       string
+	name, ledger string // empty if there is none
+	size, bytes  int64  // bytes: that the ledger has
+	open         bool   // the window is not gathered, or another one may be added
 }
 
 // The kinds of facts about files of events.
 const (
-	claimedFact = "a" // by a ledger: its name, its book, bytes
-	listedFact  = "b" // size
+	claimedFact = "a" // by a ledger: its name, bytes, whether it is open
+	openFact    = "b" // the window is not gathered
+	listedFact  = "c" // name, size
 )
 
 func (e *eventsFile) add(f fields) {
-	if f[2] == listedFact {
-		e.size = f.number(3)
-	} else {
-		e.ledger, e.book, e.bytes = f.text(3), f.text(4), f.number(5)
+	switch f[2] {
+	case claimedFact:
+		e.ledger, e.bytes, e.open = f.text(3), f.number(4), f[5] == "true"
+	case openFact:
+		e.open = true
+	case listedFact:
+		e.name, e.size = f.text(3), f.number(4)
 	}
 }
 
-// compareFile compares the size of a file of events with what its ledger says. It leaves
-// out those of older versions, which took some lines back, and what the newest hour's may
-// have at its end that the hour's ledger does not have yet.
+// compareFile compares a file of events as a whole. One that is open may have more than
+// its ledger, or no ledger yet: it is written before that. Older versions took some of the
+// lines back.
 func (a *Audit) compareFile(e eventsFile) {
-	newest := a.newest[e.book]
-	if e.ledger == "" {
-		newest = slices.Max(append(slices.Collect(maps.Values(a.newest)), ""))
-	}
-	switch old := hourOf(e.name) < newest; {
-	case !old, e.name == "", e.ledger != "" && e.book == "":
-	case e.ledger == "":
+	switch {
+	case e.open || e.window == "":
+	case e.ledger != "" && e.size != e.bytes:
+		a.wrongLedger(EventsSize, e.ledger, ": it has %d bytes of events in a file that begins with window %s and has %d", e.bytes, e.window, e.size)
+	case e.ledger == "" && e.window < a.newest:
 		a.report.Add(Problem{Kind: EventsUnknown, File: e.name, Text: fmt.Sprintf("there are events in %s, which is in no ledger", e.name)})
-	case e.size != e.bytes:
-		a.wrongLedger(EventsSize, e.ledger, ": it has %d bytes of events in %s, which has %d", e.bytes, e.name, e.size)
 	}
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (s *scene) compare(t testing.TB, choose int) (*Report, *Audit) {
 	testkit.Must(t, err)
 	defer a.Close()
 	for _, w := range s.windows {
-		f := store.BookFile{Name: path.Join("_windows", w.Book, w.Name+".json"), Book: w.Book, Err: w.Err}
+		f := store.BookFile{Name: path.Join(cmp.Or(w.Book, "_windows"), w.Name+".json"), Book: w.Book, Number: w.Ledger.Number, Positions: w.Ledger.Positions, Err: w.Err}
 		if w.Err == nil {
 			f.Ledgers = []store.Ledger{w.Ledger}
 			if bytes := w.Ledger.Sum().EventBytes; bytes > 0 {
@@ -144,14 +145,17 @@ func (s *scene) compare(t testing.TB, choose int) (*Report, *Audit) {
 	return r, a
 }
 
+// eventsFile is staged for a window of a book, and published for an hour.
 func (w window) eventsFile() string {
-	switch hour := strings.Split(w.Name, "T"); {
+	switch month, hour, ofHour := strings.Cut(w.Name, "/"); {
 	case w.Book == "":
 		return "_events/unknown/" + w.Name + ".jsonl"
-	case len(hour[1]) == len("03"):
-		return "_events/" + strings.Replace(hour[0], "/", "-", 1) + "/" + hour[1] + "+" + w.Book + ".jsonl"
+	case ofHour:
+		return "_events/" + month + "-" + hour[:2] + "/" + strings.Replace(month, "-", "", 1) + hour + "0000.000Z-5f3a9c01.jsonl"
+	case w.Name == "hour":
+		return "_events/2026-01-02/20260102T050000.000Z-5f3a9c01.jsonl"
 	}
-	return "_windows/" + w.Book + "/" + w.Name + ".jsonl"
+	return w.Book + "/" + w.Name + ".jsonl"
 }
 
 // lines are the events of a record with so many faces.
@@ -223,6 +227,10 @@ func TestAgreesAlso(t *testing.T) {
 			keep(&s.windows[1])
 			s.files[keptReject(18)] = 1000
 		},
+		"an hour, and a window that is not gathered": func(s *scene) { s.book(archived, open) },
+		"two hours":                 func(s *scene) { s.book(archived, newest) },
+		"gathering was interrupted": func(s *scene) { s.book(newest, open); s.events[ofNewest] += "x" },
+		"gathering was interrupted when another file was begun": func(s *scene) { s.book(newest, open); s.events[ofOpen] = "x" },
 		"all outputs":                              func(s *scene) { s.writeAll(0) },
 		"only events":                              func(s *scene) { s.writeEvents(1, true) },
 		"only events, of an older version":         func(s *scene) { s.writeEvents(1, false) },
@@ -250,9 +258,6 @@ func TestAgreesAlso(t *testing.T) {
 			p.Cooled, p.Files, p.Bytes = 1, 5, 5*pictureSize
 			delete(s.files, picture(11))
 		},
-		"a window knows of slots in a partition that it has no record of": func(s *scene) {
-			s.windows[0].Ledger.SetCarry(store.Carry{{TopicPartition: record.In("t", 4), Slots: []store.Slot{{Camera: "door", Kind: store.SlotSampled, Kept: []store.Kept{{Offset: 3}}}}}})
-		},
 		"other topics": func(s *scene) {
 			other := newWindow("w3", 0)
 			other.Ledger.Partitions[0].Topic = "_" + strings.Repeat("x", 200) // cut in a name
@@ -271,17 +276,26 @@ func TestAgreesAlso(t *testing.T) {
 	}
 }
 
-// books puts the windows into a book of the group: an hour and a window that is not
-// gathered yet. Both have events.
-func (s *scene) books() {
-	for i, name := range []string{"2026-01/02T03", "20260102T040000.000Z-5f3a9c01"} {
+// book puts windows into a book of the group: hours or windows that are not gathered yet,
+// with events.
+func (s *scene) book(names ...string) {
+	for i, name := range names {
 		w := &s.windows[i]
-		w.Book, w.Name = "g+t", name
+		w.Book, w.Name = "_windows/g+t", name
 		s.write(i, `{"write":"frame,events"}`)
 		w.Ledger.Number = int64(7 + i)
-		w.Ledger.Positions = []record.ID{partition.At(int64(10 + 9*i))}
+		w.Ledger.Positions = []store.Position{{ID: partition.At(int64(10 + 9*i))}}
 	}
 }
+
+// The files of a book.
+const (
+	archived = "2026-01/02T03"
+	newest   = "hour"
+	open     = "20260102T060000.000Z-5f3a9c01"
+
+	ofArchived, ofNewest, ofOpen = "_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", "_events/2026-01-02/20260102T050000.000Z-5f3a9c01.jsonl", "_events/2026-01-02/20260102T060000.000Z-5f3a9c01.jsonl"
+)
 
 // writeAll makes a window one of a run that wrote everything.
 func (s *scene) writeAll(i int) {
@@ -334,14 +348,6 @@ func (s *scene) write(i int, settings string) {
 func (s *scene) replace(i int, old, new string) {
 	file := s.windows[i].eventsFile()
 	s.events[file] = strings.Replace(s.events[file], old, new, 1)
-}
-
-// hour gathers the second window of books, too.
-func (s *scene) hour() {
-	lines := s.events[s.windows[1].eventsFile()]
-	delete(s.events, s.windows[1].eventsFile())
-	s.windows[1].Name = "2026-01/02T04"
-	s.events[s.windows[1].eventsFile()] = lines
 }
 
 // set gives the window settings.
@@ -433,31 +439,35 @@ func TestProblems(t *testing.T) {
 		"a line is no event":                      {func(s *scene) { s.writeAll(0); s.replace(0, lines(6, 1), "{}\n"+lines(6, 1)) }, []string{"events_unreadable: _events/unknown/w1.jsonl: line 7 is no event: there is no such face of a record"}},
 		"events have no ledger":                   {func(s *scene) { s.events["_events/unknown/w0.jsonl"] = "x" }, []string{"events_unknown: there are events in _events/unknown/w0.jsonl, which is in no ledger"}},
 		"events of an older version are missing":  {func(s *scene) { s.writeEvents(0, false); s.replace(0, lines(5, 1), "") }, []string{"events_missing: ledger w1, partition 0 of topic t: events are 7, and there are 6 lines"}},
-		"a book has lost an event":                {func(s *scene) { s.books(); s.replace(0, lines(5, 1), "") }, []string{"events_missing: offset 5 of"}},
-		"a book has lost a window":                {func(s *scene) { s.books(); s.windows[1].Ledger.Number++ }, []string{"ledger_order: ledger g+t/20260102T040000.000Z-5f3a9c01: its number is 9, and that of the one before it is 7: one is missing"}},
-		"a book has a number twice":               {func(s *scene) { s.books(); s.windows[1].Ledger.Number-- }, []string{"ledger_order: its number is 7, and that of the one before it is 7"}},
-		"a book goes back": {func(s *scene) { s.books(); s.windows[1].Ledger.Positions[0].Offset = 9 }, []string{
-			"ledger_order: ledger g+t/20260102T040000.000Z-5f3a9c01: it stands at offset 9 of partition 0 of topic t, and the one before it at offset 10", "ledger_order: it has offset 18 of partition 0 of topic t, and stands at offset 9"}},
+		"a book has lost an event":                {func(s *scene) { s.book(archived, open); s.replace(0, lines(5, 1), "") }, []string{"events_missing: offset 5 of", "events_size: ledger g+t/2026-01/02T03: it has 406 bytes of events in a file that begins with window 20260102T030000.000Z-5f3a9c01 and has 348"}},
+		"a book has lost a file":                  {func(s *scene) { s.book(archived, open); delete(s.events, ofArchived) }, []string{"events_missing: offsets 0 to 3", "events_missing: offsets 5 to 6", "events_size: and has 0"}},
+		"a book has lost a window":                {func(s *scene) { s.book(newest, open); s.windows[1].Ledger.Number++ }, []string{"ledger_order: ledger g+t/20260102T060000.000Z-5f3a9c01: its number is 9, and that of the one before it is 7: one is missing"}},
+		"a book has a number twice":               {func(s *scene) { s.book(newest, open); s.windows[1].Ledger.Number-- }, []string{"ledger_order: its number is 7, and that of the one before it is 7"}},
+		"a book goes back": {func(s *scene) { s.book(archived, newest); s.windows[1].Ledger.Positions[0].Offset = 9 }, []string{
+			"ledger_order: ledger g+t/hour: it stands at offset 9 of partition 0 of topic t, and the one before it at offset 10", "ledger_order: it has offset 18 of partition 0 of topic t, and stands at offset 10"}},
 		"a book has records twice": {
 			func(s *scene) {
-				s.books()
-				s.windows = append(s.windows, s.windows[1])
-				s.windows[2].Name, s.windows[2].Ledger.Number = "20260102T040001.000Z-5f3a9c01", 9
+				s.windows = append(s.windows, newWindow("", 10))
+				s.book(newest, open, "20260102T060001.000Z-5f3a9c01")
 			},
-			[]string{"ledger_twice: offsets 10 to 18 of partition 0 of topic t: in the ledgers g+t/20260102T040000.000Z-5f3a9c01 and g+t/20260102T040001.000Z-5f3a9c01"},
+			[]string{"ledger_twice: offsets 10 to 18 of partition 0 of topic t: in the ledgers g+t/20260102T060000.000Z-5f3a9c01 and g+t/20260102T060001.000Z-5f3a9c01",
+				"events_twice: offsets 10 to 13 of", "events_twice: offsets 15 to 16 of"},
 		},
 		"an hour of a book cannot be read": {
-			func(s *scene) { s.books(); s.windows[0].Err = errors.New("torn") },
-			[]string{"ledger_unreadable: ledger g+t/2026-01/02T03: torn", "gap: offsets 0 to 9",
+			func(s *scene) { s.book(archived, newest); s.windows[0].Err = errors.New("torn") },
+			[]string{"ledger_unreadable: ledger g+t/2026-01/02T03: torn", "gap: offsets 0 to 9", "events_unknown: there are events in " + ofArchived + ", which is in no ledger",
 				"picture_unknown: 0000.jpg", "picture_unknown: 0001.jpg", "picture_unknown: 0002.jpg", "picture_unknown: 0003.jpg", "picture_unknown: 0005.jpg", "picture_unknown: 0006.jpg", "reject_unknown: offset 8"},
 		},
-		"a file of a book has more than its ledger": {
-			func(s *scene) { s.books(); s.hour(); s.events["_events/2026-01-02/03+g+t.jsonl"] += "x" },
-			[]string{"events_size: ledger g+t/2026-01/02T03: it has 406 bytes of events in _events/2026-01-02/03+g+t.jsonl, which has 407"},
+		"a file of an hour that is over has more than its ledger": {
+			func(s *scene) { s.book(archived, newest); s.events[ofArchived] += "x" },
+			[]string{"events_size: ledger g+t/2026-01/02T03: it has 406 bytes of events in a file that begins with window 20260102T030000.000Z-5f3a9c01 and has 407"},
 		},
 		"a file of a book is of no ledger": {
-			func(s *scene) { s.books(); s.events["_events/2026-01-02/02+g+t.jsonl"] = "x" },
-			[]string{"events_unknown: there are events in _events/2026-01-02/02+g+t.jsonl, which is in no ledger"},
+			func(s *scene) {
+				s.book(archived, newest)
+				s.events["_events/2026-01-02/20260102T020000.000Z-5f3a9c01.jsonl"] = "x"
+			},
+			[]string{"events_unknown: there are events in _events/2026-01-02/20260102T020000.000Z-5f3a9c01.jsonl, which is in no ledger"},
 		},
 		// Rows 1 and 2 of issue 21: the group was lost, and a run that began anew took back
 		// all its events, also those of records that Kafka had removed.

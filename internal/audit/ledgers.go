@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -16,105 +17,10 @@ import (
 
 // book is what is known of the book whose ledgers are being added.
 type book struct {
-	ledgers   int // of all books
 	name      string
-	number    int64 // of the last ledger
+	number    int64 // of the last window
 	positions map[record.TopicPartition]int64
-	torn      bool // a ledger could not be read, so numbers are missing
-}
-
-// AddLedgers adds a file of ledgers, in the order of store.Books. It returns the group
-// whose events are in the file's Events.
-func (a *Audit) AddLedgers(f store.BookFile) (group string) {
-	name := strings.TrimSuffix(strings.TrimPrefix(f.Name, "_windows/"), ".json")
-	if a.book.name != f.Book {
-		a.book = book{ledgers: a.book.ledgers, name: f.Book}
-	}
-	if a.book.positions == nil {
-		a.book.positions = map[record.TopicPartition]int64{}
-	}
-	hour := hourOf(f.Name)
-	if f.Book == "" || len(hour) == len(hourFormat) {
-		a.newest[f.Book] = max(a.newest[f.Book], hour)
-	}
-	if f.Err != nil {
-		a.book.ledgers++
-		a.book.torn = true
-		a.wrongLedger(LedgerUnreadable, name, ": %v", f.Err)
-		return ""
-	}
-	if f.Book != "" {
-		a.checkOrder(name, len(hour) == len(hourFormat), f.Ledgers)
-	}
-	for _, l := range f.Ledgers {
-		a.book.ledgers++
-		a.addLedger(ledger{Name: name, Hour: hour, Book: f.Book, Seq: a.book.ledgers}, l)
-		group = l.Run.Group
-	}
-	for _, e := range f.Events {
-		a.facts.addFile(e.File, claimedFact, name, f.Book, e.Bytes)
-	}
-	return group
-}
-
-func (a *Audit) wrongLedger(kind, name, text string, args ...any) {
-	a.report.Add(Problem{Kind: kind, Ledger: name, Text: "ledger " + name + fmt.Sprintf(text, args...)})
-}
-
-// hourFormat is as long as the hour of a file that has all of an hour.
-const hourFormat = "20060102T15"
-
-// hourOf returns when a file of ledgers or events is of, in letters that sort by time:
-// the name of a window, or the hour with which such names begin.
-func hourOf(name string) string {
-	parts := strings.Split(name, "/")
-	base := strings.TrimSuffix(parts[len(parts)-1], path.Ext(name))
-	if hour, _, ok := strings.Cut(base, "+"); ok && len(parts) == 3 { // _events/2006-01-02/15+book.jsonl
-		return strings.ReplaceAll(parts[1], "-", "") + "T" + hour
-	}
-	if len(parts) == 4 { // _windows/book/2006-01/02T15.json
-		return strings.ReplaceAll(parts[2], "-", "") + base
-	}
-	return base
-}
-
-// before reports whether one hourOf is before another for certain.
-func before(a, b string) bool {
-	n := min(len(a), len(b))
-	return a[:n] < b[:n]
-}
-
-// checkOrder checks that a book's ledgers follow one another.
-func (a *Audit) checkOrder(name string, hour bool, ledgers []store.Ledger) {
-	b := &a.book
-	wrong := func(text string, args ...any) { a.wrongLedger(LedgerOrder, name, ": "+text, args...) }
-	number, positions := int64(0), map[record.TopicPartition]int64{}
-	for _, l := range ledgers {
-		number = max(number, l.Number)
-		for _, p := range l.Positions {
-			positions[p.TopicPartition] = max(positions[p.TopicPartition], p.Offset)
-		}
-	}
-	switch {
-	case number <= b.number:
-		wrong("its number is %d, and that of the one before it is %d", number, b.number)
-	case !hour && !b.torn && number > b.number+1:
-		wrong("its number is %d, and that of the one before it is %d: one is missing", number, b.number)
-	}
-	for _, l := range ledgers {
-		for _, p := range l.Partitions {
-			if at, ok := positions[p.TopicPartition]; p.Read > 0 && (!ok || p.LastOffset >= at) {
-				wrong("it has %s, and stands at offset %d", p.At(p.LastOffset), at)
-			}
-		}
-	}
-	for id, offset := range positions {
-		if last := b.positions[id]; offset < last {
-			wrong("it stands at %s, and the one before it at offset %d", id.At(offset), last)
-		}
-		b.positions[id] = max(b.positions[id], offset)
-	}
-	b.number, b.torn = number, false
+	torn      bool // a ledger cannot be read, so numbers are missing
 }
 
 // ledger is what a ledger says of a partition, and what was found of it. Only what
@@ -123,8 +29,8 @@ type ledger struct {
 	Name, Hour, Book, Group string
 	Seq                     int    // of all ledgers
 	Settings                string // their SHA-256
-	Write                   settings
-	Numbered                bool // else it is of an older version
+	Stored                  store.Stored
+	Lists                   bool // all frames of which something was stored; in older versions, those with files
 	store.Partition
 	Last int64 // offset that it says something about
 
@@ -137,20 +43,107 @@ type ledger struct {
 	readAgain               bool // by its group
 }
 
-// lists reports whether Pictures has all frames of which something was stored. In older
-// versions it had those with files.
-func (l *ledger) lists() bool { return l.Numbered || len(l.families) > 0 }
+// AddLedgers adds a file of ledgers, in the order of store.Books. It returns the group
+// whose events are in the file's Events.
+func (a *Audit) AddLedgers(f store.BookFile) (group string) {
+	name := strings.TrimSuffix(strings.TrimPrefix(f.Name, "_windows/"), ".json")
+	if a.book.name != f.Book {
+		a.book = book{name: f.Book, positions: map[record.TopicPartition]int64{}}
+	}
+	if f.Err != nil {
+		a.report.Ledgers++
+		a.book.torn = true
+		a.wrongLedger(LedgerUnreadable, name, ": %v", f.Err)
+		return ""
+	}
+	window, hour := windowOf(f.Name), hourOf(f.Name)
+	if f.Book != "" {
+		a.checkOrder(name, window, f)
+	}
+	for _, l := range f.Ledgers {
+		a.report.Ledgers++
+		a.addLedger(ledger{Name: name, Hour: hour, Book: f.Book, Group: l.Run.Group, Seq: a.report.Ledgers, Lists: l.Number > 0}, l)
+		group = l.Run.Group
+	}
+	a.newest = max(a.newest, window)
+	if f.Book != "" && window != "" {
+		a.facts.addFile(window, openFact)
+		return group
+	}
+	for i, e := range f.Events {
+		last := f.Book == "" || hour == "" && i == len(f.Events)-1
+		a.facts.addFile(windowOf(e.File), claimedFact, name, e.Bytes, last)
+		a.newest = max(a.newest, windowOf(e.File))
+	}
+	return group
+}
+
+func (a *Audit) wrongLedger(kind, name, text string, args ...any) {
+	a.report.Add(Problem{Kind: kind, Ledger: name, Text: "ledger " + name + fmt.Sprintf(text, args...)})
+}
+
+// windowOf returns the name of a window by that of one of its files; of a file with the
+// ledgers of an hour, it is empty.
+func windowOf(name string) string {
+	base := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	if base == "hour" || strings.Count(name, "/") == 3 {
+		return ""
+	}
+	return base
+}
+
+// hourOf returns when a file of ledgers is of: the name of its window, or what such names
+// begin with in that hour. Of the newest hour, it is empty.
+func hourOf(name string) string {
+	if parts := strings.Split(name, "/"); len(parts) == 4 { // _windows/BOOK/2006-01/02T15.json
+		return strings.ReplaceAll(parts[2], "-", "") + strings.TrimSuffix(parts[3], path.Ext(name))
+	}
+	return windowOf(name)
+}
+
+// before reports whether one hourOf is before another for certain.
+func before(a, b string) bool {
+	n := min(len(a), len(b))
+	return a[:n] < b[:n]
+}
+
+// checkOrder checks that a book's files of ledgers follow one another.
+func (a *Audit) checkOrder(name, window string, f store.BookFile) {
+	b := &a.book
+	switch {
+	case f.Number <= b.number:
+		a.wrongLedger(LedgerOrder, name, ": its number is %d, and that of the one before it is %d", f.Number, b.number)
+	case window != "" && !b.torn && f.Number > b.number+1:
+		a.wrongLedger(LedgerOrder, name, ": its number is %d, and that of the one before it is %d: one is missing", f.Number, b.number)
+	}
+	b.number = max(b.number, f.Number)
+	for _, p := range f.Positions {
+		if last := b.positions[p.TopicPartition]; p.Offset < last {
+			a.wrongLedger(LedgerOrder, name, ": it stands at %s, and the one before it at offset %d", p.ID, last)
+		}
+		b.positions[p.TopicPartition] = max(b.positions[p.TopicPartition], p.Offset)
+	}
+	for _, l := range f.Ledgers {
+		for _, p := range l.Partitions {
+			if at := b.positions[p.TopicPartition]; p.Read > 0 && p.LastOffset >= at {
+				a.wrongLedger(LedgerOrder, name, ": it has %s, and stands at offset %d", p.At(p.LastOffset), at)
+			}
+		}
+	}
+}
 
 // addLedger checks a ledger by itself and makes facts of it.
 func (a *Audit) addLedger(base ledger, l store.Ledger) {
-	base.Settings, base.Group, base.Numbered, base.Write = settingsSum(l.Run), l.Run.Group, l.Number > 0, settingsOf(l.Run)
+	base.Settings, base.Stored = settingsSum(l.Run), l.Run.Stored()
+	base.families = familiesOf(base.Stored)
+	base.Lists = base.Lists || len(base.families) > 0
 	a.sample.settings[base.Settings] = l.Run.Settings
 	if base.Settings != l.Run.SettingsSHA256 {
 		a.wrongLedger(LedgerSum, base.Name, ": its settings have the SHA-256 %s, and it says %q", base.Settings, l.Run.SettingsSHA256)
 	}
 	for _, p := range l.Partitions {
-		for _, text := range checkPartition(base.Write, base.Numbered, p) {
-			a.report.Add(Problem{Kind: LedgerSum, Ledger: base.Name}.of(p.TopicPartition, text))
+		for _, text := range (store.Ledger{Run: l.Run, Partitions: []store.Partition{p}}).Wrong() {
+			a.report.Add(Problem{Kind: LedgerSum, Ledger: base.Name, Topic: p.Topic, Partition: &p.Partition, Text: fmt.Sprintf("ledger %s, %s", base.Name, text)})
 		}
 		topic, asked := slices.BinarySearch(a.topics, p.Topic)
 		if !asked {
@@ -158,7 +151,7 @@ func (a *Audit) addLedger(base ledger, l store.Ledger) {
 			continue
 		}
 		one := base
-		one.Partition, one.Slots = p, nil
+		one.Partition, one.Slots, one.Rejected = p, nil, nil
 		for _, ranges := range []*[]record.Range{&one.Offsets, &one.Pictures, &one.Rejects, &one.Lost} {
 			*ranges = record.Union(*ranges) // of a wrong ledger, what can be
 		}
@@ -182,88 +175,33 @@ func settingsSum(run store.Run) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// settings are those of a run's that say which files there are.
-type settings struct {
-	KeepBytes int     `json:"keep_bytes"` // of rejected records
-	Write     string  `json:"write"`      // a list; empty is "frame", as it was once
-	MaxFPS    float64 `json:"max_fps"`    // with one of these, other records decide what is stored of one
-	Cooldown  int64   `json:"cooldown_ms"`
-}
-
-// settingsOf returns those of a run. What cannot be read is LedgerSum.
-func settingsOf(run store.Run) (s settings) {
-	_ = json.Unmarshal(run.Settings, &s)
-	return s
-}
-
-func (s settings) writes(what string) bool {
-	return slices.Contains(strings.Split(s.Write, ","), what)
-}
-
-// families returns which files a frame with faces has.
-func (s settings) families() (which []int) {
-	if s.Write == "" || s.writes("frame") {
-		which = append(which, pictures)
+// span is from where the group stood to the last record.
+func (l *ledger) span() []record.Range {
+	if l.Read == 0 || l.From > l.LastOffset {
+		return nil
 	}
-	if s.writes("annotated") {
-		which = append(which, annotated)
-	}
-	if s.writes("crops") {
-		which = append(which, crops)
-	}
-	return which
+	return []record.Range{{First: l.From, Last: l.LastOffset}}
 }
 
-func checkPartition(s settings, numbered bool, p store.Partition) (wrong []string) {
-	for _, ranges := range [][]record.Range{p.Offsets, p.Pictures, p.Rejects, p.Lost} {
-		if !record.InOrder(ranges) {
-			return []string{fmt.Sprintf("%v are no ranges of offsets in order", ranges)} // then nothing adds up
+// look sets what the ledger says of an offset, and returns up to where that holds.
+func (l *ledger) look(at int64) (last int64) {
+	last = l.Last
+	in := func(ranges []record.Range) bool {
+		i, _ := slices.BinarySearchFunc(ranges, at, func(r record.Range, at int64) int { return cmp.Compare(r.Last, at) })
+		if i == len(ranges) {
+			return false
 		}
-	}
-	var rejected int64
-	for _, n := range p.Rejected {
-		rejected += n
-	}
-	read := record.Count(p.Offsets)
-	// Of the faces of cooled frames it is only known that each frame has one.
-	frames, stored, least := int64(0), record.Count(p.Pictures), p.Faces
-	if p.Cooled > 0 {
-		least = stored
-	}
-	var files, events struct{ least, most int64 }
-	written := s.families()
-	if numbered || len(written) > 0 {
-		frames = p.FramesWithFaces - p.Cooled
-	}
-	for _, which := range written {
-		if which == crops {
-			files.least, files.most = files.least+least, files.most+p.Faces-p.Cooled
+		inside := ranges[i].First <= at
+		if inside {
+			last = min(last, ranges[i].Last)
 		} else {
-			files.least, files.most = files.least+stored, files.most+stored
+			last = min(last, ranges[i].First-1)
 		}
+		return inside
 	}
-	if s.writes("events") {
-		events.least, events.most = least, p.Faces-p.Cooled
-	}
-	for _, rule := range []struct {
-		holds bool
-		text  string
-	}{
-		{p.Read == read, fmt.Sprintf("records_read is %d, and there are %d offsets", p.Read, read)},
-		{p.Read == p.Decoded+p.Skipped+p.Sampled+rejected, fmt.Sprintf("records_read is %d, and %d were decoded, %d skipped, %d sampled, %d rejected", p.Read, p.Decoded, p.Skipped, p.Sampled, rejected)},
-		{stored == frames, fmt.Sprintf("frames_with_faces is %d, %d of them cooled, and %d offsets have pictures", p.FramesWithFaces, p.Cooled, stored)},
-		{record.Count(p.Rejects) == rejected, fmt.Sprintf("rejected are %d, and %d offsets have files about that", rejected, record.Count(p.Rejects))},
-		{files.least <= p.Files && p.Files <= files.most, fmt.Sprintf("files_written is %d, and %d offsets with %d faces give %d", p.Files, stored, p.Faces, files.most)},
-		{events.least <= p.Events && p.Events <= events.most, fmt.Sprintf("events are %d, and %d faces give %d", p.Events, p.Faces, events.most)},
-		{p.FramesWithFaces <= p.Decoded && p.FramesWithFaces <= p.Faces, fmt.Sprintf("%d frames of %d have %d faces", p.FramesWithFaces, p.Decoded, p.Faces)},
-		{read == 0 || p.FirstOffset == p.Offsets[0].First && p.LastOffset == record.End(p.Offsets)-1, fmt.Sprintf("first_offset and last_offset are %d and %d, and the offsets %v", p.FirstOffset, p.LastOffset, p.Offsets)},
-		{len(record.Subtract(p.Pictures, p.Offsets)) == 0, "there are pictures of offsets that were not read"},
-		{len(record.Subtract(p.Rejects, p.Offsets)) == 0, "there are rejects of offsets that were not read"},
-		{record.Count(record.Subtract(p.Pictures, p.Rejects)) == stored, "there are pictures of rejected records"},
-	} {
-		if !rule.holds {
-			wrong = append(wrong, rule.text)
-		}
-	}
-	return wrong
+	l.here = here{in(l.Offsets), in(l.Pictures), in(l.Rejects), in(l.Lost), in(l.span())}
+	return last
 }
+
+// here is what a ledger says of a stretch.
+type here struct{ covered, pictures, rejected, lost, spanned bool }

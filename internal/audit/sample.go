@@ -84,7 +84,7 @@ func (p *part) chosen(offset int64) Chosen {
 	slices.SortFunc(p.ledgers, func(a, b *ledger) int { return cmp.Compare(b.Seq, a.Seq) })
 	for _, l := range p.ledgers {
 		if l.covered {
-			c.Ledgers = append(c.Ledgers, OfLedger{l.Name, l.Group, l.Settings, l.pictures || l.rejected, l.lists()})
+			c.Ledgers = append(c.Ledgers, OfLedger{l.Name, l.Group, l.Settings, l.pictures || l.rejected, l.Lists})
 		}
 	}
 	return c

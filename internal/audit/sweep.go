@@ -38,6 +38,16 @@ var families = [...]family{
 	kept:      {store.KindKept, "file with the kept value", KeptMissing, KeptUnknown},
 }
 
+// familiesOf returns which files a frame with faces has.
+func familiesOf(s store.Stored) (which []int) {
+	for family, stored := range map[int]bool{pictures: s.Frame, annotated: s.Annotated, crops: s.Crops} {
+		if stored {
+			which = append(which, family)
+		}
+	}
+	return which
+}
+
 // The kinds of facts about offsets, in the order in which they come at one.
 const (
 	logFact    = "a" // what Kafka holds of the partition: start, end, committed
@@ -66,9 +76,6 @@ type part struct {
 	kept    Files
 	found   map[string]*Problem // the last of each kind, which may go on
 }
-
-// here is what a ledger says of a stretch.
-type here struct{ covered, pictures, rejected, lost, spanned bool }
 
 type hole struct {
 	record.Range
@@ -106,7 +113,7 @@ func (p *part) add(f fields) {
 	case ledgerFact:
 		l := &ledger{}
 		_ = json.Unmarshal([]byte(rest.text(0)), l) // addLedger made it
-		l.families = l.Write.families()
+		l.families = familiesOf(l.Stored)
 		p.ledgers = append(p.ledgers, l)
 	case recordFact:
 		p.files = append(p.files, file{int(rest.number(0)), rest.text(1), rest.number(2)})
@@ -141,34 +148,6 @@ func (p *part) advance(to int64) {
 	}
 }
 
-// look sets what the ledger says of an offset, and returns up to where that holds.
-func (l *ledger) look(at int64) (last int64) {
-	last = l.Last
-	in := func(ranges []record.Range) bool {
-		i, _ := slices.BinarySearchFunc(ranges, at, func(r record.Range, at int64) int { return cmp.Compare(r.Last, at) })
-		if i == len(ranges) {
-			return false
-		}
-		inside := ranges[i].First <= at
-		if inside {
-			last = min(last, ranges[i].Last)
-		} else {
-			last = min(last, ranges[i].First-1)
-		}
-		return inside
-	}
-	l.here = here{in(l.Offsets), in(l.Pictures), in(l.Rejects), in(l.Lost), in(l.span())}
-	return last
-}
-
-// span is from where the group stood to the last record.
-func (l *ledger) span() []record.Range {
-	if l.Read == 0 || l.From > l.LastOffset {
-		return nil
-	}
-	return []record.Range{{First: l.From, Last: l.LastOffset}}
-}
-
 // compare compares a stretch.
 func (p *part) compare(r record.Range) {
 	var all here
@@ -182,7 +161,7 @@ func (p *part) compare(r record.Range) {
 			}
 		}
 		expected[rejects] = expected[rejects] || l.here.rejected
-		expected[kept] = expected[kept] || l.here.rejected && l.Write.KeepBytes > 0
+		expected[kept] = expected[kept] || l.here.rejected && l.Stored.KeepBytes > 0
 	}
 	p.account(r, all)
 	why := p.why(r, all)
@@ -429,7 +408,7 @@ func (p *part) compareLedgers(r record.Range, l *ledger) {
 			continue
 		}
 		l.readAgain = true
-		l.eventsVary = l.eventsVary || vary || l.Write.MaxFPS > 0 || l.Write.Cooldown > 0
+		l.eventsVary = l.eventsVary || vary
 		if l.Book != "" && other.Book == l.Book && other.Seq < l.Seq {
 			p.extendProblem(Problem{Kind: LedgerTwice, Offsets: &r, Ledger: l.Name}, "in the ledgers %s and %s", other.Name, l.Name)
 		}
@@ -444,14 +423,13 @@ func (p *part) compareLines(r record.Range, l *ledger, lines []event) (right boo
 		right = false
 		p.extendProblem(Problem{Kind: kind, Offsets: &r, Ledger: l.Name}, text, args...)
 	}
-	writes := l.Write.writes("events")
 	switch {
 	case len(lines) == 0:
-		if writes && l.here.pictures {
+		if l.Stored.Events && l.here.pictures {
 			wrong(EventsMissing, "events missing")
 		}
 		return right
-	case !writes, l.lists() && !l.here.pictures:
+	case !l.Stored.Events, l.Lists && !l.here.pictures:
 		wrong(EventsUnknown, "there are events in %s, and the ledgers say that this record has none", lines[0].file)
 		return right
 	}
