@@ -2,7 +2,6 @@ package store
 
 import (
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -58,44 +57,6 @@ func TestWriteLedger(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", runner, got, want)
 		}
 	}
-}
-
-// A ledger that nobody keeps is none. A kept one says whose it is and what was
-// lost.
-func TestKeepLedger(t *testing.T) {
-	everywhere(t, func(t *testing.T, root string) {
-		cfg := testConfig(root)
-		p, s := beam.NewPipelineWithRoot()
-		WriteLedger(s, cfg, "w1", beam.CreateList(s, []Written{{Tally: Tally{ID: record.In("a", 0).At(3)}}}), beam.CreateList(s, []Rejected{}))
-		ptest.RunAndValidate(t, p)
-		if l, err := ReadLedger(t.Context(), cfg, "w1"); err == nil {
-			t.Errorf("before it is kept there is a ledger: %+v", l)
-		}
-		l, err := ReadWritten(t.Context(), cfg, "w1")
-		testkit.Must(t, err)
-		l.Run = Run{ID: cfg.Run, Group: "g", Runner: "prism", Settings: []byte("{}"), SettingsSHA256: "s"}
-		l.AddLost(record.Offsets{TopicPartition: record.In("a", 0), Ranges: testkit.Ranges(1, 2)})
-		l.AddLost(record.Offsets{TopicPartition: record.In("b", 1), Ranges: testkit.Ranges(5, 5, 7, 8)})
-		for _, window := range []string{"w2", "w1"} {
-			testkit.Must(t, KeepLedger(t.Context(), cfg, window, l))
-		}
-		got, err := ReadLedger(t.Context(), cfg, "w1")
-		if err != nil || !reflect.DeepEqual(got.Run, l.Run) || got.Sum().Read != 1 || got.Lost() != 5 ||
-			!reflect.DeepEqual(got.Partitions[1].Lost, testkit.Ranges(5, 5, 7, 8)) {
-			t.Errorf("read %+v (%v)", got, err)
-		}
-		if windows, err := Windows(t.Context(), cfg); err != nil || !slices.Equal(windows, []string{"w1", "w2"}) {
-			t.Errorf("the windows are %v (%v)", windows, err)
-		}
-		if err := End(t.Context(), cfg); err != nil {
-			t.Error(err)
-		}
-		for name := range files(t, root) {
-			if name != ledgerFolder+"/w1.json" && name != ledgerFolder+"/w2.json" {
-				t.Errorf("%s is left", name)
-			}
-		}
-	})
 }
 
 // A window without records has a ledger too: that it is there says the window

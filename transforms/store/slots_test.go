@@ -81,9 +81,6 @@ func TestCarry(t *testing.T) {
 	if got := second[0].Slots; len(got) != 17 || got[0].Number != 11 || got[15].Number != 26 || got[16].Camera != "b" {
 		t.Errorf("got %+v, want slots 11 to 26 of a, and that of b", got)
 	}
-	if p := want[0]; p.Before(61) || !p.Before(62) {
-		t.Error("61 is the last offset that was kept")
-	}
 }
 
 func TestCarryOfManyCameras(t *testing.T) {
@@ -95,28 +92,8 @@ func TestCarryOfManyCameras(t *testing.T) {
 		}
 		c = c.After(ledgerOf(0, slots...))
 	}
-	if got := c[0].Slots; len(got) != 4096 || c[0].Before(5999) || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
+	if got := c[0].Slots; len(got) != 4096 || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
 		t.Errorf("%d slots, want those of the last 4096 cameras", len(got))
-	}
-}
-
-// A ledger keeps what it passes on, and without the feature its file is as it was.
-func TestLedgerWithSlots(t *testing.T) {
-	c := Carry{{record.In("t", 0), []Slot{{"a", SlotCooldown, 5, []Kept{{50, boxes(1, 2, 3, 4)}}}}}, {record.In("u", 3), []Slot{kept("b", 6, 61)}}}
-	l := ledgerOf(0, kept("gone", 1, 1))
-	l.SetCarry(c)
-	data, err := json.Marshal(l)
-	testkit.Must(t, err)
-	var got Ledger
-	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(CarryOf(got), c) {
-		t.Errorf("%s gives %+v (%v), want %+v", data, CarryOf(got), err, c)
-	}
-	l.SetCarry(nil)
-	if data, err := json.Marshal(l.Partitions[0]); err != nil || slices.Contains(keysOf(t, data), "slots") {
-		t.Errorf("without slots: %s (%v)", data, err)
-	}
-	if (Slot{}).last() != -1 {
-		t.Error("a slot in which nothing was kept has no last offset")
 	}
 }
 

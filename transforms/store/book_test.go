@@ -1,0 +1,274 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+)
+
+var bookRun = Run{ID: "this-run", Group: "g", Settings: []byte(`{"write":"events"}`), SettingsSHA256: "s"}
+
+// openBook opens the book of a run of topic a.
+func openBook(t testing.TB, root string, run Run) *Book {
+	t.Helper()
+	b, err := OpenBook(t.Context(), testConfig(root), run, []string{"a"}, []record.TopicPartition{record.In("a", 0)})
+	testkit.Must(t, err)
+	return b
+}
+
+// window is what a job leaves of a window that has read [first, end) of partition 0 of
+// topic a, with a face in each frame.
+func jobLeaves(t testing.TB, root, name string, first, end int64) Ledger {
+	t.Helper()
+	var l Ledger
+	var events strings.Builder
+	for offset := first; offset < end; offset++ {
+		w := Written{Tally: Tally{ID: record.In("a", 0).At(offset), Size: 1000, Faces: 1, Events: []string{event("a", 0, offset, 1)}}}
+		events.WriteString(w.Events[0] + "\n")
+		l = Merge(l, ledgerOfWritten(w))
+	}
+	store(t, root, "_tmp/this-run/"+name+".jsonl", events.String())
+	return l
+}
+
+func keep(t testing.TB, b *Book, root, name string, first, end int64) {
+	t.Helper()
+	_, err := b.Keep(t.Context(), name, jobLeaves(t, root, name, first, end), []record.ID{record.In("a", 0).At(end)})
+	testkit.Must(t, err)
+}
+
+// published returns the offsets of all events that readers see.
+func published(t testing.TB, root string) (offsets []int64) {
+	t.Helper()
+	all := files(t, root)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !strings.HasPrefix(name, "_events/") {
+			continue
+		}
+		for line := range strings.Lines(all[name]) {
+			var offset int64
+			if _, err := fmt.Sscanf(line, `{"topic":"a","partition":0,"offset":%d,"face":1}`, &offset); err != nil {
+				t.Fatalf("%s: %q", name, line)
+			}
+			offsets = append(offsets, offset)
+		}
+	}
+	return offsets
+}
+
+func upTo(end int64) (offsets []int64) {
+	for offset := range end {
+		offsets = append(offsets, offset)
+	}
+	return offsets
+}
+
+// Windows become hours: a file of ledgers and one of events for each, whatever their
+// number, and the position is that of the last.
+func TestBookGathersByHour(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		b := openBook(t, root, bookRun)
+		const perHour = gatherWindows + 6
+		for n := range int64(2 * perHour) {
+			keep(t, b, root, fmt.Sprintf("20260102T%02d%04d.000Z-5f3a9c01", 3+n/perHour, n%perHour), n, n+1)
+			if b.Due(false) {
+				testkit.Must(t, b.Gather(t.Context()))
+			}
+		}
+		testkit.Must(t, b.Gather(t.Context()))
+		if got := published(t, root); !slices.Equal(got, upTo(2*perHour)) {
+			t.Errorf("published are %v", got)
+		}
+		names := slices.Sorted(maps.Keys(files(t, root)))
+		want := []string{"_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", "_events/2026-01-02/20260102T040000.000Z-5f3a9c01.jsonl",
+			"_windows/g+a/2026-01/02T03.json", "_windows/g+a/hour.json"}
+		if !slices.Equal(names, want) {
+			t.Errorf("the files are %q, want %q", names, want)
+		}
+		again := openBook(t, root, bookRun)
+		if at := again.Positions(); len(at) != 1 || at[0] != record.In("a", 0).At(2*perHour) {
+			t.Errorf("it stands at %v", at)
+		}
+		var read, last int64
+		testkit.Must(t, Books(t.Context(), testConfig(root), func(f BookFile) error {
+			if f.Number <= last || f.Err != nil || len(f.Events) != 1 {
+				t.Errorf("after window %d: %+v", last, f)
+			}
+			last = f.Number
+			for _, l := range f.Ledgers {
+				read += l.Sum().Read
+			}
+			return nil
+		}))
+		if read != 2*perHour || last != 2*perHour {
+			t.Errorf("the ledgers have %d records in %d windows", read, last)
+		}
+	})
+}
+
+// A book that a run left at any point is completed by the next.
+func TestBookIsCompleted(t *testing.T) {
+	const one, two = "20260102T030000.000Z-5f3a9c01", "20260102T030100.000Z-5f3a9c01"
+	for name, test := range map[string]struct {
+		leave func(t *testing.T, root string, b *Book) // after window one was kept
+		want  int64                                    // up to where
+		note  string
+	}{
+		"a ledger is kept":                   {func(*testing.T, string, *Book) {}, 5, ""},
+		"events are staged without a ledger": {func(t *testing.T, root string, b *Book) { store(t, root, b.staged(two), event("a", 0, 5, 1)+"\n") }, 5, ""},
+		"events are published, and not counted": {func(t *testing.T, root string, b *Book) {
+			_, err := b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one)]))
+			testkit.Must(t, err)
+		}, 5, ""},
+		"windows are gathered, and still there": {func(t *testing.T, root string, b *Book) {
+			before := files(t, root)
+			testkit.Must(t, b.Gather(t.Context()))
+			for name, data := range before {
+				store(t, root, name, data)
+			}
+		}, 5, ""},
+		"the newest ledger is cut off": {func(t *testing.T, root string, b *Book) {
+			testkit.Must(t, b.Gather(t.Context()))
+			keep(t, b, root, two, 5, 7)
+			name := b.dir + "/" + two + ".json"
+			store(t, root, name, files(t, root)[name][:100])
+		}, 5, two + ".json cannot be read"},
+		"the newest ledger is no ledger": {func(t *testing.T, root string, b *Book) {
+			testkit.Must(t, b.Gather(t.Context()))
+			keep(t, b, root, two, 5, 7)
+			store(t, root, b.dir+"/"+two+".json", "{}")
+		}, 5, two + ".json cannot be read"},
+		"the newest hour is cut off": {func(t *testing.T, root string, b *Book) {
+			testkit.Must(t, b.Gather(t.Context()))
+			keep(t, b, root, "20260102T040000.000Z-5f3a9c01", 5, 7)
+			testkit.Must(t, b.Gather(t.Context()))
+			store(t, root, b.dir+"/hour.json", "{")
+		}, 5, "hour.json cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := filepath.Join(t.TempDir(), "root")
+			b := openBook(t, root, bookRun)
+			keep(t, b, root, one, 0, 5)
+			test.leave(t, root, b)
+			b = openBook(t, root, bookRun)
+			at := b.Positions()
+			if len(at) != 1 || at[0].Offset != test.want {
+				t.Fatalf("it stands at %v, want %d", at, test.want)
+			}
+			if notes := strings.Join(b.Notes, "\n"); !strings.Contains(notes, test.note) || test.note == "" && notes != "" {
+				t.Errorf("it notes %q, want %q", notes, test.note)
+			}
+			before := published(t, root)
+			keep(t, b, root, "20260102T050000.000Z-5f3a9c01", at[0].Offset, 9)
+			testkit.Must(t, b.Gather(t.Context()))
+			got := published(t, root)
+			if !slices.Equal(got[:len(before)], before) || !slices.Equal(slices.Compact(slices.Sorted(slices.Values(got))), upTo(9)) {
+				t.Errorf("published are %v, before the last window %v", got, before)
+			}
+		})
+	}
+}
+
+// A window that was not read exactly once is not kept.
+func TestBookRefusesWrongLedgers(t *testing.T) {
+	for name, test := range map[string]struct {
+		first int64
+		spoil func(l *Ledger, events *string)
+		want  string
+	}{
+		"a record is in it twice": {5, func(l *Ledger, _ *string) {
+			*l = Merge(*l, ledgerOfWritten(Written{Tally: Tally{ID: record.In("a", 0).At(6), Faces: 1}}))
+		}, "records_read is 4, and there are 3 offsets"},
+		"records were read before":         {4, func(*Ledger, *string) {}, "offset 4 of partition 0 of topic a was read before"},
+		"an event is missing":              {5, func(_ *Ledger, events *string) { *events = event("a", 0, 5, 1) + "\n" }, "has 3 events, and 1 were written"},
+		"an event is twice":                {5, func(_ *Ledger, events *string) { *events += event("a", 0, 5, 1) + "\n" }, "face 1 of offset 5 of partition 0 of topic a is twice"},
+		"an event is cut off":              {5, func(_ *Ledger, events *string) { *events = (*events)[:len(*events)-9] }, "events have the line"},
+		"an event is of another topic":     {5, func(_ *Ledger, events *string) { *events += event("b", 0, 5, 1) + "\n" }, "there are events of partition 0 of topic b"},
+		"a picture is not of what it read": {5, func(l *Ledger, _ *string) { l.Partitions[0].Pictures = testkit.Ranges(50, 52) }, "pictures of offsets that were not read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := filepath.Join(t.TempDir(), "root")
+			b := openBook(t, root, bookRun)
+			keep(t, b, root, "20260102T030000.000Z-5f3a9c01", 0, 5)
+			l := jobLeaves(t, root, "w", test.first, 8)
+			events := files(t, root)["_tmp/this-run/w.jsonl"]
+			test.spoil(&l, &events)
+			store(t, root, "_tmp/this-run/w.jsonl", events)
+			_, err := b.Keep(t.Context(), "w", l, []record.ID{record.In("a", 0).At(8)})
+			if wrong, ok := err.(*WrongError); !ok || !strings.Contains(wrong.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+			keep(t, b, root, "w", 5, 8) // it is read again
+		})
+	}
+}
+
+// Where a group stands is in its books, whichever topics they are of together, and in
+// the ledgers of older versions; not in those of other groups.
+func TestPositions(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		ctx, cfg := t.Context(), testConfig(root)
+		a, b := record.In("a", 0), record.In("b", 0)
+		slots := []Slot{{Camera: "door", Kind: SlotSampled, Number: 4, Kept: []Kept{{Offset: 6}}}}
+		old := func(group, name string, l Ledger) {
+			l.Run = Run{Group: group, SettingsSHA256: "s"}
+			testkit.Must(t, putLedger(ctx, cfg, "_windows/"+name+".json", l))
+		}
+		old("g", "1", Ledger{Partitions: []Partition{{TopicPartition: a, Read: 7, LastOffset: 6, Slots: slots}, {TopicPartition: b, Read: 1, LastOffset: 3}}})
+		old("other", "2", Ledger{Partitions: []Partition{{TopicPartition: a, Read: 1, LastOffset: 90}}})
+		old("g", "3", Ledger{Partitions: []Partition{{TopicPartition: a, Read: 1, LastOffset: 70, Events: 1}}}) // whose events were not kept
+		store(t, root, "_windows/4.json", "{")
+		open := func(group string, topics ...string) (*Book, []record.ID) {
+			book, err := OpenBook(ctx, cfg, Run{Group: group, SettingsSHA256: "s"}, topics, []record.TopicPartition{a, b})
+			testkit.Must(t, err)
+			return book, book.Positions()
+		}
+		both, at := open("g", "a", "b")
+		if want := []record.ID{a.At(7), b.At(4)}; !slices.Equal(at, want) || !reflect.DeepEqual(both.Carry(), Carry{{a, slots}}) {
+			t.Errorf("by older ledgers %v and %v, want %v", at, both.Carry(), want)
+		}
+		_, err := both.Keep(ctx, "20260102T030000.000Z-5f3a9c01", Ledger{}, []record.ID{a.At(20), b.At(30)})
+		testkit.Must(t, err)
+		for _, test := range []struct {
+			group  string
+			topics []string
+			want   []record.ID
+		}{
+			{"g", []string{"b", "a"}, []record.ID{a.At(20), b.At(30)}},
+			{"g", []string{"a"}, []record.ID{a.At(20)}},
+			{"g", []string{"b"}, []record.ID{b.At(30)}},
+			{"other", []string{"a"}, []record.ID{a.At(91)}},
+			{"new", []string{"a"}, nil},
+		} {
+			if _, at := open(test.group, test.topics...); !slices.Equal(at, test.want) {
+				t.Errorf("group %s stands at %v in %v, want %v", test.group, at, test.topics, test.want)
+			}
+		}
+	})
+}
+
+// Events go on in another file when one is large, and nothing of what was published is
+// lost if somebody has changed it.
+func TestEventsFilesAreBounded(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	b := openBook(t, root, bookRun)
+	files, err := b.publish(t.Context(), []EventsFile{{"_events/x", maxEventsPart}}, "20260102T030000.000Z-5f3a9c01", []byte("1\n"))
+	want := []EventsFile{{"_events/x", maxEventsPart}, {"_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", 2}}
+	if err != nil || !slices.Equal(files, want) {
+		t.Errorf("%v (%v), want %v", files, err, want)
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(root, files[1].File), []byte("1"), 0o644))
+	files, err = b.publish(t.Context(), files, "20260102T030100.000Z-5f3a9c01", []byte("2\n"))
+	if want := append(want, EventsFile{"_events/2026-01-02/20260102T030100.000Z-5f3a9c01.jsonl", 2}); err != nil || !slices.Equal(files, want) {
+		t.Errorf("%v (%v), want %v", files, err, want)
+	}
+}
+
