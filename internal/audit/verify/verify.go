@@ -48,14 +48,11 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
-	a, err := audit.New(o.Topics, o.recheck)
+	a, err := newAudit(ctx, o, cfg, p)
 	if err != nil {
 		return audit.Report{}, err
 	}
 	defer a.Close()
-	if err := readBooks(ctx, cfg, a, p); err != nil {
-		return audit.Report{}, err
-	}
 	files := 0
 	err = store.List(ctx, cfg, func(name string, size int64, modified time.Time) error {
 		files++
@@ -88,6 +85,28 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	return *report, err
 }
 
+// errGathered says that a run has published a window's events while they were looked for.
+var errGathered = errors.New("a run gathers faster than its ledgers can be read")
+
+// newAudit returns an audit with all ledgers and events, which are read anew if a run
+// gathers some meanwhile.
+func newAudit(ctx context.Context, o options, cfg store.Config, p *progress) (*audit.Audit, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		a, err := audit.New(o.Topics, o.recheck)
+		if err != nil {
+			return nil, err
+		}
+		if err = readBooks(ctx, cfg, a, p); err == nil {
+			return a, nil
+		}
+		a.Close()
+		if try == tries || !errors.Is(err, errGathered) {
+			return nil, err
+		}
+	}
+}
+
 // readBooks reads all ledgers, and the events of each.
 func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *progress) error {
 	fsys, err := filesystem.New(ctx, cfg.Root)
@@ -101,25 +120,33 @@ func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *progres
 		p.say("reading ledgers: %d files, now %s", files, f.Name)
 		group := a.AddLedgers(f)
 		for _, e := range f.Events {
-			in, err := fsys.OpenRead(ctx, strings.TrimSuffix(cfg.Root, "/")+"/"+e.File)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // so the events will be missing
-			}
-			if err != nil {
-				return err
-			}
-			lines := io.Reader(in)
-			if f.Book != "" {
-				lines = io.LimitReader(in, e.Bytes)
-			}
-			err = a.AddEvents(e.File, group, lines)
-			in.Close()
-			if err != nil {
+			if err := readEvents(ctx, fsys, cfg, a, f, e, group); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// readEvents reads a file of events as far as a book's ledger counts them.
+func readEvents(ctx context.Context, fsys filesystem.Interface, cfg store.Config, a *audit.Audit, f store.BookFile, e store.EventsFile, group string) error {
+	root := strings.TrimSuffix(cfg.Root, "/") + "/"
+	in, err := fsys.OpenRead(ctx, root+e.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := fsys.Size(ctx, root+f.Name); errors.Is(err, fs.ErrNotExist) {
+			return errGathered
+		}
+		return nil // so they are missing
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	lines := io.Reader(in)
+	if f.Book != "" {
+		lines = io.LimitReader(in, e.Bytes)
+	}
+	return a.AddEvents(e.File, group, lines)
 }
 
 // logsOf puts together what Kafka says of each partition.
