@@ -473,9 +473,13 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 			continue
 		}
 		var l Ledger
+		read := len(s.unreadable)
 		ok, err := take(name, &l)
 		if err != nil {
 			return s, err
+		}
+		if !ok && read == len(s.unreadable) { // it is gone: a run has gathered it
+			return readShelf(ctx, cfg, dir)
 		}
 		if ok && l.Number > s.hour.Number {
 			s.windows = append(s.windows, window{windowOf(name), l})
@@ -549,12 +553,37 @@ func Books(ctx context.Context, cfg Config, visit func(BookFile) error) error {
 }
 
 func readBook(ctx context.Context, cfg Config, dir string, visit func(BookFile) error) error {
-	newest, err := readShelf(ctx, cfg, dir)
+	ofHour := func(name string, h Hour) BookFile {
+		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events}
+	}
+	last := "" // that was visited
+	visitHours := func(names []string) error {
+		for _, name := range names {
+			var h Hour
+			err := readJSON(ctx, cfg, name, &h)
+			f := ofHour(name, h)
+			if unreadable(err) {
+				f, err = BookFile{Name: name, Book: dir, Err: err}, nil
+			}
+			if err == nil {
+				err = visit(f)
+			}
+			if err != nil {
+				return err
+			}
+			last = name
+		}
+		return nil
+	}
+	// A run may go on, and these take the longest. The last one may be the newest hour's, too.
+	hours, err := cfg.list(ctx, dir+"/*/*"+ledgerExtension)
 	if err != nil {
 		return err
 	}
-	// After the newest, which may be archived meanwhile.
-	hours, err := cfg.list(ctx, dir+"/*/*"+ledgerExtension)
+	if err := visitHours(hours[:max(0, len(hours)-1)]); err != nil {
+		return err
+	}
+	newest, err := readShelf(ctx, cfg, dir)
 	if err != nil {
 		return err
 	}
@@ -571,25 +600,14 @@ func readBook(ctx context.Context, cfg Config, dir string, visit func(BookFile) 
 			return err
 		}
 	}
-	ofHour := func(name string, h Hour) BookFile {
-		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events}
+	if hours, err = cfg.list(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+		return err
 	}
-	for _, name := range hours {
-		if newest.hour.Number > 0 && name >= archived(dir, newest.hour.Hour) || slices.Contains(newest.unreadable, name) {
-			continue
-		}
-		var h Hour
-		err := readJSON(ctx, cfg, name, &h)
-		f := ofHour(name, h)
-		if unreadable(err) {
-			f, err = BookFile{Name: name, Book: dir, Err: err}, nil
-		}
-		if err == nil {
-			err = visit(f)
-		}
-		if err != nil {
-			return err
-		}
+	hours = slices.DeleteFunc(hours, func(name string) bool {
+		return name <= last || newest.hour.Number > 0 && name >= archived(dir, newest.hour.Hour) || slices.Contains(newest.unreadable, name)
+	})
+	if err := visitHours(hours); err != nil {
+		return err
 	}
 	if newest.hour.Number > 0 {
 		if err := visit(ofHour(dir+"/"+hourFile, newest.hour)); err != nil {

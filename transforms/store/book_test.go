@@ -177,6 +177,29 @@ func TestBookIsCompleted(t *testing.T) {
 	}
 }
 
+// A reader sees each window once, also while a run archives an hour and gathers.
+func TestBooksWhileARunGathers(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	b := openBook(t, root, bookRun)
+	for n := range int64(6) {
+		keep(t, b, root, fmt.Sprintf("20260102T%02d0000.000Z-5f3a9c01", 3+n), n, n+1)
+		if n < 4 {
+			testkit.Must(t, b.Gather(t.Context()))
+		}
+	}
+	var last int64
+	testkit.Must(t, Books(t.Context(), testConfig(root), func(f BookFile) error {
+		if f.Number != last+1 || f.Err != nil {
+			t.Errorf("after window %d: %+v", last, f)
+		}
+		last = f.Number
+		return b.Gather(t.Context())
+	}))
+	if last != 6 {
+		t.Errorf("the last one seen is %d", last)
+	}
+}
+
 // A window that was not read exactly once is not kept.
 func TestBookRefusesWrongLedgers(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -271,4 +294,3 @@ func TestEventsFilesAreBounded(t *testing.T) {
 		t.Errorf("%v (%v), want %v", files, err, want)
 	}
 }
-
