@@ -58,16 +58,16 @@ func printTable(out io.Writer, r audit.Report) error {
 	for _, t := range r.OtherTopics {
 		fmt.Fprintf(out, "not looked at: topic %s, %s\n", t.Topic, number(int(t.Files), "file"))
 	}
-	for i, p := range r.Problems {
-		if i == maxLines {
-			fmt.Fprintf(out, "- and %d more (--json lists all)\n", len(r.Problems)-maxLines)
-			break
-		}
+	for _, p := range r.Problems[:min(len(r.Problems), maxLines)] {
 		fmt.Fprintf(out, "- %s\n", p.Text)
+	}
+	problems := len(r.Problems) + r.LeftOut
+	if problems > maxLines {
+		fmt.Fprintf(out, "- and %d more (--json lists %d)\n", problems-maxLines, len(r.Problems))
 	}
 	result := "all agrees"
 	if !r.Agrees {
-		result = number(len(r.Problems), "problem")
+		result = number(problems, "problem")
 	}
 	_, err := fmt.Fprintln(out, result)
 	return err

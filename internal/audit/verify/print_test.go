@@ -38,6 +38,7 @@ func TestPrintTable(t *testing.T) {
 	p := &problems.Partitions[0]
 	p.Gaps = testkit.Ranges(9, 9)
 	p.Pictures = audit.Files{Expected: 12, Present: 11, Missing: 1, Unknown: 2, Pending: 3}
+	problems.LeftOut = 3
 	for i := range maxLines + 2 {
 		problems.Add(audit.Problem{Kind: audit.Gap, Text: fmt.Sprint("gap ", i)})
 	}
@@ -57,8 +58,8 @@ topic  partition  in Kafka  committed  in ledgers        records  lost  gaps  wa
 t      0          2-22      19         2-18 in 2 ranges  16       2     1     4        11 of 12, 2 unknown, 3 pending  2 of 2
 1 ledger, 1 temporary file (1 old), 5 records rechecked (1 differ), 2 of them in ledgers with different settings, 3 no longer in Kafka
 not looked at: topic u, 7 files
-` + gapLines(maxLines) + `- and 2 more (--json lists all)
-22 problems
+` + gapLines(maxLines) + `- and 5 more (--json lists 22)
+25 problems
 `},
 	} {
 		var out strings.Builder
