@@ -2,10 +2,12 @@ package audit
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"reflect"
 	"slices"
@@ -642,6 +644,26 @@ func TestProblemFields(t *testing.T) {
 		`"text":"offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"}]`
 	if string(data) != want {
 		t.Errorf("got\n%s\nwant\n%s", data, want)
+	}
+}
+
+// Whether it is interrupted or not, nothing of it stays on disk.
+func TestCloseLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, ctx := range []context.Context{t.Context(), interrupted} {
+		a, err := New([]string{"t"}, 0)
+		testkit.Must(t, err)
+		a.AddFile(picture(3), 1, testTime)
+		if _, _, err := a.Compare(ctx, nil); !errors.Is(err, ctx.Err()) {
+			t.Errorf("comparing: %v, want %v", err, ctx.Err())
+		}
+		a.Close()
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("there is %v (%v)", left, err)
 	}
 }
 
