@@ -17,8 +17,11 @@ import (
 )
 
 const (
-	// checkTimeout is for one check, which a person waits for.
+	// checkTimeout is for Check, which a person waits for. A run waits for an output as
+	// long as the file system tries again.
 	checkTimeout = 30 * time.Second
+	// quiet is how long a run waits before it says for what.
+	quiet = 5 * time.Second
 	// patience is how much longer than its own start a run waits for checks that
 	// it can do without.
 	patience = 500 * time.Millisecond
@@ -123,8 +126,6 @@ func (c *check) run(ctx context.Context) {
 		c.skipped, c.err = true, fmt.Errorf("not checked, as %s failed", c.needs.name)
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, checkTimeout)
-	defer stop()
 	c.found, c.err = c.probe(ctx)
 }
 
@@ -146,7 +147,9 @@ func (c *check) wait(ctx context.Context) error {
 // Check checks everything that a run needs and writes a line for each thing,
 // and one for each warning. The error is that of all failures together.
 func Check(ctx context.Context, o config.Options, out io.Writer) error {
-	c := Start(ctx, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	looking, stop := context.WithTimeout(ctx, checkTimeout)
+	defer stop()
+	c := Start(looking, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
 	defer c.Stop()
 	var failed []error
 	for _, one := range c.all {
@@ -170,7 +173,7 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 
 // Essential waits for the checks without which there is no use in starting
 // anything.
-func (c *Checks) Essential(ctx context.Context) error {
+func (c *Checks) Essential(ctx context.Context, out io.Writer) error {
 	if err := c.kafka.wait(ctx); err != nil {
 		return err
 	}
@@ -181,6 +184,11 @@ func (c *Checks) Essential(ctx context.Context) error {
 	}
 	if err := c.group.wait(ctx); err != nil {
 		return err
+	}
+	patient, stop := context.WithTimeout(ctx, quiet)
+	defer stop()
+	if c.output.wait(patient); patient.Err() != nil && ctx.Err() == nil {
+		c.line(out, "wait", c.output.name, c.options.Output+" has not answered yet; trying again for a while")
 	}
 	return c.output.wait(ctx)
 }

@@ -103,7 +103,7 @@ func (s *session) run(ctx context.Context) error {
 	// The rest of them look while the runner starts.
 	checks := preflight.Start(ctx, *o, s.window.Store)
 	defer checks.Stop()
-	if err := checks.Essential(ctx); err != nil {
+	if err := checks.Essential(ctx, s.out); err != nil {
 		return err
 	}
 	s.offsets = checks.Offsets

@@ -31,9 +31,6 @@ const (
 	successFile = "_SUCCESS"
 
 	dirMode = 0o755
-
-	// checkTimeout is for Check, which a person waits for.
-	checkTimeout = 10 * time.Second
 )
 
 // Config says where files are kept.
@@ -174,8 +171,6 @@ func join(root, name string) string {
 // nothing, not even a folder that it had to make. Call it before a run: its error
 // names the folder and the user and says what would be right.
 func Check(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	err := cfg.with(ctx, func(fsys filesystem.Interface) error { return check(ctx, fsys, cfg) })
 	if err != nil {
 		return fmt.Errorf("checking that %s can be written: %w%s", cfg.Root, err, advice(err))
