@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -302,13 +303,19 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
 		return store.Ledger{}, err
 	}
-	if s.options.Latest && s.latest.Before(ledger.Latest) {
-		s.latest = ledger.Latest
-		if err := store.KeepLatest(ctx, s.window.Store, ledger.Latest.Picture); err != nil {
-			return store.Ledger{}, err
-		}
+	if err := s.keepLatest(ctx, ledger.Latest); err != nil {
+		return store.Ledger{}, err
 	}
 	return ledger, s.offsets.Commit(ctx, review)
+}
+
+// keepLatest makes face.jpg a copy of a picture if that is later than the run's others.
+func (s *session) keepLatest(ctx context.Context, latest store.Latest) error {
+	if !s.options.Latest || !s.latest.Before(latest) {
+		return nil
+	}
+	s.latest = latest
+	return store.KeepLatest(ctx, s.window.Store, latest)
 }
 
 // openBook sets where the run begins: where the output's ledgers end, or where the group
@@ -344,6 +351,10 @@ func (s *session) openBook(ctx context.Context) error {
 		}
 	}
 	s.offsets.Advance(s.book.Positions())
+	// An earlier run may have ended between a ledger and this. The picture may be gone since.
+	if err := s.keepLatest(ctx, s.book.Latest()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 

@@ -222,6 +222,20 @@ func (b *Book) Positions() []record.ID {
 // Carry returns what the next window must know of those before.
 func (b *Book) Carry() Carry { return b.carry }
 
+// Latest returns the latest picture of the newest hour and the windows behind it.
+func (b *Book) Latest() (latest Latest) {
+	ledgers := slices.Clone(b.hour.Ledgers)
+	for _, w := range b.windows {
+		ledgers = append(ledgers, w.ledger)
+	}
+	for _, l := range ledgers {
+		if latest.Before(l.Latest) {
+			latest = l.Latest
+		}
+	}
+	return latest
+}
+
 // Keep makes a window count: it stages the window's events and then keeps its ledger, in
 // which next are the positions behind the window. A *WrongError says that the ledger is
 // not that of a window that was read once: then nothing was kept.

@@ -16,7 +16,7 @@ const (
 
 // KeepLatest makes <root>/face.jpg a copy of a picture that is stored, in one step,
 // unless a run has kept a later one. Of which picture it is, <root>/_latest.json says
-// before: what comes between the two is made good when the window is done again.
+// before: what comes between the two is made good by the next run.
 func KeepLatest(ctx context.Context, cfg Config, latest Latest) error {
 	if err := keepLatest(ctx, cfg, latest); err != nil {
 		return fmt.Errorf("keeping the latest picture: %w", err)
