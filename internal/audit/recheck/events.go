@@ -10,6 +10,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"time"
 
 	"facestream/internal/audit"
 	"facestream/transforms/face"
