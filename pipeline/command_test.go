@@ -10,7 +10,7 @@ import (
 func TestCommandExitStatus(t *testing.T) {
 	addrs := realServices(t)
 	sendDemo(t, addrs.Kafka, "exit", feed.JPEG, 0, 1)
-	state := "--state_dir=" + t.TempDir()
+	state, web := "--state_dir="+t.TempDir(), strings.TrimPrefix(addrs.Web, "http://")
 	good := []string{"--kafka=" + addrs.Kafka, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/x", "--duration=2s", state}
 	for _, tc := range []struct {
 		flags  []string
@@ -22,7 +22,7 @@ func TestCommandExitStatus(t *testing.T) {
 		{append(good, "--nonsense"), 2, "nonsense"},
 		{append(good, "--topics=nowhere"), 2, "nowhere"},
 		{append(good, "--topics=nowhere", "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
-		{append(good, "--topics=exit", "--output=hdfs://127.0.0.1:1/x"), 1, "hdfs://erin@127.0.0.1:1/x"},
+		{append(good, "--topics=exit", "--output=hdfs://"+web+"/x"), 1, "hdfs://erin@" + web + "/x"},
 		{[]string{"--output=/tmp/x", state}, 2, "make up"},
 		{[]string{"--kafka=h:1", state}, 2, "make up"},
 		{append([]string{"check"}, append(good, "--topics=exit")...), 0, ""},

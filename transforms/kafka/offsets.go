@@ -147,7 +147,7 @@ func unreachable(ctx context.Context, asked string, brokers kadm.BrokerDetails) 
 			addr := net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 			c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 			if err != nil {
-				failed[i] = fmt.Errorf("Kafka at %s says that its broker %d is at %s (advertised.listeners), which %w: %w; let it name an address that this machine knows", asked, b.NodeID, addr, ErrUnreachable, err)
+				failed[i] = fmt.Errorf("the broker at %s says that broker %d is at %s (advertised.listeners), which %w: %w; let it name an address that this machine knows", asked, b.NodeID, addr, ErrUnreachable, err)
 				return
 			}
 			c.Close()

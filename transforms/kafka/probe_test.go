@@ -145,7 +145,7 @@ func TestAdvertisedListeners(t *testing.T) {
 			t.Errorf("one of two brokers can be reached, and the error is %v", err)
 		}
 		id := len(ports) - 1
-		want := fmt.Sprintf("Kafka at %s says that its broker %d is at %s:1 (advertised.listeners), which cannot be reached from here", at, id, host)
+		want := fmt.Sprintf("the broker at %s says that broker %d is at %s:1 (advertised.listeners), which cannot be reached from here", at, id, host)
 		if !errors.Is(err, kafka.ErrUnreachable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
 		}

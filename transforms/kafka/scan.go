@@ -67,7 +67,7 @@ func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]
 			}
 		}
 		if time.Since(moved) > outageTimeout {
-			return fmt.Errorf("Kafka at %s gave no record for %s, although the log is said to hold more", o.brokers, outageTimeout)
+			return fmt.Errorf("no record from Kafka at %s for %s, although the log is said to hold more", o.brokers, outageTimeout)
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -9,7 +8,6 @@ import (
 	"testing"
 
 	"facestream/internal/record"
-	"facestream/internal/testkit"
 )
 
 // kept gives a slot in which some offsets were kept.
@@ -95,14 +93,4 @@ func TestCarryOfManyCameras(t *testing.T) {
 	if got := c[0].Slots; len(got) != 4096 || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
 		t.Errorf("%d slots, want those of the last 4096 cameras", len(got))
 	}
-}
-
-func keysOf(t *testing.T, data []byte) (keys []string) {
-	t.Helper()
-	fields := map[string]any{}
-	testkit.Must(t, json.Unmarshal(data, &fields))
-	for key := range fields {
-		keys = append(keys, key)
-	}
-	return keys
 }
