@@ -351,6 +351,9 @@ func (s *session) openBook(ctx context.Context) error {
 		}
 	}
 	s.offsets.Advance(s.book.Positions())
+	if err := s.offsets.Restore(ctx); err != nil {
+		return err
+	}
 	// An earlier run may have ended between a ledger and this. The picture may be gone since.
 	if err := s.keepLatest(ctx, s.book.Latest()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
