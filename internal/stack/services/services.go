@@ -36,7 +36,7 @@ const (
 	fileMode = 0o644
 	host     = "127.0.0.1" // where servers listen
 
-	startTimeout   = 90 * time.Second      // until a service must have answered
+	startTimeout   = 3 * time.Minute       // until a service must have answered
 	attemptTimeout = 20 * time.Second      // of one round of real operations
 	pollEvery      = 50 * time.Millisecond // between two rounds
 
