@@ -87,7 +87,7 @@ func TestCheck(t *testing.T) {
 	if _, others, err := runners.Exposed(runners.Config{Name: runners.Prism}); err != nil || len(others) > 0 {
 		want = append(want, `warn  network        Prism listens on all addresses, also on .*: who reaches it can run programs here, .* firewall`)
 	}
-	mustMatch(t, lines, want...)
+	mustMatch(t, lines, append(want, `ok    lease          no other run of group facestream is at work`)...)
 	if _, err := superuser(t, addrs).Stat("/check-alice"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
 	}
@@ -114,6 +114,7 @@ func TestCheck(t *testing.T) {
 		`ok    output         `+dir+` can be written`,
 		`ok    space          \d.* of \d.* free`,
 		`ok    cascade        .*`,
+		`ok    lease          .*`,
 	)
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)

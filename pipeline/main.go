@@ -27,6 +27,7 @@ import (
 	"facestream/transforms/face"
 	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
@@ -133,7 +134,7 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 
 // usageError marks those errors that only the user can mend.
 func usageError(err error) error {
-	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, runners.ErrUnknownOption) {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, store.ErrHeld) || errors.Is(err, runners.ErrUnknownOption) {
 		return cli.Usagef("%w", err)
 	}
 	return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"path"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -78,6 +81,68 @@ func TestRecordsLostToRetention(t *testing.T) {
 	send(1)
 	if summary := runOnce(t, optionsFor(t, flags...)); summary.RecordsRead != 1 || summary.RecordsLost != 0 {
 		t.Errorf("the next run's summary is %+v", summary)
+	}
+}
+
+// Of two runs of one group, the second one is refused before it does anything, with who
+// is at work; check says the same. A run that was killed is in nobody's way.
+func TestSecondRunIsRefused(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir = "one-writer", "/user/ivan/one-writer"
+	sent := sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 4)
+	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=ivan", "--output=" + addrs.HDFS + dir, "--runner=direct", "--drain"}
+	cfg := store.Config{Root: optionsFor(t, flags...).Output, Run: "the-first"}
+	first, _, err := store.Acquire(t.Context(), cfg, topic, []string{topic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := hdfsFiles(t, addrs.HDFS, dir)
+	for _, command := range [][]string{nil, {"check"}} {
+		var stdout, stderr strings.Builder
+		status := program().Main(t.Context(), append(append(command, flags...), "--state_dir="+t.TempDir()), &stdout, &stderr)
+		said := stdout.String() + stderr.String()
+		if status != 2 || !strings.Contains(said, "topic one-writer is read by run the-first (process ") {
+			t.Errorf("%v: exit status %d, want 2 and who is at work:\n%s", command, status, said)
+		}
+	}
+	if after := hdfsFiles(t, addrs.HDFS, dir); !slices.Equal(slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before))) {
+		t.Errorf("the refused run left %v", slices.Sorted(maps.Keys(after)))
+	}
+	first.Release(t.Context())
+	if summary := runOnce(t, optionsFor(t, flags...)); summary.RecordsRead != int64(len(sent)) {
+		t.Errorf("summary after the first run's end: %+v", summary)
+	}
+}
+
+// A run whose lease another one has taken over ends, and keeps nothing of the window
+// that is under way.
+func TestRunThatLostItsLease(t *testing.T) {
+	addrs := realServices(t)
+	const topic, dir = "lost-lease", "/user/ivan/lost-lease"
+	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 4)
+	o := optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=ivan", "--output="+addrs.HDFS+dir, "--runner=direct", "--drain")
+	build := func(s beam.Scope, w run.Window) error {
+		client := superuser(t, addrs)
+		names, err := client.ReadDir(dir + "/_leases")
+		if err == nil {
+			err = client.Remove(dir + "/_leases/" + names[0].Name())
+		}
+		if err != nil {
+			return err
+		}
+		other, _, err := store.Acquire(t.Context(), store.Config{Root: o.Output, Run: "another"}, topic, []string{topic})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { other.Release(context.WithoutCancel(t.Context())) })
+		return Build(s, w)
+	}
+	summary, err := run.Run(t.Context(), o, build, t.TempDir(), io.Discard)
+	if !errors.Is(err, store.ErrLost) || !strings.Contains(err.Error(), "run another") || summary.RecordsRead != 0 {
+		t.Errorf("error %v, %d records", err, summary.RecordsRead)
+	}
+	if l := ledgers(t, o.Output); len(l) != 0 {
+		t.Errorf("it kept %d ledgers", len(l))
 	}
 }
 

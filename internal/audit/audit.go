@@ -128,7 +128,7 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	}
 	kind, n := store.KindOf(name)
 	switch kind {
-	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest: // a ledger that was not read yet is newer
+	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest, store.KindLease: // a ledger that was not read yet is newer
 	case store.KindEvents:
 		a.facts.addFile(windowOf(name), listedFact, name, size)
 	case store.KindTemporary:

@@ -65,7 +65,14 @@ type Checks struct {
 // Start starts all checks at once. The caller stops them in the end.
 func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Checks{options: o, store: cfg, cancel: cancel}
+	c := newChecks(o, cfg)
+	c.cancel = cancel
+	c.start(ctx)
+	return c
+}
+
+func newChecks(o config.Options, cfg store.Config) *Checks {
+	c := &Checks{options: o, store: cfg}
 	c.kafka = c.add("kafka", nil, c.probeKafka)
 	c.group = c.add("group", c.kafka, c.probeGroup)
 	for _, topic := range o.Topics {
@@ -92,7 +99,6 @@ func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	if server, _, _ := runners.Exposed(o.Runner); server != "" {
 		c.add("network", nil, c.probeNetwork)
 	}
-	c.start(ctx)
 	return c
 }
 
@@ -147,10 +153,13 @@ func (c *check) wait(ctx context.Context) error {
 // Check checks everything that a run needs and writes a line for each thing,
 // and one for each warning. The error is that of all failures together.
 func Check(ctx context.Context, o config.Options, out io.Writer) error {
+	c := newChecks(o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	// A run finds that out when it begins, in one step.
+	c.add("lease", c.output, c.probeLease)
 	looking, stop := context.WithTimeout(ctx, checkTimeout)
-	defer stop()
-	c := Start(looking, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	c.cancel = stop
 	defer c.Stop()
+	c.start(looking)
 	var failed []error
 	for _, one := range c.all {
 		err := one.wait(ctx)

@@ -236,6 +236,11 @@ func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {
 	return f, store.Check(ctx, c.store)
 }
 
+func (c *Checks) probeLease(ctx context.Context) (f finding, err error) {
+	f.says = fmt.Sprintf("no other run of group %s is at work", c.options.Group)
+	return f, store.Held(ctx, c.store, c.options.Group, c.options.Topics)
+}
+
 func (c *Checks) onHDFS() bool { return strings.HasPrefix(c.options.Output, "hdfs://") }
 
 func (c *Checks) probeSpace(ctx context.Context) (f finding, err error) {

@@ -152,3 +152,14 @@ func All() ([]Running, error) {
 func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrProcessDone)
 }
+
+// Kernel names the table of processes that this process sees: ids of another machine,
+// of another start of this one, or of another container mean other processes.
+func Kernel() (string, error) {
+	boot, err := bootID()
+	if err != nil {
+		return "", err
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	return boot + "/" + namespace, err
+}

@@ -69,6 +69,7 @@ type session struct {
 	offsets *kafka.Offsets
 	runner  runners.Runner
 	book    *store.Book
+	lease   *store.Lease
 	latest  store.Latest // the picture that face.jpg is a copy of
 
 	expansion *runners.Expansion // nil if another one is used, or none
@@ -108,6 +109,24 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	s.offsets = checks.Offsets
+	var err error
+	var held context.Context
+	if s.lease, held, err = store.Acquire(ctx, s.window.Store, o.Group, o.Topics); err != nil {
+		return err
+	}
+	defer s.lease.Release(ctx)
+	for _, text := range s.lease.TakenOver {
+		fmt.Fprintln(s.out, text)
+	}
+	if err = s.runAlone(held, checks); errors.Is(context.Cause(held), store.ErrLost) {
+		err = context.Cause(held)
+	}
+	return err
+}
+
+// runAlone is what a run does while it has the lease.
+func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error {
+	o := &s.options
 	// What this user may not remove is no reason not to run.
 	_ = store.Clean(ctx, s.window.Store)
 	// Also after a cancelled run. What it cannot remove, a later run does.
@@ -134,7 +153,7 @@ func (s *session) run(ctx context.Context) error {
 	defer func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
 		defer cancel()
-		_ = s.book.Gather(ending)
+		_ = s.gather(ending)
 	}()
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
@@ -143,7 +162,7 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.readWindows(ctx, deadline); err != nil {
 		return err
 	}
-	if err := s.book.Gather(ctx); err != nil {
+	if err := s.gather(ctx); err != nil {
 		return err
 	}
 	s.summary.end(stateDone)
@@ -233,7 +252,7 @@ func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafk
 	for {
 		plan, err := s.offsets.Plan(ctx, s.options.Runner.MaxBytes)
 		if err == nil && s.book.Due(plan.Records == 0) {
-			err = s.book.Gather(ctx)
+			err = s.gather(ctx)
 		}
 		if err != nil || plan.Records > 0 {
 			return plan, err
@@ -300,6 +319,9 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 			}
 		}
 	}
+	if err := s.lease.Check(ctx); err != nil {
+		return store.Ledger{}, err
+	}
 	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
 		return store.Ledger{}, err
 	}
@@ -316,6 +338,14 @@ func (s *session) keepLatest(ctx context.Context, latest store.Latest) error {
 	}
 	s.latest = latest
 	return store.KeepLatest(ctx, s.window.Store, latest)
+}
+
+// gather publishes what the windows have left, while no other run does.
+func (s *session) gather(ctx context.Context) error {
+	if err := s.lease.Check(ctx); err != nil {
+		return err
+	}
+	return s.book.Gather(ctx)
 }
 
 // openBook sets where the run begins: where the output's ledgers end, or where the group

@@ -79,6 +79,38 @@ func write(ctx context.Context, c *client, name string, data []byte) error {
 	return err
 }
 
+// CreateNew makes a file where none is. If there is one, also one that is not complete,
+// the error is fs.ErrExist. The folder must exist.
+func (f *fileSystem) CreateNew(ctx context.Context, name string, data []byte) error {
+	lost := false // the answer to an earlier try that may have made the file
+	return f.do(ctx, "create", name, func(c *client, l location) error {
+		if err := c.checkFolder(path.Dir(l.path)); err != nil {
+			return err
+		}
+		out, err := c.CreateFile(l.path, c.defaults.Replication, c.defaults.BlockSize, c.umask.file())
+		err = interpret(err)
+		if lost && errors.Is(err, fs.ErrExist) {
+			switch got, err := c.ReadFile(l.path); {
+			case err != nil:
+				return err
+			case bytes.Equal(got, data):
+				return nil
+			case len(got) == 0:
+				_ = c.Remove(l.path) // whoever made it instead finds it gone, and tries again
+				return errors.New("it is not known who made the file")
+			}
+		}
+		if err == nil {
+			err = interpret(fill(ctx, out, data))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
+				_ = c.Remove(l.path)
+			}
+		}
+		lost = lost || unanswered(err)
+		return err
+	})
+}
+
 // create opens a new file in place of one that is there, which may be left from an
 // earlier attempt, open or not.
 func create(c *client, name string) (*hdfs.FileWriter, error) {

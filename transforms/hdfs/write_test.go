@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,60 @@ func TestLostAnswers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Of many who make the same file, one does; the file is theirs, and later ones find it.
+func TestCreateNew(t *testing.T) {
+	ctx := context.Background()
+	address := hdfsAddress(t)
+	f := ownClients(10*time.Second, 10*time.Second)
+	f.clients.connections = connections
+	name := folder(t, f, address) + "/a"
+	var made atomic.Pointer[string]
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			data := fmt.Sprint(i)
+			switch err := f.CreateNew(ctx, name, []byte(data)); {
+			case err == nil && !made.CompareAndSwap(nil, &data):
+				t.Error("two have made it")
+			case err != nil && !errors.Is(err, fs.ErrExist):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got, err := filesystem.Read(ctx, f, name); err != nil || made.Load() == nil || string(got) != *made.Load() {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if err := f.CreateNew(ctx, name, nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("with a file that is there: %v", err)
+	}
+	if err := f.CreateNew(ctx, name+"/b", nil); err == nil {
+		t.Error("a file below a file was made")
+	}
+	if err := f.CreateNew(ctx, name+"-folder/b", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in a folder that is not there: %v", err)
+	}
+}
+
+// The answer to any one call may get lost: the file is made all the same.
+func TestCreateNewWithLostAnswers(t *testing.T) {
+	nameNode := hdfsAddress(t)
+	ctx := context.Background()
+	plain := ownClients(10*time.Second, 10*time.Second)
+	for answers := range 8 {
+		root := folder(t, plain, nameNode)
+		lossy := ownClients(10*time.Second, 10*time.Second)
+		through := strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
+		name := fmt.Sprint("/file-", answers)
+		if err := lossy.CreateNew(ctx, through+name, []byte("x")); err != nil {
+			t.Errorf("after %d answers: %v", answers, err)
+		}
+		if got, err := filesystem.Read(ctx, plain, root+name); err != nil || string(got) != "x" {
+			t.Errorf("after %d answers, read %q, %v", answers, got, err)
+		}
 	}
 }
 

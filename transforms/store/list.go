@@ -30,6 +30,7 @@ const (
 	KindEvents                // events that are
 	KindLatest                // of KeepLatest
 	KindSuccess               // of WriteSuccess
+	KindLease                 // of Acquire
 	KindTemporary             // not complete, or not to be kept
 )
 
@@ -48,6 +49,10 @@ func KindOf(name string) (Kind, record.ID) {
 	case folder == eventsFolder:
 		if name == eventsPath(strings.TrimSuffix(path.Base(rest), eventsExtension)) {
 			kind = KindEvents
+		}
+	case folder == leaseFolder:
+		if strings.HasSuffix(rest, leaseExtension) && !strings.Contains(rest, "/") {
+			kind = KindLease
 		}
 	case folder == ledgerFolder && below && strings.Count(rest, "/") <= 2:
 		switch path.Ext(rest) {

@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"facestream/internal/proc"
+	"facestream/internal/testkit"
+)
+
+// long is a term that does not pass while a test runs, nor does its renewal; short is one
+// that does.
+const long, short = time.Hour, 20 * time.Millisecond
+
+func leased(t *testing.T, root, run, group string, topics ...string) *Lease {
+	t.Helper()
+	l, _, err := acquire(t.Context(), Config{Root: root, Run: run}, group, topics, long, long)
+	testkit.Must(t, err)
+	return l
+}
+
+// One run of a group reads a topic; another is told by whom. Other groups and topics
+// are free, and so is all once the run has ended. Nothing is left then.
+func TestLease(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := Config{Root: root, Run: "second"}
+		first := leased(t, root, "first", "g", "u", "t")
+		if held := Held(t.Context(), cfg, "g", []string{"t"}); !errors.Is(held, ErrHeld) {
+			t.Errorf("Held: %v", held)
+		}
+		_, _, err := Acquire(t.Context(), cfg, "g", []string{"a", "t"})
+		host, _ := os.Hostname()
+		if !errors.Is(err, ErrHeld) {
+			t.Fatalf("a second run of the group: %v", err)
+		}
+		for _, want := range []string{"topic t", "run first", fmt.Sprintf("process %d ", os.Getpid()), "host " + host, "renewed its lease ", " ago; without that it would be free in ", "--group"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("the error does not say %q: %v", want, err)
+			}
+		}
+		others := []*Lease{leased(t, root, "third", "g", "a", "v"), leased(t, root, "fourth", "h", "t"), leased(t, root, "fifth", strings.Repeat("g+", 200), strings.Repeat("t", 249))}
+		for name := range files(t, root) {
+			if kind, _ := KindOf(name); kind != KindLease {
+				t.Errorf("%s is of kind %d", name, kind)
+			}
+		}
+		if n := len(files(t, root)); n != 6 {
+			t.Errorf("%d leases, want 6", n)
+		}
+		for _, l := range append(others, first) {
+			testkit.Must(t, l.Check(t.Context()))
+			l.Release(t.Context())
+		}
+		testkit.Must(t, Held(t.Context(), cfg, "g", []string{"t"}))
+		mustHold(t, root, nil)
+		if left, err := open(t, root).List(t.Context(), join(root, "*")); err != nil || len(left) > 0 {
+			t.Errorf("left are %v (%v)", left, err)
+		}
+	})
+}
+
+// Of runs that begin at the same time, one gets the lease.
+func TestLeaseOfMany(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		for _, before := range []string{"nobody", "a run that was killed"} {
+			if before != "nobody" {
+				store(t, root, leasePath("g", "t"), holderText(t, Holder{Run: "killed", PID: ended(t)}))
+			}
+			var got atomic.Pointer[Lease]
+			var runs sync.WaitGroup
+			for i := range 8 {
+				runs.Go(func() {
+					l, _, err := acquire(t.Context(), Config{Root: root, Run: fmt.Sprint("run-", i)}, "g", []string{"t"}, long, long)
+					switch {
+					case err == nil && !got.CompareAndSwap(nil, l):
+						t.Errorf("after %s, two runs have the lease", before)
+					case err != nil && !errors.Is(err, ErrHeld):
+						t.Error(err)
+					}
+				})
+			}
+			runs.Wait()
+			if got.Load() == nil {
+				t.Fatalf("after %s, no run has the lease", before)
+			}
+			testkit.Must(t, got.Load().Check(t.Context()))
+			got.Load().Release(t.Context())
+		}
+	})
+}
+
+// ended returns the id of a process of this machine that has ended.
+func ended(t *testing.T) int {
+	t.Helper()
+	c := exec.Command("true")
+	testkit.Must(t, c.Run())
+	return c.Process.Pid
+}
+
+// holderText is the lease of a run on this machine.
+func holderText(t *testing.T, h Holder) string {
+	t.Helper()
+	kernel, err := proc.Kernel()
+	testkit.Must(t, err)
+	return fmt.Sprintf(`{"run": %q, "host": "here", "kernel": %q, "pid": %d, "process_start": "earlier", "since": "2026-11-27T00:00:00Z"}`, h.Run, kernel, h.PID)
+}
+
+// A lease is taken over when its process is known to be gone, or when it was not
+// renewed for its term; not from a process of which nothing is known.
+func TestLeaseIsTakenOver(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		here := holderText(t, Holder{Run: "killed", PID: ended(t)})
+		for _, tt := range []struct {
+			about, lease string
+			term         time.Duration
+			says         string // why it is free, if so
+		}{
+			{"killed on this host", here, long, "its process has ended"},
+			{"the id is another process's now", holderText(t, Holder{Run: "killed", PID: os.Getpid()}), long, "its process has ended"},
+			{"another host", strings.Replace(here, `"kernel": "`, `"kernel": "x`, 1), long, ""},
+			{"stopped on another host", strings.Replace(here, `"kernel": "`, `"kernel": "x`, 1), short, "not renewed its lease for"},
+			{"killed while it made the lease", "", short, "a run that has not said who it is"},
+		} {
+			name := leasePath("g", "t")
+			store(t, root, name, tt.lease)
+			if tt.term == short {
+				testkit.Await(t, "the term", func() bool {
+					l, err := lookAtLease(t.Context(), open(t, root), testConfig(root), name)
+					testkit.Must(t, err)
+					return l.renewed > short && (tt.lease != "" || l.renewed > leaseWriting)
+				})
+			}
+			l, held, err := acquire(t.Context(), testConfig(root), "g", []string{"t"}, long, tt.term)
+			if tt.says == "" {
+				if !errors.Is(err, ErrHeld) {
+					t.Errorf("%s: %v, want ErrHeld", tt.about, err)
+				}
+				continue
+			}
+			testkit.Must(t, err)
+			if len(l.TakenOver) != 1 || !strings.Contains(l.TakenOver[0], tt.says) || held.Err() != nil {
+				t.Errorf("%s: it says %q", tt.about, l.TakenOver)
+			}
+			l.Release(t.Context())
+			mustHold(t, root, nil)
+		}
+	})
+}
+
+// A run goes on renewing its lease. One whose lease another run has finds that out by
+// itself and when it asks, and leaves that run's lease alone.
+func TestLeaseIsLost(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		name := leasePath("g", "t")
+		slow := leased(t, root, "slow", "g", "t")
+		l, held, err := acquire(t.Context(), Config{Root: root, Run: "renewing"}, "h", []string{"t"}, 10*time.Millisecond, long)
+		testkit.Must(t, err)
+		before := modified(t, root, leasePath("h", "t"))
+		testkit.Await(t, "a renewal", func() bool { return modified(t, root, leasePath("h", "t")).After(before) })
+
+		// Somebody removes one, and it is made anew.
+		testkit.Must(t, remove(t.Context(), open(t, root), join(root, name)))
+		testkit.Must(t, slow.Check(t.Context()))
+
+		other := holderText(t, Holder{Run: "another", PID: os.Getpid()})
+		store(t, root, name, other)
+		if err := slow.Check(t.Context()); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "run another") {
+			t.Errorf("Check after another run took over: %v", err)
+		}
+		slow.Release(t.Context())
+		// In one step, before the next renewal, and not undone by one under way.
+		testkit.Await(t, "the end of the run", func() bool {
+			store(t, root, leasePath("h", "t"), other)
+			return held.Err() != nil
+		})
+		if err := context.Cause(held); !errors.Is(err, ErrLost) {
+			t.Errorf("the run ended with %v", err)
+		}
+		l.Release(t.Context())
+		mustHold(t, root, map[string]string{name: other, leasePath("h", "t"): other})
+	})
+}
+
+func modified(t *testing.T, root, name string) time.Time {
+	t.Helper()
+	var at time.Time
+	testkit.Await(t, "the time of "+name, func() (ok bool) {
+		var err error
+		at, err = lastModified(t.Context(), open(t, root), join(root, name))
+		return err == nil
+	})
+	return at
+}
+
+// A lease in place of the one that was judged is left, or put back.
+func TestTakeAwayOnlyWhatWasJudged(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		name := leasePath("g", "t")
+		store(t, root, name, "a newer one")
+		cfg := testConfig(root)
+		_, err := lookAtLease(t.Context(), open(t, root), cfg, name)
+		testkit.Must(t, err)
+		testkit.Must(t, takeAway(t.Context(), open(t, root), cfg, name, []byte("the one that was stale")))
+		mustHold(t, root, map[string]string{name: "a newer one"})
+	})
+}
