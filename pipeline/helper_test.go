@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	beam.Init()
+	if os.Getenv(crashingEnv) != "" {
+		os.Exit(crashingMain())
+	}
 	os.Exit(testservices.Main(m.Run))
 }
 
