@@ -1,0 +1,266 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/config"
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+	"facestream/internal/testkit/tracedfs"
+	"facestream/transforms/face"
+	"facestream/transforms/store"
+)
+
+// A process of this test does what "facestream verify" does with these arguments, which
+// are JSON, and prints how much memory it took.
+const yearEnv = "FACESTREAM_YEAR_VERIFY"
+
+func yearMain(args string) int {
+	var flags []string
+	if err := json.Unmarshal([]byte(args), &flags); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	status := Command("verify").Main(context.Background(), flags, os.Stdout, os.Stderr)
+	state, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(state)) {
+		if size, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			fmt.Println("the most memory:", strings.TrimSpace(size))
+		}
+	}
+	return status
+}
+
+const (
+	yearTopic      = "year"
+	yearPartitions = 4
+	yearWindow     = 20 // records
+	// At this pace, a year has 3,000,000 records.
+	yearPerDay = 3_000_000 / 365
+)
+
+// year is an output that grows by fake days.
+type year struct {
+	t       *testing.T
+	root    string
+	run     store.Run
+	picture []byte
+	next    [yearPartitions]int64
+	reads   atomic.Int64 // of files, by whatever goes through the traced file system
+}
+
+// Case 23: in a year of windows of a few records, the books have a bounded number of files
+// for each day and of entries in a folder, a start reads as few files at the end as after
+// a day, and verify agrees. test-all has the whole year, with 3,000,000 records; -v says
+// the figures.
+func TestYear(t *testing.T) {
+	days := 8
+	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+		days = 365
+	}
+	y := &year{t: t, root: filepath.Join(t.TempDir(), "faces"), picture: make([]byte, 100)}
+	tracedfs.Register(func(call, _ string) {
+		if call == "OpenRead" {
+			y.reads.Add(1)
+		}
+	})
+	o, err := config.Parse("--kafka=localhost:1", "--output="+y.root, "--state_dir="+t.TempDir())
+	testkit.Must(t, err)
+	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
+	testkit.Must(t, err)
+	y.run = store.Run{ID: "year", Group: "year", Runner: "direct"}
+	y.run.Settings, y.run.SettingsSHA256, err = settings.JSON()
+	testkit.Must(t, err)
+
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var first int64
+	var took time.Duration
+	for day := range days {
+		book, reads, d := y.start()
+		switch {
+		case day == 1:
+			first = reads
+		case day > 1 && reads > first+1:
+			t.Fatalf("on day %d a start reads %d files, on the first %d", day, reads, first)
+		}
+		took = max(took, d)
+		y.day(book, begin.AddDate(0, 0, day))
+	}
+	_, reads, d := y.start()
+	y.checkFiles(days)
+	t.Logf("a start reads %d files in %s, at most %s", reads, d, took)
+	y.verify()
+}
+
+// start opens the book as a run does, and returns how many files it has read.
+func (y *year) start() (*store.Book, int64, time.Duration) {
+	y.reads.Store(0)
+	var all []record.TopicPartition
+	for p := range int32(yearPartitions) {
+		all = append(all, record.In(yearTopic, p))
+	}
+	began := time.Now()
+	book, err := store.OpenBook(y.t.Context(), store.Config{Root: tracedfs.Name(y.root), Run: y.run.ID}, y.run, []string{yearTopic}, all)
+	took := time.Since(began)
+	testkit.Must(y.t, err)
+	if at := book.Positions(); len(at) > 0 && at[0].Offset != y.next[0] {
+		y.t.Fatalf("the book stands at %v, want %v", at, y.next)
+	}
+	return book, y.reads.Load(), took
+}
+
+// day adds the windows of a day, which come so rarely that each is gathered at once.
+func (y *year) day(book *store.Book, day time.Time) {
+	t, windows := y.t, yearPerDay/yearWindow
+	cfg := store.Config{Root: y.root, Run: y.run.ID}
+	for i := range windows {
+		at := day.Add(time.Duration(i) * 24 * time.Hour / time.Duration(windows))
+		name := store.UniqueName(at)
+		p := i % yearPartitions
+		from := y.next[p]
+		y.next[p] += yearWindow
+		// One frame of the window has a face.
+		id := record.In(yearTopic, int32(p)).At(from)
+		picture := store.Name{ID: id, Camera: fmt.Sprint("camera-", p), TimestampMillis: at.UnixMilli()}.Path()
+		text, err := json.Marshal(map[string]any{
+			"topic": yearTopic, "partition": p, "offset": from, "face": 1, "faces": 1, "picture": picture, "settings_sha256": y.run.SettingsSHA256,
+		})
+		testkit.Must(t, err)
+		y.write(picture, y.picture)
+		y.write(path.Join("_tmp", cfg.Run, name+".jsonl"), append(text, '\n'))
+		ledger := store.Ledger{Partitions: []store.Partition{{
+			TopicPartition: id.TopicPartition, From: from, FirstOffset: from, LastOffset: y.next[p] - 1,
+			Offsets: testkit.Ranges(from, y.next[p]-1), Pictures: testkit.Ranges(from, from),
+			Read: yearWindow, ReadBytes: 1000 * yearWindow, Decoded: yearWindow, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: int64(len(y.picture)),
+			Events: 1, EventBytes: int64(len(text) + 1),
+		}}}
+		var next []record.ID
+		for p, offset := range y.next {
+			next = append(next, record.In(yearTopic, int32(p)).At(offset))
+		}
+		_, err = book.Keep(t.Context(), name, ledger, next)
+		testkit.Must(t, err)
+		testkit.Must(t, book.Gather(t.Context()))
+	}
+}
+
+func (y *year) write(name string, data []byte) {
+	file := filepath.Join(y.root, name)
+	err := os.WriteFile(file, data, 0o644)
+	if os.IsNotExist(err) {
+		testkit.Must(y.t, os.MkdirAll(filepath.Dir(file), 0o755))
+		err = os.WriteFile(file, data, 0o644)
+	}
+	testkit.Must(y.t, err)
+}
+
+// checkFiles checks the number of files and of a folder's entries.
+func (y *year) checkFiles(days int) {
+	books, pictures, bytes, entries := 0, 0, int64(0), map[string]int{}
+	err := filepath.WalkDir(y.root, func(file string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		entries[filepath.Dir(file)]++
+		if d.IsDir() {
+			return nil
+		}
+		name, err := filepath.Rel(y.root, file)
+		if err != nil {
+			return err
+		}
+		switch kind, _ := store.KindOf(name); kind {
+		case store.KindPicture:
+			pictures++
+		case store.KindLedger, store.KindEvents:
+			books++
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			bytes += info.Size()
+		default:
+			y.t.Errorf("%s is left", name)
+		}
+		return nil
+	})
+	testkit.Must(y.t, err)
+	largest := 0
+	for dir, n := range entries {
+		if strings.Contains(dir, "_windows") || strings.Contains(dir, "_events") {
+			largest = max(largest, n)
+		}
+	}
+	records := int64(0)
+	for _, n := range y.next {
+		records += n
+	}
+	y.t.Logf("%d days, %d windows, %d records: %d files of books with %.1f MB, %.1f a day; the largest folder of books has %d entries; %d pictures",
+		days, records/yearWindow, records, books, float64(bytes)/1e6, float64(books)/float64(days), largest, pictures)
+	if books > 100*days || largest > 10_000 {
+		y.t.Error("that are more than 100 files a day or 10,000 entries in a folder")
+	}
+}
+
+// verify runs the command, with a Kafka that holds the last week.
+func (y *year) verify() {
+	t := y.t
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(yearPartitions, yearTopic))
+	testkit.Must(t, err)
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100_000))
+	testkit.Must(t, err)
+	defer client.Close()
+	var failed atomic.Pointer[error]
+	for p, n := range y.next {
+		for range n {
+			client.Produce(t.Context(), &kgo.Record{Topic: yearTopic, Partition: int32(p)}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.Store(&err)
+				}
+			})
+		}
+	}
+	testkit.Must(t, client.Flush(t.Context()))
+	if err := failed.Load(); err != nil {
+		t.Fatal(*err)
+	}
+	gone, committed := kadm.Offsets{}, kadm.Offsets{}
+	for p, n := range y.next {
+		gone.AddOffset(yearTopic, int32(p), max(0, n-7*yearPerDay/yearPartitions), -1)
+		committed.AddOffset(yearTopic, int32(p), n, -1)
+	}
+	admin := kadm.NewClient(client)
+	deleted, err := admin.DeleteRecords(t.Context(), gone)
+	testkit.Must(t, err)
+	testkit.Must(t, deleted.Error())
+	testkit.Must(t, admin.CommitAllOffsets(t.Context(), y.run.Group, committed))
+
+	args, err := json.Marshal([]string{"--kafka=" + cluster.ListenAddrs()[0], "--topics=" + yearTopic, "--group=" + y.run.Group, "--output=" + y.root, "--state_dir=" + t.TempDir()})
+	testkit.Must(t, err)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), yearEnv+"="+string(args))
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	lines := slices.DeleteFunc(strings.Split(string(bytes.TrimSpace(out)), "\n"), func(l string) bool { return l == "" })
+	t.Logf("verify took %s\n%s", time.Since(began).Round(time.Millisecond), strings.Join(lines[max(0, len(lines)-12):], "\n"))
+	if err != nil {
+		t.Errorf("verify: %v", err)
+	}
+}
