@@ -10,17 +10,13 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path"
 	"slices"
 	"strings"
 	"testing"
 
 	"facestream/internal/camera"
-	"facestream/internal/jvm"
-	"facestream/internal/paths"
 	"facestream/internal/record"
-	"facestream/runners/jobserver"
 	"facestream/transforms/face"
 )
 
@@ -121,39 +117,14 @@ func TestVideoFileWithAllOutputs(t *testing.T) {
 
 	var wantRows []string
 	for _, g := range want {
-		wantRows = append(wantRows, fmt.Sprintf("row: %s %d %d phone %d %d %.6f null", topic, g.Offset, g.Face, g.Box.X, g.Box.Width, float64(g.Box.Width)/320))
+		wantRows = append(wantRows, fmt.Sprintf("%s %d %d phone %d %d %.6f null", topic, g.Offset, g.Face, g.Box.X, g.Box.Width, float64(g.Box.Width)/320))
 	}
-	rows := spark(t, addrs.HDFS+dir+"/_events/*", `SELECT topic, offset, face, camera, box.x, box.width,
-		printf("%.6f", box_normalized.width), IF(to_timestamp(timestamp) IS NULL OR picture IS NULL OR detect_ms IS NULL, "missing", NULL)
-		FROM events ORDER BY topic, partition, offset, face`)
+	table, _, _ := strings.Cut(codeOf(t, "../docs/outputs.md", "### Loading them")[0], ";")
+	table = strings.Replace(table, "hdfs://namenode:8020/faces", addrs.HDFS+dir, 1)
+	rows := spark(t, table+`; SELECT topic, offset, face, camera, box.x, box.width,
+		printf("%.6f", box_normalized.width), IF(timestamp IS NULL OR picture IS NULL OR detect_ms IS NULL, "missing", NULL)
+		FROM events ORDER BY topic, partition, offset, face`)[0].rows
 	if !slices.Equal(rows, wantRows) {
 		t.Errorf("Spark has\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(wantRows, "\n"))
 	}
-}
-
-// spark returns the rows of a query over files of events.
-func spark(t *testing.T, files, query string) (rows []string) {
-	t.Helper()
-	java, err := paths.Java()
-	if err != nil {
-		t.Fatal(err)
-	}
-	classPath, err := paths.ClassPath(jobserver.Spark)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), java, append(jvm.AddOpens(), "-cp", classPath, "testdata/ReadEvents.java", files, query)...)
-	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("reading the events with Spark: %v\n%s", err, stderr.String())
-	}
-	for _, line := range strings.Split(string(out), "\n") {
-		if strings.HasPrefix(line, "row: ") {
-			rows = append(rows, line)
-		}
-	}
-	return rows
 }

@@ -3,8 +3,8 @@
 #
 #   scripts/setup.sh
 #
-# That is a C++ compiler, OpenCV and its cascades, Java, Maven, Go, and the Java parts
-# of Kafka, HDFS and Beam. What is there already stays as it is: a run with nothing to
+# That is a C++ compiler, OpenCV and its cascades, Java, Maven, Go, Python for tests, and
+# the Java parts of Kafka, HDFS and Beam. What is there already stays as it is: a run with nothing to
 # install changes nothing, needs neither root nor the network, and takes about a second.
 #
 #   scripts/setup.sh java PROFILE...
@@ -107,6 +107,11 @@ need_for_opencv() {
 	need opencv-data have_cascade
 }
 
+# Tests read events with pandas and DuckDB, which pip downloads.
+need_for_tests() {
+	need python3-venv python3 -c 'import ensurepip, venv'
+}
+
 # may_install looks at all packages at once, so that it is known from the start what is
 # missing and whether it can be installed.
 may_install() {
@@ -114,6 +119,7 @@ may_install() {
 	need_for_go
 	need_for_java
 	need_for_opencv
+	need_for_tests
 	need "golang-$old_go-go" command -v go
 	[ -n "$missing" ] || return 0
 	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand Go $want_go, and what Debian has in these packages:$missing"
@@ -245,6 +251,7 @@ have_java || fail "java is older than $min_java, or no JDK, after installing ope
 background demo_java_parts
 java_job=$!
 install OpenCV need_for_opencv
+install tests need_for_tests
 if [ -n "$go_job" ]; then
 	wait "$go_job" || exit 1
 	jobs=$java_job

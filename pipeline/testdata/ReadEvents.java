@@ -1,14 +1,30 @@
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructField;
 
-/** Loads files of events as they are, into the table events, and prints the rows of a query. */
+/**
+ * Does statements of SQL, which are separated by semicolons, for each argument, and prints the rows
+ * of the last one and the columns of the table events.
+ */
 public class ReadEvents {
     public static void main(String[] args) {
         SparkSession spark = SparkSession.builder().master("local[1]").appName("events")
-                .config("spark.ui.enabled", false).config("spark.driver.host", "127.0.0.1").getOrCreate();
-        spark.read().json(args[0]).createOrReplaceTempView("events");
-        for (Row row : spark.sql(args[1]).collectAsList()) {
-            System.out.println("row: " + row.mkString(" "));
+                .config("spark.ui.enabled", false).config("spark.driver.host", "127.0.0.1")
+                .config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", 1).getOrCreate();
+        for (String script : args) {
+            System.out.println("begin");
+            String[] statements = script.strip().split(";");
+            for (int i = 0; i < statements.length; i++) {
+                var rows = spark.sql(statements[i]).collectAsList();
+                if (i == statements.length - 1) {
+                    for (Row row : rows) {
+                        System.out.println("row: " + row.mkString(" "));
+                    }
+                }
+            }
+            for (StructField field : spark.table("events").schema().fields()) {
+                System.out.println("column: " + field.name() + " " + field.dataType().sql());
+            }
         }
         spark.stop();
     }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/internal/jvm"
+	"facestream/internal/paths"
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+	"facestream/runners"
+	"facestream/runners/jobserver"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+// pythonPackages are what reads events in Python.
+var pythonPackages = []string{"duckdb==1.5.6", "pandas==2.3.3"}
+
+// Spark, DuckDB and pandas load the events as docs/outputs.md says, each window's kind in
+// every order with the others: with and without crops, with undated records alone, and
+// from cameras whose names look like numbers.
+func TestReadEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("downloads packages of Python")
+	}
+	kinds := []eventsWindow{
+		{"frame,events", "door", 1_700_000_000_123},
+		{"crops,events", "door", 1_700_000_000_456},
+		{"events", "007", -1},
+		{"frame,annotated,crops,events", "007", 1_700_000_000_123_000},
+	}
+	want := map[string][]int{"door": {2, 2, 1}, "007": {2, 0, 1}} // lines, dated, with crops
+	var outputs []string
+	for _, order := range permutations(len(kinds)) {
+		root := filepath.Join(t.TempDir(), "faces")
+		var windows []eventsWindow
+		for _, i := range order {
+			windows = append(windows, kinds[i])
+		}
+		writeEvents(t, root, windows)
+		outputs = append(outputs, root)
+	}
+	blocks := codeOf(t, "../docs/outputs.md", "### Loading them")
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks of code, want those for Spark, DuckDB and pandas", len(blocks))
+	}
+
+	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"testdata/read_events.py", blocks[1], blocks[2]}, outputs...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	types := map[string]map[string]string{}
+	read := 0
+	for i, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		var got struct {
+			Reader string
+			Rows   map[string][]int
+			Types  map[string]string
+		}
+		testkit.Must(t, json.Unmarshal([]byte(line), &got))
+		read++
+		if !reflect.DeepEqual(got.Rows, want) {
+			t.Errorf("output %d: %s has %v by camera, want %v", i/2, got.Reader, got.Rows, want)
+		}
+		if types[got.Reader] == nil {
+			types[got.Reader] = got.Types
+			t.Logf("%s: %v", got.Reader, got.Types)
+		}
+		if !maps.Equal(got.Types, types[got.Reader]) {
+			t.Errorf("output %d: %s has other types than before: %v", i/2, got.Reader, got.Types)
+		}
+	}
+	if read != 2*len(outputs) {
+		t.Errorf("read %d times, want %d", read, 2*len(outputs))
+	}
+
+	var scripts []string
+	for _, output := range outputs {
+		scripts = append(scripts, strings.Replace(blocks[0], "hdfs://namenode:8020/faces", output, 1))
+	}
+	all := spark(t, scripts...)
+	for i, got := range all {
+		if wantRows := []string{"007 2 0 1", "door 2 2 1"}; !slices.Equal(got.rows, wantRows) {
+			t.Errorf("output %d: Spark has %q, want %q", i, got.rows, wantRows)
+		}
+		if !slices.Equal(got.columns, all[0].columns) {
+			t.Errorf("output %d: Spark has other columns than before: %q", i, got.columns)
+		}
+	}
+	// Every field that a line has is a column of each.
+	for _, column := range all[0].columns {
+		name, _, _ := strings.Cut(column, " ")
+		if types["pandas"][name] == "" || types["DuckDB"][name] == "" {
+			t.Errorf("Spark alone knows the column %s", name)
+		}
+	}
+	if n := len(types["pandas"]); n != len(all[0].columns) || n != len(types["DuckDB"]) {
+		t.Errorf("a line has %d fields; Spark has %d columns, DuckDB %d", n, len(all[0].columns), len(types["DuckDB"]))
+	}
+}
+
+// eventsWindow is a window of one record with a face.
+type eventsWindow struct {
+	write, camera string
+	millis        int64 // of the record
+}
+
+// writeEvents makes an output of windows, some of one hour.
+func writeEvents(t *testing.T, root string, windows []eventsWindow) {
+	t.Helper()
+	const topic = "t"
+	value := samplingFrames(t)[showsLeft].BGR
+	runner, err := runners.Open(t.Context(), runners.Config{Name: runners.Direct})
+	testkit.Must(t, err)
+	defer runner.Close()
+	cfg := testStore(root)
+	book, err := store.OpenBook(t.Context(), cfg, store.Run{ID: cfg.Run, Group: "g", Runner: runners.Direct}, []string{topic}, nil)
+	testkit.Must(t, err)
+	for i, one := range windows {
+		o := optionsFor(t, "--kafka=localhost:1", "--output="+root, "--min_face=100", "--scale_factor=1.3", "--write="+one.write)
+		w := windowOf(o, cfg)
+		w.Name = store.UniqueName(time.Date(2026, 11, 24, 22, 40*i, 0, 0, time.UTC))
+		key := []byte(one.camera)
+		p, s := beam.NewPipelineWithRoot()
+		process(s, w, beam.Create(s, kafka.Record{Topic: topic, Offset: int64(i), Timestamp: one.millis, Key: &key, Value: &value}))
+		testkit.Must(t, runner.Run(t.Context(), w.Name, p))
+		ledger, err := store.ReadWritten(t.Context(), cfg, w.Name)
+		testkit.Must(t, err)
+		_, err = book.Keep(t.Context(), w.Name, ledger, []record.ID{record.In(topic, 0).At(int64(i + 1))})
+		testkit.Must(t, err)
+	}
+	testkit.Must(t, book.Gather(t.Context()))
+}
+
+// permutations returns the numbers below n in every order.
+func permutations(n int) (all [][]int) {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	for _, p := range permutations(n - 1) {
+		for i := range n {
+			all = append(all, slices.Insert(slices.Clone(p), i, n-1))
+		}
+	}
+	return all
+}
+
+// codeOf returns the blocks of code below a heading of a page, up to the next one.
+func codeOf(t *testing.T, page, heading string) (blocks []string) {
+	t.Helper()
+	_, text, ok := strings.Cut(string(testkit.ReadFile(t, page)), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("%s has no heading %q", page, heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	for _, m := range regexp.MustCompile("(?s)\n```[a-z]+\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
+
+// python returns a Python that has the packages. It is made once.
+func python(t *testing.T) string {
+	t.Helper()
+	root, err := paths.Checkout()
+	testkit.Must(t, err)
+	dir := filepath.Join(root, "build", "python")
+	program := filepath.Join(dir, "bin", "python3")
+	stamp := filepath.Join(dir, "packages")
+	if have, _ := os.ReadFile(stamp); string(have) == fmt.Sprint(pythonPackages) {
+		return program
+	}
+	testkit.Must(t, os.RemoveAll(dir))
+	for _, command := range [][]string{{"python3", "-m", "venv", dir}, append([]string{program, "-m", "pip", "install", "--quiet"}, pythonPackages...)} {
+		if out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+		}
+	}
+	testkit.WriteFile(t, stamp, []byte(fmt.Sprint(pythonPackages)))
+	return program
+}
+
+// sparkTable is what Spark says of events.
+type sparkTable struct{ rows, columns []string }
+
+// spark does each of the scripts, which make a table events and end with a query.
+func spark(t *testing.T, scripts ...string) (all []sparkTable) {
+	t.Helper()
+	java, err := paths.Java()
+	testkit.Must(t, err)
+	classPath, err := paths.ClassPath(jobserver.Spark)
+	testkit.Must(t, err)
+	cmd := exec.CommandContext(t.Context(), java, slices.Concat(jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java"}, scripts)...)
+	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("reading the events with Spark: %v\n%s", err, stderr.String())
+	}
+	for _, line := range strings.Split(string(out), "\n") {
+		row, isRow := strings.CutPrefix(line, "row: ")
+		column, isColumn := strings.CutPrefix(line, "column: ")
+		switch {
+		case line == "begin":
+			all = append(all, sparkTable{})
+		case isRow:
+			all[len(all)-1].rows = append(all[len(all)-1].rows, row)
+		case isColumn:
+			all[len(all)-1].columns = append(all[len(all)-1].columns, column)
+		}
+	}
+	if len(all) != len(scripts) {
+		t.Fatalf("Spark has done %d of %d scripts:\n%s", len(all), len(scripts), out)
+	}
+	return all
+}
