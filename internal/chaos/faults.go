@@ -1,10 +1,14 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"facestream/internal/proc"
 	"facestream/internal/wait"
@@ -16,7 +20,7 @@ type fault struct {
 	what   string // for people
 	runner string // where it can happen; empty stands for everywhere
 	victim matcher
-	signal syscall.Signal
+	signal syscall.Signal // none: see losses
 }
 
 // matcher reports whether a process may be the victim of a fault.
@@ -43,6 +47,66 @@ var faults = []fault{
 	{"the NameNode is killed", "", service("namenode"), syscall.SIGKILL},
 	{"the Kafka broker is killed", "", service("kafka"), syscall.SIGKILL},
 	{"the Kafka broker hangs", "", service("kafka"), syscall.SIGSTOP},
+	{"Kafka forgets where a group stands", "", service("kafka"), 0},
+	{"Kafka removes records that all groups have read", "", service("kafka"), 0},
+}
+
+// losses are the faults without a signal: what befalls not the broker, but what it holds.
+// A share in [0, 1) says of what and how much.
+var losses = map[string]func(l *lab, ctx context.Context, groups []string, share float64) (what string, err error){
+	"Kafka forgets where a group stands":              (*lab).forgetOffsets,
+	"Kafka removes records that all groups have read": (*lab).removeRecords,
+}
+
+// forgetOffsets deletes the offsets of one of the groups, all or that of one partition, as
+// Kafka does when they were not committed for a week.
+func (l *lab) forgetOffsets(ctx context.Context, groups []string, share float64) (what string, err error) {
+	admin := kadm.NewClient(l.kafka)
+	of, rest := math.Modf(share * float64(len(groups)))
+	group := groups[int(of)]
+	if rest < 0.5 {
+		deleted, err := admin.DeleteGroup(ctx, group)
+		return "group " + group, cmp.Or(err, deleted.Err)
+	}
+	of = (2*rest - 1) * partitions
+	var set kadm.TopicsSet
+	set.Add(topic, int32(of))
+	deleted, err := admin.DeleteOffsets(ctx, group, set)
+	return fmt.Sprintf("group %s, partition %d", group, int(of)), cmp.Or(err, deleted.Error())
+}
+
+// removeRecords removes a share of those records that all groups have committed.
+func (l *lab) removeRecords(ctx context.Context, groups []string, share float64) (what string, err error) {
+	admin := kadm.NewClient(l.kafka)
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return "", err
+	}
+	ends := kadm.Offsets{}
+	starts.Each(func(o kadm.ListedOffset) { ends.AddOffset(o.Topic, o.Partition, math.MaxInt64, -1) })
+	for _, group := range groups {
+		committed, err := admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return "", err
+		}
+		starts.Each(func(o kadm.ListedOffset) {
+			at, ok := committed.Lookup(o.Topic, o.Partition)
+			if !ok || at.At < 0 { // nothing, or it was forgotten
+				at.At = o.Offset
+			}
+			end, _ := ends.Lookup(o.Topic, o.Partition)
+			ends.AddOffset(o.Topic, o.Partition, min(end.At, at.At), -1)
+		})
+	}
+	var removed int64
+	starts.Each(func(o kadm.ListedOffset) {
+		end, _ := ends.Lookup(o.Topic, o.Partition)
+		n := max(0, int64(share*float64(end.At-o.Offset)))
+		ends.AddOffset(o.Topic, o.Partition, o.Offset+n, -1)
+		removed += n
+	})
+	deleted, err := admin.DeleteRecords(ctx, ends)
+	return fmt.Sprintf("%d records", removed), cmp.Or(err, deleted.Error())
 }
 
 // faultsOn returns those that can happen on some runners.

@@ -33,6 +33,7 @@ const (
 	// and of what comes before and after.
 	lateness   = window + stallTimeout + time.Minute
 	drainLimit = 15 * time.Minute
+	lossLimit  = time.Minute // for Kafka to lose something
 )
 
 // soak is one run of the command.
@@ -185,6 +186,24 @@ func (s *soak) makeFault(ctx context.Context, f fault, l lot) (happened bool, er
 	victims, err := f.victims(s.lab)
 	if err != nil || len(victims) == 0 {
 		return false, err
+	}
+	if loses := losses[f.what]; loses != nil {
+		var groups []string
+		for _, p := range s.pipelines {
+			groups = append(groups, p.name)
+		}
+		limited, stop := context.WithTimeout(ctx, lossLimit)
+		defer stop()
+		what, err := loses(s.lab, limited, groups, l.which)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err != nil { // a group that has committed nothing
+			s.say("%s, but not now: %v", f.what, err)
+			return false, nil
+		}
+		s.say("%s: %s", f.what, what)
+		return true, nil
 	}
 	v := victims[int(l.which*float64(len(victims)))]
 	return f.strike(ctx, s.lab, v, func() {

@@ -9,10 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"facestream/internal/audit"
 	"facestream/internal/cli"
 	"facestream/internal/proc"
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/runners"
 )
 
@@ -96,6 +101,53 @@ func TestFaultsOn(t *testing.T) {
 	}
 	if all := faultsOn([]string{runners.Prism, runners.Flink, runners.Spark}); len(all) != len(faults) {
 		t.Errorf("on all runners there are %d faults of %d", len(all), len(faults))
+	}
+}
+
+// What Kafka forgets is one group's, and what it removes every group has read.
+func TestLosses(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic))
+	testkit.Must(t, err)
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	testkit.Must(t, err)
+	defer client.Close()
+	l, admin := &lab{kafka: client}, kadm.NewClient(client)
+	for i := range 10 * partitions {
+		testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: []byte("x")}).FirstErr())
+	}
+	commit := func(group string, offsets ...int64) {
+		all := kadm.Offsets{}
+		for p, offset := range offsets {
+			all.AddOffset(topic, int32(p), offset, -1)
+		}
+		testkit.Must(t, admin.CommitAllOffsets(t.Context(), group, all))
+	}
+	commit("a", 6, 4, 10, 2)
+	commit("b", 8, 2)
+	groups := []string{"a", "b"}
+	if what, err := l.removeRecords(t.Context(), groups, 0.5); err != nil || what != "4 records" {
+		t.Errorf("removed %s, %v", what, err)
+	}
+	starts, err := admin.ListStartOffsets(t.Context(), topic)
+	testkit.Must(t, err)
+	for p, want := range []int64{3, 1, 0, 0} {
+		if got, _ := starts.Lookup(topic, int32(p)); got.Offset != want {
+			t.Errorf("partition %d begins at %d, want %d", p, got.Offset, want)
+		}
+	}
+	for share, want := range map[float64]map[string]int{0.1: {"a": 0, "b": 2}, 0.8: {"a": 4, "b": 1}} {
+		commit("a", 6, 4, 10, 2)
+		commit("b", 8, 2)
+		what, err := l.forgetOffsets(t.Context(), groups, share)
+		testkit.Must(t, err)
+		for _, group := range groups {
+			got, err := admin.FetchOffsets(t.Context(), group)
+			testkit.Must(t, err)
+			if n := len(got[topic]); n != want[group] {
+				t.Errorf("of %s, group %s still has %d offsets, want %d", what, group, n, want[group])
+			}
+		}
 	}
 }
 
