@@ -23,6 +23,7 @@ import (
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/runners/jobserver"
+	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -122,7 +123,8 @@ type eventsWindow struct {
 	millis        int64 // of the record
 }
 
-// writeEvents makes an output of windows, some of one hour.
+// writeEvents makes an output of windows, each of a run with settings of its own, some of
+// one hour.
 func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 	t.Helper()
 	const topic = "t"
@@ -131,11 +133,17 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 	testkit.Must(t, err)
 	defer runner.Close()
 	cfg := testStore(root)
-	book, err := store.OpenBook(t.Context(), cfg, store.Run{ID: cfg.Run, Group: "g", Runner: runners.Direct}, []string{topic}, nil)
-	testkit.Must(t, err)
 	for i, one := range windows {
 		o := optionsFor(t, "--kafka=localhost:1", "--output="+root, "--min_face=100", "--scale_factor=1.3", "--write="+one.write)
+		about := store.Run{ID: cfg.Run, Group: "g", Runner: runners.Direct}
+		settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
+		testkit.Must(t, err)
+		about.Settings, about.SettingsSHA256, err = settings.JSON()
+		testkit.Must(t, err)
+		book, err := store.OpenBook(t.Context(), cfg, about, []string{topic}, nil)
+		testkit.Must(t, err)
 		w := windowOf(o, cfg)
+		w.Output.SettingsSHA256 = about.SettingsSHA256
 		w.Name = store.UniqueName(time.Date(2026, 11, 24, 22, 40*i, 0, 0, time.UTC))
 		key := []byte(one.camera)
 		p, s := beam.NewPipelineWithRoot()
@@ -145,8 +153,8 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 		testkit.Must(t, err)
 		_, err = book.Keep(t.Context(), w.Name, ledger, []record.ID{record.In(topic, 0).At(int64(i + 1))})
 		testkit.Must(t, err)
+		testkit.Must(t, book.Gather(t.Context()))
 	}
-	testkit.Must(t, book.Gather(t.Context()))
 }
 
 // permutations returns the numbers below n in every order.
