@@ -82,26 +82,21 @@ func (l *lab) removeRecords(ctx context.Context, groups []string, share float64)
 	if err != nil {
 		return "", err
 	}
-	ends := kadm.Offsets{}
-	starts.Each(func(o kadm.ListedOffset) { ends.AddOffset(o.Topic, o.Partition, math.MaxInt64, -1) })
+	read := map[int32]int64{} // up to where all groups have
+	starts.Each(func(o kadm.ListedOffset) { read[o.Partition] = math.MaxInt64 })
 	for _, group := range groups {
 		committed, err := admin.FetchOffsets(ctx, group)
 		if err != nil {
 			return "", err
 		}
-		starts.Each(func(o kadm.ListedOffset) {
-			at, ok := committed.Lookup(o.Topic, o.Partition)
-			if !ok || at.At < 0 { // nothing, or it was forgotten
-				at.At = o.Offset
-			}
-			end, _ := ends.Lookup(o.Topic, o.Partition)
-			ends.AddOffset(o.Topic, o.Partition, min(end.At, at.At), -1)
-		})
+		for p := range read {
+			at, _ := committed.Lookup(topic, p) // 0 if there is none, or if it was forgotten
+			read[p] = min(read[p], max(0, at.At))
+		}
 	}
-	var removed int64
+	ends, removed := kadm.Offsets{}, int64(0)
 	starts.Each(func(o kadm.ListedOffset) {
-		end, _ := ends.Lookup(o.Topic, o.Partition)
-		n := max(0, int64(share*float64(end.At-o.Offset)))
+		n := max(0, int64(share*float64(read[o.Partition]-o.Offset)))
 		ends.AddOffset(o.Topic, o.Partition, o.Offset+n, -1)
 		removed += n
 	})
