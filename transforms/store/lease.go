@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -194,8 +194,15 @@ func (l *Lease) acquire(ctx context.Context, fsys filesystem.Interface, name str
 		if why == "" {
 			return found.refusal(l.term)
 		}
-		if err := takeAway(ctx, fsys, l.cfg, name, found.data); err != nil {
+		taken, err := takeAway(ctx, fsys, l.cfg, name, found.data)
+		if err != nil {
 			return err
+		}
+		if !taken {
+			if err := wait.Sleep(ctx, leaseWriting/50); err != nil {
+				return err
+			}
+			continue
 		}
 		l.TakenOver = append(l.TakenOver, fmt.Sprintf("taking over from %s: %s", found.holder, why))
 	}
@@ -240,21 +247,28 @@ func (l lease) refusal(term time.Duration) error {
 		ErrHeld, cmp.Or(l.holder.Topic, "(unknown)"), l.holder, l.renewed.Round(time.Second), (term - l.renewed).Round(time.Second))
 }
 
-// takeAway removes a lease that holds data. One that was renewed or made anew
-// meanwhile stays: a file can be renamed once, so that of two runs one has it.
-func takeAway(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, data []byte) error {
-	file, tmp := join(cfg.Root, name), join(cfg.tmp(), rand.Text())
-	// The folder of tmp is there: clock made it.
-	if err := filesystem.Rename(ctx, fsys, file, tmp); err != nil {
-		return ignoreGone(err)
-	}
-	got, err := filesystem.Read(ctx, fsys, tmp)
-	if err == nil && len(got) > 0 && !bytes.Equal(got, data) {
-		if err = createNew(ctx, fsys, file, got); errors.Is(err, fs.ErrExist) {
-			err = nil
+// takeAway removes a lease that holds data, and reports whether it has. Of several runs
+// one at a time does, so that none removes what another has made since it looked. What a
+// killed one leaves keeps others from it for leaseTerm.
+func takeAway(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, data []byte) (taken bool, err error) {
+	turn := join(cfg.Root, path.Join(tmpDir, "leases", path.Base(name)))
+	if err := createNew(ctx, fsys, turn, data); errors.Is(err, fs.ErrExist) {
+		at, err := lastModified(ctx, fsys, turn)
+		if err == nil {
+			var now time.Time
+			if now, err = clock(ctx, fsys, cfg); err == nil && now.Sub(at) >= leaseTerm {
+				err = remove(ctx, fsys, turn)
+			}
 		}
+		return false, ignoreGone(err)
+	} else if err != nil {
+		return false, err
 	}
-	return errors.Join(err, ignoreGone(remove(ctx, fsys, tmp)))
+	got, err := filesystem.Read(ctx, fsys, join(cfg.Root, name))
+	if err == nil && (len(got) == 0 || bytes.Equal(got, data)) {
+		taken, err = true, remove(ctx, fsys, join(cfg.Root, name))
+	}
+	return taken, errors.Join(ignoreGone(err), ignoreGone(remove(context.WithoutCancel(ctx), fsys, turn)))
 }
 
 // Check returns an error that wraps ErrLost if another run has taken over. A lease
@@ -329,7 +343,7 @@ func (l *Lease) Release(ctx context.Context) {
 
 // removeFolders removes the folders that leases need, if nobody has a file in them.
 func removeFolders(ctx context.Context, fsys filesystem.Interface, cfg Config) {
-	for _, folder := range []string{join(cfg.Root, leaseFolder), cfg.tmp(), join(cfg.Root, tmpDir)} {
+	for _, folder := range []string{join(cfg.Root, leaseFolder), join(cfg.Root, tmpDir+"/leases"), cfg.tmp(), join(cfg.Root, tmpDir)} {
 		_ = remove(ctx, fsys, folder)
 	}
 }

@@ -178,7 +178,7 @@ func TestWriteErrorNamesRecord(t *testing.T) {
 func TestElementsPassTheirCoder(t *testing.T) {
 	slots := []Slot{{"door", SlotCooldown, 7, []Kept{{3, boxes(1, 2, 3, 4, 5, 6, 7, 8)}}}}
 	for _, want := range []any{
-		Rejected{ID: record.In("t", 1).At(2), Size: 3, Reason: "r", Skipped: true},
+		Rejected{ID: record.In("t", 1).At(2), Size: 3, Reason: "r", Skipped: true, Slots: slots},
 		Entry{Tally: Tally{ID: record.In("t", 1).At(2), TimestampMillis: 4, Size: 9, Faces: 3, Cooled: true, Events: []string{"a", "b"}, Slots: slots}, Files: []File{{"n", []byte{0, 255}}}},
 		Written{Tally: Tally{ID: record.In("t", 1).At(2), TimestampMillis: 7, Size: 9, Faces: 3, Cooled: true, Events: []string{"a"}, Slots: slots}, Files: 4, Bytes: 5, FirstMillis: 6, Picture: "p"},
 		recordEvents{ID: record.In("t", 1).At(2), Lines: []string{"a", "b"}},
