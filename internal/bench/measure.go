@@ -118,6 +118,9 @@ func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow
 	row.combination = o
 	frames := c.boundFrames(o)
 	detector, err := bareDetector(o.Format, frames)
+	if err == nil {
+		row.BareDetector, err = bare(ctx, o, frames, detector)
+	}
 	if err != nil {
 		return row, err
 	}
@@ -125,11 +128,9 @@ func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow
 	if err != nil {
 		return row, err
 	}
-	defer end()
-	if row.BareDetector, err = bare(ctx, o, frames, detector); err != nil {
-		return row, err
-	}
-	if row.BarePlumbing, err = bare(ctx, o, frames, plumbing); err != nil {
+	row.BarePlumbing, err = bare(ctx, o, frames, plumbing)
+	end() // it would go on fetching
+	if err != nil {
 		return row, err
 	}
 	s, err := l.steady(ctx, job{combination: o, topic: o.Format}, c.plan(o), c.times)
