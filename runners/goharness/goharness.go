@@ -6,8 +6,6 @@ package goharness
 
 import (
 	"context"
-	"debug/elf"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/container/tools"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
-	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 	"golang.org/x/sys/unix"
 
@@ -26,40 +23,19 @@ import (
 )
 
 const (
-	wantedEnv = "FACESTREAM_WORKER" // the build of the program that submits
+	wantedEnv = "FACESTREAM_WORKER"
 	// parentPoll is how often a worker looks whether its parent lives.
 	parentPoll = time.Second
-	// dialTimeout is how long the control service may take to accept a connection.
-	dialTimeout = time.Minute
 )
 
 // Environment is the configuration of a PROCESS environment that runs command,
 // a program that calls Main when Wanted, as JSON.
 func Environment(command string) (string, error) {
-	build, err := buildID()
-	if err != nil {
-		return "", err
-	}
 	config, err := json.Marshal(map[string]any{
 		"command": command,
-		"env":     map[string]string{wantedEnv: build, hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
+		"env":     map[string]string{wantedEnv: "1", hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
 	})
 	return string(config), err
-}
-
-// buildID is what the linker has made of all that this program consists of.
-func buildID() (string, error) {
-	program, err := elf.Open("/proc/self/exe") // what runs, also if another file has its name by now
-	if err != nil {
-		return "", fmt.Errorf("looking for the build of this program: %w", err)
-	}
-	defer program.Close()
-	note := program.Section(".note.go.buildid")
-	if note == nil {
-		return "", errors.New("this program has no build id: build it without -buildid")
-	}
-	id, err := note.Data()
-	return hex.EncodeToString(id), err
 }
 
 // Wanted reports whether a cluster started this process as a worker.
@@ -101,36 +77,10 @@ func Main(args []string) error {
 	if url := info.GetControlEndpoint().GetUrl(); url != "" {
 		*control = url
 	}
-	build, err := buildID()
-	if err != nil {
-		return err
-	}
-	if build != os.Getenv(wantedEnv) {
-		program, _ := os.Executable()
-		return refuse(ctx, *control, fmt.Errorf("the worker %s is another build than the program that has submitted the job: install the same one on all nodes, and give its path with --worker", program))
-	}
 	return harness.MainWithOptions(ctx, *logging, *control, harness.Options{
 		StatusEndpoint:     info.GetStatusEndpoint().GetUrl(),
 		RunnerCapabilities: info.GetRunnerCapabilities(),
 	})
-}
-
-// refuse answers each of the runner's instructions with the reason, which the job then
-// fails with.
-func refuse(ctx context.Context, endpoint string, reason error) error {
-	conn, err := grpcx.Dial(ctx, endpoint, dialTimeout)
-	if err != nil {
-		return errors.Join(reason, err)
-	}
-	defer conn.Close()
-	control, err := fnpb.NewBeamFnControlClient(conn).Control(ctx)
-	for err == nil {
-		var instruction *fnpb.InstructionRequest
-		if instruction, err = control.Recv(); err == nil {
-			err = control.Send(&fnpb.InstructionResponse{InstructionId: instruction.GetInstructionId(), Error: reason.Error()})
-		}
-	}
-	return reason
 }
 
 // endWithParent ends this process when its parent has ended. The harness itself
