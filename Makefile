@@ -71,6 +71,7 @@ install: build ## Install the programs, Java parts and cascades below PREFIX, by
 	install build/bin/stack '$(PREFIX)/bin/facestream-stack'
 
 test: build ## Run the tests, with real services: all but most of those that kill parts.
+	@scripts/setup.sh tests
 	@$(MAKE) --no-print-directory test-services
 
 test-all: export FACESTREAM_ALL_FAULTS := 1

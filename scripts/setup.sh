@@ -3,9 +3,13 @@
 #
 #   scripts/setup.sh
 #
-# That is a C++ compiler, OpenCV and its cascades, Java, Maven, Go, Python for tests, and
-# the Java parts of Kafka, HDFS and Beam. What is there already stays as it is: a run with nothing to
+# That is a C++ compiler, OpenCV and its cascades, Java, Maven, Go, and the Java parts
+# of Kafka, HDFS and Beam. What is there already stays as it is: a run with nothing to
 # install changes nothing, needs neither root nor the network, and takes about a second.
+#
+#   scripts/setup.sh tests
+#
+# installs what only the tests need: Python, with which some read what was stored.
 #
 #   scripts/setup.sh java PROFILE...
 #
@@ -112,15 +116,17 @@ need_for_tests() {
 	need python3-venv python3 -c 'import ensurepip, venv'
 }
 
-# may_install looks at all packages at once, so that it is known from the start what is
-# missing and whether it can be installed.
+need_for_first_go() {
+	need "golang-$old_go-go" command -v go
+}
+
+# may_install NEED... looks at all packages at once, so that it is known from the start
+# what is missing and whether it can be installed.
 may_install() {
 	missing=
-	need_for_go
-	need_for_java
-	need_for_opencv
-	need_for_tests
-	need "golang-$old_go-go" command -v go
+	for need_for; do
+		"$need_for"
+	done
 	[ -n "$missing" ] || return 0
 	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand Go $want_go, and what Debian has in these packages:$missing"
 	[ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install --no-install-recommends$missing"
@@ -235,11 +241,16 @@ if [ "${1-}" = java ] && [ $# -gt 1 ]; then
 	java_parts "$@"
 	exit
 fi
-[ $# = 0 ] || fail "usage: scripts/setup.sh [java PROFILE...]"
+if [ "$*" = tests ]; then
+	may_install need_for_tests
+	install tests need_for_tests
+	exit
+fi
+[ $# = 0 ] || fail "usage: scripts/setup.sh [tests | java PROFILE...]"
 
 # Compiling takes longest. It begins as soon as its packages are there, beside the
 # installation of the others and the downloads.
-may_install
+may_install need_for_go need_for_java need_for_opencv need_for_first_go
 install Go need_for_go
 go_job=
 if ! have_go || [ ! -x build/bin/pipeline ]; then
@@ -251,7 +262,6 @@ have_java || fail "java is older than $min_java, or no JDK, after installing ope
 background demo_java_parts
 java_job=$!
 install OpenCV need_for_opencv
-install tests need_for_tests
 if [ -n "$go_job" ]; then
 	wait "$go_job" || exit 1
 	jobs=$java_job

@@ -87,10 +87,13 @@ func Main(args []string) error {
 // may wait for data that nobody sends any more. The kernel's own signal for this
 // comes when the thread ends that has started this process, not the parent.
 func endWithParent(parent int) {
-	for os.Getppid() == parent {
-		time.Sleep(parentPoll)
+	tick := time.NewTicker(parentPoll)
+	defer tick.Stop()
+	for range tick.C {
+		if os.Getppid() != parent {
+			os.Exit(1)
+		}
 	}
-	os.Exit(1)
 }
 
 // printToParent sends what this process prints, such as a crash, to where its

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,30 @@ func (c Config) read(ctx context.Context, name string) (data []byte, err error) 
 		return err
 	})
 	return data, err
+}
+
+// list returns the names below the root that match a pattern, in order.
+func (c Config) list(ctx context.Context, glob string) (names []string, err error) {
+	err = c.with(ctx, func(fsys filesystem.Interface) (err error) {
+		names, err = fsys.List(ctx, join(c.Root, glob))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for ledgers: %w", err)
+	}
+	for i := range names {
+		names[i] = strings.TrimPrefix(names[i], join(c.Root, ""))
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (c Config) size(ctx context.Context, name string) (n int64, err error) {
+	err = c.with(ctx, func(fsys filesystem.Interface) (err error) {
+		n, err = fsys.Size(ctx, join(c.Root, name))
+		return err
+	})
+	return n, err
 }
 
 // puts is held for reading by every put of this process, so that End can wait

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// window is one that is not gathered.
+type window struct {
+	name   string
+	ledger Ledger
+}
+
+// A shelf is the files of a book.
+type shelf struct {
+	hour       Hour
+	windows    []window // in order of number
+	done       []string // files that are gathered, or that belong to no window
+	unreadable []string
+}
+
+func (s shelf) number() int64 {
+	if n := len(s.windows); n > 0 {
+		return s.windows[n-1].ledger.Number
+	}
+	return s.hour.Number
+}
+
+// readShelf reads a book's newest hour and the windows behind it. If that hour cannot be
+// read, it is the one before.
+func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error) {
+	names, err := cfg.list(ctx, dir+"/*")
+	if err != nil {
+		return s, err
+	}
+	take := func(name string, into any) (ok bool, err error) {
+		err = readJSON(ctx, cfg, name, into)
+		if unreadable(err) {
+			s.unreadable = append(s.unreadable, name)
+			return false, nil
+		}
+		return err == nil, ignoreGone(err)
+	}
+	if slices.Contains(names, dir+"/"+hourFile) {
+		ok, err := take(dir+"/"+hourFile, &s.hour)
+		if err != nil {
+			return s, err
+		}
+		for hours := []string(nil); !ok; hours = hours[:len(hours)-1] {
+			s.hour = Hour{}
+			if hours == nil {
+				if hours, err = cfg.list(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+					return s, err
+				}
+			}
+			if len(hours) == 0 {
+				break
+			}
+			if ok, err = take(hours[len(hours)-1], &s.hour); err != nil {
+				return s, err
+			}
+		}
+	}
+	for _, name := range names {
+		if path.Ext(name) != ledgerExtension || path.Base(name) == hourFile {
+			continue
+		}
+		var l Ledger
+		read := len(s.unreadable)
+		ok, err := take(name, &l)
+		if err != nil {
+			return s, err
+		}
+		if !ok && read == len(s.unreadable) { // it is gone: a run has gathered it
+			return readShelf(ctx, cfg, dir)
+		}
+		if ok && l.Number > s.hour.Number {
+			s.windows = append(s.windows, window{windowOf(name), l})
+		} else if ok {
+			s.done = append(s.done, name)
+		}
+	}
+	slices.SortFunc(s.windows, func(a, b window) int { return cmp.Compare(a.ledger.Number, b.ledger.Number) })
+	for _, name := range names {
+		counts := func(w window) bool { return w.name == windowOf(name) }
+		if path.Ext(name) != eventsExtension || slices.ContainsFunc(s.windows, counts) {
+			continue
+		}
+		if slices.Contains(s.unreadable, dir+"/"+windowOf(name)+ledgerExtension) {
+			s.unreadable = append(s.unreadable, name)
+		} else {
+			s.done = append(s.done, name)
+		}
+	}
+	return s, nil
+}
+
+// BookFile is a file with ledgers of an output.
+type BookFile struct {
+	Name    string // below the root
+	Book    string // the folder of its book, below the root; empty for a window of an older version
+	Number  int64  // of its last window; 0 for those of an older version
+	Ledgers []Ledger
+	// Positions are those behind its last window; none for those of an older version.
+	Positions []Position
+	// Events are those of the ledgers. For a window that is not gathered, the file is not
+	// published yet.
+	Events []EventsFile
+	Err    error // why it cannot be read; then there is nothing but its name
+}
+
+// Books calls visit with all ledgers of an output: those of older versions, then book by
+// book the hours in order and the windows that are not gathered. A file that cannot be
+// understood is no error of Books.
+func Books(ctx context.Context, cfg Config, visit func(BookFile) error) error {
+	flat, err := flatLedgers(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	for _, name := range flat {
+		l, err := readLedger(ctx, cfg, name)
+		f := BookFile{Name: name, Ledgers: []Ledger{l}}
+		if n := l.Sum(); n.Events > 0 {
+			f.Events = []EventsFile{{eventsPath(windowOf(name)), n.EventBytes}}
+		}
+		if unreadable(err) {
+			f, err = BookFile{Name: name, Err: err}, nil
+		}
+		if err == nil {
+			err = visit(f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	folders, err := bookFolders(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	for _, dir := range folders {
+		if err := readBook(ctx, cfg, dir, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readBook(ctx context.Context, cfg Config, dir string, visit func(BookFile) error) error {
+	ofHour := func(name string, h Hour) BookFile {
+		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events}
+	}
+	last := "" // that was visited
+	visitHours := func(names []string) error {
+		for _, name := range names {
+			var h Hour
+			err := readJSON(ctx, cfg, name, &h)
+			f := ofHour(name, h)
+			if unreadable(err) {
+				f, err = BookFile{Name: name, Book: dir, Err: err}, nil
+			}
+			if err == nil {
+				err = visit(f)
+			}
+			if err != nil {
+				return err
+			}
+			last = name
+		}
+		return nil
+	}
+	// A run may go on, and these take the longest. The last one may be the newest hour's, too.
+	hours, err := cfg.list(ctx, dir+"/*/*"+ledgerExtension)
+	if err != nil {
+		return err
+	}
+	if err := visitHours(hours[:max(0, len(hours)-1)]); err != nil {
+		return err
+	}
+	newest, err := readShelf(ctx, cfg, dir)
+	if err != nil {
+		return err
+	}
+	aside, err := cfg.list(ctx, dir+"/*"+unreadableExtension)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(aside, newest.unreadable...) {
+		err := readJSON(ctx, cfg, name, new(Hour))
+		if err == nil {
+			err = errors.New("it was set aside, because it could not be read")
+		}
+		if err := visit(BookFile{Name: name, Book: dir, Err: err}); err != nil {
+			return err
+		}
+	}
+	if hours, err = cfg.list(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+		return err
+	}
+	hours = slices.DeleteFunc(hours, func(name string) bool {
+		return name <= last || newest.hour.Number > 0 && name >= archived(dir, newest.hour.Hour) || slices.Contains(newest.unreadable, name)
+	})
+	if err := visitHours(hours); err != nil {
+		return err
+	}
+	if newest.hour.Number > 0 {
+		if err := visit(ofHour(dir+"/"+hourFile, newest.hour)); err != nil {
+			return err
+		}
+	}
+	for _, w := range newest.windows {
+		f := BookFile{Name: dir + "/" + w.name + ledgerExtension, Book: dir, Number: w.ledger.Number, Ledgers: []Ledger{w.ledger}, Positions: w.ledger.Positions}
+		if n := w.ledger.Sum(); n.Events > 0 {
+			f.Events = []EventsFile{{dir + "/" + w.name + eventsExtension, n.EventBytes}}
+		}
+		if err := visit(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archived is the file of an hour that is over.
+func archived(dir, hour string) string {
+	return fmt.Sprintf("%s/%s/%s%s", dir, hour[:monthOfHour], strings.TrimPrefix(hour[monthOfHour:], "-"), ledgerExtension)
+}
+
+// bookFolders returns the folders of all books.
+func bookFolders(ctx context.Context, cfg Config) ([]string, error) {
+	names, err := cfg.list(ctx, ledgerFolder+"/*/*")
+	for i := range names {
+		names[i] = path.Dir(names[i])
+	}
+	return slices.Compact(names), err
+}
+
+// flatLedgers returns the files of windows of an older version, in order of time.
+func flatLedgers(ctx context.Context, cfg Config) ([]string, error) {
+	return cfg.list(ctx, ledgerFolder+"/*"+ledgerExtension)
+}
+
+// windowOf returns the name of a window by that of one of its files.
+func windowOf(file string) string { return strings.TrimSuffix(path.Base(file), path.Ext(file)) }
+
+// errMalformed is wrapped by the error of a file that is JSON and no ledger.
+var errMalformed = errors.New("not a ledger")
+
+// valid returns an error that wraps errMalformed if the numbers of a window or an hour
+// cannot be those that a Book gives.
+func valid(number int64, hour string) error {
+	if _, err := time.Parse(hourName, hour); err != nil || number < 1 {
+		return fmt.Errorf("%w: number %d, hour %q", errMalformed, number, hour)
+	}
+	return nil
+}
+
+// readJSON reads a file of a book. Of one that is not what it should be, the error is
+// unreadable.
+func readJSON(ctx context.Context, cfg Config, name string, into any) error {
+	data, err := cfg.read(ctx, name)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err == nil && path.Dir(name) != ledgerFolder && !strings.HasPrefix(name, tmpDir) {
+		switch v := into.(type) {
+		case *Hour:
+			err = valid(v.Number, v.Hour)
+		case *Ledger:
+			err = valid(v.Number, noHour)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading the ledger %s: %w", join(cfg.Root, name), err)
+	}
+	return nil
+}
+
+func unreadable(err error) bool {
+	return errors.As(err, new(*json.SyntaxError)) || errors.As(err, new(*json.UnmarshalTypeError)) || errors.Is(err, errMalformed)
+}
