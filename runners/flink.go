@@ -13,7 +13,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 // flinkPoll is how often the cluster is asked for a job's state.
@@ -50,7 +49,7 @@ func (r *portable) findFlink(ctx context.Context) (string, error) {
 	return r.flinkMaster(ctx, "")
 }
 
-func init() { register.Function1x0(emptyJob) }
+func init() { beam.RegisterFunction(emptyJob) }
 
 func emptyJob([]byte) {}
 

@@ -6,14 +6,13 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/testkit"
 )
 
 func init() {
-	register.Function1x0(pass)
-	register.Function1x0(kill)
+	beam.RegisterFunction(pass)
+	beam.RegisterFunction(kill)
 }
 
 func pass([]byte) {}

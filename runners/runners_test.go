@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/proc"
 	"facestream/internal/stack/services/testservices"
@@ -26,9 +25,9 @@ import (
 )
 
 func init() {
-	register.Function1x1(fail)
-	register.Function1x1(succeed)
-	register.Function2x1(hang)
+	beam.RegisterFunction(fail)
+	beam.RegisterFunction(succeed)
+	beam.RegisterFunction(hang)
 }
 
 // maxLines is how long an error may be: it is for a person.

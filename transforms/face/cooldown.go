@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
@@ -17,16 +16,9 @@ import (
 )
 
 func init() {
-	register.DoFn4x0[Detection, func(Detection), func(string, sighting), func(string, Detection)](&sightFn{})
-	register.DoFn3x0[string, func(*sighting) bool, func(string, bool)](&coolFn{})
-	register.Function4x0(applyCooled)
-	register.Emitter1[Detection]()
-	register.Emitter2[string, sighting]()
-	register.Emitter2[string, Detection]()
-	register.Emitter2[string, bool]()
-	register.Iter1[sighting]()
-	register.Iter1[Detection]()
-	register.Iter1[bool]()
+	beam.RegisterType(reflect.TypeFor[sightFn]())
+	beam.RegisterType(reflect.TypeFor[coolFn]())
+	beam.RegisterFunction(applyCooled)
 	beam.RegisterCoder(reflect.TypeFor[sighting](), encodeSighting, decodeSighting)
 	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
 }

@@ -3,18 +3,16 @@ package face
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/frame"
 	"facestream/transforms/parallel"
 )
 
 func init() {
-	register.DoFn4x1[context.Context, frame.Frame, func(Detection), func(frame.Reject), error](&detectFn{})
-	register.Emitter1[Detection]()
-	register.Emitter1[frame.Reject]()
+	beam.RegisterType(reflect.TypeFor[detectFn]())
 }
 
 // Detect looks for faces in every frame of a PCollection<frame.Frame>, Params.Parallel

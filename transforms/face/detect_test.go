@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"gocv.io/x/gocv"
 
@@ -19,8 +18,8 @@ import (
 )
 
 func init() {
-	register.Function1x1(showDetection)
-	register.Function1x1(showEntry)
+	beam.RegisterFunction(showDetection)
+	beam.RegisterFunction(showEntry)
 }
 
 // showDetection and showEntry put a hash in place of a picture, for messages

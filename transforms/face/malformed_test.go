@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/transforms/frame"
@@ -16,8 +15,8 @@ import (
 )
 
 func init() {
-	register.Function1x1(showReject)
-	register.Function1x1(showFaces)
+	beam.RegisterFunction(showReject)
+	beam.RegisterFunction(showFaces)
 }
 
 // showReject and showFaces say what became of a record in which process.

@@ -7,10 +7,10 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"reflect"
 	"strconv"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
@@ -19,7 +19,7 @@ import (
 )
 
 func init() {
-	register.DoFn1x2[Detection, store.Entry, error](&renderFn{})
+	beam.RegisterType(reflect.TypeFor[renderFn]())
 }
 
 // jpegQuality is that of every JPEG that is made here, of 100.

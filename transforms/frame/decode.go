@@ -10,17 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/transforms/kafka"
 )
 
 func init() {
 	beam.RegisterCoder(reflect.TypeFor[Frame](), encodeFrame, decodeFrame)
-	// The register package refuses the unnamed type of kafka.Record.
 	beam.RegisterType(reflect.TypeFor[decodeFn]())
-	register.Emitter1[Frame]()
-	register.Emitter1[Reject]()
 }
 
 // The counters of Decode and of face.Detect: CountRead = CountDecoded + the counters

@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
 	"facestream/transforms/kafka"
@@ -20,10 +19,8 @@ import (
 func init() {
 	beam.RegisterCoder(reflect.TypeFor[candidate](), encodeCandidate, decodeCandidate)
 	beam.RegisterCoder(reflect.TypeFor[Reject](), encodeReject, decodeReject)
-	beam.RegisterType(reflect.TypeFor[sampleFn]()) // of records, as decodeFn is
-	register.Function5x0(keepFirst)
-	register.Emitter2[string, candidate]()
-	register.Iter1[candidate]()
+	beam.RegisterType(reflect.TypeFor[sampleFn]())
+	beam.RegisterFunction(keepFirst)
 }
 
 // Sampling says how many frames of a camera are kept.

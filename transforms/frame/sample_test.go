@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/internal/record"
@@ -19,8 +18,8 @@ import (
 )
 
 func init() {
-	register.Function1x1(showFrame)
-	register.Function1x1(showReject)
+	beam.RegisterFunction(showFrame)
+	beam.RegisterFunction(showReject)
 }
 
 func showFrame(f Frame) string {

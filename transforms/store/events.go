@@ -9,17 +9,14 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
 	"facestream/transforms/opaque"
 )
 
 func init() {
-	register.Function2x0(eventsOf)
-	register.DoFn3x2[context.Context, int, func(*recordEvents) bool, string, error](&eventsFn{})
-	register.Emitter2[int, recordEvents]()
-	register.Iter1[recordEvents]()
+	beam.RegisterFunction(eventsOf)
+	beam.RegisterType(reflect.TypeFor[eventsFn]())
 	beam.RegisterCoder(reflect.TypeFor[recordEvents](), encodeRecordEvents, decodeRecordEvents)
 }
 

@@ -11,18 +11,17 @@ import (
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
 )
 
 func init() {
-	register.Function1x1(emptyLedger)
-	register.Function1x1(ledgerOfWritten)
-	register.Function1x1(ledgerOfRejected)
-	register.Function2x1(Merge)
-	register.DoFn2x2[context.Context, Ledger, string, error](&ledgerFn{})
+	beam.RegisterFunction(emptyLedger)
+	beam.RegisterFunction(ledgerOfWritten)
+	beam.RegisterFunction(ledgerOfRejected)
+	beam.RegisterFunction(Merge)
+	beam.RegisterType(reflect.TypeFor[ledgerFn]())
 	// Flink would decode a Ledger as a row, and not as the SDK encodes it.
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }

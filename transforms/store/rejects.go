@@ -10,7 +10,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
@@ -18,8 +17,7 @@ import (
 )
 
 func init() {
-	register.DoFn3x1[context.Context, frame.Reject, func(Rejected), error](&rejectFn{})
-	register.Emitter1[Rejected]()
+	beam.RegisterType(reflect.TypeFor[rejectFn]())
 	beam.RegisterCoder(reflect.TypeFor[Rejected](), encodeRejected, decodeRejected)
 }
 

@@ -8,12 +8,10 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
 func init() {
-	register.DoFn3x1[context.Context, Entry, func(Written), error](&writeFn{})
-	register.Emitter1[Written]()
+	beam.RegisterType(reflect.TypeFor[writeFn]())
 	beam.RegisterCoder(reflect.TypeFor[Entry](), encodeEntry, decodeEntry)
 	beam.RegisterCoder(reflect.TypeFor[Written](), encodeWritten, decodeWritten)
 }
