@@ -164,6 +164,7 @@ func TestCheckFails(t *testing.T) {
 		}},
 		{"no HDFS", "--output=hdfs://" + nobody + "/faces", []string{
 			`ok    kafka .*`,
+			`wait  output .*127\.0\.0\.1:1/faces has not answered yet.* Is its port that of a NameNode's RPC.*`,
 			`FAIL  output .*hdfs://bob@127\.0\.0\.1:1/faces.* \(is the file system running, and is this its address\?\)`,
 			`skip  space              not checked, as output failed`,
 		}},

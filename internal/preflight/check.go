@@ -19,9 +19,9 @@ import (
 const (
 	// checkTimeout is for Check, which a person waits for. A run waits for an output as
 	// long as the file system tries again.
-	checkTimeout = 30 * time.Second
-	// quiet is how long a run waits before it says for what.
-	quiet = 5 * time.Second
+	checkTimeout = 15 * time.Second
+	// quiet is how long anything waits for the output before it says so.
+	quiet = 4 * time.Second
 	// patience is how much longer than its own start a run waits for checks that
 	// it can do without.
 	patience = 500 * time.Millisecond
@@ -163,6 +163,9 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	var failed []error
 	for _, one := range c.all {
 		err := one.wait(ctx)
+		if one == c.output {
+			err = c.awaitOutput(ctx, out)
+		}
 		if ctx.Err() != nil {
 			return err
 		}
@@ -194,10 +197,20 @@ func (c *Checks) Essential(ctx context.Context, out io.Writer) error {
 	if err := c.group.wait(ctx); err != nil {
 		return err
 	}
+	return c.awaitOutput(ctx, out)
+}
+
+// awaitOutput waits for the check of the output. A NameNode that hangs for a while and a
+// port of something else that says nothing look alike, so a person may know better.
+func (c *Checks) awaitOutput(ctx context.Context, out io.Writer) error {
 	patient, stop := context.WithTimeout(ctx, quiet)
 	defer stop()
 	if c.output.wait(patient); patient.Err() != nil && ctx.Err() == nil {
-		c.line(out, "wait", c.output.name, c.options.Output+" has not answered yet; trying again for a while")
+		text := c.options.Output + " has not answered yet; waiting, in case that it will"
+		if c.onHDFS() {
+			text += ". Is its port that of a NameNode's RPC, as in fs.defaultFS (8020 is usual)?"
+		}
+		c.line(out, "wait", c.output.name, text)
 	}
 	return c.output.wait(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -97,20 +98,47 @@ func TestGroupInUse(t *testing.T) {
 	to := newTopic(t, "in-use", 1, nil)
 	to.send(t, value(0, "x"))
 	testkit.Must(t, to.offsets.Idle(t.Context()))
-	member := to.connect(t, kgo.ConsumerGroup(to.name), kgo.ConsumeTopics(to.name), kgo.ClientID("an-app"))
-	if fetches := member.PollFetches(t.Context()); fetches.NumRecords() != 1 {
-		t.Fatalf("the member got %v", fetches.Errors())
-	}
 	review, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(0, 0, 0)})
 	testkit.Must(t, err)
-	for what, err := range map[string]error{"asked": to.offsets.Idle(t.Context()), "commit": to.offsets.Commit(t.Context(), review)} {
-		if !errors.Is(err, kafka.ErrGroupInUse) || !strings.Contains(err.Error(), `client "an-app" at 127.0.0.1`) || !strings.Contains(err.Error(), "--group") {
-			t.Errorf("%s: error %v, want one that names the member and what to do", what, err)
+	for protocol, join := range map[string]func(*testing.T, *topic) func(){"classic": joinClassic, "consumer": joinNewer} {
+		leave := join(t, to)
+		for what, err := range map[string]error{"asked": to.offsets.Idle(t.Context()), "commit": to.offsets.Commit(t.Context(), review)} {
+			if !errors.Is(err, kafka.ErrGroupInUse) || !strings.Contains(err.Error(), `client "an-app" at 127.0.0.1`) || !strings.Contains(err.Error(), "--group") {
+				t.Errorf("%s, %s: error %v, want one that names the member and what to do", protocol, what, err)
+			}
 		}
+		leave()
+		testkit.Await(t, "the end of the member", func() bool { return to.offsets.Idle(t.Context()) == nil })
+		testkit.Must(t, to.offsets.Commit(t.Context(), review))
 	}
-	member.Close()
-	testkit.Await(t, "the end of the member", func() bool { return to.offsets.Idle(t.Context()) == nil })
-	testkit.Must(t, to.offsets.Commit(t.Context(), review))
+}
+
+func joinClassic(t *testing.T, to *topic) (leave func()) {
+	member := to.connect(t, kgo.ConsumerGroup(to.name), kgo.ConsumeTopics(to.name), kgo.ClientID("an-app"))
+	testkit.Await(t, "the member", func() bool {
+		id, _ := member.GroupMetadata()
+		return id != ""
+	})
+	return member.Close
+}
+
+// joinNewer joins by the protocol of Kafka 4 (KIP-848).
+func joinNewer(t *testing.T, to *topic) (leave func()) {
+	client := to.connect(t, kgo.ClientID("an-app"))
+	beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	beat.Group, beat.RebalanceTimeoutMillis = to.name, 60_000
+	beat.SubscribedTopicNames, beat.Topics = []string{to.name}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	send := func() string {
+		answer, err := beat.RequestWith(t.Context(), client)
+		testkit.Must(t, err)
+		testkit.Must(t, kerr.ErrorForCode(answer.ErrorCode))
+		return *answer.MemberID
+	}
+	beat.MemberID = send()
+	return func() {
+		beat.MemberEpoch = -1
+		send()
+	}
 }
 
 // Brokers that say that they are where nobody is are named. If another one can be

@@ -45,6 +45,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
+group.coordinator.rebalance.protocols=classic,consumer
 # The default of 128 MB would be a quarter of the heap.
 log.cleaner.dedupe.buffer.size=4194304
 `
