@@ -1,6 +1,7 @@
 package runners_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -87,6 +88,33 @@ func TestCluster(t *testing.T) {
 				return len(testservices.Jobs(t, addrs))+len(workers(t, self)) == 0
 			})
 		})
+	}
+}
+
+// A worker that is another build than this program refuses to work, and the job's error
+// says so.
+func TestWorkerOfAnotherBuild(t *testing.T) {
+	addrs := realClusters(t)
+	c := onCluster(t, runners.Flink, addrs)
+	program := testkit.ReadFile(t, c.Worker)
+	at := bytes.Index(program, []byte("Go\x00\x00")) // of the note with the build id
+	if at < 0 {
+		t.Fatal("this program has no build id")
+	}
+	program[at+len("Go\x00\x00")] ^= 1
+	other := filepath.Join(t.TempDir(), "other")
+	testkit.Must(t, os.WriteFile(other, program, 0o755))
+	for _, name := range clusters {
+		c := onCluster(t, name, addrs)
+		c.Worker = other
+		p, s := beam.NewPipelineWithRoot()
+		beam.ParDo0(s, succeed, beam.Impulse(s))
+		err := open(t, c).Run(t.Context(), "another-build", p)
+		if err == nil || !strings.Contains(err.Error(), "the worker "+other+" is another build") {
+			t.Errorf("%s: error %v, want one about the build", name, err)
+		} else if lines := strings.Count(err.Error(), "\n"); lines > maxLines {
+			t.Errorf("%s: the error has %d lines:\n%v", name, lines, err)
+		}
 	}
 }
 

@@ -143,7 +143,7 @@ func (r *portable) follow(ctx context.Context, id, name string) (ended bool, err
 		return false, fmt.Errorf("asking for the state of job %s: %w", id, err)
 	}
 	if state != jobpb.JobState_DONE {
-		err = fmt.Errorf("job %s: %s: %s", id, state, rootCause(cause))
+		err = fmt.Errorf("job %s: %s: %s", id, state, r.rootCause(cause))
 	}
 	return true, err
 }
@@ -299,9 +299,21 @@ const (
 	lostHarness = "SDK worker disconnected"
 )
 
+// workerExits are the statuses with which a worker ends before it works. Engines say
+// "Process died with exit code" and the number.
+var workerExits = map[int]string{
+	goharness.ExitOtherBuild: "is another build than this program: install the same one on all nodes, or give its path with --worker",
+	127:                      "cannot start on a node of the cluster: OpenCV's or TurboJPEG's libraries are missing there",
+}
+
 // rootCause is what matters to a person of a job's cause of failure: of a DoFn's
 // error the innermost, of a Java exception what stands above its stack.
-func rootCause(cause string) string {
+func (r *portable) rootCause(cause string) string {
+	for status, reason := range workerExits {
+		if strings.Contains(cause, fmt.Sprintf("exit code %d", status)) {
+			return fmt.Sprintf("the worker %s %s", r.config.Worker, reason)
+		}
+	}
 	const joined = "caused by:" // how the Go SDK joins errors
 	if at := strings.LastIndex(cause, joined); at >= 0 {
 		cause = cause[at+len(joined):]

@@ -110,8 +110,10 @@ func TestRootCause(t *testing.T) {
 		{"java.io.IOException: broken\n\tat a.B.c(B.java:1)\n\tat d.E.f(E.java:2)", "java.io.IOException: broken"},
 		{"bundle inst001 failed: SDK worker disconnected: worker[job-005[w]_Xbeam:env:external:v1], 2 active instructions",
 			"the Java harness, which reads from Kafka, has ended: bundle inst001 failed: SDK worker disconnected: worker[job-005[w]_Xbeam:env:external:v1], 2 active instructions"},
+		{"java.lang.IllegalStateException: Process died with exit code 127\n\tat a.B.c(B.java:1)",
+			"the worker /opt/it cannot start on a node of the cluster: OpenCV's or TurboJPEG's libraries are missing there"},
 	} {
-		if got := rootCause(tc.cause); got != tc.want {
+		if got := (&portable{config: Config{Worker: "/opt/it"}}).rootCause(tc.cause); got != tc.want {
 			t.Errorf("the root cause of %q is %q, want %q", tc.cause, got, tc.want)
 		}
 	}

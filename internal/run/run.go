@@ -369,15 +369,28 @@ func (s *session) openBook(ctx context.Context) error {
 	for _, note := range s.book.Notes {
 		fmt.Fprintln(s.out, "warning:", note)
 	}
+	var forgotten, before, beyond []record.ID
 	for _, id := range s.book.Positions() {
 		has := slices.IndexFunc(committed, func(c record.ID) bool { return c.TopicPartition == id.TopicPartition })
 		switch {
 		case has < 0:
-			fmt.Fprintf(s.out, "group %s has no offset of %s in Kafka; going on at offset %d, where the ledgers end\n", s.options.Group, id.TopicPartition, id.Offset)
+			forgotten = append(forgotten, id)
 		case committed[has].Offset < id.Offset:
-			fmt.Fprintf(s.out, "group %s stands at %s in Kafka; going on at offset %d, where the ledgers end\n", s.options.Group, committed[has], id.Offset)
+			before = append(before, id)
 		case committed[has].Offset > id.Offset:
-			fmt.Fprintf(s.out, "the ledgers end at %s; going on at offset %d, where group %s stands in Kafka\n", id, committed[has].Offset, s.options.Group)
+			beyond = append(beyond, committed[has])
+		}
+	}
+	for _, differ := range []struct {
+		ids  []record.ID
+		text string
+	}{
+		{forgotten, "group %s has no offset in Kafka of partitions in the ledgers: %d; going on where the ledgers end, such as %s"},
+		{before, "group %s stands in Kafka before the end of the ledgers in partitions: %d; going on where the ledgers end, such as %s"},
+		{beyond, "group %s stands in Kafka beyond the end of the ledgers in partitions: %d; going on where it stands, such as %s"},
+	} {
+		if len(differ.ids) > 0 {
+			fmt.Fprintf(s.out, differ.text+"\n", s.options.Group, len(differ.ids), differ.ids[0])
 		}
 	}
 	s.offsets.Advance(s.book.Positions())

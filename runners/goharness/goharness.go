@@ -6,6 +6,8 @@ package goharness
 
 import (
 	"context"
+	"debug/elf"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,7 +25,11 @@ import (
 )
 
 const (
-	wantedEnv = "FACESTREAM_WORKER"
+	// ExitOtherBuild is how a worker ends that is another build than the program that has
+	// submitted: runners say with which status a worker ended, and nothing else of it.
+	ExitOtherBuild = 78
+
+	wantedEnv = "FACESTREAM_WORKER" // the build of the program that submits
 	// parentPoll is how often a worker looks whether its parent lives.
 	parentPoll = time.Second
 )
@@ -31,11 +37,30 @@ const (
 // Environment is the configuration of a PROCESS environment that runs command,
 // a program that calls Main when Wanted, as JSON.
 func Environment(command string) (string, error) {
+	build, err := buildID()
+	if err != nil {
+		return "", err
+	}
 	config, err := json.Marshal(map[string]any{
 		"command": command,
-		"env":     map[string]string{wantedEnv: "1", hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
+		"env":     map[string]string{wantedEnv: build, hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
 	})
 	return string(config), err
+}
+
+// buildID is the linker's name for all that this program consists of.
+func buildID() (string, error) {
+	program, err := elf.Open("/proc/self/exe") // what runs, also if another file has its name by now
+	if err != nil {
+		return "", fmt.Errorf("looking for the build of this program: %w", err)
+	}
+	defer program.Close()
+	note := program.Section(".note.go.buildid")
+	if note == nil {
+		return "", errors.New("this program has no build id: build it without -buildid")
+	}
+	id, err := note.Data()
+	return hex.EncodeToString(id), err
 }
 
 // Wanted reports whether a cluster started this process as a worker.
@@ -51,6 +76,14 @@ func Main(args []string) error {
 	}
 	if err := printToParent(); err != nil {
 		return err
+	}
+	build, err := buildID()
+	if err != nil {
+		return err
+	}
+	if build != os.Getenv(wantedEnv) {
+		fmt.Fprintln(os.Stderr, "this worker is another build than the program that has submitted the job")
+		os.Exit(ExitOtherBuild)
 	}
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
 	id := flags.String("id", "", "The worker's id.")
