@@ -236,6 +236,8 @@ func (l lease) free(term time.Duration) string {
 	switch {
 	case l.holder.Run != "" && l.holder.ended():
 		return "its process has ended"
+	case l.holder.Run == "" && l.renewed >= leaseWriting:
+		return "it ended while it made the lease" // if not, it finds another's in place of its own
 	case l.renewed >= term:
 		return fmt.Sprintf("it has not renewed its lease for %s", l.renewed.Round(time.Second))
 	}
