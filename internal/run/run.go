@@ -325,6 +325,10 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
 		return store.Ledger{}, err
 	}
+	// Another run that has taken over meanwhile reads what it does not find committed.
+	if err := s.lease.Check(ctx); err != nil {
+		return store.Ledger{}, err
+	}
 	if err := s.keepLatest(ctx, ledger.Latest); err != nil {
 		return store.Ledger{}, err
 	}

@@ -114,6 +114,29 @@ func TestBookGathersByHour(t *testing.T) {
 	})
 }
 
+// A run that was stopped while it kept a window goes on when another one has read the same
+// records again: the other's window counts, and the position is that of the other.
+func TestBookOfRunThatWasStopped(t *testing.T) {
+	for name, gathered := range map[string]bool{"kept": false, "gathered": true} {
+		t.Run(name, func(t *testing.T) {
+			root := memoryRoot(t)
+			stopped, other := openBook(t, root, bookRun), openBook(t, root, bookRun)
+			keep(t, other, root, "20260102T030500.000Z-5f3a9c02", 0, 5)
+			if gathered {
+				testkit.Must(t, other.Gather(t.Context()))
+			}
+			keep(t, stopped, root, "20260102T030000.000Z-5f3a9c01", 0, 7)
+			again := openBook(t, root, bookRun)
+			if at := again.Positions(); len(at) != 1 || at[0] != record.In("a", 0).At(5) {
+				t.Errorf("it stands at %v", at)
+			}
+			if got := published(t, root); !slices.Equal(got, upTo(5)) {
+				t.Errorf("published are %v", got)
+			}
+		})
+	}
+}
+
 // A book that a run left at any point is completed by the next.
 func TestBookIsCompleted(t *testing.T) {
 	const one, two = "20260102T030000.000Z-5f3a9c01", "20260102T030100.000Z-5f3a9c01"

@@ -87,7 +87,17 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 			s.done = append(s.done, name)
 		}
 	}
-	slices.SortFunc(s.windows, func(a, b window) int { return cmp.Compare(a.ledger.Number, b.ledger.Number) })
+	slices.SortFunc(s.windows, func(a, b window) int {
+		return cmp.Or(cmp.Compare(a.ledger.Number, b.ledger.Number), cmp.Compare(a.name, b.name))
+	})
+	// Of two with one number, the first is by a run that was stopped until another one had
+	// its lease: its records were read again.
+	for i := len(s.windows) - 2; i >= 0; i-- {
+		if w := s.windows[i]; w.ledger.Number == s.windows[i+1].ledger.Number {
+			s.done = append(s.done, dir+"/"+w.name+ledgerExtension)
+			s.windows = slices.Delete(s.windows, i, i+1)
+		}
+	}
 	for _, name := range names {
 		counts := func(w window) bool { return w.name == windowOf(name) }
 		if path.Ext(name) != eventsExtension || slices.ContainsFunc(s.windows, counts) {
