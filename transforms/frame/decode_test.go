@@ -20,6 +20,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
@@ -42,6 +43,7 @@ func TestParseAccepts(t *testing.T) {
 		{"raw of the lab, no header", recordOf(labBytes), BGR, 640, 480},
 		{"raw of the lab, no header, first pixel like a JPEG", recordOf(labLikeJPEG), BGR, 640, 480},
 		{"raw of the lab, no header, first pixels like a PNG", recordOf(labLikePNG), BGR, 640, 480},
+		{"raw that begins as a BMP", recordOf(slices.Concat([]byte("BM"), labBytes[2:])), BGR, 640, 480},
 		{"raw with header", recordOf(make([]byte, 1200), ContentType, raw10x40), BGR, 10, 40},
 		{"raw, header in capitals", recordOf(make([]byte, 1200), ContentType, `Video/X-RAW; FORMAT=bgr; Width="10"; HEIGHT=40`), BGR, 10, 40},
 		{"raw RGB", recordOf(make([]byte, 1200), ContentType, "video/x-raw;format=RGB;width=10;height=40"), RGB, 10, 40},
@@ -164,7 +166,28 @@ func TestParseRejects(t *testing.T) {
 		{"PNG header says colour type 5", recordOf(frametest.PNGHeader(2000, 64, 48, 8, 5)), CorruptPNG, "colour type 5"},
 		{"JPEG of 101 scans", recordOf(withScans(t, 101)), UnsupportedFormat, "101 scans"},
 		{"JPEG of 20,000 scans", recordOf(withScans(t, 20_000)), UnsupportedFormat, "20000 scans"},
-		{"lossless JPEG", recordOf(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "marker"},
+		{"lossless JPEG", recordOf(frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)), UnsupportedFormat, "it is a lossless one: save it as a baseline"},
+		{"arithmetic JPEG", recordOf(append(testkit.ReadFile(t, "testdata/arithmetic.jpg"), make([]byte, MinBytes)...)), UnsupportedFormat, "it is arithmetic-coded: save it as a baseline"},
+		{"no JPEG, called one", startingWith("RIFF\x10\x00\x00\x00WEBPVP8 ", ContentType, "image/jpeg"), FormatMismatch, "and is a WebP: send JPEG"},
+		{"WebP with its type", startingWith("RIFF\x10\x00\x00\x00WEBPVP8 ", ContentType, "image/webp"), UnsupportedFormat, "send JPEG"},
+		{"HEIC with its type", startingWith("\x00\x00\x00\x18ftypheic", ContentType, "image/heic"), UnsupportedFormat, "Most Compatible"},
+		{"SVG with its type", startingWith("<svg ", ContentType, "image/svg+xml"), UnsupportedFormat, "send JPEG or PNG"},
+	}
+	for value, want := range map[string]string{
+		"RIFF\x10\x00\x00\x00WEBPVP8 ": "a WebP: send JPEG or PNG", "RIFF\x10\x00\x00\x00AVI LIST": "an AVI: it is a video",
+		"\x00\x00\x00\x18ftypheic": "an HEIC: have the camera", "\x00\x00\x00\x18ftypmif1": "an HEIF: have the camera", "\x00\x00\x00\x1Cftypavif": "an AVIF: send JPEG",
+		"\x00\x00\x00\x18ftypmp42": "an MP4: it is a video", "\x1A\x45\xDF\xA3\x93\x42": "a Matroska", "\x00\x00\x00\x01\x67\x42": "H.264: it is a video",
+		"GIF89a": "a GIF: send", "BM\x36\x00": "a BMP: send", "II*\x00\x08": "a TIFF: send", "MM\x00*\x00": "a TIFF: send",
+		"\x00\x00\x00\x0CjP  \r\n\x87\n": "a JPEG 2000: send", "\xFF\x0A\xFA": "a JPEG XL: send",
+		"/9j/4AAQSkZJRg": "a JPEG as base64: send the file's bytes", "iVBORw0KGgoAAAA": "a PNG as base64: send the file's bytes",
+		"data:image/jpeg;base64,/9j/": "a data: address: send the file's bytes", `{"image": "`: "JSON: send the file's bytes",
+	} {
+		tests = append(tests, struct {
+			name   string
+			record kafka.Record
+			reason string
+			detail string
+		}{want, startingWith(value), UnsupportedFormat, "the value is " + want})
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {
@@ -217,6 +240,11 @@ func TestParseRejects(t *testing.T) {
 	if len(seen) > 0 {
 		t.Errorf("reasons missing in Reasons: %v", seen)
 	}
+}
+
+// startingWith returns a record whose value begins so.
+func startingWith(text string, headers ...string) kafka.Record {
+	return recordOf(append([]byte(text), make([]byte, MinBytes)...), headers...)
 }
 
 // keptHeaders returns a record's headers as a Reject has them.

@@ -2,6 +2,8 @@ package frame
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -84,6 +86,25 @@ func HasMagic(format string, data []byte) bool {
 	return slices.ContainsFunc(files, func(f file) bool { return f.format == format && bytes.HasPrefix(data, f.magic) })
 }
 
+// Open returns a file as a frame, whatever its size in bytes. The error says why it would
+// be a reject. Whether a JPEG is whole is found out where it is decoded.
+func Open(value []byte) (Frame, error) {
+	for _, file := range files {
+		if !bytes.HasPrefix(value, file.magic) {
+			continue
+		}
+		p, no := file.check(value)
+		if no != nil {
+			return Frame{}, errors.New(no.detail)
+		}
+		return Frame{Format: p.format, Width: int32(p.width), Height: int32(p.height), Size: int64(len(value)), Data: value}, nil
+	}
+	if kind, advice := foreign(value); kind != "" {
+		return Frame{}, fmt.Errorf("it is %s: %s", kind, advice)
+	}
+	return Frame{}, errors.New("it is neither a JPEG nor a PNG")
+}
+
 // picture is what the bytes of a value were found to be.
 type picture struct {
 	format        string
@@ -114,6 +135,9 @@ func identify(cfg Config, contentType string, value []byte) (picture, *refusal) 
 				return p, no
 			}
 		}
+		if kind, advice := foreign(value); kind != "" && len(value) != raw {
+			return picture{}, refuse(UnsupportedFormat, "the value is %s: %s", kind, advice)
+		}
 		if len(value) != raw {
 			return picture{}, refuse(WrongSize, "%d bytes without a %s header are neither a JPEG nor a PNG nor a raw frame of %dx%d, which has %d bytes",
 				len(value), ContentType, cfg.Width, cfg.Height, raw)
@@ -133,11 +157,17 @@ func identify(cfg Config, contentType string, value []byte) (picture, *refusal) 
 			continue
 		}
 		if !bytes.HasPrefix(value, file.magic) {
-			return picture{}, refuse(FormatMismatch, "content type is %s, but the value begins with % x", kind, value[:len(file.magic)])
+			detail := fmt.Sprintf("content type is %s, but the value begins with % x", kind, value[:len(file.magic)])
+			if what, advice := foreign(value); what != "" {
+				detail += fmt.Sprintf(" and is %s: %s", what, advice)
+			}
+			return picture{}, refuse(FormatMismatch, "%s", detail)
 		}
 		return file.check(value)
 	}
-	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s, %s, and %s", kind, JPEGContentType, PNGContentType, rawType)
+	_, advice := foreign(value)
+	return picture{}, refuse(UnsupportedFormat, "content type %.100q is not supported, only %s, %s, and %s: %s",
+		kind, JPEGContentType, PNGContentType, rawType, cmp.Or(advice, sendJPEG))
 }
 
 // checkRaw checks the value against the parameters of its content type.

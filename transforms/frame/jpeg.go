@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image/color"
 	"image/jpeg"
+	"iter"
 )
 
 // JPEGContentType is the content type of a JPEG file. It may be grey or have
@@ -25,7 +26,7 @@ var jpegMagic = []byte{0xFF, 0xD8, 0xFF}
 func checkJPEG(value []byte) (picture, *refusal) {
 	header, err := jpeg.DecodeConfig(bytes.NewReader(value))
 	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported {
-		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v", err)
+		return picture{}, refuse(UnsupportedFormat, "reading the JPEG's header: %v%s", err, unread(value))
 	}
 	if err != nil {
 		return picture{}, refuse(CorruptJPEG, "reading the JPEG's header: %v", err)
@@ -38,7 +39,7 @@ func checkJPEG(value []byte) (picture, *refusal) {
 		return picture{}, refuse(TooLarge, "%v", err)
 	}
 	if header.ColorModel == color.CMYKModel {
-		return picture{}, refuse(UnsupportedFormat, "a JPEG with four colours (CMYK) is not supported")
+		return picture{}, refuse(UnsupportedFormat, "a JPEG with four colours (CMYK) is not supported: save it as RGB")
 	}
 	if p.width*p.height > len(value)*pixelsPerByte {
 		return picture{}, refuse(CorruptJPEG, "%d bytes cannot hold the %dx%d pixels that the JPEG's header says", len(value), p.width, p.height)
@@ -58,27 +59,54 @@ const (
 	markerScan  = 0xDA
 )
 
-// scans counts the scans of a JPEG, which is whole or not.
-func scans(value []byte) int {
-	n := 0
-	for rest := value[len(jpegMagic)-1:]; ; {
-		i := bytes.IndexByte(rest, 0xFF)
-		if i < 0 || i+1 == len(rest) {
-			return n
+// uncommon are the kinds of JPEGs that few programs read, by the marker of the frame's
+// header.
+var uncommon = map[byte]string{
+	0xC3: "a lossless one", 0xC5: "a hierarchical one", 0xC6: "a hierarchical one", 0xC7: "a hierarchical one",
+	0xC9: "arithmetic-coded", 0xCA: "arithmetic-coded", 0xCB: "arithmetic-coded",
+	0xCD: "arithmetic-coded", 0xCE: "arithmetic-coded", 0xCF: "arithmetic-coded",
+}
+
+// segments gives the markers that have a length behind them, of a JPEG that is whole or not.
+func segments(value []byte) iter.Seq[byte] {
+	return func(yield func(byte) bool) {
+		for rest := value[len(jpegMagic)-1:]; ; {
+			i := bytes.IndexByte(rest, 0xFF)
+			if i < 0 || i+1 == len(rest) {
+				return
+			}
+			marker := rest[i+1]
+			rest = rest[i+1:]
+			switch {
+			case marker == 0xFF: // filling: the next byte is the marker
+				continue
+			case marker == 0, marker >= firstSingle && marker <= lastSingle:
+				rest = rest[1:]
+				continue
+			case marker == markerEnd, len(rest) < 3, !yield(marker):
+				return
+			}
+			rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
 		}
-		marker := rest[i+1]
-		rest = rest[i+1:]
-		switch {
-		case marker == 0xFF: // filling: the next byte is the marker
-			continue
-		case marker == 0, marker >= firstSingle && marker <= lastSingle:
-			rest = rest[1:]
-			continue
-		case marker == markerEnd, len(rest) < 3:
-			return n
-		case marker == markerScan:
+	}
+}
+
+// scans counts the scans of a JPEG.
+func scans(value []byte) (n int) {
+	for marker := range segments(value) {
+		if marker == markerScan {
 			n++
 		}
-		rest = rest[min(len(rest), 1+int(binary.BigEndian.Uint16(rest[1:]))):]
 	}
+	return n
+}
+
+// unread says of a JPEG that Go does not read what it is, where it knows, and what to do.
+func unread(value []byte) string {
+	for marker := range segments(value) {
+		if kind := uncommon[marker]; kind != "" {
+			return ": it is " + kind + ": save it as a baseline or progressive JPEG (jpegtran does so with an arithmetic-coded one)"
+		}
+	}
+	return ": save it with 8 bits a sample, as grey or in three colours"
 }
