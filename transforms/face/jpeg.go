@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,8 +40,49 @@ func Check(cfg frame.Config, f frame.Frame) *frame.Reject {
 	return nil
 }
 
-// exifMark is how the segment of a JPEG begins that may say which way is up.
-const exifMark = "Exif\x00"
+// Pixels returns a JPEG or a PNG of three colours or four, upright: Width*Height*3 bytes,
+// rows top down, pixels blue, green, red.
+func Pixels(f frame.Frame) (bgr []byte, width, height int, err error) {
+	m, err := decodeFile(f, gocv.IMReadColor)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	defer m.Close()
+	return m.ToBytes(), m.Cols(), m.Rows(), nil
+}
+
+// exifMark is how the segment of a JPEG begins that may say which way is up, by a number
+// behind a tag. Of the eight numbers 1 stands for a picture that is upright.
+const (
+	exifMark     = "Exif\x00"
+	exifTag      = 0x0112
+	exifValueAt  = 8 // bytes behind the tag's beginning
+	exifUpright  = 1
+	orientations = 8
+)
+
+// mayBeTurned reports whether a JPEG may say that it is not upright. OpenCV reads the
+// tag, and this only spares it the decoding of a picture that has none.
+func mayBeTurned(data []byte) bool {
+	if !bytes.Contains(data, []byte(exifMark)) {
+		return false
+	}
+	for _, order := range []binary.ByteOrder{binary.BigEndian, binary.LittleEndian} {
+		tag := make([]byte, 2)
+		order.PutUint16(tag, exifTag)
+		for rest := data; ; rest = rest[len(tag):] {
+			at := bytes.Index(rest, tag)
+			if at < 0 || len(rest) < at+exifValueAt+len(tag) {
+				break
+			}
+			rest = rest[at:]
+			if n := order.Uint16(rest[exifValueAt:]); n > exifUpright && n <= orientations {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // jpegEnd is the marker of a JPEG's end, which many embedded cameras leave out.
 var jpegEnd = []byte{0xFF, 0xD9}
@@ -72,7 +114,7 @@ func decodeJPEG(f frame.Frame) (gocv.Mat, error) {
 		m.Close()
 		return gocv.Mat{}, fmt.Errorf("decoding the JPEG: %w", err)
 	}
-	if !bytes.Contains(data, []byte(exifMark)) {
+	if !mayBeTurned(data) {
 		return m, nil
 	}
 	upright, err := gocv.IMDecode(data, gocv.IMReadGrayScale)

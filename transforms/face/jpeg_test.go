@@ -77,8 +77,31 @@ func smooth(img draw.Image) image.Image {
 	return img
 }
 
+// scaled returns a JPEG with other quantization tables: another picture of the same kind.
+func scaled(file []byte, eighths int) []byte {
+	file = slices.Clone(file)
+	for at := 2; file[at+1] != 0xDA; {
+		length := int(binary.BigEndian.Uint16(file[at+2:]))
+		if file[at+1] == 0xDB {
+			for i := at + 4; i < at+2+length; i += 65 { // tables of bytes, each behind its number
+				for j := i + 1; j < i+65; j++ {
+					file[j] = byte(max(1, min(int(file[j])*eighths/8, 255)))
+				}
+			}
+		}
+		at += 2 + length
+	}
+	return file
+}
+
 // TestGreyIsOpenCVs compares the pixels of real and of made JPEGs with OpenCV's own.
 func TestGreyIsOpenCVs(t *testing.T) {
+	made := 0
+	sameGrey := func(t *testing.T, name string, f frame.Frame) {
+		t.Helper()
+		made++
+		sameGrey(t, name, f)
+	}
 	for _, name := range jpegs {
 		sameGrey(t, name, parse(t, readJPEG(t, name)))
 		sameGrey(t, name+" without its end", parse(t, bytes.TrimSuffix(readJPEG(t, name), jpegEnd)))
@@ -103,7 +126,18 @@ func TestGreyIsOpenCVs(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range jpegs {
+		for eighths := range 24 {
+			sameGrey(t, fmt.Sprint(name, " with tables of ", eighths, "/8"), parse(t, scaled(readJPEG(t, name), eighths)))
+		}
+	}
 	colour := decoded(t, readPhoto(t), gocv.IMReadColor)
+	for n := range 120 {
+		part := colour.Region(image.Rect(200, 150, 201+7*n%67, 151+11*n%53))
+		sameGrey(t, fmt.Sprint("part ", n), parse(t, padded(encoded(t, gocv.JPEGFileExt, part, gocv.IMWriteJpegQuality, 1+13*n%100,
+			gocv.IMWriteJpegProgressive, n%2, gocv.IMWriteJpegRstInterval, n%5, gocv.IMWriteJpegOptimize, n/2%2))))
+		part.Close()
+	}
 	for quality := 5; quality <= 100; quality += 5 {
 		for _, m := range []gocv.Mat{colour, greyOf(t, colour)} {
 			for progressive := range 2 {
@@ -112,6 +146,24 @@ func TestGreyIsOpenCVs(t *testing.T) {
 						gocv.IMWriteJpegProgressive, progressive, gocv.IMWriteJpegRstInterval, restarts, gocv.IMWriteJpegOptimize, quality/5%2)))
 				}
 			}
+		}
+	}
+	if made < 1000 {
+		t.Errorf("%d pictures", made)
+	}
+}
+
+// A JPEG is decoded a second time only if it may be turned.
+func TestMayBeTurned(t *testing.T) {
+	for tiff, want := range map[string]bool{
+		turned: true,
+		strings.Replace(turned, "\x00\x06\x00\x00", "\x00\x01\x00\x00", 1):                false,
+		"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x03\x00\x00\x00": true,
+		"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x01\x00\x00\x00": false,
+		"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01":                                         false,
+	} {
+		if got := mayBeTurned([]byte("\xFF\xD8\xFF\xE1Exif\x00\x00" + tiff)); got != want {
+			t.Errorf("%q: got %v", tiff, got)
 		}
 	}
 }
