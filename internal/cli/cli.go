@@ -87,6 +87,7 @@ func (c Command) Main(ctx context.Context, args []string, stdout, stderr io.Writ
 			}
 		}
 	}
+	stderr = redact(stderr, args)
 	flags, run, version := c.flags()
 	rest, err := parse(flags, args)
 	switch {
