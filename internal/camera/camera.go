@@ -125,9 +125,9 @@ func openSource(ctx context.Context, o options, c camera) (video.Source, error) 
 	case kindDemo:
 		return video.NewDemoOf(o.demo)
 	case kindURL:
-		return video.OpenURL(ctx, c.source, note)
+		return video.OpenURL(ctx, c.source, o.feed.GiveUp, note)
 	case kindDevice:
-		return video.OpenDevice(ctx, c.source, note)
+		return video.OpenDevice(ctx, c.source, o.feed.GiveUp, note)
 	case kindFolder:
 		open = video.OpenFolder
 	}
@@ -163,6 +163,12 @@ func summary(o options, totals []feed.Total, took time.Duration) []string {
 			verb, t.Frames, o.feed.Format, float64(t.Bytes)/1e6, t.Camera, o.feed.Topic, where, took.Seconds(), float64(t.Frames)/took.Seconds())
 		if o.cameras[i].kind == kindDemo {
 			line += fmt.Sprintf("; %d frames have %d faces", t.WithFaces, t.Faces)
+		}
+		if t.Passed > 0 {
+			line += fmt.Sprintf("; %d passed over, since they could not be read", t.Passed)
+		}
+		if t.Dropped > 0 {
+			line += fmt.Sprintf("; %d dropped, since they could not be sent in time", t.Dropped)
 		}
 		if o.feed.DryRun {
 			line += fmt.Sprintf("; %dx%d, %d to %d bytes a frame", t.Width, t.Height, t.Least, t.Most)

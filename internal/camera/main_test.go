@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/sys/unix"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/mjpegtest"
@@ -103,7 +107,7 @@ func TestStatus(t *testing.T) {
 		{"help", "--help", 0, ""},
 		{"wrong setting", "--format=gif", 2, "must be one of jpeg, png, raw"},
 		{"not a camera", "--source=/dev/null", 1, "opening /dev/null: OpenCV cannot open it"},
-		{"nobody there", "--source=rtsp://me:secret@127.0.0.1:1/door", 1, "opening rtsp://me:xxxxx@127.0.0.1:1/door"},
+		{"nobody there", "--source=rtsp://me:secret@127.0.0.1:1/door", 1, "opening rtsp://127.0.0.1:1: OpenCV cannot open it (Connection to tcp://127.0.0.1:1 failed: Connection refused)"},
 		{"no video", "--source=" + text, 1, "not a video"},
 		{"no picture", "--source=" + dir, 1, "holds no .jpg"},
 		{"truth cannot be written", "--truth=" + dir, 1, "making the truth"},
@@ -166,8 +170,8 @@ func TestStream(t *testing.T) {
 	jpeg := testkit.Value(video.EncodeJPEG(demo.Frame(0)))(t)
 	url := mjpegtest.Serve(t, [][]byte{jpeg}, 20, 0)
 	mustRun(t, []string{newKafka(t), "--source=" + url, "--camera=gate", "--fps=20", "--frames=20"},
-		"gate: "+url+" is lost (no picture comes): opening it again",
-		"gate: "+url+" is there again",
+		"gate: "+strings.TrimSuffix(url, "/video")+" is lost (no picture comes): opening it again",
+		"gate: "+strings.TrimSuffix(url, "/video")+" is there again",
 		"sent 20 frames (jpeg, ")
 }
 
@@ -198,4 +202,52 @@ func TestInterrupted(t *testing.T) {
 		t.Error("nothing was sent")
 	}
 	mustSay(t, stderr.String(), fmt.Sprintf("sent %d frames", n), "stopped before the video's end")
+}
+
+// capture returns what f and the libraries that it calls write to the process's standard
+// error.
+func capture(t *testing.T, f func()) string {
+	t.Helper()
+	file := testkit.Value(os.CreateTemp(t.TempDir(), ""))(t)
+	defer file.Close()
+	saved := testkit.Value(unix.Dup(unix.Stderr))(t)
+	defer unix.Close(saved)
+	testkit.Must(t, unix.Dup2(int(file.Fd()), unix.Stderr))
+	f()
+	testkit.Must(t, unix.Dup2(saved, unix.Stderr))
+	return string(testkit.ReadFile(t, file.Name()))
+}
+
+// No part of a password is shown, wherever it stands and whatever is wrong.
+func TestSecrets(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".m3u8") { // whose segments FFmpeg complains of
+			w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+			fmt.Fprint(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nmissing.ts?hush\n#EXT-X-ENDLIST\n")
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(server.Close)
+	_, host, _ := strings.Cut(server.URL, "://")
+	addresses := slices.Concat(testkit.SecretAddresses, []string{
+		"http://hush:mum@" + host + "/quiet.m3u8?hush", "http://hush:mum@" + host + "/quiet?pwd=hush", "https://hush:mum@" + host + "/quiet",
+	})
+	kafka := newKafka(t)
+	for _, address := range addresses {
+		for _, args := range [][]string{
+			{kafka, "--source=" + address}, {kafka, "--source=demo", "--camera=x", "--source=" + address}, {address}, {"--fps=" + address},
+			{"--kafka=" + address, "--frames=1"}, {"--topic=" + address}, {"--format=" + address}, {"--size=" + address}, {"--" + address},
+		} {
+			status, stderr := 0, ""
+			printed := capture(t, func() { status, stderr = run(t, args...) })
+			stderr += printed
+			if status == 0 || testkit.HasSecret(stderr) {
+				t.Errorf("%q: status %d: %s", args, status, stderr)
+			}
+			if unclear := strings.ContainsAny(address, "#") && strings.Contains(address, "://"); unclear && args[0] == kafka && len(args) == 2 && (status != 2 || !strings.Contains(stderr, "write %23 for #")) {
+				t.Errorf("%q: status %d and no advice: %s", args, status, stderr)
+			}
+		}
+	}
 }

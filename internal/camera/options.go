@@ -99,6 +99,7 @@ func newFlags(f *flag.FlagSet) *flags {
 	f.IntVar(&v.o.feed.Quality, "quality", 0, fmt.Sprintf("Quality of JPEGs, 1 to %d; a folder's files are then encoded anew. 0 stands for %d, and a folder's JPEG files as they are.", maxQuality, video.JPEGQuality))
 	f.IntVar(&v.o.feed.Frames, "frames", 0, fmt.Sprintf("Send at most this `number` of frames of each camera. 0 stands for all of a file's or folder's, and for a demo or a stream without an end. Without this flag, --loop and --duration, the demo has %d.", demoFrames))
 	f.DurationVar(&v.o.duration, "duration", 0, "End after this `time`, such as 90s or 5m. 0 stands for no limit.")
+	f.DurationVar(&v.o.feed.GiveUp, "give_up", 0, "End with an error when for this `time` no camera's picture came, or Kafka took none. 0 stands for never: a network camera or a broker that is away is waited for. Meanwhile a live camera's pictures are dropped, oldest first; files wait.")
 	f.BoolVar(&v.o.loop, "loop", false, "Begin files and folders anew at their end.")
 	f.Float64Var(&v.o.feed.FPS, "fps", 0, "Send this many `frames a second` of each camera; the timestamp of each is when it is due. 0 stands for as fast as possible. A stream loses the frames that are too many.")
 	f.BoolVar(&v.o.feed.RealTime, "real_time", false, "Send video files at their own pace; the timestamp of each frame is when it is due.")
@@ -132,6 +133,8 @@ func (v *flags) options() (options, error) {
 		return o, fmt.Errorf("--quality=%d: only --format=%s has one", o.feed.Quality, feed.JPEG)
 	case o.feed.Frames < 0:
 		return o, fmt.Errorf("--frames=%d: it must be 0 or more", o.feed.Frames)
+	case o.feed.GiveUp < 0:
+		return o, fmt.Errorf("--give_up=%v: it must be 0 or more", o.feed.GiveUp)
 	case o.duration < 0:
 		return o, fmt.Errorf("--duration=%v: it must be 0 or more", o.duration)
 	case !(o.feed.FPS >= 0) || math.IsInf(o.feed.FPS, 1): // not NaN either
@@ -212,18 +215,22 @@ func parseSource(source string) (camera, error) {
 	if source == demo {
 		return camera{name: demo, source: source}, nil
 	}
-	if scheme, _, ok := strings.Cut(source, "://"); ok {
+	if cli.Scheme(source) != "" {
 		u, err := video.ParseURL(source)
-		if err != nil { // not the whole: there may be a password in it
-			return camera{}, fmt.Errorf("--source=%s://...: %w", scheme, err)
+		if err != nil {
+			return camera{}, fmt.Errorf("--source=%s: %w", cli.Address(source), err)
 		}
 		return camera{name: u.Hostname(), source: source, kind: kindURL}, nil
 	}
 	info, err := os.Stat(source)
 	if err != nil {
-		return camera{}, fmt.Errorf("--source=%s: it must be %s, a video file, a folder of pictures, a URL, or a camera such as /dev/video0: %w", source, demo, err)
+		var bad *os.PathError // which has the source in it: it may be an address that is broken
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return camera{}, fmt.Errorf("--source=%s: it must be %s, a video file, a folder of pictures, a URL, or a camera such as /dev/video0: %w", cli.Address(source), demo, err)
 	}
-	c := camera{name: filepath.Base(source), source: source, kind: kindFile}
+	c := camera{name: strings.ToValidUTF8(filepath.Base(source), "_"), source: source, kind: kindFile}
 	switch {
 	case info.IsDir():
 		c.kind = kindFolder

@@ -2,6 +2,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,11 @@ var Formats = []string{JPEG, PNG, Raw}
 
 const (
 	connectTimeout  = 15 * time.Second // until a broker answers
-	deliveryTimeout = 30 * time.Second // until a record is acknowledged
+	patience        = 5 * time.Second  // without an acknowledgement, until a line says so
 	stopTimeout     = 10 * time.Second // for what is under way when the caller cancels
+	liveRecords     = 16               // of a live camera, that Kafka has not acknowledged
+	mostUnusable    = 100              // pictures before the first that can be sent
+	mostNamed       = 10               // pictures that were passed over, of a camera
 	progressEvery   = time.Second
 	bufferedRecords = 1000
 	bufferedBytes   = 32 << 20
@@ -52,6 +56,8 @@ type Config struct {
 	FPS        float64  // Optional. Pictures a second of each camera; 0 stands for as fast as possible. A live source loses those that are too many.
 	RealTime   bool     // Optional. Send a video file at its own pace; not together with FPS.
 	DryRun     bool     // Optional. Do everything but send: no broker is asked.
+	// Optional. Fail when Kafka has acknowledged nothing for so long; 0 stands for never.
+	GiveUp time.Duration
 	// Optional. Prints one line a second and camera, and notes; several goroutines call it.
 	Progress func(format string, args ...any)
 }
@@ -83,6 +89,8 @@ type Total struct {
 	Least, Most   int   // bytes of one value
 	Faces         int   // as the source gave them
 	WithFaces     int   // frames that have any
+	Passed        int   // pictures that could not be read or encoded
+	Dropped       int64 // pictures of a live source that were not sent in time
 }
 
 // Send sends one source's pictures, as SendAll does. It returns what Kafka has
@@ -97,7 +105,9 @@ func Send(ctx context.Context, cfg Config, source video.Source) ([]Sent, error) 
 // SendAll sends the pictures of all cameras side by side; each partition is in
 // the order of each of the videos. The first picture of all is read before
 // anything is made in Kafka. Afterwards an error of one source ends that camera
-// only, and one of Kafka all of them.
+// only, and one of Kafka all of them. While Kafka is away, it is waited for: pictures
+// of a live source are then dropped, oldest first. A picture that cannot be read or
+// encoded is passed over; it is an error if none can be sent.
 //
 // A record's timestamp is when its picture was taken: when a live source gave
 // it, else when it is due at the pace asked for, else now.
@@ -108,7 +118,7 @@ func Send(ctx context.Context, cfg Config, source video.Source) ([]Sent, error) 
 // is under way and returns ctx's error, if no other came first. It closes no
 // source but a video.Live, which nothing else keeps from waiting.
 func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent)) ([]Total, error) {
-	s := &sender{cfg: cfg, each: each}
+	s := &sender{cfg: cfg, each: each, trouble: &trouble{}}
 	most := 0
 	for _, camera := range cameras {
 		size, err := s.add(camera)
@@ -122,7 +132,7 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 		if s.topic, err = prepareTopic(ctx, cfg, most, s.note); err != nil {
 			return nil, err
 		}
-		if s.client, err = newProducer(cfg.Brokers, s.topic.maxBytes); err != nil {
+		if s.client, err = newProducer(cfg.Brokers, s.topic.maxBytes, s.trouble); err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}
 		defer s.client.Close()
@@ -150,7 +160,7 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 }
 
 // newProducer returns a client that sends batches of up to maxBytes.
-func newProducer(brokers []string, maxBytes int32) (*kgo.Client, error) {
+func newProducer(brokers []string, maxBytes int32, trouble *trouble) (*kgo.Client, error) {
 	return kgo.NewClient(
 		kgo.SeedBrokers(brokers...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -161,6 +171,7 @@ func newProducer(brokers []string, maxBytes int32) (*kgo.Client, error) {
 		kgo.MaxBufferedBytes(max(bufferedBytes, int(maxBytes))),
 		// Nothing is sent after a failure, so that nothing can be doubled.
 		kgo.AllowIdempotentProduceCancellation(),
+		kgo.WithLogger(trouble),
 	)
 }
 
@@ -172,9 +183,12 @@ type sender struct {
 	client  *kgo.Client // nil in a dry run
 	cancel  func()      // ends every camera and every delivery
 	cameras []*camera
+	trouble *trouble
 
-	mu  sync.Mutex // of the totals and each
-	err error      // of the first record that failed
+	mu      sync.Mutex // of the totals, each, and what follows
+	err     error      // of the first record that failed
+	pending int        // records that Kafka has not acknowledged
+	acked   time.Time  // when it did so last, or when the first of these was sent
 }
 
 // camera is one camera of a sender.
@@ -183,26 +197,60 @@ type camera struct {
 	first video.Picture
 	total Total
 	err   error // why it ended before its end
+	// Holds a place for each record on its way, of a live source; else nil.
+	places chan struct{}
 }
 
 // add takes a camera, if its first picture can be sent, and returns the bytes
 // that a picture of it may have.
 func (s *sender) add(c Camera) (int, error) {
-	picture, err := c.Source.Next()
-	if errors.Is(err, io.EOF) {
-		return 0, errors.New("the source has no picture")
+	to := &camera{Camera: c, total: Total{Camera: c.Name}}
+	if _, ok := c.Source.(video.Live); ok {
+		to.places = make(chan struct{}, liveRecords)
 	}
-	if err != nil {
-		return 0, err
+	var first error
+	for to.total.Passed < mostUnusable {
+		picture, err := c.Source.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var value []byte
+		if err == nil {
+			value, _, err = encode(s.cfg, picture)
+		}
+		if err == nil {
+			to.first, to.total.Width, to.total.Height = picture, picture.Width, picture.Height
+			s.cameras = append(s.cameras, to)
+			// Enough for any JPEG of the first picture's size, too.
+			return max(picture.Width*picture.Height*frame.BytesPerPixel(frame.BGR), len(value)), nil
+		}
+		if !s.pass(to, err) {
+			return 0, err
+		}
+		first = cmp.Or(first, err)
 	}
-	value, _, err := encode(s.cfg, picture)
-	if err != nil {
-		return 0, err
+	if first != nil {
+		return 0, fmt.Errorf("none of %d pictures can be sent; the first: %w", to.total.Passed, first)
 	}
-	total := Total{Camera: c.Name, Width: picture.Width, Height: picture.Height}
-	s.cameras = append(s.cameras, &camera{Camera: c, first: picture, total: total})
-	// Enough for any JPEG of the first picture's size, too.
-	return max(len(picture.BGR), len(value)), nil
+	return 0, errors.New("the source has no picture")
+}
+
+// pass reports whether an error is of one picture only, which it counts and names.
+func (s *sender) pass(c *camera, err error) bool {
+	if _, ok := errors.AsType[video.Unusable](err); !ok {
+		return false
+	}
+	s.mu.Lock()
+	c.total.Passed++
+	n := c.total.Passed
+	s.mu.Unlock()
+	switch {
+	case n < mostNamed:
+		s.note("%s: passed over: %v", c.Name, err)
+	case n == mostNamed:
+		s.note("%s: passed over: %v; more are only counted", c.Name, err)
+	}
+	return true
 }
 
 // play sends a camera's first picture and those after it.
@@ -217,16 +265,21 @@ func (s *sender) play(ctx, delivery context.Context, c *camera) error {
 			return err
 		}
 		if wanted {
-			if err := s.send(delivery, c, i, picture, taken); err != nil {
+			err := s.send(ctx, delivery, c, i, picture, taken)
+			switch {
+			case err == nil:
+				i++
+			case !s.pass(c, err):
 				return err
 			}
-			i++
 		}
 		if s.cfg.Frames > 0 && i == s.cfg.Frames {
 			return nil
 		}
 		var err error
-		picture, err = c.Source.Next()
+		for picture, err = c.Source.Next(); err != nil && s.pass(c, err) && ctx.Err() == nil; {
+			picture, err = c.Source.Next()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -247,7 +300,7 @@ func (s *sender) outcome(ctx context.Context) ([]Total, error) {
 	var errs []error
 	stopped := false
 	for _, c := range s.cameras {
-		totals = append(totals, c.total)
+		totals = append(totals, s.totalOf(c))
 		switch {
 		case c.err == nil:
 		case ctx.Err() != nil && errors.Is(c.err, ctx.Err()):
@@ -305,12 +358,19 @@ func (p *pacer) thin(taken time.Time) bool {
 
 // send hands one picture to the producer; it blocks while that holds as much
 // as it may. It returns an error as soon as any record has failed.
-func (s *sender) send(delivery context.Context, c *camera, i int, p video.Picture, taken time.Time) error {
+func (s *sender) send(ctx, delivery context.Context, c *camera, i int, p video.Picture, taken time.Time) error {
 	value, contentType, err := encode(s.cfg, p)
 	if err != nil {
 		return err
 	}
 	sent := Sent{Camera: c.Name, Frame: i, Faces: p.Faces, ID: record.In(s.cfg.Topic, 0).At(0), Format: s.cfg.Format, Bytes: len(value)}
+	if c.places != nil { // so that the newest pictures wait in the source, which drops the oldest
+		select {
+		case c.places <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	err = s.err
 	if s.client == nil && err == nil {
@@ -335,26 +395,52 @@ func (s *sender) send(delivery context.Context, c *camera, i int, p video.Pictur
 	if s.cfg.ByCamera { // what Kafka's own producers choose for the key
 		r.Partition = int32(kgo.StickyKeyPartitioner(nil).ForTopic(r.Topic).Partition(r, s.topic.partitions))
 	}
-	// Not kgo's own limit: that counts from the record's timestamp.
-	delivery, cancel := context.WithTimeout(delivery, deliveryTimeout)
+	s.mu.Lock()
+	if s.pending++; s.pending == 1 {
+		s.acked = time.Now()
+	}
+	s.mu.Unlock()
 	s.client.Produce(delivery, r, func(r *kgo.Record, err error) {
-		cancel()
+		if c.places != nil {
+			<-c.places
+		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		if err != nil {
-			if s.err == nil {
-				s.err = fmt.Errorf("sending %s to %s: %w", p.Name, record.In(r.Topic, r.Partition), s.explain(err, len(value)))
-				s.cancel()
+		s.pending--
+		first := s.err == nil
+		switch {
+		case err == nil:
+			s.acked = time.Now()
+			s.trouble.over()
+			sent.ID, sent.TimestampMillis = record.In(r.Topic, r.Partition).At(r.Offset), r.Timestamp.UnixMilli()
+			c.total.add(sent)
+			if s.each != nil {
+				s.each(sent)
+			}
+			s.mu.Unlock()
+			return
+		case c.places != nil && first && (errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, context.Canceled)):
+			// Of a camera that goes on, or is stopped: it is a picture less.
+			c.total.Dropped++
+			s.mu.Unlock()
+			if errors.Is(err, kerr.MessageTooLarge) && c.total.Dropped == 1 {
+				s.note("%s: dropped %s: %v", c.Name, p.Name, s.explain(err, len(value)))
 			}
 			return
 		}
-		sent.ID, sent.TimestampMillis = record.In(r.Topic, r.Partition).At(r.Offset), r.Timestamp.UnixMilli()
-		c.total.add(sent)
-		if s.each != nil {
-			s.each(sent)
-		}
+		s.mu.Unlock()
+		s.fail(fmt.Errorf("sending %s to %s: %w", p.Name, record.In(r.Topic, r.Partition), s.explain(err, len(value))))
 	})
 	return nil
+}
+
+// fail ends every camera, for the first error that it gets.
+func (s *sender) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		s.cancel()
+	}
 }
 
 func (t *Total) add(s Sent) {
@@ -379,12 +465,10 @@ func (s *sender) explain(err error, size int) error {
 	case errors.Is(err, kerr.MessageTooLarge):
 		return fmt.Errorf("the frame has %d bytes, and the topic's %s is %d: set that to %d (kafka-configs.sh --alter --topic %s --add-config %s=%[4]d), or use another topic: %[7]w",
 			size, maxMessageBytes, s.topic.maxBytes, MaxBytesFor(size), s.cfg.Topic, maxMessageBytes, err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no acknowledgement within %v: %w", deliveryTimeout, err)
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("stopped with no acknowledgement within %v: %w", stopTimeout, err)
+		return fmt.Errorf("stopped with no acknowledgement within %v%s: %w", stopTimeout, s.trouble, err)
 	}
-	return err
+	return advised(err)
 }
 
 // flush waits for every record that the producer holds.
@@ -417,18 +501,40 @@ func (s *sender) report(done <-chan struct{}) {
 			return
 		case <-ticker.C:
 		}
+		s.mu.Lock()
+		silent := time.Duration(0)
+		if s.pending > 0 {
+			silent = time.Since(s.acked)
+		}
+		s.mu.Unlock()
+		waiting := ""
+		if silent >= patience {
+			waiting = fmt.Sprintf(", waiting for Kafka for %v%s", silent.Round(time.Second), s.trouble)
+		}
 		for _, c := range s.cameras {
-			s.mu.Lock()
-			total := c.total
-			s.mu.Unlock()
+			total := s.totalOf(c)
 			dropped := ""
-			if live, ok := c.Source.(video.Live); ok && live.Dropped() > 0 {
-				dropped = fmt.Sprintf(", %d lost since they were not sent in time", live.Dropped())
+			if total.Dropped > 0 {
+				dropped = fmt.Sprintf(", %d lost since they were not sent in time", total.Dropped)
 			}
-			s.note("%s: %d frames, %.1f MB, %.0f frames/s%s", total.Camera, total.Frames, float64(total.Bytes)/1e6,
-				float64(total.Frames)/time.Since(start).Seconds(), dropped)
+			s.note("%s: %d frames, %.1f MB, %.0f frames/s%s%s", total.Camera, total.Frames, float64(total.Bytes)/1e6,
+				float64(total.Frames)/time.Since(start).Seconds(), dropped, waiting)
+		}
+		if s.cfg.GiveUp > 0 && silent >= s.cfg.GiveUp {
+			s.fail(fmt.Errorf("Kafka has acknowledged nothing for %v (--give_up)%s", silent.Round(time.Second), s.trouble))
 		}
 	}
+}
+
+// totalOf returns a camera's total with what its source has dropped.
+func (s *sender) totalOf(c *camera) Total {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := c.total
+	if live, ok := c.Source.(video.Live); ok {
+		total.Dropped += live.Dropped()
+	}
+	return total
 }
 
 // encode returns a record's value and its content type.
@@ -445,13 +551,13 @@ func encode(cfg Config, p video.Picture) (value []byte, contentType string, err 
 		value, err = video.EncodePNG(p)
 		contentType = frame.PNGContentType
 	case Raw:
-		value, err = p.BGR, p.Check()
-		contentType = frame.RawContentType(p.Width, p.Height)
+		p, err = p.Decoded()
+		value, contentType = p.BGR, frame.RawContentType(p.Width, p.Height)
 	default:
 		err = fmt.Errorf("format %q is none of %s", cfg.Format, strings.Join(Formats, ", "))
 	}
 	if err == nil && len(value) < frame.MinBytes {
-		err = fmt.Errorf("%s: %d bytes as %s: the job skips frames under %d bytes", p.Name, len(value), cfg.Format, frame.MinBytes)
+		err = video.Unusable{Err: fmt.Errorf("%s: %d bytes as %s: the job skips frames under %d bytes", p.Name, len(value), cfg.Format, frame.MinBytes)}
 	}
 	return value, contentType, err
 }

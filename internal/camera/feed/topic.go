@@ -62,14 +62,18 @@ func prepareTopic(ctx context.Context, cfg Config, size int, note func(format st
 
 	limit := strconv.Itoa(MaxBytesFor(size))
 	_, err = admin.CreateTopic(ctx, cfg.Partitions, brokerReplication, map[string]*string{maxMessageBytes: &limit}, cfg.Topic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return topic{}, fmt.Errorf("making topic %s: %w", cfg.Topic, err)
+	// Who may not make topics may still send to one that is there.
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) && !denied(err) {
+		return topic{}, fmt.Errorf("making topic %s: %w", cfg.Topic, advised(err))
 	}
 	exists := err != nil
 
-	t, err := describe(ctx, admin, cfg.Topic)
-	if err != nil {
-		return topic{}, fmt.Errorf("describing topic %s: %w", cfg.Topic, err)
+	t, unknown := describe(ctx, admin, cfg.Topic, exists && denied(err))
+	if unknown != nil {
+		if denied(err) {
+			return topic{}, fmt.Errorf("making topic %s: %w", cfg.Topic, advised(err))
+		}
+		return topic{}, fmt.Errorf("describing topic %s: %w", cfg.Topic, advised(unknown))
 	}
 	if exists && t.partitions != int(cfg.Partitions) {
 		note("topic %s is there already and keeps its %d partitions", cfg.Topic, t.partitions)
@@ -77,9 +81,14 @@ func prepareTopic(ctx context.Context, cfg Config, size int, note func(format st
 	return t, nil
 }
 
-// describe waits until the broker asked knows the topic, and returns what it
-// is like.
-func describe(ctx context.Context, admin *kadm.Client, name string) (topic, error) {
+// denied reports whether a broker has refused something for want of rights.
+func denied(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
+}
+
+// describe waits until the broker asked knows the topic, unless that is there already or
+// not at all, and returns what it is like.
+func describe(ctx context.Context, admin *kadm.Client, name string, there bool) (topic, error) {
 	var t topic
 	for {
 		topics, err := admin.ListTopics(ctx, name)
@@ -87,7 +96,7 @@ func describe(ctx context.Context, admin *kadm.Client, name string) (topic, erro
 			return topic{}, err
 		}
 		// A new topic is unknown for a moment.
-		if err := topics[name].Err; err != nil && !kerr.IsRetriable(err) {
+		if err := topics[name].Err; err != nil && (there || !kerr.IsRetriable(err)) {
 			return topic{}, err
 		}
 		if t.partitions = len(topics[name].Partitions); t.partitions > 0 {
@@ -102,7 +111,10 @@ func describe(ctx context.Context, admin *kadm.Client, name string) (topic, erro
 		return topic{}, err
 	}
 	config, err := configs.On(name, nil)
-	if err = errors.Join(err, config.Err); err != nil {
+	if err = errors.Join(err, config.Err); denied(err) { // whoever may write need not be allowed this
+		t.maxBytes = brokerMaxBytes
+		return t, nil
+	} else if err != nil {
 		return topic{}, err
 	}
 	for _, c := range config.Configs {

@@ -17,35 +17,65 @@ type file struct {
 	err     error   // why there is no next
 }
 
-// OpenFile returns the frames of a video file that OpenCV can decode, at the
-// video's own size.
+// OpenFile returns the frames of a video file that OpenCV can decode, upright and at the
+// video's own size. Motion JPEG in AVI, which has an even pace, is not decoded. The file
+// may have any name.
 func OpenFile(path string) (Source, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("opening the video: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("opening the video: %s is not a file", path)
+		return nil, fmt.Errorf("opening the video: %s is not a file", show(path))
 	case isPicture(path):
-		return nil, fmt.Errorf("%s is one picture, not a video: give the folder that it is in", path)
+		return nil, fmt.Errorf("%s is one picture, not a video: give the folder that it is in", show(path))
 	}
-	// Only FFmpeg: OpenCV's other readers take a name with digits for the first
-	// of a series of pictures, and write pages about a file that is no video.
-	capture, err := openCapture(path, gocv.VideoCaptureFFmpeg, 0, path)
+	for _, packets := range []bool{true, false} {
+		if packets && !isRIFF(path) {
+			continue
+		}
+		// Only FFmpeg: OpenCV's other readers take a name with digits for the first
+		// of a series of pictures, and write pages about a file that is no video.
+		c, err := openCapture("file:"+path, gocv.VideoCaptureFFmpeg, 0, packets, show(path))
+		if err != nil {
+			if packets {
+				continue
+			}
+			return nil, fmt.Errorf("%s is not a video that OpenCV can open: %w", show(path), err)
+		}
+		f := &file{capture: c}
+		if f.advance(); f.err == nil && packets && f.plain() || !packets && !errors.Is(f.err, io.EOF) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s is a video, but its first frame cannot be decoded", show(path))
+}
+
+// isRIFF reports whether a file begins as an AVI does.
+func isRIFF(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a video that OpenCV can open: %w", path, err)
+		return false
 	}
-	f := &file{capture: capture}
-	if f.advance(); errors.Is(f.err, io.EOF) {
-		return nil, errors.Join(fmt.Errorf("%s is a video, but its first frame cannot be decoded", path), f.Close())
-	}
-	return f, nil
+	defer f.Close()
+	magic := make([]byte, len("RIFF"))
+	_, err = io.ReadFull(f, magic)
+	return err == nil && string(magic) == "RIFF"
+}
+
+// plain reports whether the video's JPEGs are its pictures: not fields of half the height,
+// and not to be turned.
+func (f *file) plain() bool {
+	return f.next.Height == int(f.capture.get(gocv.VideoCaptureFrameHeight)) && f.capture.rotation() == 0
 }
 
 // Next returns the frame that was read before, and reads one ahead.
 func (f *file) Next() (Picture, error) {
 	p, err := f.next, f.err
-	if err == nil {
+	if _, unusable := errors.AsType[Unusable](err); err == nil || unusable {
 		f.advance()
 	}
 	return p, err
@@ -54,9 +84,8 @@ func (f *file) Next() (Picture, error) {
 // advance reads the next frame. Time never goes back, also where a video says so.
 func (f *file) advance() {
 	last := f.next.At
-	if f.next, f.err = f.capture.read(); f.err == nil {
-		f.next.At = max(last, f.capture.position())
-	}
+	f.next, f.err = f.capture.read()
+	f.next.At = max(last, f.capture.position())
 }
 
 // Close ends the decoder.

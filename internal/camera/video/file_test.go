@@ -2,7 +2,9 @@ package video
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"image"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,7 +41,9 @@ func writeVideo(t *testing.T, width, height int) string {
 }
 
 func TestFile(t *testing.T) {
-	source := testkit.Value(OpenFile(writeVideo(t, 320, 176)))(t)
+	path := writeVideo(t, 320, 176)
+	file := testkit.ReadFile(t, path)
+	source := testkit.Value(OpenFile(path))(t)
 	defer source.Close()
 	var pictures []Picture
 	for {
@@ -56,8 +60,12 @@ func TestFile(t *testing.T) {
 		t.Fatalf("%d frames, want %d", len(pictures), len(greys))
 	}
 	for i, p := range pictures { // all of them stay valid
-		if p.Width != 320 || p.Height != 176 || len(p.BGR) != 320*176*3 {
-			t.Errorf("frame %d is %dx%d with %d bytes", i, p.Width, p.Height, len(p.BGR))
+		if !bytes.Contains(file, p.JPEG) || len(p.JPEG) == 0 {
+			t.Errorf("frame %d has %d bytes, which are not the file's", i, len(p.JPEG))
+		}
+		p, err := p.Decoded()
+		if err != nil || p.Width != 320 || p.Height != 176 {
+			t.Errorf("frame %d is %dx%d with %d bytes: %v", i, p.Width, p.Height, len(p.BGR), err)
 			continue
 		}
 		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
@@ -111,7 +119,7 @@ func TestLoop(t *testing.T) {
 		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
 			t.Errorf("frame %d is at %v, want %v", i, p.At, want)
 		}
-		if first = append(first, p); !bytes.Equal(p.BGR, first[i%len(greys)].BGR) {
+		if first = append(first, p); !bytes.Equal(p.JPEG, first[i%len(greys)].JPEG) {
 			t.Errorf("frame %d is not frame %d again", i, i%len(greys))
 		}
 	}
@@ -124,5 +132,76 @@ func TestLoop(t *testing.T) {
 	}
 	if _, err := Loop(func() (Source, error) { return OpenFile(path) }); err == nil {
 		t.Error("a missing video was accepted")
+	}
+}
+
+// rotations are the matrices of tkhd that turn a video clockwise (ISO 14496-12, 8.3.2).
+var rotations = map[int][4]int32{0: {1, 0, 0, 1}, 90: {0, 1, -1, 0}, 180: {-1, 0, 0, -1}, 270: {0, -1, 1, 0}}
+
+// turned returns an MP4 whose matrix says how it is to be turned.
+func turned(t *testing.T, file []byte, matrix [4]int32) []byte {
+	t.Helper()
+	const behindType = 4 + 5*4 + 4*4 // version and flags; times, track, duration; layer, group, volume
+	at := bytes.Index(file, []byte("tkhd"))
+	if at < 0 {
+		t.Fatal("the video has no tkhd")
+	}
+	file = bytes.Clone(file)
+	for i, place := range []int{0, 1, 3, 4} { // of three rows of three
+		binary.BigEndian.PutUint32(file[at+4+behindType+4*place:], uint32(matrix[i]<<16))
+	}
+	return file
+}
+
+// A phone's videos come upright, turned as the file says.
+func TestFileUpright(t *testing.T) {
+	file := testkit.ReadFile(t, "../../../testdata/faces.mp4")
+	first := func(name string, degrees int) Picture {
+		path := filepath.Join(write(t, map[string][]byte{name: turned(t, file, rotations[degrees])}), name)
+		source := testkit.Value(OpenFile(path))(t)
+		defer source.Close()
+		return testkit.Value(source.Next())(t)
+	}
+	plain := first("0.mp4", 0)
+	w, h := plain.Width, plain.Height
+	for degrees, from := range map[int]func(x, y int) (int, int){ // where in the file a pixel is
+		90:  func(x, y int) (int, int) { return y, h - 1 - x },
+		180: func(x, y int) (int, int) { return w - 1 - x, h - 1 - y },
+		270: func(x, y int) (int, int) { return w - 1 - y, x },
+	} {
+		for _, name := range []string{"phone.mp4", "phone.mov"} {
+			p := first(name, degrees)
+			if wide := p.Width == w; wide != (degrees == 180) || len(p.BGR) != len(plain.BGR) {
+				t.Errorf("%d degrees: %dx%d pixels", degrees, p.Width, p.Height)
+				continue
+			}
+			for _, at := range []image.Point{{0, 0}, {p.Width - 1, 0}, {10, 20}, {p.Width / 2, p.Height / 3}} {
+				x, y := from(at.X, at.Y)
+				if got, want := p.BGR[(at.Y*p.Width+at.X)*3:][:3], plain.BGR[(y*w+x)*3:][:3]; !bytes.Equal(got, want) {
+					t.Errorf("%d degrees: the pixel at %v is %v, want %v", degrees, at, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Whatever a video is called, it is played as a file.
+func TestFileNames(t *testing.T) {
+	file := testkit.ReadFile(t, "../../../testdata/faces.mp4")
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"09:30:00.mp4", "two\nlines.mp4", "shot%03d.mp4", "%d.avi", "-y.mp4", "gesicht-\u00fc\U0001F600.mp4", "http:x.mp4",
+		"concat:a|b.mp4", "subfile,,start,0,end,9,,:x.mp4", "pipe:0", "file:x.mp4", " ", "a?b=c&d#e@f", "\xff\xfe.mp4", "img01.mp4", "x.mp4;y", "'\"`$(x)"} {
+		testkit.WriteFile(t, name, file)
+		for _, path := range []string{name, "./" + name} {
+			source, err := OpenFile(path)
+			if err != nil {
+				t.Errorf("%q: %v", path, err)
+				continue
+			}
+			if p, err := source.Next(); err != nil || p.Width != 320 || strings.ContainsAny(p.Name, "\n\xff") {
+				t.Errorf("%q: %s is %d pixels wide: %v", path, p.Name, p.Width, err)
+			}
+			source.Close()
+		}
 	}
 }

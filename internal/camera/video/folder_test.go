@@ -42,8 +42,8 @@ func TestFolder(t *testing.T) {
 		if !bytes.Equal(p.JPEG, want.jpeg) {
 			t.Errorf("%s: the JPEG is not the file's bytes", want.name)
 		}
-		if err := p.Check(); err != nil {
-			t.Error(err)
+		if p, err := p.Decoded(); err != nil || p.Width != want.width || p.Height != want.height {
+			t.Errorf("%s: decoded it has %dx%d pixels: %v", want.name, p.Width, p.Height, err)
 		}
 		if p.Faces != nil {
 			t.Errorf("%s: faces %v out of nothing", want.name, p.Faces)
@@ -55,7 +55,7 @@ func TestFolder(t *testing.T) {
 }
 
 func TestFolderPixels(t *testing.T) {
-	p := testkit.Value(decode("a.png", frametest.PNG(paint(4, 2))))(t)
+	p := testkit.Value(decode(frametest.PNG(paint(4, 2))))(t)
 	want := []byte{ // blue, green, red
 		50, 100, 200, 50, 100, 200, 50, 100, 20, 50, 100, 20,
 		50, 220, 200, 50, 220, 200, 50, 220, 20, 50, 220, 20,
@@ -99,7 +99,7 @@ func TestFolderErrors(t *testing.T) {
 func TestEncode(t *testing.T) {
 	p := newDemo(t, 0).Frame(0)
 	data := testkit.Value(EncodePNG(p))(t)
-	back, err := decode("p.png", data)
+	back, err := decode(data)
 	if err != nil || !bytes.Equal(back.BGR, p.BGR) {
 		t.Errorf("the PNG has other pixels: %v", err)
 	}

@@ -101,14 +101,14 @@ func TestStreamRTSP(t *testing.T) {
 	camera := startRTSP(t, "127.0.0.1:0")
 	address := camera.address
 	var said notes
-	source, err := OpenURL(t.Context(), "rtsp://"+address+"/door", said.add)
+	source, err := OpenURL(t.Context(), "rtsp://"+address+"/door", 0, said.add)
 	if err != nil {
 		camera.stop()
 		t.Fatal(err)
 	}
 	defer source.Close()
 	take(t, source, 30)
-	if _, err := OpenURL(t.Context(), "rtsp://"+address+"/hall", said.add); err == nil || !strings.Contains(err.Error(), "cannot open it") {
+	if _, err := OpenURL(t.Context(), "rtsp://"+address+"/hall", 0, said.add); err == nil || !strings.Contains(err.Error(), "cannot open it") {
 		t.Errorf("a stream that is not there: got error %v", err)
 	}
 
@@ -117,7 +117,7 @@ func TestStreamRTSP(t *testing.T) {
 	camera = startRTSP(t, address)
 	defer camera.stop()
 	take(t, source, 30)
-	if want := fmt.Sprintf("rtsp://%s/door is there again", address); !strings.Contains(said.String(), want) {
+	if want := fmt.Sprintf("rtsp://%s is there again", address); !strings.Contains(said.String(), want) {
 		t.Errorf("the notes %q do not say %q", &said, want)
 	}
 }

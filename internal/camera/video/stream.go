@@ -14,6 +14,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/cli"
 	"facestream/internal/wait"
 )
 
@@ -24,8 +25,8 @@ const (
 	backlog        = 16               // pictures that wait for whoever takes them
 )
 
-// errNoPicture is all that OpenCV says of a broken connection, of one on which
-// nothing came within the limit, and of a server that has no more to send.
+// errNoPicture is what is known of a broken connection, of one on which nothing came
+// within the limit, and of a server that has no more to send.
 var errNoPicture = errors.New("no picture comes")
 
 // Live is a source that gives pictures when they are taken. Its pictures that
@@ -36,35 +37,45 @@ type Live interface {
 	Dropped() int64 // how many nobody took in time
 }
 
+// player gives the pictures of one connection, and io.EOF when no more come.
+type player interface {
+	read() (Picture, error)
+	close() error
+}
+
 // stream is a Live source that is opened again when it is lost.
 type stream struct {
-	where, name string // what OpenCV opens, and how errors call it
-	reader      gocv.VideoCaptureAPI
-	limit       time.Duration
-	note        func(string)
+	name    string // how errors call it
+	connect func(*stream) (player, error)
+	giveUp  time.Duration // after so long without a picture; 0 stands for never
+	note    func(string)
 
 	ctx      context.Context // of everything that Next waits for
 	cancel   context.CancelFunc
 	pictures chan Picture
 	dropped  atomic.Int64
+	unusable bool          // whoever watches knows that there are such pictures
 	done     chan struct{} // closed when the decoder has ended
+	err      error         // why, once it is closed
 }
 
 // schemes are what a network camera is reached by.
 var schemes = []string{"rtsp", "rtsps", "http", "https"}
 
-// ParseURL parses the address of a network camera. Its error does not hold the
-// address, and so no password.
+// escapes is what an address can have in a password, and must not have as it is.
+const escapes = "in a password write %23 for #, %2F for /, %3F for ?, %40 for @, %25 for %, %20 for a space; an @ behind the host is %40, too"
+
+// ParseURL parses the address of a network camera. Its error holds no part of the address
+// but the scheme, since any other may be of a password.
 func ParseURL(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
-	var bad *url.Error
 	switch {
-	case errors.As(err, &bad):
-		return nil, bad.Err
-	case err != nil:
-		return nil, err
-	case !slices.Contains(schemes, u.Scheme):
+	case !slices.Contains(schemes, strings.ToLower(cli.Scheme(address))):
 		return nil, fmt.Errorf("a stream's address must begin with %s://", strings.Join(schemes, "://, "))
+	case err != nil:
+		return nil, fmt.Errorf("it must be SCHEME://USER:PASSWORD@HOST:PORT/PATH; %s", escapes)
+	case cli.AmbiguousAddress(address):
+		return nil, fmt.Errorf("it has a #, a space, or an @ behind the host, so that it is unclear where a password ends; %s", escapes)
 	case u.Hostname() == "":
 		return nil, errors.New("the stream's address has no host")
 	}
@@ -73,18 +84,28 @@ func ParseURL(address string) (*url.URL, error) {
 
 // OpenURL returns the pictures of a network camera. Once it has given a picture,
 // its loss is no error: it is opened again, first after half a second, then ever
-// more seldom, until ctx is cancelled or it is closed. Note gets a sentence at
-// each loss and each return. RTSP comes over TCP.
-func OpenURL(ctx context.Context, address string, note func(string)) (Live, error) {
+// more seldom, until ctx is cancelled, it is closed, or it was away for as long as
+// giveUp, if that is not 0. Note gets a sentence at each loss and each return. RTSP
+// comes over TCP. Motion JPEG over HTTP is not decoded.
+func OpenURL(ctx context.Context, address string, giveUp time.Duration, note func(string)) (Live, error) {
 	u, err := ParseURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream: %w", err)
 	}
-	return openStream(ctx, &stream{where: address, name: u.Redacted(), reader: gocv.VideoCaptureFFmpeg, limit: streamLimit, note: note})
+	name := cli.Address(address)
+	return openStream(ctx, &stream{name: name, giveUp: giveUp, note: note, connect: func(s *stream) (player, error) {
+		if strings.HasPrefix(strings.ToLower(u.Scheme), "http") {
+			m, err := openMJPEG(s, u, streamLimit)
+			if err != nil || m != nil {
+				return m, err
+			}
+		}
+		return openCapture(address, gocv.VideoCaptureFFmpeg, streamLimit, false, name)
+	}})
 }
 
 // OpenDevice does the same with a camera of this machine, such as /dev/video0.
-func OpenDevice(ctx context.Context, path string, note func(string)) (Live, error) {
+func OpenDevice(ctx context.Context, path string, giveUp time.Duration, note func(string)) (Live, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -92,7 +113,9 @@ func OpenDevice(ctx context.Context, path string, note func(string)) (Live, erro
 	case info.Mode()&os.ModeCharDevice == 0:
 		return nil, fmt.Errorf("opening the camera: %s is not a device", path)
 	}
-	return openStream(ctx, &stream{where: path, name: path, reader: gocv.VideoCaptureV4L2, note: note})
+	return openStream(ctx, &stream{name: path, giveUp: giveUp, note: note, connect: func(*stream) (player, error) {
+		return openCapture(path, gocv.VideoCaptureV4L2, 0, false, path)
+	}})
 }
 
 // openStream waits for the first picture.
@@ -121,6 +144,13 @@ func (s *stream) Next() (Picture, error) {
 		return p, nil
 	case <-s.ctx.Done():
 		return Picture{}, s.ctx.Err()
+	case <-s.done:
+	}
+	select {
+	case p := <-s.pictures:
+		return p, nil
+	default:
+		return Picture{}, s.err
 	}
 }
 
@@ -138,53 +168,62 @@ func (s *stream) Close() error {
 // attempt, which is the only one if it fails.
 func (s *stream) run(opened chan<- error) {
 	defer close(s.done)
-	capture, err := s.open()
+	p, err := s.open()
 	opened <- err
 	for err == nil {
-		lost := s.play(capture)
-		closing := capture.close()
-		if s.ctx.Err() != nil {
+		lost := s.play(p)
+		since := time.Now()
+		closing := p.close()
+		if s.err = s.ctx.Err(); s.err != nil {
 			return
 		}
 		if closing != nil {
 			lost = fmt.Errorf("%w, and closing it: %w", lost, closing)
 		}
 		s.note(fmt.Sprintf("%s is lost (%v): opening it again", s.name, lost))
-		if capture, err = s.reopen(); err == nil {
+		if p, err = s.reopen(since); err == nil {
 			s.note(s.name + " is there again")
 		}
 	}
+	s.err = err
 }
 
 // open opens the stream and passes its first picture on.
-func (s *stream) open() (*capture, error) {
-	c, err := openCapture(s.where, s.reader, s.limit, s.name)
+func (s *stream) open() (player, error) {
+	p, err := s.connect(s)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.pass(c); err != nil {
-		_ = c.close() // the cause is the other
+	if err := s.pass(p); err != nil {
+		_ = p.close() // the cause is the other
 		return nil, fmt.Errorf("it can be opened, but not its first picture: %w", err)
 	}
-	return c, nil
+	return p, nil
 }
 
-// reopen tries to open the stream until it is closed, which is its only error.
-func (s *stream) reopen() (*capture, error) {
+// reopen tries to open the stream until it is closed, or was away for too long.
+func (s *stream) reopen(since time.Time) (player, error) {
 	for pause := reconnectFirst; ; pause = min(2*pause, reconnectMost) {
+		if s.giveUp > 0 {
+			pause = min(pause, max(0, time.Until(since.Add(s.giveUp))))
+		}
 		if err := wait.Sleep(s.ctx, pause); err != nil {
 			return nil, err
 		}
-		if c, err := s.open(); err == nil {
-			return c, nil
+		p, err := s.open()
+		if err == nil {
+			return p, nil
+		}
+		if s.giveUp > 0 && time.Since(since) >= s.giveUp {
+			return nil, fmt.Errorf("%s was away for %v: %w", s.name, s.giveUp, err)
 		}
 	}
 }
 
 // play passes pictures on until there are no more, and returns why.
-func (s *stream) play(c *capture) error {
+func (s *stream) play(from player) error {
 	for s.ctx.Err() == nil {
-		if err := s.pass(c); err != nil {
+		if err := s.pass(from); err != nil {
 			return err
 		}
 	}
@@ -192,15 +231,16 @@ func (s *stream) play(c *capture) error {
 }
 
 // pass reads one picture and puts it where Next finds it.
-func (s *stream) pass(c *capture) error {
-	p, err := c.read()
+func (s *stream) pass(from player) error {
+	p, err := from.read()
 	switch {
 	case errors.Is(err, io.EOF):
 		return errNoPicture
 	case err != nil:
 		return err
+	case p.Taken.IsZero():
+		p.Taken = time.Now()
 	}
-	p.Taken = time.Now()
 	for {
 		select {
 		case s.pictures <- p:
@@ -212,5 +252,13 @@ func (s *stream) pass(c *capture) error {
 			s.dropped.Add(1)
 		default: // taken meanwhile
 		}
+	}
+}
+
+// skip counts a picture that came and that nobody can use, and says so of the first.
+func (s *stream) skip(err error) {
+	if s.dropped.Add(1); !s.unusable {
+		s.unusable = true
+		s.note(err.Error() + ": such pictures are dropped")
 	}
 }

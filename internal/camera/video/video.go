@@ -5,11 +5,13 @@ package video
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/transforms/face"
 	"facestream/transforms/frame"
 )
 
@@ -21,44 +23,73 @@ const (
 	bytesPerPixel  = 3
 )
 
-// Picture is one picture of a video.
+// Picture is one picture of a video. It has pixels, a file, or both.
 type Picture struct {
 	Name          string       // where it comes from, for error messages
 	Width, Height int          // pixels
-	BGR           []byte       // Width*Height*3 bytes: rows top down, pixels blue, green, red
-	JPEG          []byte       // the file that the picture came from, where that can be sent as it is; else nil
+	BGR           []byte       // Width*Height*3 bytes: rows top down, pixels blue, green, red; upright
+	JPEG          []byte       // the file that the picture came as, where the job reads it; else nil
 	Faces         []record.Box // where the faces are, where the source knows it
 
 	At    time.Duration // since the beginning of a video file
 	Taken time.Time     // when a live source gave it; else zero
 }
 
+// Unusable is the error of a picture that cannot be read. Those after it may be.
+type Unusable struct{ Err error }
+
+func (u Unusable) Error() string { return u.Err.Error() }
+
+// Unwrap returns the cause.
+func (u Unusable) Unwrap() error { return u.Err }
+
 // Source is a video. Next returns the pictures one after another and io.EOF
-// after the last. What it returned stays valid. Neither method may be called
-// by two goroutines at once.
+// after the last; after an Unusable it may be called again. What it returned stays
+// valid. Neither method may be called by two goroutines at once.
 type Source interface {
 	Next() (Picture, error)
 	Close() error
 }
 
-// Check reports whether the picture can be sent: its size is within the limits of
-// package frame, and it has exactly the pixels that its size says.
-func (p Picture) Check() error {
+// open returns a JPEG that the job reads, as far as its header says.
+func open(name string, data []byte) (Picture, error) {
+	f, err := frame.Open(data)
+	if err == nil && f.Format != frame.JPEG {
+		err = fmt.Errorf("it is a %s, not a JPEG", f.Format)
+	}
+	if err != nil {
+		return Picture{}, Unusable{Err: fmt.Errorf("reading %s: %w", name, err)}
+	}
+	return Picture{Name: name, Width: int(f.Width), Height: int(f.Height), JPEG: data}, nil
+}
+
+// Decoded returns the picture with its pixels, whose size is within the limits of
+// package frame. They are upright, so that the width of a file may be their height.
+func (p Picture) Decoded() (Picture, error) {
+	if p.BGR == nil && p.JPEG != nil {
+		f, err := frame.Open(p.JPEG)
+		if reject := face.Check(frame.Config{}, f); err == nil && reject != nil {
+			err = errors.New(reject.Detail)
+		}
+		if err == nil {
+			p.BGR, p.Width, p.Height, err = face.Pixels(f)
+		}
+		if err != nil {
+			return Picture{}, Unusable{Err: fmt.Errorf("%s: %w", p.Name, err)}
+		}
+	}
 	if err := frame.CheckSize(p.Width, p.Height); err != nil {
-		return fmt.Errorf("%s: %w", p.Name, err)
+		return Picture{}, Unusable{Err: fmt.Errorf("%s: %w", p.Name, err)}
 	}
 	if want := p.Width * p.Height * bytesPerPixel; len(p.BGR) != want {
-		return fmt.Errorf("%s: %d bytes, but %dx%d pixels take %d", p.Name, len(p.BGR), p.Width, p.Height, want)
+		return Picture{}, fmt.Errorf("%s: %d bytes, but %dx%d pixels take %d", p.Name, len(p.BGR), p.Width, p.Height, want)
 	}
-	return nil
+	return p, nil
 }
 
 // EncodeJPEG returns the picture as a JPEG file: the source's own bytes where
 // it has them, else newly encoded at JPEGQuality.
 func EncodeJPEG(p Picture) ([]byte, error) {
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
 	if p.JPEG != nil {
 		return p.JPEG, nil
 	}
@@ -80,7 +111,8 @@ func EncodePNG(p Picture) ([]byte, error) {
 // encode returns the picture as a file of the kind.
 func encode(p Picture, kind gocv.FileExt, params []int) ([]byte, error) {
 	// OpenCV trusts the size and would read past the end.
-	if err := p.Check(); err != nil {
+	p, err := p.Decoded()
+	if err != nil {
 		return nil, err
 	}
 	mat, err := gocv.NewMatFromBytes(p.Height, p.Width, gocv.MatTypeCV8UC3, p.BGR)
@@ -101,3 +133,11 @@ func encode(p Picture, kind gocv.FileExt, params []int) ([]byte, error) {
 
 // OpenCVVersion is the version of OpenCV that this program was compiled with.
 func OpenCVVersion() string { return gocv.OpenCVVersion() }
+
+// show returns a file's name for a message, in one line.
+func show(path string) string {
+	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}

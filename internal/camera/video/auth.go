@@ -1,0 +1,100 @@
+package video
+
+import (
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// hashes are those of digest authentication. Cameras know the first.
+var hashes = map[string]func() hash.Hash{"": md5.New, "MD5": md5.New, "SHA-256": sha256.New}
+
+// authParam is a parameter of a challenge, whose value is quoted or not.
+var authParam = regexp.MustCompile(`([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))`)
+
+// authorize returns the header that answers a server's challenges by RFC 7616 or 7617, and
+// "" if it asks for what is not known here. The password itself is sent only to who asks
+// for nothing better.
+func authorize(challenges []string, user *url.Userinfo, request *http.Request) string {
+	password, _ := user.Password()
+	basic := ""
+	for _, challenge := range split(challenges) {
+		scheme, rest, _ := strings.Cut(strings.TrimSpace(challenge), " ")
+		switch strings.ToLower(scheme) {
+		case "digest":
+			if answer := digest(rest, user.Username(), password, rand.Text(), request); answer != "" {
+				return answer
+			}
+		case "basic":
+			basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+		}
+	}
+	return basic
+}
+
+// split returns the challenges of a header, of which one line may have several.
+func split(lines []string) (challenges []string) {
+	next := regexp.MustCompile(`(?i),\s*(?:digest|basic)\s`)
+	for _, line := range lines {
+		for {
+			at := next.FindStringIndex(line)
+			if at == nil {
+				break
+			}
+			challenges = append(challenges, line[:at[0]])
+			line = line[at[0]+1:]
+		}
+		challenges = append(challenges, line)
+	}
+	return challenges
+}
+
+// digest answers one challenge, if it knows the algorithm, with what is used once only.
+func digest(challenge, name, password, once string, request *http.Request) string {
+	given := map[string]string{}
+	for _, m := range authParam.FindAllStringSubmatch(challenge, -1) {
+		given[strings.ToLower(m[1])] = m[2] + m[3]
+	}
+	algorithm, session := strings.CutSuffix(strings.ToUpper(given["algorithm"]), "-SESS")
+	newHash, ok := hashes[algorithm]
+	if !ok {
+		return ""
+	}
+	of := func(parts ...string) string {
+		h := newHash()
+		h.Write([]byte(strings.Join(parts, ":")))
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	const count = "00000001"
+	uri := request.URL.RequestURI()
+	secret := of(name, given["realm"], password)
+	if session {
+		secret = of(secret, given["nonce"], once)
+	}
+	what := of(request.Method, uri)
+	answer := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s"`, quoted.Replace(name), given["realm"], given["nonce"], uri)
+	response := of(secret, given["nonce"], what)
+	if given["qop"] != "" { // auth, or a list with it
+		response = of(secret, given["nonce"], count, once, "auth", what)
+		answer += fmt.Sprintf(`, qop=auth, nc=%s, cnonce="%s"`, count, once)
+	}
+	answer += fmt.Sprintf(`, response="%s"`, response)
+	if algorithm := given["algorithm"]; algorithm != "" {
+		answer += ", algorithm=" + algorithm
+	}
+	if opaque, ok := given["opaque"]; ok {
+		answer += fmt.Sprintf(`, opaque="%s"`, opaque)
+	}
+	return answer
+}
+
+// quoted escapes a name for a header.
+var quoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
