@@ -521,7 +521,7 @@ func (s *sender) report(done <-chan struct{}) {
 				float64(total.Frames)/time.Since(start).Seconds(), dropped, waiting)
 		}
 		if s.cfg.GiveUp > 0 && silent >= s.cfg.GiveUp {
-			s.fail(fmt.Errorf("Kafka has acknowledged nothing for %v (--give_up)%s", silent.Round(time.Second), s.trouble))
+			s.fail(fmt.Errorf("no acknowledgement of Kafka for %v (--give_up)%s", silent.Round(time.Second), s.trouble))
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"facestream/internal/camera/mjpegtest"
 	"facestream/internal/camera/video"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
@@ -257,21 +259,21 @@ func TestSendRefused(t *testing.T) {
 		if requests++; requests < 3 {
 			return nil, nil, false
 		}
-		return refusal(req.(*kmsg.ProduceRequest)), nil, true
+		return answer(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed), nil, true
 	})
 	cfg := rawConfig(c.ListenAddrs())
 	sent, err := Send(testContext(t), cfg, newDemo(t, 0)) // a video without an end
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("got error %v, want %v", err, kerr.TopicAuthorizationFailed)
 	}
-	checkError(t, err, "of the demo", "of topic frames")
+	checkError(t, err, "of the demo", "of topic frames", "TOPIC_AUTHORIZATION_FAILED", "kafka-acls.sh --add --producer")
 	if n := count(t, cfg.Brokers, "frames"); len(sent) != n {
 		t.Errorf("%d frames are said to be sent, the topic has %d", len(sent), n)
 	}
 }
 
-// refusal answers that nothing of the request was allowed.
-func refusal(req *kmsg.ProduceRequest) kmsg.Response {
+// answer answers everything of the request with an error.
+func answer(req *kmsg.ProduceRequest, err *kerr.Error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	for _, topic := range req.Topics {
 		rt := kmsg.NewProduceResponseTopic()
@@ -279,12 +281,192 @@ func refusal(req *kmsg.ProduceRequest) kmsg.Response {
 		for _, partition := range topic.Partitions {
 			rp := kmsg.NewProduceResponseTopicPartition()
 			rp.Partition = partition.Partition
-			rp.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			rp.ErrorCode = err.Code
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp
+}
+
+// A broker that takes nothing for longer than Kafka's clients usually wait is waited for,
+// and the reason is said. A file is sent whole and in order; of a live camera the newest
+// pictures are sent, and those that are dropped are counted.
+func TestSendWaits(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	away := 31 * time.Second
+	if testing.Short() {
+		away = patience
+	}
+	var back atomic.Bool
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if c.KeepControl(); back.Load() {
+			return nil, nil, false
+		}
+		return answer(req.(*kmsg.ProduceRequest), kerr.NotEnoughReplicas), nil, true
+	})
+	var jpegs [][]byte
+	for i := range 10 {
+		jpegs = append(jpegs, testkit.Value(video.EncodeJPEG(newDemo(t, 0).Frame(i)))(t))
+	}
+	url := mjpegtest.Serve(t, jpegs, 1_000_000, 0)
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	gate := testkit.Value(video.OpenURL(ctx, url, 0, func(string) {}))(t)
+	cfg := rawConfig(c.ListenAddrs())
+	cfg.Format, cfg.ByCamera = JPEG, true
+	reason := ": NOT_ENOUGH_REPLICAS: Messages are rejected since there are fewer in-sync replicas than required.: start the brokers that are down"
+	cfg.Progress = func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		_, rest, waits := strings.Cut(line, ", waiting for Kafka for ")
+		duration, said, _ := strings.Cut(rest, ":")
+		if waited, err := time.ParseDuration(duration); waits && (err != nil || !strings.HasPrefix(":"+said, reason)) {
+			t.Errorf("no reason in %q", line)
+		} else if waited >= away {
+			back.Store(true)
+		}
+	}
+	file := plain(2000, 640, 480)
+	for i := range file {
+		file[i].BGR, file[i].JPEG = nil, jpegs[0]
+	}
+	frames := map[string]int{}
+	var last int64
+	gap := 0 // the first picture after the pause
+	totals, err := SendAll(ctx, cfg, []Camera{{"file", &stub{pictures: file}}, {"gate", gate}}, func(s Sent) {
+		if s.Frame != frames[s.Camera] {
+			t.Errorf("%s: frame %d comes after %d", s.Camera, s.Frame, frames[s.Camera]-1)
+		}
+		if frames[s.Camera]++; s.Camera == "gate" {
+			if last > 0 && s.TimestampMillis-last > away.Milliseconds()/2 {
+				gap = s.Frame
+			}
+			last = s.TimestampMillis
+		}
+		if frames["gate"] > 3*liveRecords && frames["file"] == 2000 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if file, gate := totals[0], totals[1]; file.Frames != 2000 || file.Dropped != 0 || gate.Dropped < 100 || gap == 0 || gap > liveRecords+2 {
+		t.Errorf("the pause is before picture %d, the totals are %+v", gap, totals)
+	}
+}
+
+// Who wants an end gives a time.
+func TestSendGivesUp(t *testing.T) {
+	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
+	cfg := rawConfig(c.ListenAddrs())
+	cfg.FPS, cfg.GiveUp = 20, time.Second
+	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(100, 64, 48), before: func(i int) error {
+		if i == 10 {
+			c.Close()
+		}
+		return nil
+	}})
+	checkError(t, err, "no acknowledgement of Kafka for ", "(--give_up): ", "connection refused", "is the broker up?")
+	if len(sent) == 0 || len(sent) > 10 {
+		t.Errorf("%d frames are said to be sent", len(sent))
+	}
+}
+
+// Pictures that nobody can use are passed over and counted, but not if all are so. One
+// that is too large for the topic ends a file, and is a picture less of a live camera.
+func TestSendPassesOver(t *testing.T) {
+	c := newCluster(t)
+	var progress bytes.Buffer
+	cfg := rawConfig(c.ListenAddrs())
+	cfg.Progress = log.New(&progress, "", 0).Printf
+	bad := func(i int) error {
+		if i%3 == 0 {
+			return video.Unusable{Err: fmt.Errorf("picture %d is torn", i)}
+		}
+		return nil
+	}
+	source := &stub{pictures: plain(40, 64, 48), before: bad, skips: true}
+	source.pictures[1].Width, source.pictures[1].Height, source.pictures[1].BGR = 10, 10, make([]byte, 300)
+	totals := testkit.Value(SendAll(testContext(t), cfg, []Camera{{"lobby", source}}, nil))(t)
+	if n := count(t, cfg.Brokers, cfg.Topic); totals[0].Frames != 25 || totals[0].Passed != 15 || n != 25 {
+		t.Errorf("the totals are %+v, the topic has %d records", totals, n)
+	}
+	for _, want := range []string{"lobby: passed over: picture 0 is torn\n", "picture 1: 300 bytes as raw", "lobby: passed over: picture 24 is torn; more are only counted\n"} {
+		if !strings.Contains(progress.String(), want) || strings.Contains(progress.String(), "picture 27") {
+			t.Errorf("%q is not in %q", want, &progress)
+		}
+	}
+	_, err := Send(testContext(t), cfg, &stub{pictures: plain(2, 10, 10)})
+	checkError(t, err, "none of 2 pictures can be sent; the first: picture 0: 300 bytes as raw")
+	_, err = SendAll(testContext(t), cfg, []Camera{{"lobby", &stub{before: func(int) error { return bad(0) }, skips: true, pictures: plain(1000, 10, 10)}}}, nil)
+	checkError(t, err, "none of 100 pictures can be sent")
+
+	requests := 0
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if requests++; requests == 2 {
+			return answer(req.(*kmsg.ProduceRequest), kerr.MessageTooLarge), nil, true
+		}
+		return nil, nil, false
+	})
+	camera := &live{stub: stub{pictures: plain(3, 64, 48)}, closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	cfg.FPS, cfg.Partitions = 0, 1
+	for i := range camera.pictures {
+		camera.pictures[i].Taken = time.UnixMilli(1_700_000_000_000 + int64(i))
+	}
+	camera.before = func(i int) error { // one record in each request
+		testkit.Await(t, "the pictures before it", func() bool { return requests >= i })
+		return nil
+	}
+	n := 0
+	totals, err = SendAll(ctx, cfg, []Camera{{"gate", camera}}, func(Sent) {
+		if n++; n == 2 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || totals[0].Frames != 2 || totals[0].Dropped != 7+1 {
+		t.Errorf("%v, the totals are %+v", err, totals)
+	}
+	if !strings.Contains(progress.String(), "gate: dropped picture 1: the frame has 9216 bytes, and the topic's max.message.bytes is ") {
+		t.Errorf("nobody was told: %q", &progress)
+	}
+}
+
+// Who may not make a topic may send to one that is there, whose settings he need not see.
+func TestSendWithFewRights(t *testing.T) {
+	c := newCluster(t)
+	createTopic(t, c.ListenAddrs(), "old", 1, "1048588")
+	c.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, topic := range req.(*kmsg.CreateTopicsRequest).Topics {
+			rt := kmsg.NewCreateTopicsResponseTopic()
+			rt.Topic, rt.ErrorCode = topic.Topic, kerr.TopicAuthorizationFailed.Code
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	c.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, r := range req.(*kmsg.DescribeConfigsRequest).Resources {
+			rr := kmsg.NewDescribeConfigsResponseResource()
+			rr.ResourceType, rr.ResourceName, rr.ErrorCode = r.ResourceType, r.ResourceName, kerr.TopicAuthorizationFailed.Code
+			resp.Resources = append(resp.Resources, rr)
+		}
+		return resp, nil, true
+	})
+	cfg := rawConfig(c.ListenAddrs())
+	cfg.Topic = "old"
+	if sent, err := Send(testContext(t), cfg, newDemo(t, 3)); err != nil || len(sent) != 3 {
+		t.Errorf("%d frames were sent: %v", len(sent), err)
+	}
+	cfg.Topic = "new"
+	_, err := Send(testContext(t), cfg, newDemo(t, 3))
+	checkError(t, err, "making topic new: TOPIC_AUTHORIZATION_FAILED", "an administrator can allow it")
 }
 
 // What cannot be sent is refused before anything is made in Kafka.
@@ -468,7 +650,7 @@ func TestSendAllFailures(t *testing.T) {
 	}
 
 	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		return refusal(req.(*kmsg.ProduceRequest)), nil, true
+		return answer(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed), nil, true
 	})
 	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
 	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)

@@ -93,16 +93,20 @@ func readAll(t *testing.T, brokers []string, topic string, n int) map[place]*kgo
 }
 
 // stub is a source of given pictures. Before picture i is given, it calls
-// before(i), if that is set; its error is Next's.
+// before(i), if that is set; its error is Next's, and with skips stands for the picture.
 type stub struct {
 	pictures []video.Picture
 	before   func(i int) error
+	skips    bool
 	next     int
 }
 
 func (s *stub) Next() (video.Picture, error) {
 	if s.before != nil {
 		if err := s.before(s.next); err != nil {
+			if s.skips && s.next < len(s.pictures) {
+				s.next++
+			}
 			return video.Picture{}, err
 		}
 	}

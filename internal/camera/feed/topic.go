@@ -107,14 +107,15 @@ func describe(ctx context.Context, admin *kadm.Client, name string, there bool) 
 		}
 	}
 	configs, err := admin.DescribeTopicConfigs(ctx, name)
-	if err != nil {
-		return topic{}, err
+	var config kadm.ResourceConfig
+	if err == nil {
+		config, err = configs.On(name, nil)
 	}
-	config, err := configs.On(name, nil)
-	if err = errors.Join(err, config.Err); denied(err) { // whoever may write need not be allowed this
+	switch err = errors.Join(err, config.Err); {
+	case denied(err): // whoever may write need not be allowed this
 		t.maxBytes = brokerMaxBytes
 		return t, nil
-	} else if err != nil {
+	case err != nil:
 		return topic{}, err
 	}
 	for _, c := range config.Configs {
