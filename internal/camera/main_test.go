@@ -53,7 +53,9 @@ func mustRun(t *testing.T, args []string, want ...string) {
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	mustSay(t, stderr, want...)
+	if mustSay(t, stderr, want...); testkit.HasSecret(stderr) {
+		t.Errorf("a password is shown: %s", stderr)
+	}
 }
 
 func mustSay(t *testing.T, stderr string, want ...string) {
@@ -169,9 +171,10 @@ func TestStream(t *testing.T) {
 	demo := testkit.Value(video.NewDemo(0))(t)
 	jpeg := testkit.Value(video.EncodeJPEG(demo.Frame(0)))(t)
 	url := mjpegtest.Serve(t, [][]byte{jpeg}, 20, 0)
-	mustRun(t, []string{newKafka(t), "--source=" + url, "--camera=gate", "--fps=20", "--frames=20"},
-		"gate: "+strings.TrimSuffix(url, "/video")+" is lost (no picture comes): opening it again",
-		"gate: "+strings.TrimSuffix(url, "/video")+" is there again",
+	host := strings.TrimSuffix(url, "/video")
+	mustRun(t, []string{newKafka(t), "--source=" + strings.Replace(url, "://", "://hush:mum@", 1) + "?pwd=quiet", "--camera=gate", "--fps=20", "--frames=20"},
+		"gate: "+host+" is lost (no picture comes): opening it again",
+		"gate: "+host+" is there again",
 		"sent 20 frames (jpeg, ")
 }
 

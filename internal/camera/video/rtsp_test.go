@@ -15,6 +15,13 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+)
+
+// rtspPassword must be written otherwise in an address.
+const (
+	rtspPassword = "p#a/s?s%@w:"
+	rtspUser     = "me:p%23a%2Fs%3Fs%25%40w%3A@"
 )
 
 // rtspCamera is an RTSP server that plays the demo as motion JPEG.
@@ -78,8 +85,11 @@ func (c *rtspCamera) stop() {
 	c.server.Close()
 }
 
-// OnDescribe knows one stream.
+// OnDescribe knows one stream, by its password.
 func (c *rtspCamera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if !ctx.Conn.VerifyCredentials(ctx.Request, "me", rtspPassword) {
+		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
+	}
 	if strings.Trim(ctx.Path, "/") != "door" {
 		return &base.Response{StatusCode: base.StatusNotFound}, nil, nil
 	}
@@ -101,15 +111,18 @@ func TestStreamRTSP(t *testing.T) {
 	camera := startRTSP(t, "127.0.0.1:0")
 	address := camera.address
 	var said notes
-	source, err := OpenURL(t.Context(), "rtsp://"+address+"/door", 0, said.add)
+	source, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/door", 0, said.add)
 	if err != nil {
 		camera.stop()
 		t.Fatal(err)
 	}
 	defer source.Close()
 	take(t, source, 30)
-	if _, err := OpenURL(t.Context(), "rtsp://"+address+"/hall", 0, said.add); err == nil || !strings.Contains(err.Error(), "cannot open it") {
+	if _, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/hall", 0, said.add); err == nil || !strings.Contains(err.Error(), "cannot open it (method DESCRIBE failed: 404 Not Found") {
 		t.Errorf("a stream that is not there: got error %v", err)
+	}
+	if _, err := OpenURL(t.Context(), "rtsp://me:wrong@"+address+"/door", 0, said.add); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") {
+		t.Errorf("a wrong password: got error %v", err)
 	}
 
 	camera.stop()
