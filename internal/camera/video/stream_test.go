@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +89,25 @@ func TestStreamHTTP(t *testing.T) {
 		}
 	}
 	<-source.(*stream).done
+}
+
+// A camera that stays away is given up, if that is wanted, with the reason.
+func TestStreamGivesUp(t *testing.T) {
+	answers := int32(0)
+	jpeg := demoJPEGs(t, 1)[0]
+	source := testkit.Value(OpenURL(t.Context(), camera(t, func(w http.ResponseWriter, _ *http.Request) {
+		if atomic.AddInt32(&answers, 1) > 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary=b")
+		fmt.Fprintf(w, "--b\r\n\r\n%s\r\n--b--\r\n", jpeg)
+	}), shortLimit, func(string) {}))(t)
+	defer source.Close()
+	take(t, source, 1)
+	if _, err := source.Next(); err == nil || !strings.Contains(err.Error(), "was away for 1s: cannot open it: the camera answers 503") || answers < 3 {
+		t.Errorf("got error %v after %d answers", err, answers)
+	}
 }
 
 // A server that is silent is lost, too.
