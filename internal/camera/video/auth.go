@@ -22,46 +22,32 @@ var authParam = regexp.MustCompile(`([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^
 
 // authorize returns the header that answers a server's challenges by RFC 7616 or 7617, and
 // "" if it asks for what is not known here. The password itself is sent only to who asks
-// for nothing better.
+// for nothing better. A line may have several challenges.
 func authorize(challenges []string, user *url.Userinfo, request *http.Request) string {
 	password, _ := user.Password()
-	basic := ""
-	for _, challenge := range split(challenges) {
-		scheme, rest, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-		switch strings.ToLower(scheme) {
-		case "digest":
-			if answer := digest(rest, user.Username(), password, rand.Text(), request); answer != "" {
+	for _, challenge := range challenges {
+		for _, part := range digests.Split(challenge, -1)[1:] {
+			if answer := digest(part, user.Username(), password, rand.Text(), request); answer != "" {
 				return answer
 			}
-		case "basic":
-			basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 		}
 	}
-	return basic
+	if strings.Contains(strings.ToLower(strings.Join(challenges, " ")), "basic ") {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+	}
+	return ""
 }
 
-// split returns the challenges of a header, of which one line may have several.
-func split(lines []string) (challenges []string) {
-	next := regexp.MustCompile(`(?i),\s*(?:digest|basic)\s`)
-	for _, line := range lines {
-		for {
-			at := next.FindStringIndex(line)
-			if at == nil {
-				break
-			}
-			challenges = append(challenges, line[:at[0]])
-			line = line[at[0]+1:]
-		}
-		challenges = append(challenges, line)
-	}
-	return challenges
-}
+// digests is how a challenge begins that wants no password.
+var digests = regexp.MustCompile(`(?i)\bdigest\s`)
 
 // digest answers one challenge, if it knows the algorithm, with what is used once only.
 func digest(challenge, name, password, once string, request *http.Request) string {
 	given := map[string]string{}
 	for _, m := range authParam.FindAllStringSubmatch(challenge, -1) {
-		given[strings.ToLower(m[1])] = m[2] + m[3]
+		if name := strings.ToLower(m[1]); given[name] == "" { // else it is another challenge's
+			given[name] = m[2] + m[3]
+		}
 	}
 	algorithm, session := strings.CutSuffix(strings.ToUpper(given["algorithm"]), "-SESS")
 	newHash, ok := hashes[algorithm]

@@ -63,56 +63,54 @@ func openMJPEG(s *stream, u *url.URL, limit time.Duration) (player, error) {
 	return nil, err
 }
 
-// get asks the camera for its pictures and returns their content type.
+// get asks the camera for its pictures, again with the password if it wants that, and
+// returns their content type.
 func (m *mjpeg) get() (kind string, err error) {
-	authorization := ""
-	for range 3 { // the second time with a password, the third if it takes another answer
-		request, err := http.NewRequestWithContext(m.ctx, http.MethodGet, m.url.String(), nil)
-		if err != nil {
-			return "", errors.New("it is no address for HTTP")
-		}
-		if authorization != "" {
-			request.Header.Set("Authorization", authorization)
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			var bad *url.Error
-			if errors.As(err, &bad) { // which has the address in it
-				err = bad.Err
-			}
-			if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-				err = fmt.Errorf("%w: name a file with the camera's certificate in the environment variable SSL_CERT_FILE", err)
-			}
-			return "", fmt.Errorf("cannot open it: %w", err)
-		}
-		if response.StatusCode == http.StatusOK {
-			m.body = response.Body
-			return response.Header.Get("Content-Type"), nil
-		}
-		response.Body.Close()
-		again := ""
+	response, err := m.ask("")
+	if err == nil && response.StatusCode == http.StatusUnauthorized && m.user != nil {
 		to := response.Request.URL // which may be another's
-		if response.StatusCode == http.StatusUnauthorized && m.user != nil && to.Host == m.url.Host && (to.Scheme == "https" || m.url.Scheme == "http") {
-			again = authorize(response.Header.Values("WWW-Authenticate"), m.user, response.Request)
+		answer := authorize(response.Header.Values("WWW-Authenticate"), m.user, response.Request)
+		if answer != "" && to.Host == m.url.Host && (to.Scheme == "https" || m.url.Scheme == "http") {
+			response.Body.Close()
+			m.url = to
+			response, err = m.ask(answer)
 		}
-		if again == "" || authorization != "" && !strings.Contains(strings.ToLower(response.Header.Get("WWW-Authenticate")), "stale=true") {
-			return "", refused(response, m.user)
-		}
-		authorization, m.url = again, to
 	}
-	return "", errors.New("cannot open it: the camera takes no password")
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cannot open it: %w", err)
+	case response.StatusCode == http.StatusOK:
+		m.body = response.Body
+		return response.Header.Get("Content-Type"), nil
+	}
+	response.Body.Close()
+	do := ""
+	if response.StatusCode == http.StatusUnauthorized {
+		do = ": it does not take this user and password; " + escapes
+		if m.user == nil {
+			do = ": it asks for a password: write http://USER:PASSWORD@HOST/PATH"
+		}
+	}
+	return "", fmt.Errorf("cannot open it: the camera answers %s%s", response.Status, do)
 }
 
-// refused says why a camera sends no pictures.
-func refused(response *http.Response, user *url.Userinfo) error {
-	what := ""
-	switch {
-	case response.StatusCode == http.StatusUnauthorized && user == nil:
-		what = ": it asks for a password: write http://USER:PASSWORD@HOST/..."
-	case response.StatusCode == http.StatusUnauthorized:
-		what = ": it does not take this user and password; " + escapes
+// ask sends one request.
+func (m *mjpeg) ask(authorization string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(m.ctx, http.MethodGet, m.url.String(), nil)
+	if err != nil {
+		return nil, errors.New("it is no address for HTTP")
 	}
-	return fmt.Errorf("cannot open it: the camera answers %s%s", response.Status, what)
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	response, err := client.Do(request)
+	if bad, ok := errors.AsType[*url.Error](err); ok { // which has the address in it
+		err = bad.Err
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		err = fmt.Errorf("%w: name a file with the camera's certificate in the environment variable SSL_CERT_FILE", err)
+	}
+	return response, err
 }
 
 // client keeps nothing and unpacks nothing: a stream is one long answer.

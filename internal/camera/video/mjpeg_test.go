@@ -108,6 +108,17 @@ func TestMJPEG(t *testing.T) {
 	}
 }
 
+// What is no motion JPEG is OpenCV's.
+func TestStreamOfFile(t *testing.T) {
+	source := testkit.Value(OpenURL(t.Context(), camera(t, func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "../../../testdata/faces.mp4")
+	}), 0, func(string) {}))(t)
+	defer source.Close()
+	if p, err := source.Next(); err != nil || p.JPEG != nil || p.Width != 320 {
+		t.Errorf("%d pixels wide: %v", p.Width, err)
+	}
+}
+
 // A camera that answers with one picture is asked again and again. Other pictures are
 // dropped and told of once; of a picture without an end no more than a limit is kept.
 func TestMJPEGOdd(t *testing.T) {
@@ -169,7 +180,8 @@ func TestMJPEGPassword(t *testing.T) {
 		"basic":  {`Basic realm="camera"`},
 		"digest": {`Digest realm="camera", nonce="abc", qop="auth"`},
 		"both":   {`Basic realm="camera"`, `Digest realm="camera", nonce="abc", algorithm=MD5, stale=FALSE`},
-		"a list": {`Basic realm="camera", Digest realm="camera", nonce="abc", qop="auth"`},
+		"a list": {`Basic realm="x", Digest realm="camera", nonce="abc", qop="auth", Digest realm="y", algorithm=SHA-256`},
+		"others": {`Negotiate`, `Digest realm="x", algorithm=SHA-512-256, nonce="z"`, `digest realm="camera", nonce="abc", Basic realm="x"`},
 	} {
 		address := camera(t, func(w http.ResponseWriter, r *http.Request) {
 			header := r.Header.Get("Authorization")
