@@ -183,6 +183,7 @@ var errTooLarge = fmt.Errorf("a picture has more than %d bytes", maxPart)
 // dashes, and the length may be missing or wrong.
 type parts struct {
 	from     io.Reader
+	read     []byte // what was read last
 	buf      []byte // what was read and not returned
 	boundary string // without dashes before it; empty until it is known
 	dashes   int    // which it has at least
@@ -338,11 +339,11 @@ func (p *parts) cut(n int) []byte {
 
 // fill reads more.
 func (p *parts) fill() error {
-	at := len(p.buf)
-	p.buf = append(p.buf, make([]byte, readStep)...)
-	n, err := p.from.Read(p.buf[at:])
-	p.buf = p.buf[:at+n]
-	if n > 0 {
+	if p.read == nil {
+		p.read = make([]byte, readStep)
+	}
+	n, err := p.from.Read(p.read)
+	if p.buf = append(p.buf, p.read[:n]...); n > 0 {
 		return nil
 	}
 	return err
