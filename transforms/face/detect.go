@@ -57,7 +57,8 @@ func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection), _ func(fra
 }
 
 func (fn *detectFn) ProcessElement(ctx context.Context, f frame.Frame, detections func(Detection), rejects func(frame.Reject)) error {
-	detectors := fn.detectors
+	detectors, emit := fn.detectors, emitOutcome(ctx, detections, rejects)
+	fn.work.Join(ctx, emit)
 	return fn.work.Begin(func() (outcome, error) {
 		d := <-detectors
 		defer func() { detectors <- d }()
@@ -73,7 +74,7 @@ func (fn *detectFn) ProcessElement(ctx context.Context, f frame.Frame, detection
 			found.Frame.Data = nil
 		}
 		return outcome{Detection: found}, nil
-	}, emitOutcome(ctx, detections, rejects))
+	}, emit)
 }
 
 // emitOutcome emits and counts what comes of a frame.

@@ -4,15 +4,19 @@
 package parallel
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 )
 
 // Work does the work of a bundle's elements side by side, in goroutines. It
 // is used by one goroutine, the bundle's, which alone may emit.
 type Work[T any] struct {
 	results chan result[T]
-	open    int // work that has begun and whose result was not taken
+	open    int     // work that has begun and whose result was not taken
+	source  *Source // of the bundle, or nil
 }
 
 type result[T any] struct {
@@ -31,15 +35,16 @@ func New[T any](n int) *Work[T] {
 // then, so that nothing waits for what an emit does. A panic of the work is an error: in
 // a goroutine of its own it would end the process, and with it a driver.
 func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
-	var done []T
+	var ready []T
 	for p.open == cap(p.results) || len(p.results) > 0 {
 		value, err := p.take()
 		if err != nil {
 			return err
 		}
-		done = append(done, value)
+		ready = append(ready, value)
 	}
 	p.open++
+	source := p.source
 	go func() {
 		var r result[T]
 		defer func() {
@@ -47,13 +52,36 @@ func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 				r.err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 			}
 			p.results <- r
+			source.notify()
 		}()
 		r.value, r.err = work()
 	}()
-	for _, value := range done {
+	for _, value := range ready {
 		emit(value)
 	}
 	return nil
+}
+
+// Join has the bundle's Source, if it has one, emit what is done while it waits. Call it
+// before Begin.
+func (p *Work[T]) Join(ctx context.Context, emit func(T)) {
+	mu.Lock()
+	s := sources[metrics.GetStore(ctx)]
+	mu.Unlock()
+	if s == nil || s == p.source {
+		return
+	}
+	p.source = s
+	s.emit = append(s.emit, func() error {
+		for len(p.results) > 0 {
+			value, err := p.take()
+			if err != nil {
+				return err
+			}
+			emit(value)
+		}
+		return nil
+	})
 }
 
 // Finish waits for all work and emits what comes of it.

@@ -1,10 +1,13 @@
 package parallel
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 )
 
 func TestParallel(t *testing.T) {
@@ -67,5 +70,35 @@ func TestParallelError(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || slices.Contains(got, 0) {
 			t.Errorf("error %v, emitted %v, want %q", err, got, name)
 		}
+	}
+}
+
+// What is done is emitted while the bundle's source waits for its next element, and an
+// error of it comes out. Another bundle's work is left to that.
+func TestSource(t *testing.T) {
+	ctx := metrics.SetBundleID(t.Context(), "bundle")
+	s := NewSource(ctx)
+	defer s.Close()
+	var got []int
+	emit := func(v int) { got = append(got, v) }
+	begin := func(ctx context.Context, work func() (int, error)) {
+		t.Helper()
+		p := New[int](2)
+		p.Join(ctx, emit)
+		if err := p.Begin(work, emit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(metrics.SetBundleID(t.Context(), "another"), func() (int, error) { return 1, nil })
+	begin(ctx, func() (int, error) { return 2, nil })
+	<-s.Done() // or this waits for ever
+	if err := s.Emit(); err != nil || !slices.Equal(got, []int{2}) {
+		t.Errorf("emitted %v (%v), want only the work of its bundle", got, err)
+	}
+	failed := errors.New("it failed")
+	begin(ctx, func() (int, error) { return 0, failed })
+	<-s.Done()
+	if err := s.Emit(); !errors.Is(err, failed) {
+		t.Errorf("error %v, want the work's", err)
 	}
 }
