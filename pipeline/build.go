@@ -32,7 +32,7 @@ func Build(s beam.Scope, w run.Window) error {
 
 // read returns the window's records, a PCollection<kafka.Record>.
 func read(s beam.Scope, w run.Window) (beam.PCollection, error) {
-	if w.Runner == runners.Direct {
+	if w.Reader == kafka.Native {
 		return kafka.ReadNative(s, w.Read), nil
 	}
 	records, err := kafka.Read(s, w.Read, w.Expansion)

@@ -109,8 +109,8 @@ func TestProcessInjectedRecords(t *testing.T) {
 func TestBuildIsRegistered(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	w := sampleWindow(t, t.TempDir())
-	w.Runner = runners.Direct // whose source is in Go, too
-	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxRecords: 1, MaxSeconds: 1}
+	w.Reader = kafka.Native // which is in Go, too
+	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxSeconds: 1, Shards: [][]kafka.Piece{{}}}
 	w.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
 	if err := Build(s, w); err != nil {
 		t.Fatal(err)

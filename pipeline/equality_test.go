@@ -43,6 +43,15 @@ func everyRunner(addrs state.Addrs) map[string][]string {
 	}
 }
 
+// everyWay are the runners with each reader.
+func everyWay(addrs state.Addrs) map[string][]string {
+	ways := everyRunner(addrs)
+	for name, flags := range everyRunner(addrs) {
+		ways[name+"-native"] = append(flags, "--reader=native", "--window=10m") // one window: a job takes long to start
+	}
+	return ways
+}
+
 // outcome is what must not depend on the runner.
 type outcome struct {
 	Summary run.Summary       // without times and windows
@@ -52,14 +61,14 @@ type outcome struct {
 }
 
 // 1,000 records, JPEG and raw mixed, on four partitions, some of them bad, give
-// the same on every runner: the same files with the same bytes, and the same
+// the same on every runner, with each reader: the same files with the same bytes, and the same
 // counts.
 func TestEveryRunnerDoesTheSame(t *testing.T) {
 	addrs := allServices(t)
 	const topic, total = "same", 1000
 	sendMixed(t, addrs.Kafka, topic, total)
 	want := map[string]outcome{}
-	for name, flags := range everyRunner(addrs) {
+	for name, flags := range everyWay(addrs) {
 		t.Run(name, func(t *testing.T) {
 			dir := "/user/erin/" + name
 			summary := runOnce(t, optionsFor(t, append(flags,

@@ -37,7 +37,7 @@ func NeedsJava(c Config, ownExpansion bool) bool { return len(profiles(c, ownExp
 // profiles are the Java parts that this machine needs.
 func profiles(c Config, ownExpansion bool) []string {
 	var all []string
-	if c.Name != Direct && ownExpansion {
+	if ownExpansion {
 		all = append(all, expansionParts)
 	}
 	if (c.Name == Flink || c.Name == Spark) && c.Endpoint == "" {

@@ -248,7 +248,7 @@ func TestJava(t *testing.T) {
 		ownExpansion bool
 		want         string
 	}{
-		{runners.Config{Dir: t.TempDir(), Name: runners.Direct}, true, "[]"},
+		{runners.Config{Dir: t.TempDir(), Name: runners.Direct}, false, "[]"},
 		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, false, "[]"},
 		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, true, "[beam 2.62.0]"},
 		{runners.Config{Dir: t.TempDir(), Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -82,6 +83,14 @@ func (r *portable) Close() {
 		_ = r.worker.Stop(context.Background())
 	}
 	r.close()
+}
+
+// Slots is the cores of this machine for a Spark cluster of which nothing else is known.
+func (r *portable) Slots() int {
+	if n, ok := r.options["parallelism"].(int); ok {
+		return n
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error {

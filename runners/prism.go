@@ -120,6 +120,8 @@ func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) er
 	}
 }
 
+func (r *prismRunner) Slots() int { return 1 }
+
 func (r *prismRunner) Close() {
 	r.client.Close()
 	r.server.close()

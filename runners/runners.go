@@ -69,6 +69,8 @@ type Runner interface {
 	// job is done. When ctx ends, the job is cancelled and the error is ctx's
 	// cause.
 	Run(ctx context.Context, name string, p *beam.Pipeline) error
+	// Slots is how many bundles of a stage are worked on at a time, as far as that is known.
+	Slots() int
 	Close()
 }
 
@@ -94,5 +96,7 @@ func (directRunner) Run(ctx context.Context, _ string, p *beam.Pipeline) error {
 	}
 	return err
 }
+
+func (directRunner) Slots() int { return 1 }
 
 func (directRunner) Close() {}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,8 @@ type Options struct {
 	Endpoints
 
 	Runner        runners.Config
+	Reader        string // one of kafka.Readers
+	WindowBytes   int64  // the most that the records of a window may take
 	Duration      time.Duration
 	Drain         bool          // end when no record is waiting
 	Window        time.Duration // the most a window may take
@@ -44,20 +47,24 @@ type Options struct {
 	Umask         hdfs.Umask
 }
 
+// OwnExpansion reports whether a run starts an expansion service for KafkaIO.
+func (o Options) OwnExpansion() bool { return o.Reader == kafka.KafkaIO && o.ExpansionAddr == "" }
+
 // Flags are the settings as given.
 type Flags struct {
-	endpoints                                  EndpointFlags
-	output                                     outputFlags
-	detector                                   detectorFlags
-	sampling                                   samplingFlags
-	runner, duration, frameSize, expansionAddr string
-	summary, endpoint, master, worker          string
-	cpuProfile                                 string
-	parallelism                                int
-	window, stallTimeout                       time.Duration
-	windowBytes                                cli.Bytes
-	consumer, runnerOptions                    cli.KeyValues
-	drain, keepRejects                         bool
+	endpoints                           EndpointFlags
+	output                              outputFlags
+	detector                            detectorFlags
+	sampling                            samplingFlags
+	runner, reader, duration, frameSize string
+	expansionAddr                       string
+	summary, endpoint, master, worker   string
+	cpuProfile                          string
+	parallelism                         int
+	window, stallTimeout                time.Duration
+	windowBytes                         cli.Bytes
+	consumer, runnerOptions             cli.KeyValues
+	drain, keepRejects                  bool
 }
 
 // New adds the flags of a run to f.
@@ -67,6 +74,7 @@ func New(f *flag.FlagSet) *Flags {
 	v.output.add(f)
 	v.detector.add(f)
 	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
+	f.StringVar(&v.reader, "reader", "", "`NAME` of what reads from Kafka: kafkaio, which is Beam's and in Java, a window at a time; or native, in Go and in the workers, which stores what comes at once and needs no Java on prism. Default: kafkaio, but native with --runner=direct.")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
@@ -76,7 +84,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
-	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. Default: 64MiB on prism, 256MiB elsewhere.")
+	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound but with --max_fps or --cooldown, by the average size of the records before. Default: 64MiB on prism, 256MiB elsewhere.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	v.sampling.add(f)
@@ -146,8 +154,8 @@ func (v *Flags) Options() (Options, error) {
 	if err := errors.Join(checkNewFile("--summary", o.Summary), checkNewFile("--cpu_profile", o.CPUProfile)); err != nil {
 		return o, err
 	}
-	if err := kafka.CheckConsumerSettings(o.Consumer); err != nil {
-		return o, fmt.Errorf("--consumer_config: %w", err)
+	if err := v.checkReader(&o); err != nil {
+		return o, err
 	}
 	if err := v.detector.check(&o); err != nil {
 		return o, err
@@ -157,6 +165,36 @@ func (v *Flags) Options() (Options, error) {
 		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
 	}
 	return o, nil
+}
+
+// checkReader checks what reads, and what is for it.
+func (v *Flags) checkReader(o *Options) error {
+	direct := v.runner == runners.Direct
+	if o.Reader = v.reader; o.Reader == "" {
+		if o.Reader = kafka.KafkaIO; direct {
+			o.Reader = kafka.Native
+		}
+	}
+	if err := cli.OneOf("reader", o.Reader, kafka.Readers); err != nil {
+		return err
+	}
+	o.WindowBytes = o.Runner.MaxBytes
+	check := kafka.CheckConsumerSettings
+	if o.Reader == kafka.Native {
+		check = kafka.CheckNativeSettings
+		if v.windowBytes == 0 && !o.Sampling.LeavesOut() {
+			o.WindowBytes = math.MaxInt64
+		}
+		if o.ExpansionAddr != "" {
+			return errors.New("--expansion_addr is for --reader=kafkaio: the native reader needs no expansion service")
+		}
+	} else if direct {
+		return errors.New("--reader=kafkaio is for the other runners: with --runner=direct it must be native")
+	}
+	if err := check(o.Consumer); err != nil {
+		return fmt.Errorf("--consumer_config: %w", err)
+	}
+	return nil
 }
 
 // parseDuration takes Go's form, or a bare number: minutes.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -75,7 +76,12 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--user=amy --output=hdfs://amy@h:3,i:3/q", func(o Options) bool { return o.Output == "hdfs://amy@h:3,i:3/q" && o.User == "amy" }},
 		{"--group=g --output=faces/", func(o Options) bool { return o.Output == "faces" && o.Group == "g" }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
-		{"--runner=direct", func(o Options) bool { return o.Runner.MaxBytes == 256<<20 }},
+		{"--runner=direct", func(o Options) bool { return o.Reader == "native" && !o.OwnExpansion() && o.Runner.MaxBytes == 256<<20 }},
+		{"--topics=a", func(o Options) bool { return o.Reader == "kafkaio" && o.OwnExpansion() && o.WindowBytes == 64<<20 }},
+		{"--reader=native --consumer_config=client.id=x", func(o Options) bool { return !o.OwnExpansion() && o.WindowBytes == math.MaxInt64 }},
+		{"--reader=native --max_fps=1", func(o Options) bool { return o.WindowBytes == 64<<20 }},
+		{"--reader=native --window_bytes=1MiB", func(o Options) bool { return o.WindowBytes == 1<<20 }},
+		{"--reader=native --runner=spark --endpoint=h:1 --parallelism=2", func(o Options) bool { return o.Runner.Parallelism == 2 }},
 		{"--window_bytes=1048576", func(o Options) bool { return o.Runner.MaxBytes == 1<<20 }},
 		{"--window_bytes=32MiB", func(o Options) bool { return o.Runner.MaxBytes == 32<<20 }},
 		{"--runner=flink --endpoint=h:1", func(o Options) bool { return o.Runner.Parallelism == 0 }}, // all slots
@@ -147,6 +153,12 @@ func TestParseOptionsRefuses(t *testing.T) {
 	local := localStack(t)
 	for _, tc := range []struct{ flag, want string }{
 		{"--runner=storm", "prism, flink, spark, direct"},
+		{"--reader=java", "kafkaio, native"},
+		{"--runner=direct --reader=kafkaio", "must be native"},
+		{"--reader=native --expansion_addr=h:1", "needs no expansion service"},
+		{"--reader=native --consumer_config=client.rack=a", "no use for it; it takes client.id"},
+		{"--runner=direct --consumer_config=fetch.max.bytes=0", "from 1"},
+		{"--reader=native --consumer_config=auto.offset.reset=latest", "none is skipped"},
 		{"--parallelism=2", "--runner=flink"},
 		{"--endpoint=h:1", "--runner=flink"},
 		{"--runner=flink --parallelism=-1", "number of slots"},

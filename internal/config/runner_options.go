@@ -13,6 +13,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/runners"
+	"facestream/transforms/kafka"
 )
 
 var (
@@ -67,7 +68,7 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 		if err := cli.CheckAddr("--endpoint", c.Endpoint); err != nil {
 			return err
 		}
-		if c.Name == runners.Spark && c.Parallelism != 0 {
+		if c.Name == runners.Spark && c.Parallelism != 0 && v.reader != kafka.Native {
 			return errors.New("--parallelism with --endpoint on Spark: the setting spark.cores.max of the job server decides; leave it out")
 		}
 	case c.Master != "":

@@ -81,11 +81,11 @@ func newChecks(o config.Options, cfg store.Config) *Checks {
 	c.output = c.add("output", nil, c.probeOutput)
 	c.add("space", c.output, c.probeSpace)
 	c.add("cascade", nil, c.probeCascade)
-	if runners.NeedsJava(o.Runner, c.ownExpansion()) {
+	if runners.NeedsJava(o.Runner, c.options.OwnExpansion()) {
 		c.add("java", nil, c.probeJava)
 		c.add("java parts", nil, c.probeParts)
 	}
-	if o.ExpansionAddr != "" && o.Runner.Name != runners.Direct {
+	if o.ExpansionAddr != "" {
 		c.add("expansion", nil, c.probeExpansion)
 	}
 	switch {

@@ -94,7 +94,7 @@ func TestCheckWarnsOfSizes(t *testing.T) {
 		{"consumer", kafka.Sample{Largest: 2001}, []string{"max.partition.fetch.bytes=2000"}},
 		{"window", kafka.Sample{Largest: 3001}, []string{"--window_bytes", "max.partition.fetch.bytes=2000"}},
 	} {
-		c := &Checks{options: config.Options{Runner: runners.Config{MaxBytes: 3000}, Consumer: map[string]string{"max.partition.fetch.bytes": "2000"}}}
+		c := &Checks{options: config.Options{WindowBytes: 3000, Consumer: map[string]string{"max.partition.fetch.bytes": "2000"}}}
 		var f finding
 		c.warnOfSizes(&f, kafka.Topic{MaxMessageBytes: 1000}, tc.sample)
 		ok := len(f.warnings) == len(tc.want)

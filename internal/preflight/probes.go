@@ -140,7 +140,7 @@ func (c *Checks) warnOfSizes(f *finding, topic kafka.Topic, sample kafka.Sample)
 	if limit := topic.MaxMessageBytes; limit > 0 && sample.LargestPlain > limit {
 		f.warn("a record has %d bytes, and the topic takes no more of this size: raise its max.message.bytes, which is %d", sample.LargestPlain, limit)
 	}
-	if limit := c.options.Runner.MaxBytes; sample.Largest > limit {
+	if limit := c.options.WindowBytes; sample.Largest > limit {
 		f.warn("a record has %d bytes, more than a window may hold: raise --window_bytes, which is %d", sample.Largest, limit)
 	}
 	for _, key := range []string{"fetch.max.bytes", "max.partition.fetch.bytes"} {
@@ -286,9 +286,6 @@ func (c *Checks) probeCascade(context.Context) (f finding, err error) {
 	return f, err
 }
 
-// ownExpansion reports whether the run starts the expansion service.
-func (c *Checks) ownExpansion() bool { return c.options.ExpansionAddr == "" }
-
 func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {
 	program, version, err := runners.Java(ctx)
 	if err != nil {
@@ -302,7 +299,7 @@ func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {
 }
 
 func (c *Checks) probeParts(context.Context) (f finding, err error) {
-	found, err := runners.Parts(c.options.Runner, c.ownExpansion())
+	found, err := runners.Parts(c.options.Runner, c.options.OwnExpansion())
 	f.says = "Beam's Java parts: " + strings.Join(found, ", ")
 	return f, err
 }

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -9,13 +8,11 @@ import (
 // Following returns a window that follows on others, which have passed on what it must
 // know of them.
 func (w Window) Following(carry store.Carry) Window {
-	if leavesOut(w.Sampling) {
+	if w.Sampling.LeavesOut() {
 		w.Sampling.Stored, w.Sampling.Frames.Taken = carry, taken(carry)
 	}
 	return w
 }
-
-func leavesOut(l face.Sampling) bool { return l.Frames.MaxFPS > 0 || l.CooldownMillis > 0 }
 
 // taken returns the slots of which a frame was kept.
 func taken(carry store.Carry) (all []frame.Taken) {

@@ -45,8 +45,9 @@ const (
 type Window struct {
 	Name      string
 	Runner    string // one of runners.Names
+	Reader    string // one of kafka.Readers
 	Read      kafka.Window
-	Expansion string // host:port of the expansion service; empty on the direct runner
+	Expansion string // host:port of the expansion service; empty for kafka.Native
 	Frame     frame.Config
 	Face      face.Params
 	Sampling  face.Sampling
@@ -71,6 +72,9 @@ type session struct {
 	book    *store.Book
 	lease   *store.Lease
 	latest  store.Latest // the picture that face.jpg is a copy of
+	// recordBytes is the size of records, as far as it is known.
+	recordBytes int64
+	followed    bool // whether the last window has also read what came
 
 	expansion *runners.Expansion // nil if another one is used, or none
 }
@@ -79,7 +83,7 @@ type session struct {
 // summary is never nil.
 func Run(ctx context.Context, o config.Options, build Build, dir string, out io.Writer) (*Summary, error) {
 	summary := NewSummary(o.Runner.Name, time.Now())
-	s := &session{options: o, build: build, dir: dir, out: out, summary: summary}
+	s := &session{options: o, build: build, dir: dir, out: out, summary: summary, recordBytes: firstRecordBytes}
 	err := s.run(ctx)
 	switch {
 	case err == nil:
@@ -136,7 +140,7 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 		return err
 	}
 	defer s.runner.Close()
-	if o.ExpansionAddr == "" && o.Runner.Name != runners.Direct {
+	if o.OwnExpansion() {
 		s.expansion = runners.NewExpansion(s.dir)
 		defer s.expansion.Close()
 		if err := s.expansion.Start(ctx); err != nil {
@@ -175,7 +179,7 @@ func (s *session) describe(run string) error {
 	o := s.options
 	s.options.Runner.Dir = s.dir
 	s.window = Window{
-		Runner: o.Runner.Name, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run},
+		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run},
 		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer},
 	}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
@@ -225,15 +229,19 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		repeats = 0
 		summary.Add(ledger)
 		reportLost(s.out, ledger)
-		lag, err := s.offsets.Lag(ctx)
+		lag, err := s.lag(ctx)
 		if err != nil {
 			return err
 		}
 		took := time.Since(began)
 		sum := ledger.Sum()
 		measured := float64(sum.Read) / took.Seconds()
-		// A short window says little: most of it is start-up.
-		if took > o.Window/4 || measured > rate {
+		if sum.Read > 0 {
+			s.recordBytes = max(1, sum.ReadBytes/sum.Read)
+		}
+		// A short window says little, most of it is start-up; and one that has waited for
+		// records, too.
+		if took > o.Window/4 && !s.followed || measured > rate {
 			rate = max(measured, 1/o.Window.Seconds())
 		}
 		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
@@ -250,7 +258,7 @@ func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafk
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		plan, err := s.offsets.Plan(ctx, s.options.Runner.MaxBytes)
+		plan, err := s.plan(ctx)
 		if err == nil && s.book.Due(plan.Records == 0) {
 			err = s.gather(ctx)
 		}
@@ -270,33 +278,31 @@ func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafk
 // readWindow runs one window as a Beam job, keeps its ledger, commits it, and
 // returns the ledger.
 //
-// A runner that has lost a part of the records read may read again, and what it
+// A runner that has lost a part of the records that KafkaIO read may read again, and what it
 // reads then may be another mix of the partitions than what is done already. So
 // records may have been passed over, or counted twice: then no ledger is kept and nothing
 // is committed, and the error is a *kafka.GapError or a *store.WrongError.
 func (s *session) readWindow(ctx context.Context, records int64, limit time.Duration) (store.Ledger, error) {
 	o, w := s.options, s.window.Following(s.book.Carry())
 	w.Name = store.UniqueName(time.Now())
-	w.Read.MaxRecords, w.Read.MaxSeconds = records, max(1, int64(limit.Seconds()))
-	w.Expansion = o.ExpansionAddr
-	if s.expansion != nil {
-		var err error
-		if w.Expansion, err = s.expansion.Next(ctx); err != nil {
-			return store.Ledger{}, err
-		}
-	}
-	if err := s.offsets.Restore(ctx); err != nil {
+	w.Expansion, w.Read.MaxSeconds = o.ExpansionAddr, max(1, int64(limit.Seconds()))
+	if err := s.prepare(ctx, &w, records); err != nil {
 		return store.Ledger{}, err
 	}
 	p, scope := beam.NewPipelineWithRoot()
 	if err := s.build(scope, w); err != nil {
 		return store.Ledger{}, err
 	}
-	watched, stop := watch(ctx, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
+	following, stopFollowing := ctx, func() {}
+	if s.followed {
+		following, stopFollowing = s.follow(ctx, w.Name, limit)
+	}
+	watched, stop := watch(following, o.Window+o.StallTimeout, func(ctx context.Context) (time.Time, error) {
 		return store.LastWrite(ctx, s.window.Store)
 	})
 	err := s.runner.Run(watched, "facestream-"+w.Name, p)
 	stop()
+	stopFollowing()
 	if err != nil {
 		return store.Ledger{}, err
 	}

@@ -35,6 +35,10 @@ type Sampling struct {
 	Stored store.Carry
 }
 
+// LeavesOut reports whether anything is left out. It is then decided, and frames are
+// shuffled, when all of a window is read.
+func (l Sampling) LeavesOut() bool { return l.Frames.MaxFPS > 0 || l.CooldownMillis > 0 }
+
 // The range of Sampling.CooldownMillis, but for 0.
 const (
 	MinCooldown = time.Second

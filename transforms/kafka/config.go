@@ -3,8 +3,13 @@ package kafka
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // consumerSettings are the settings of Kafka's consumer that a user may give.
@@ -79,4 +84,45 @@ func CheckConsumerSettings(settings map[string]string) error {
 		return fmt.Errorf("consumer setting %s: %s", key, reason)
 	}
 	return nil
+}
+
+// CheckNativeSettings also refuses those that ReadNative has no use for.
+func CheckNativeSettings(settings map[string]string) error {
+	err := CheckConsumerSettings(settings)
+	if err == nil {
+		_, _, err = nativeSettings(settings)
+	}
+	return err
+}
+
+// nativeSettings reads the settings for the client in Go.
+func nativeSettings(settings map[string]string) (opts []kgo.Opt, f fetching, err error) {
+	f = defaultFetching
+	millis := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
+	numbers := map[string]func(n int32){
+		"connections.max.idle.ms":            func(n int32) { opts = append(opts, kgo.ConnIdleTimeout(millis(n))) },
+		"fetch.max.bytes":                    func(n int32) { f.bytes = n },
+		"fetch.max.wait.ms":                  func(n int32) { f.waitMillis = n },
+		"fetch.min.bytes":                    func(n int32) { f.minBytes = n },
+		"max.partition.fetch.bytes":          func(n int32) { f.partitionBytes = n },
+		"socket.connection.setup.timeout.ms": func(n int32) { opts = append(opts, kgo.DialTimeout(millis(n))) },
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		set, isNumber := numbers[key]
+		_, isFixed := fixedSettings[key]
+		switch {
+		case isFixed || key == isolationLevel:
+		case key == "client.id":
+			opts = append(opts, kgo.ClientID(settings[key]))
+		case !isNumber:
+			return nil, f, fmt.Errorf("consumer setting %s: the native reader has no use for it; it takes client.id, %s, %s", key, isolationLevel, strings.Join(slices.Sorted(maps.Keys(numbers)), ", "))
+		default:
+			n, err := strconv.ParseInt(settings[key], 10, 32)
+			if err != nil || n < 1 {
+				return nil, f, fmt.Errorf("consumer setting %s=%s: it must be a number from 1 to %d", key, settings[key], math.MaxInt32)
+			}
+			set(int32(n))
+		}
+	}
+	return opts, f, nil
 }

@@ -59,6 +59,10 @@ type Offsets struct {
 	// done is where the group stands by what it has stored. Kafka forgets what a group has
 	// committed: all of it a week after its last run, and that of an idle partition earlier.
 	done map[record.TopicPartition]int64
+	// window is what ReadNative reads in the window under way: see Share.
+	window   map[record.TopicPartition]position
+	leaders  kadm.Metadata // until a fetch fails
+	fetching fetching
 }
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
@@ -104,14 +108,14 @@ func (o *Offsets) Restore(ctx context.Context) error {
 }
 
 // Connect is Open for topics that may not exist: see Exists.
-func Connect(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
-	o := &Offsets{brokers: brokers, group: group, topics: topics}
-	client, err := kgo.NewClient(
+func Connect(ctx context.Context, brokers, group string, topics []string, opts ...kgo.Opt) (*Offsets, error) {
+	o := &Offsets{brokers: brokers, group: group, topics: topics, fetching: defaultFetching}
+	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RetryTimeout(outageTimeout),
 		kgo.RequestRetries(math.MaxInt), // the time decides
-	)
+	}, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Kafka at %s: %w", brokers, err)
 	}
@@ -319,7 +323,7 @@ type Review struct {
 }
 
 // Review checks that everything from where the group stands up to the last of
-// done is done. If a record in between is not, the error is a *GapError.
+// done is done, and after ReadNative up to the end of its window. If a record in between is not, the error is a *GapError.
 // Offsets without a record, such as those of transactions or of what was
 // compacted away, are no gap, and neither are those that Kafka has removed.
 func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, error) {
@@ -337,7 +341,11 @@ func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, er
 		review.From = append(review.From, p.At(at.lostFrom))
 		next := at.lostFrom
 		var lost []record.Range
-		for _, r := range slices.Concat(ranges[p], []record.Range{{First: at.start, Last: at.start - 1}}) {
+		reviewed := append(slices.Clone(ranges[p]), record.Range{First: at.start, Last: at.start - 1})
+		if w, ok := o.window[p]; ok && w.end != openEnd {
+			reviewed = append(reviewed, record.Range{First: w.end, Last: w.end - 1})
+		}
+		for _, r := range reviewed {
 			if first := min(r.First, at.start); first > next {
 				lost = append(lost, record.Range{First: next, Last: first - 1})
 				next = first
@@ -373,6 +381,7 @@ func (o *Offsets) Commit(ctx context.Context, review Review) error {
 		next.AddOffset(id.Topic, id.Partition, id.Offset, -1)
 	}
 	o.Advance(review.Next)
+	o.window = nil
 	return o.commit(ctx, next)
 }
 

@@ -154,15 +154,29 @@ func (o *Offsets) Probe(ctx context.Context, topic string, n int, visit func(Rec
 // last returns where the last n offsets are: the same number in each partition, but
 // where one has fewer.
 func last(logs []Log, n int64) map[record.TopicPartition]position {
-	size := func(l Log) int64 { return l.End - l.Start }
-	logs = slices.Clone(logs)
-	slices.SortFunc(logs, func(a, b Log) int { return cmp.Compare(size(a), size(b)) })
+	var sizes []int64
+	for _, l := range logs {
+		sizes = append(sizes, l.End-l.Start)
+	}
 	out := map[record.TopicPartition]position{}
-	for i, l := range logs {
-		left := int64(len(logs) - i)
-		take := min(size(l), (n+left-1)/left)
-		n -= take
-		out[l.TopicPartition] = position{start: l.End - take, end: l.End}
+	for i, take := range evenly(sizes, n) {
+		out[logs[i].TopicPartition] = position{start: logs[i].End - take, end: logs[i].End}
+	}
+	return out
+}
+
+// evenly takes n in all from several: the same from each, but where one has less.
+func evenly(sizes []int64, n int64) []int64 {
+	order := make([]int, len(sizes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(sizes[a], sizes[b]) })
+	out := make([]int64, len(sizes))
+	for i, at := range order {
+		left := int64(len(order) - i)
+		out[at] = min(sizes[at], n/left+min(1, n%left))
+		n -= out[at]
 	}
 	return out
 }
@@ -171,6 +185,6 @@ func last(logs []Log, n int64) map[record.TopicPartition]position {
 func (o *Offsets) only(topic string) *Offsets {
 	return &Offsets{
 		Uncommitted: o.Uncommitted, brokers: o.brokers, group: o.group, topics: []string{topic},
-		client: o.client, admin: o.admin, answered: o.answered, first: o.first,
+		client: o.client, admin: o.admin, answered: o.answered, first: o.first, fetching: o.fetching,
 	}
 }

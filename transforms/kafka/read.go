@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,10 +9,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-func init() {
-	beam.RegisterType(reflect.TypeFor[readFn]())
-}
 
 const (
 	// readURN gives rows with metadata; kafkaio.Read of the Go SDK uses the
@@ -35,16 +30,21 @@ const (
 	fetchWaitMillis = 50
 )
 
-// Window says which records one bounded read takes: from the offsets that the
-// group has committed (the first record of a partition without one), at most
-// MaxRecords, and none after MaxSeconds.
+// Window says which records one bounded read takes.
 type Window struct {
-	Brokers    string // Required. host:port, comma-separated.
-	Topics     []string
-	Group      string            // Required. The consumer group whose offsets mark the start.
-	MaxRecords int64             // Required.
-	MaxSeconds int64             // Required.
-	Consumer   map[string]string // Optional. More consumer settings; see CheckConsumerSettings.
+	Brokers  string // Required. host:port, comma-separated.
+	Topics   []string
+	Group    string            // Required. The consumer group whose offsets mark the start.
+	Consumer map[string]string // Optional. More consumer settings; see CheckConsumerSettings.
+	// MaxSeconds is after how long Read ends. ReadNative follows partitions for as long,
+	// and fails if much later nobody has said where they end. Required.
+	MaxSeconds int64
+	// MaxRecords is the most that Read reads from the offsets that the group has committed,
+	// or the first record of a partition without one. Required for Read.
+	MaxRecords int64
+	// Name and Shards are what ReadNative reads. Required for it; see Offsets.Share.
+	Name   string
+	Shards [][]Piece
 }
 
 // readPayload is the configuration row of Java's
@@ -94,40 +94,6 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 		return beam.PCollection{}, fmt.Errorf("asking the expansion service at %s for KafkaIO: %w", expansionAddr, err)
 	}
 	return outputs[beam.UnnamedOutputTag()], nil
-}
-
-// ReadNative gives the same records as Read through a Go client, on one
-// goroutine and without Java: for the direct runner, which knows no
-// cross-language transforms. It ends with the records that are there when it
-// begins, so MaxSeconds means nothing to it.
-func ReadNative(s beam.Scope, w Window) beam.PCollection {
-	s = s.Scope("kafka.ReadNative")
-	return beam.ParDo(s, &readFn{Window: w}, beam.Impulse(s))
-}
-
-type readFn struct {
-	Window Window
-}
-
-func (fn *readFn) ProcessElement(ctx context.Context, _ []byte, emit func(Record)) error {
-	offsets, err := Open(ctx, fn.Window.Brokers, fn.Window.Group, fn.Window.Topics)
-	if err != nil {
-		return err
-	}
-	defer offsets.Close()
-	offsets.Uncommitted = ReadsUncommitted(fn.Window.Consumer)
-	positions, err := offsets.positions(ctx)
-	if err != nil {
-		return err
-	}
-	left := fn.Window.MaxRecords
-	return offsets.scan(ctx, positions, func(c chunk) (bool, error) {
-		for _, r := range c.records[:min(left, int64(len(c.records)))] {
-			emit(recordOf(r))
-			left--
-		}
-		return left > 0, nil
-	})
 }
 
 func recordOf(r *kgo.Record) Record {

@@ -55,6 +55,12 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 	w := kafka.Window{Brokers: to.broker, Topics: []string{to.name}, Group: group, MaxRecords: records, MaxSeconds: seconds, Consumer: consumer}
 	var elements beam.PCollection
 	if runner == runners.Direct {
+		o, err := kafka.Open(ctx, to.broker, group, w.Topics)
+		testkit.Must(t, err)
+		defer o.Close()
+		o.Uncommitted = kafka.ReadsUncommitted(consumer)
+		w.Shards, _, err = o.Share(ctx, 3, 1<<20, false)
+		testkit.Must(t, err)
 		elements = kafka.ReadNative(s, w)
 	} else {
 		expansion := runners.NewExpansion(run)

@@ -9,9 +9,11 @@ import (
 
 	"facestream/internal/record"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 )
 
 // chunk is what one fetch brought of a partition.
@@ -66,6 +68,11 @@ func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]
 				delete(open, c.TopicPartition)
 			}
 		}
+		for _, at := range open {
+			if at.end == openEnd {
+				moved = time.Now() // it may well be that none comes
+			}
+		}
 		if time.Since(moved) > outageTimeout {
 			return fmt.Errorf("no record from Kafka at %s for %s, although the log is said to hold more", o.brokers, outageTimeout)
 		}
@@ -73,12 +80,26 @@ func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]
 	return nil
 }
 
+// fetching is what a fetch asks for.
+type fetching struct {
+	waitMillis, minBytes, bytes, partitionBytes int32
+}
+
+var defaultFetching = fetching{fetchWaitMillis, 1, fetchBytes, partitionFetchBytes}
+
 // fetch asks the leaders for the next records of the positions, once.
-func (o *Offsets) fetch(ctx context.Context, positions map[record.TopicPartition]position) ([]chunk, error) {
-	known, err := o.admin.Metadata(ctx, o.topics...)
-	if err != nil {
-		return nil, err
+func (o *Offsets) fetch(ctx context.Context, positions map[record.TopicPartition]position) (chunks []chunk, err error) {
+	if o.leaders.Topics == nil {
+		if o.leaders, err = o.admin.Metadata(ctx, o.topics...); err != nil {
+			return nil, err
+		}
 	}
+	known := o.leaders
+	defer func() {
+		if err != nil { // such as of a leader that is none any more
+			o.leaders = kadm.Metadata{}
+		}
+	}()
 	requests := map[int32]*kmsg.FetchRequest{} // by leader
 	names := map[[16]byte]string{}
 	// The order differs each time, so that no partition has to wait for another one.
@@ -91,26 +112,36 @@ func (o *Offsets) fetch(ctx context.Context, positions map[record.TopicPartition
 		request := requests[partition.Leader]
 		if request == nil {
 			request = kmsg.NewPtrFetchRequest()
-			request.MaxWaitMillis, request.MinBytes, request.MaxBytes = fetchWaitMillis, 1, fetchBytes
+			request.MaxWaitMillis, request.MinBytes, request.MaxBytes = o.fetching.waitMillis, o.fetching.minBytes, o.fetching.bytes
 			if !o.Uncommitted {
 				request.IsolationLevel = 1
 			}
 			requests[partition.Leader] = request
 		}
 		from := kmsg.NewFetchRequestTopicPartition()
-		from.Partition, from.FetchOffset, from.PartitionMaxBytes = p.Partition, at.start, partitionFetchBytes
+		from.Partition, from.FetchOffset, from.PartitionMaxBytes = p.Partition, at.start, o.fetching.partitionBytes
 		of := kmsg.NewFetchRequestTopic()
 		of.Topic, of.TopicID, of.Partitions = p.Topic, topic.ID, []kmsg.FetchRequestTopicPartition{from}
 		request.Topics = append(request.Topics, of)
 		names[topic.ID] = p.Topic
 	}
-	var chunks []chunk
+	// At the same time: one that has nothing new answers late.
+	responses := make(chan *kmsg.FetchResponse, len(requests))
+	asked, asking := errgroup.WithContext(ctx)
 	for leader, request := range requests {
-		answer, err := o.client.Broker(int(leader)).RetriableRequest(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		response := answer.(*kmsg.FetchResponse)
+		asked.Go(func() error {
+			answer, err := o.client.Broker(int(leader)).RetriableRequest(asking, request)
+			if err == nil {
+				responses <- answer.(*kmsg.FetchResponse)
+			}
+			return err
+		})
+	}
+	if err := asked.Wait(); err != nil {
+		return nil, err
+	}
+	close(responses)
+	for response := range responses {
 		if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
 			return nil, err
 		}
@@ -153,7 +184,7 @@ func (o *Offsets) chunkOf(ctx context.Context, p record.TopicPartition, at posit
 		Offset: at.start, IsolationLevel: isolation, Topic: p.Topic, Partition: p.Partition,
 	}, answer, kgo.DefaultDecompressor(), nil)
 	c.records, c.next = got.Records, next
-	if next == at.start && next == stable {
+	if next == at.start && next == stable && at.end != openEnd {
 		c.next = at.end // a transaction is still open there
 	}
 	return c, got.Err

@@ -1,0 +1,86 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"facestream/internal/wait"
+	"facestream/transforms/kafka"
+)
+
+const (
+	// firstRecordBytes is the size of records assumed for the first window of the native
+	// reader: what a topic takes by default.
+	firstRecordBytes = 1 << 20
+	// sayAgain is how often Kafka is told of a window again, which it may forget.
+	sayAgain = 5 * time.Second
+)
+
+// plan returns how many records the next window may read; 0 if none is waiting. For the
+// native reader, which holds a few of them at a time, nothing is read for it.
+func (s *session) plan(ctx context.Context) (kafka.Plan, error) {
+	if s.options.Reader == kafka.KafkaIO {
+		return s.offsets.Plan(ctx, s.options.WindowBytes)
+	}
+	plan := kafka.Plan{}
+	var err error
+	if plan.Lag, err = s.offsets.Waiting(ctx); plan.Lag > 0 {
+		plan.Records = max(1, s.options.WindowBytes/s.recordBytes)
+	}
+	return plan, err
+}
+
+// lag returns how many records are waiting.
+func (s *session) lag(ctx context.Context) (int64, error) {
+	if s.options.Reader == kafka.KafkaIO {
+		return s.offsets.Lag(ctx)
+	}
+	return s.offsets.Waiting(ctx)
+}
+
+// prepare sets what a window reads: so many records and, if it is followed, also what comes.
+func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
+	w.Read.MaxRecords, w.Read.Name = records, w.Name
+	err := s.offsets.Restore(ctx)
+	switch {
+	case err != nil:
+	case s.options.Reader == kafka.Native:
+		// What is left out is decided when all of a window is read: a long one gains nothing.
+		follow := !s.options.Drain && !s.options.Sampling.LeavesOut()
+		w.Read.Shards, s.followed, err = s.offsets.Share(ctx, s.runner.Slots(), records, follow)
+	case s.expansion != nil:
+		w.Expansion, err = s.expansion.Next(ctx)
+	}
+	return err
+}
+
+// follow says that a window is open, and after a time that it ends, again and again until
+// stop is called. The context that it returns ends if that cannot be said.
+func (s *session) follow(ctx context.Context, window string, limit time.Duration) (following context.Context, stop func()) {
+	following, end := context.WithCancelCause(ctx)
+	saying, stopSaying := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		deadline, ended := time.Now().Add(limit), false
+		for saying.Err() == nil {
+			say, pause := s.offsets.Say, sayAgain
+			if left := time.Until(deadline); !ended && left > 0 {
+				pause = min(pause, left)
+			} else if !ended {
+				say, ended = s.offsets.End, true
+			}
+			if err := say(saying, window); err != nil && saying.Err() == nil {
+				end(fmt.Errorf("telling the workers of the window: %w", err))
+				return
+			}
+			_ = wait.Sleep(saying, pause)
+		}
+	})
+	return following, func() {
+		stopSaying()
+		done.Wait()
+		end(nil)
+	}
+}

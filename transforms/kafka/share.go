@@ -1,0 +1,196 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"facestream/internal/record"
+	"facestream/internal/wait"
+)
+
+// openEnd is the end of a Piece that goes on until the window's end: see Offsets.End.
+const openEnd = math.MaxInt64
+
+// Piece is what a shard reads of a partition: the offsets [Start, End), or of these only
+// the ones that leave the remainder Nth when divided by Of.
+type Piece struct {
+	record.TopicPartition
+	Start, End int64
+	Of, Nth    int64
+}
+
+// Waiting returns how many offsets the group has still to read. Unlike Lag it fetches no
+// records, and counts offsets that hold none.
+func (o *Offsets) Waiting(ctx context.Context) (n int64, err error) {
+	positions, err := o.positions(ctx)
+	for _, at := range positions {
+		n += at.end - at.start
+	}
+	return n, err
+}
+
+// Share deals out to n shards what is waiting, at most so many offsets. If that is all
+// and follow is set, they then follow the partitions: more than one of them a partition
+// if there are more shards. Every shard is as large as the others.
+func (o *Offsets) Share(ctx context.Context, n int, most int64, follow bool) (shards [][]Piece, follows bool, err error) {
+	positions, err := o.positions(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	var partitions []record.TopicPartition
+	for p := range positions {
+		partitions = append(partitions, p)
+	}
+	slices.SortFunc(partitions, record.TopicPartition.Compare)
+	var sizes []int64
+	var all, total int64
+	for _, p := range partitions {
+		sizes = append(sizes, positions[p].end-positions[p].start)
+		all += positions[p].end - positions[p].start
+	}
+	taken := evenly(sizes, most)
+	for i, p := range partitions {
+		at := positions[p]
+		at.end = at.start + taken[i]
+		positions[p] = at
+		total += taken[i]
+	}
+	shards = make([][]Piece, n)
+	// Laid end to end, all partitions are cut into equal parts.
+	border := func(i int) int64 { return total/int64(n)*int64(i) + total%int64(n)*int64(i)/int64(n) }
+	var before int64
+	for i, p := range partitions {
+		start := positions[p].start
+		for shard := range shards {
+			from, to := max(border(shard)-before, 0), min(border(shard+1)-before, taken[i])
+			if from < to {
+				shards[shard] = append(shards[shard], Piece{p, start + from, start + to, 1, 0})
+			}
+		}
+		before += taken[i]
+	}
+	if follows = follow && total == all; follows {
+		turns := max(n, len(partitions))
+		for turn := range turns {
+			i := turn % len(partitions)
+			p, sharing := partitions[i], (turns-i+len(partitions)-1)/len(partitions)
+			shards[turn%n] = append(shards[turn%n], Piece{p, positions[p].end, openEnd, int64(sharing), int64(turn / len(partitions))})
+		}
+		for p, at := range positions {
+			at.end = openEnd
+			positions[p] = at
+		}
+	}
+	o.window = positions
+	return shards, follows, nil
+}
+
+// A shard that follows partitions must not go beyond the window's end, which nobody knows
+// before. So it goes on only for followLease after it has last asked and heard that the
+// window is open, and the driver takes the end so long after it has said that it is
+// closing. Both use the metadata of the group's offsets: there a retried bundle finds the
+// end, too, and one that has lost its driver hears nothing of its window any more.
+const (
+	followLease = 500 * time.Millisecond
+	followPoll  = 100 * time.Millisecond
+	// followGrace is how much longer than its window a shard waits for its end.
+	followGrace = 2 * outageTimeout
+
+	isOpen    = "is open"
+	isClosing = "is closing"
+	endsAt    = "ends at "
+)
+
+// Say tells the shards that follow partitions that the window of this name is open or, once
+// it has ended, where. Kafka may forget it: say it from time to time.
+func (o *Offsets) Say(ctx context.Context, window string) error { return o.say(ctx, window, isOpen) }
+
+// End ends the window: where the partitions that it follows now end.
+func (o *Offsets) End(ctx context.Context, window string) error {
+	err := o.say(ctx, window, isClosing)
+	if err == nil {
+		err = wait.Sleep(ctx, followLease)
+	}
+	if err != nil {
+		return err
+	}
+	logs, err := o.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if at, ok := o.window[l.TopicPartition]; ok {
+			at.end = max(at.start, l.End)
+			o.window[l.TopicPartition] = at
+		}
+	}
+	return o.say(ctx, window, isClosing)
+}
+
+// say commits the offsets that the group has committed already, with what is said of the
+// window as their metadata: where it ends, or else what it is.
+func (o *Offsets) say(ctx context.Context, window, is string) error {
+	offsets := kadm.Offsets{}
+	for p, at := range o.window {
+		text := is
+		if at.end != openEnd {
+			text = endsAt + strconv.FormatInt(at.end, 10)
+		}
+		offsets.Add(kadm.Offset{Topic: p.Topic, Partition: p.Partition, At: at.lostFrom, LeaderEpoch: -1, Metadata: aboutWindow(window) + text})
+	}
+	return o.commit(ctx, offsets)
+}
+
+func aboutWindow(name string) string { return "window " + name + " " }
+
+// news is what was said of a window.
+type news struct {
+	open time.Time                       // when it was asked for and then heard that the window is
+	ends map[record.TopicPartition]int64 // nil until they are known
+}
+
+// hear asks what was said of a window.
+func (o *Offsets) hear(ctx context.Context, window string) (n news, err error) {
+	asked := time.Now()
+	committed, err := o.committed(ctx)
+	if err != nil {
+		return n, err
+	}
+	committed.Each(func(c kadm.OffsetResponse) {
+		text, ours := strings.CutPrefix(c.Metadata, aboutWindow(window))
+		if number, ends := strings.CutPrefix(text, endsAt); ours && ends {
+			if n.ends == nil {
+				n.ends = map[record.TopicPartition]int64{}
+			}
+			n.ends[record.In(c.Topic, c.Partition)], err = strconv.ParseInt(number, 10, 64)
+		}
+		if ours && text == isOpen {
+			n.open = asked
+		}
+	})
+	return n, err
+}
+
+// follow tells what is said of a window until that is enough. It gives up after a time.
+func (o *Offsets) follow(ctx context.Context, window string, limit time.Duration, tell func(news) (enough bool)) error {
+	for began := time.Now(); time.Since(began) < limit; {
+		n, err := o.hear(ctx, window)
+		if err != nil {
+			return err
+		}
+		if tell(n) {
+			return nil
+		}
+		if err := wait.Sleep(ctx, followPoll); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("for %s nobody has said where it ends: its driver has ended, or another window is under way", limit)
+}
