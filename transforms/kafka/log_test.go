@@ -183,3 +183,26 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	}
 	to.mustLag(t, 0)
 }
+
+// The window of the native reader ends where the driver says, behind what is no record,
+// and not before a record that was not read.
+func TestReviewOfWholeWindow(t *testing.T) {
+	to := fill(t, "whole")
+	for _, test := range []struct {
+		done []int64
+		gap  bool
+	}{{[]int64{2, 5}, true}, {[]int64{2, 5, 7, 7}, false}} {
+		_, _, err := to.offsets.Share(t.Context(), 1, 1<<20, false)
+		testkit.Must(t, err)
+		review, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(0, test.done...), to.of(1, 0, 0)})
+		if gap := errors.As(err, new(*kafka.GapError)); gap != test.gap || err != nil && !gap {
+			t.Fatalf("%v: error %v, want a gap: %t", test.done, err, test.gap)
+		}
+		if err == nil {
+			testkit.Must(t, to.offsets.Commit(t.Context(), review))
+		}
+	}
+	if n, err := to.offsets.Waiting(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d offsets wait (%v), want none", n, err)
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"facestream/internal/camera/feed"
+	"facestream/internal/run"
+	"facestream/internal/testkit"
+)
+
+// The native reader needs no Java on Prism. While its window lasts, the picture of a frame
+// is stored without another frame having to come; a run that is interrupted then leaves
+// it, and the next one reads the window again.
+func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
+	addrs := realServices(t)
+	t.Setenv("JAVA_HOME", t.TempDir())
+	t.Setenv("PATH", t.TempDir())
+	const topic, dir = "at-once", "/user/erin/at-once"
+	flags := []string{"--reader=native", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=erin",
+		"--output=" + addrs.HDFS + dir, "--min_face=100", "--duration=10m", "--window=10m"}
+	sent := sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	ended, o, state := make(chan error, 1), optionsFor(t, flags...), t.TempDir()
+	go func() {
+		_, err := run.Run(ctx, o, Build, state, testWriter{t})
+		ended <- err
+	}()
+	stored := func() {
+		t.Helper()
+		testkit.Await(t, "the picture of the last frame", func() bool {
+			return len(recordsIn(hdfsFiles(t, addrs.HDFS, dir))) == len(sent) || len(ended) > 0
+		})
+	}
+	stored()
+	for range 3 {
+		sent = append(sent, sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)...)
+		stored()
+	}
+	interrupt()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("it ended with %v before it was interrupted", err)
+	}
+	if summary := runOnce(t, optionsFor(t, append(flags, "--drain")...)); summary.RecordsRead != int64(len(sent)) || summary.FilesWritten != summary.RecordsRead {
+		t.Errorf("summary %+v, want %d records with a picture", summary, len(sent))
+	}
+}

@@ -1,0 +1,195 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+)
+
+// fake is a cluster with a topic, and the driver's connection.
+type fake struct {
+	*Offsets
+	window  Window
+	client  *kgo.Client
+	fetches atomic.Int64
+}
+
+const fakeTopic = "t"
+
+func newFake(t *testing.T, partitions int32) *fake {
+	t.Helper()
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, fakeTopic)))(t)
+	t.Cleanup(cluster.Close)
+	f := &fake{window: Window{Brokers: cluster.ListenAddrs()[0], Topics: []string{fakeTopic}, Group: "g", MaxSeconds: 60, Name: "w"}}
+	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		f.fetches.Add(1)
+		return nil, nil, false
+	})
+	f.client = testkit.Value(kgo.NewClient(kgo.SeedBrokers(f.window.Brokers), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
+	t.Cleanup(f.client.Close)
+	f.Offsets = testkit.Value(Open(t.Context(), f.window.Brokers, "g", f.window.Topics))(t)
+	t.Cleanup(f.Offsets.Close)
+	return f
+}
+
+func (f *fake) send(t *testing.T, partition int32, n int) {
+	t.Helper()
+	for range n {
+		testkit.Must(t, f.client.ProduceSync(t.Context(), &kgo.Record{Topic: fakeTopic, Partition: partition, Value: []byte("x")}).FirstErr())
+	}
+}
+
+// shardReads are the offsets of the only partition that some shards give.
+type shardReads struct {
+	mu sync.Mutex
+	of map[int][]int64
+}
+
+// read begins to read all shards side by side.
+func (f *fake) read(ctx context.Context) (got *shardReads, wait func() error) {
+	got = &shardReads{of: map[int][]int64{}}
+	all, ctx := errgroup.WithContext(ctx)
+	for shard := range f.window.Shards {
+		all.Go(func() error {
+			ctx := metrics.SetBundleID(ctx, fmt.Sprint(shard))
+			return (&readFn{Window: f.window}).ProcessElement(ctx, shard, func(r Record) {
+				got.mu.Lock()
+				defer got.mu.Unlock()
+				got.of[shard] = append(got.of[shard], r.Offset)
+			})
+		})
+	}
+	return got, all.Wait
+}
+
+// Whatever the number of shards, each offset that waits, and each that comes later if
+// they follow, is of exactly one of them, and none has more than its share.
+func TestShare(t *testing.T) {
+	f := newFake(t, 3)
+	f.send(t, 0, 10)
+	f.send(t, 2, 3)
+	const waiting, later = 13, 7
+	for n := 1; n <= 7; n++ {
+		for _, most := range []int64{1, 5, waiting, 1 << 40} {
+			for _, follow := range []bool{false, true} {
+				about := fmt.Sprintf("%d shards, at most %d, follow=%t", n, most, follow)
+				shards, follows, err := f.Share(t.Context(), n, most, follow)
+				if err != nil || len(shards) != n || follows != (follow && most >= waiting) {
+					t.Fatalf("%s: %d shards, follows=%t (%v)", about, len(shards), follows, err)
+				}
+				taken, whole := map[record.ID]int{}, min(most, waiting)
+				for i, pieces := range shards {
+					var share int64
+					following := 0
+					for _, p := range pieces {
+						end := p.End
+						if end == openEnd {
+							following++
+							end = p.Start + later
+						} else {
+							share += end - p.Start
+						}
+						for offset := p.Start; offset < end; offset++ {
+							if offset%p.Of == p.Nth {
+								taken[p.At(offset)]++
+							}
+						}
+					}
+					if share < whole/int64(n) || share > (whole+int64(n)-1)/int64(n) || follows && following == 0 {
+						t.Errorf("%s: shard %d has %d of %d that wait, and follows %d partitions", about, i, share, whole, following)
+					}
+				}
+				want := whole
+				if follows {
+					want += 3 * later
+				}
+				for id, times := range taken {
+					if times != 1 {
+						t.Errorf("%s: %s is read %d times", about, id, times)
+					}
+				}
+				if int64(len(taken)) != want {
+					t.Errorf("%s: %d offsets, want %d", about, len(taken), want)
+				}
+			}
+		}
+	}
+}
+
+// Three shards follow one partition, while records come without a pause: each gives its
+// part of what is before the window's end, and the same when it is done again. For all
+// that, the driver fetches nothing.
+func TestShardsFollow(t *testing.T) {
+	f := newFake(t, 1)
+	f.send(t, 0, 5)
+	var follows bool
+	var err error
+	f.window.Shards, follows, err = f.Share(t.Context(), 3, 100, true)
+	if testkit.Must(t, err); !follows {
+		t.Fatal("they do not follow")
+	}
+	testkit.Must(t, f.Say(t.Context(), f.window.Name))
+	if n := f.fetches.Load(); n != 0 {
+		t.Errorf("the driver fetched %d times for its plan", n)
+	}
+	sending, stop := context.WithCancel(t.Context())
+	var sent sync.WaitGroup
+	sent.Go(func() {
+		for sending.Err() == nil {
+			f.client.ProduceSync(sending, &kgo.Record{Topic: fakeTopic, Value: []byte("x")})
+		}
+	})
+	got, wait := f.read(t.Context())
+	testkit.Await(t, "records of each shard", func() bool {
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		return len(got.of[0]) > 20 && len(got.of[1]) > 20 && len(got.of[2]) > 20
+	})
+	testkit.Must(t, f.End(t.Context(), f.window.Name))
+	testkit.Must(t, wait())
+	stop()
+	sent.Wait()
+
+	end := f.Offsets.window[record.In(fakeTopic, 0)].end
+	var all []int64
+	for _, offsets := range got.of {
+		all = append(all, offsets...)
+	}
+	slices.Sort(all)
+	if int64(len(all)) != end || all[0] != 0 || all[end-1] != end-1 || len(slices.Compact(all)) != len(all) {
+		t.Errorf("%d records, from %d to %d; want each of the %d once", len(all), all[0], all[len(all)-1], end)
+	}
+	again, wait := f.read(t.Context())
+	testkit.Must(t, wait())
+	for shard, offsets := range got.of {
+		if !slices.Equal(again.of[shard], offsets) {
+			t.Errorf("shard %d gives %v, and %v when it is done again", shard, offsets, again.of[shard])
+		}
+	}
+
+	f.fetches.Store(0)
+	review, err := f.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, end-1)}})
+	testkit.Must(t, err)
+	testkit.Must(t, f.Commit(t.Context(), review))
+	if n := f.fetches.Load(); n != 0 || review.Next[0].Offset != end {
+		t.Errorf("the driver fetched %d times to commit offset %d, want %d", n, review.Next[0].Offset, end)
+	}
+	// A shard that is done once more, when the window is over, hears nothing of it.
+	if err := f.follow(t.Context(), f.window.Name, 1, func(n news) bool { return n.ends != nil }); err == nil || !strings.Contains(err.Error(), "nobody has said") {
+		t.Errorf("error %v, want one that nobody has said it", err)
+	}
+}
