@@ -93,6 +93,7 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 	got := outcome{Summary: summary, Files: map[string]string{}, Events: map[string]string{}}
 	got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
 	got.Summary.FirstFileSeconds, got.Summary.Start = nil, time.Time{}
+	got.Summary.LatencyMillis, got.Summary.Latency = nil, store.Latency{}
 	files := hdfsFiles(t, addrs.HDFS, dir)
 	pictures(t, files, "erin")
 	var all store.Ledger

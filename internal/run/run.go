@@ -244,8 +244,12 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if took > o.Window/4 && !s.followed || measured > rate {
 			rate = max(measured, 1/o.Window.Seconds())
 		}
-		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s\n",
-			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum))
+		latency := ""
+		if p := ledger.Latency.Percentiles(); p != nil {
+			latency = ", " + p.String()
+		}
+		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s%s\n",
+			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum), latency)
 	}
 	return nil
 }

@@ -40,7 +40,12 @@ type Summary struct {
 	Seconds          float64          `json:"seconds"`
 	FirstFileSeconds *float64         `json:"first_file_seconds"` // from the start of the run; null without a file
 
-	Start time.Time `json:"-"`
+	// LatencyMillis is how long after their records' timestamps pictures had their names;
+	// null without a picture.
+	LatencyMillis *store.Percentiles `json:"latency_ms"`
+
+	Start   time.Time     `json:"-"`
+	Latency store.Latency `json:"-"`
 }
 
 // NewSummary returns the summary of a run that has begun.
@@ -64,6 +69,8 @@ func (s *Summary) Add(l store.Ledger) {
 	for reason, n := range sum.Rejected {
 		s.Rejected[reason] += n
 	}
+	s.Latency = s.Latency.Plus(l.Latency)
+	s.LatencyMillis = s.Latency.Percentiles()
 	if s.FirstFileSeconds == nil && l.FirstMillis > 0 {
 		seconds := float64(l.FirstMillis-s.Start.UnixMilli()) / 1000
 		s.FirstFileSeconds = &seconds
@@ -125,5 +132,8 @@ func (s *Summary) print(out io.Writer) {
 		{s.FilesWritten, fmt.Sprintf("files written, %.1f MB", float64(s.BytesWritten)/1e6)},
 	} {
 		fmt.Fprintf(out, "%10d  %s\n", row.n, row.what)
+	}
+	if s.LatencyMillis != nil {
+		fmt.Fprintln(out, s.LatencyMillis)
 	}
 }

@@ -36,6 +36,7 @@ type Ledger struct {
 	Partitions  []Partition `json:"partitions"`
 	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
 	Latest      Latest      `json:"latest"`
+	Latency     Latency     `json:"latency,omitzero"` // of the pictures of dated records
 	// Positions are where the group stands in every partition behind the window.
 	Positions []Position `json:"positions,omitempty"`
 }
@@ -162,6 +163,7 @@ func ledgerOfWritten(w Written) Ledger {
 	p.Slots = w.Slots
 	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
 	if w.Picture != "" && record.Dated(w.TimestampMillis) {
+		l.Latency = latencyOf(w.FirstMillis - w.TimestampMillis)
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
 	}
 	return l
@@ -200,7 +202,7 @@ func decodeLedger(data []byte) (Ledger, error) {
 // Merge adds two ledgers; the run is a's. It changes neither: a runner may use
 // an accumulator again.
 func Merge(a, b Ledger) Ledger {
-	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest}
+	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest, Latency: a.Latency.Plus(b.Latency)}
 	if out.Latest.Before(b.Latest) {
 		out.Latest = b.Latest
 	}

@@ -17,14 +17,14 @@ func TestWriteLedger(t *testing.T) {
 		cfg := testConfig(t.TempDir())
 		p, s := beam.NewPipelineWithRoot()
 		written := beam.Create(s,
-			Written{Tally: Tally{ID: record.In("b", 0).At(7), TimestampMillis: testMillis, Size: 1000, Faces: 2, Events: []string{"1", "22"}}, Files: 1, Bytes: 100, FirstMillis: 5000, Picture: "seven"},
+			Written{Tally: Tally{ID: record.In("b", 0).At(7), TimestampMillis: testMillis, Size: 1000, Faces: 2, Events: []string{"1", "22"}}, Files: 1, Bytes: 100, FirstMillis: testMillis + 900, Picture: "seven"},
 			Written{Tally: Tally{ID: record.In("a", 1).At(3), Size: 1}},
-			Written{Tally: Tally{ID: record.In("b", 0).At(5), TimestampMillis: testMillis + 1, Size: 200, Faces: 1, Events: []string{"333"}}, Files: 1, Bytes: 11, FirstMillis: 4000, Picture: "five"},
+			Written{Tally: Tally{ID: record.In("b", 0).At(5), TimestampMillis: testMillis + 1, Size: 200, Faces: 1, Events: []string{"333"}}, Files: 1, Bytes: 11, FirstMillis: testMillis + 801, Picture: "five"},
 			Written{Tally: Tally{ID: record.In("c", 0).At(1), Size: 10, Faces: 2, Slots: []Slot{
-				{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}}}, {"door", SlotSampled, 8, []Kept{{Offset: 1}}}}}, Files: 1, Bytes: 10, FirstMillis: 6000},
+				{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}}}, {"door", SlotSampled, 8, []Kept{{Offset: 1}}}}}, Files: 1, Bytes: 10, FirstMillis: testMillis + 900},
 			Written{Tally: Tally{ID: record.In("c", 0).At(2), Size: 10, Faces: 3, Cooled: true, Slots: []Slot{{"door", SlotSampled, 9, []Kept{{Offset: 2}}}}}},
 			Written{Tally: Tally{ID: record.In("c", 0).At(4), Size: 10, Faces: 1, Slots: []Slot{
-				{"door", SlotCooldown, 4, []Kept{{4, boxes(9, 9, 9, 9)}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}}, Files: 1, Bytes: 10, FirstMillis: 6000},
+				{"door", SlotCooldown, 4, []Kept{{4, boxes(9, 9, 9, 9)}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}}, Files: 1, Bytes: 10, FirstMillis: testMillis + 900},
 		)
 		rejected := beam.Create(s,
 			Rejected{ID: record.In("b", 0).At(6), Size: 30, Reason: frame.WrongSize},
@@ -42,7 +42,7 @@ func TestWriteLedger(t *testing.T) {
 			got.Sampled != 1 || got.Cooled != 1 || got.Files != 4 || got.Slots != nil {
 			t.Errorf("%s: the sum is %+v", runner, got)
 		}
-		want := Ledger{FirstMillis: 4000, Latest: Latest{testMillis + 1, "five"}, Partitions: []Partition{
+		want := Ledger{FirstMillis: testMillis + 801, Latency: Latency{map[int]int64{78: 1, 79: 1}, 900}, Latest: Latest{testMillis + 1, "five"}, Partitions: []Partition{
 			{TopicPartition: record.In("a", 0), FirstOffset: 0, LastOffset: 0, Offsets: testkit.Ranges(0, 0), Read: 1, Skipped: 1},
 			{TopicPartition: record.In("a", 1), FirstOffset: 3, LastOffset: 3, Offsets: testkit.Ranges(3, 3), Read: 1, ReadBytes: 1, Decoded: 1},
 			{TopicPartition: record.In("b", 0), FirstOffset: 5, LastOffset: 8, Offsets: testkit.Ranges(5, 8), Pictures: testkit.Ranges(5, 5, 7, 7), Rejects: testkit.Ranges(6, 6), Lost: testkit.Ranges(), Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1, Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
