@@ -20,6 +20,9 @@ const (
 
 	// outage is how long a part that hangs does so.
 	outage = 20 * time.Second
+	// liveFor is how long a run follows the topic: the work that is done again has the time
+	// then, too, that Flink takes for a new worker.
+	liveFor = "30s"
 	// maxLines is how long an error may be: it is for a person.
 	maxLines    = 12
 	interrupted = 130
@@ -51,7 +54,9 @@ type scenario struct {
 	away  time.Duration
 	// ownJobServer has the run start a job server instead of using the cluster's.
 	ownJobServer bool
-	namesBroker  bool // the error does
+	// live has the native reader follow the topic, instead of reading what is there.
+	live        bool
+	namesBroker bool // the error does
 }
 
 // scenarios are one kill for each engine, one interrupt, and one outage; or all.
@@ -59,7 +64,7 @@ func scenarios() []scenario {
 	few := []scenario{
 		{name: "prism/harness-reading", fault: "a Java harness of the Prism pipeline is killed", at: reading, status: 1},
 		{name: "prism/namenode", fault: "the NameNode is killed"},
-		{name: "flink/worker", fault: "a Go worker of the Flink cluster is killed"},
+		{name: "flink/worker-live", fault: "a Go worker of the Flink cluster is killed", live: true},
 		{name: "flink/interrupt", fault: "the Flink pipeline's driver is interrupted", status: interrupted},
 		{name: "spark/executor", fault: "an executor is killed"},
 	}
@@ -67,6 +72,7 @@ func scenarios() []scenario {
 		return few
 	}
 	return append(few, []scenario{
+		{name: "flink/worker", fault: "a Go worker of the Flink cluster is killed"},
 		{name: "prism/driver", fault: "the Prism pipeline is killed", status: killed},
 		{name: "prism/interrupt", fault: "the Prism pipeline is interrupted", status: interrupted},
 		{name: "prism/prism-reading", fault: "the Prism of a pipeline is killed", at: reading, status: 1},
@@ -126,6 +132,9 @@ func (s scenario) run(t *testing.T, l *testLab) {
 	p := l.pipelineOf(group, runner, s.flags...)
 	if s.ownJobServer {
 		p.flags = append(p.flags, "--endpoint=", "--master="+l.master(runner))
+	}
+	if s.live {
+		p.flags = append(p.flags, "--reader=native", "--drain=false", "--duration="+liveFor)
 	}
 	ended := l.start(ctx, p)
 	select {

@@ -15,6 +15,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/wait"
 	"facestream/runners"
+	"facestream/transforms/kafka"
 )
 
 const (
@@ -75,7 +76,9 @@ func (s *soak) run(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.lab.close()) }()
 	for _, name := range s.runners {
-		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
+		reader := kafka.Readers[s.random.IntN(len(kafka.Readers))]
+		s.say("on %s, %s reads", name, reader)
+		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--reader="+reader, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
 	}
 	began := time.Now()
 	until := began.Add(s.duration)
