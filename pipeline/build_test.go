@@ -110,7 +110,7 @@ func TestBuildIsRegistered(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	w := sampleWindow(t, t.TempDir())
 	w.Reader = kafka.Native // which is in Go, too
-	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", MaxSeconds: 1, Shards: [][]kafka.Piece{{}}}
+	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", Shards: [][]kafka.Piece{{}}}
 	w.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
 	if err := Build(s, w); err != nil {
 		t.Fatal(err)

@@ -98,8 +98,7 @@ func (r *reading) read(ctx context.Context, w Window) error {
 	if r.heard.Store(&news{ends: ends}); open {
 		r.heard.Store(&news{})
 		go func() {
-			limit := time.Duration(w.MaxSeconds)*time.Second + followGrace
-			err := r.offsets.follow(ctx, w.Name, limit, func(n news) (enough bool) {
+			err := r.offsets.follow(ctx, w.Name, followSilence, func(n news) (enough bool) {
 				r.heard.Store(&n)
 				select {
 				case told <- struct{}{}:

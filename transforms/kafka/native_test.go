@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -33,7 +34,7 @@ func newFake(t *testing.T, partitions int32) *fake {
 	t.Helper()
 	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, fakeTopic)))(t)
 	t.Cleanup(cluster.Close)
-	f := &fake{window: Window{Brokers: cluster.ListenAddrs()[0], Topics: []string{fakeTopic}, Group: "g", MaxSeconds: 60, Name: "w"}}
+	f := &fake{window: Window{Brokers: cluster.ListenAddrs()[0], Topics: []string{fakeTopic}, Group: "g", Name: "w"}}
 	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		f.fetches.Add(1)
@@ -188,8 +189,25 @@ func TestShardsFollow(t *testing.T) {
 	if n := f.fetches.Load(); n != 0 || review.Next[0].Offset != end {
 		t.Errorf("the driver fetched %d times to commit offset %d, want %d", n, review.Next[0].Offset, end)
 	}
-	// A shard that is done once more, when the window is over, hears nothing of it.
-	if err := f.follow(t.Context(), f.window.Name, 1, func(n news) bool { return n.ends != nil }); err == nil || !strings.Contains(err.Error(), "nobody has said") {
-		t.Errorf("error %v, want one that nobody has said it", err)
+	// A shard of the window that is over gives up at last, and at once when there is another.
+	over := func(silence time.Duration, want string) {
+		t.Helper()
+		err := f.follow(t.Context(), f.window.Name, silence, func(n news) bool { return n.ends != nil || !n.open.IsZero() })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
 	}
+	over(1, "nothing new")
+	_, _, err = f.Share(t.Context(), 1, 1<<40, true)
+	testkit.Must(t, err)
+	saying, stop := context.WithCancel(t.Context())
+	var said sync.WaitGroup
+	said.Go(func() {
+		for saying.Err() == nil {
+			_ = f.Say(saying, "another")
+		}
+	})
+	over(time.Hour, "another window: window another is open")
+	stop()
+	said.Wait()
 }

@@ -61,6 +61,7 @@ type Offsets struct {
 	done map[record.TopicPartition]int64
 	// window is what ReadNative reads in the window under way: see Share.
 	window   map[record.TopicPartition]position
+	said     int           // how often Say was called
 	leaders  kadm.Metadata // until a fetch fails
 	fetching fetching
 }

@@ -36,12 +36,10 @@ type Window struct {
 	Topics   []string
 	Group    string            // Required. The consumer group whose offsets mark the start.
 	Consumer map[string]string // Optional. More consumer settings; see CheckConsumerSettings.
-	// MaxSeconds is after how long Read ends. ReadNative follows partitions for as long,
-	// and fails if much later nobody has said where they end. Required.
-	MaxSeconds int64
 	// MaxRecords is the most that Read reads from the offsets that the group has committed,
-	// or the first record of a partition without one. Required for Read.
-	MaxRecords int64
+	// or the first record of a partition without one, and MaxSeconds after how long it ends.
+	// Required for Read.
+	MaxRecords, MaxSeconds int64
 	// Name and Shards are what ReadNative reads. Required for it; see Offsets.Share.
 	Name   string
 	Shards [][]Piece

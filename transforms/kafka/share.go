@@ -100,17 +100,22 @@ func (o *Offsets) Share(ctx context.Context, n int, most int64, follow bool) (sh
 const (
 	followLease = 500 * time.Millisecond
 	followPoll  = 100 * time.Millisecond
-	// followGrace is how much longer than its window a shard waits for its end.
-	followGrace = 2 * outageTimeout
+	// followSilence is how long nothing new may be heard: the driver says something new every
+	// few seconds, but for an outage.
+	followSilence = outageTimeout + 15*time.Second
 
-	isOpen    = "is open"
+	isOpen    = "is open, "
 	isClosing = "is closing"
 	endsAt    = "ends at "
 )
 
 // Say tells the shards that follow partitions that the window of this name is open or, once
-// it has ended, where. Kafka may forget it: say it from time to time.
-func (o *Offsets) Say(ctx context.Context, window string) error { return o.say(ctx, window, isOpen) }
+// it has ended, where. Say it every few seconds: Kafka may forget it, and from silence they
+// conclude that the driver has died.
+func (o *Offsets) Say(ctx context.Context, window string) error {
+	o.said++
+	return o.say(ctx, window, isOpen+strconv.Itoa(o.said))
+}
 
 // End ends the window: where the partitions that it follows now end.
 func (o *Offsets) End(ctx context.Context, window string) error {
@@ -148,12 +153,15 @@ func (o *Offsets) say(ctx context.Context, window, is string) error {
 	return o.commit(ctx, offsets)
 }
 
-func aboutWindow(name string) string { return "window " + name + " " }
+const anyWindow = "window "
+
+func aboutWindow(name string) string { return anyWindow + name + " " }
 
 // news is what was said of a window.
 type news struct {
 	open time.Time                       // when it was asked for and then heard that the window is
 	ends map[record.TopicPartition]int64 // nil until they are known
+	said string                          // whatever it was, of this window or another one
 }
 
 // hear asks what was said of a window.
@@ -171,26 +179,36 @@ func (o *Offsets) hear(ctx context.Context, window string) (n news, err error) {
 			}
 			n.ends[record.In(c.Topic, c.Partition)], err = strconv.ParseInt(number, 10, 64)
 		}
-		if ours && text == isOpen {
+		if ours && strings.HasPrefix(text, isOpen) {
 			n.open = asked
+		}
+		if strings.HasPrefix(c.Metadata, anyWindow) {
+			n.said = max(n.said, c.Metadata)
 		}
 	})
 	return n, err
 }
 
-// follow tells what is said of a window until that is enough. It gives up after a time.
-func (o *Offsets) follow(ctx context.Context, window string, limit time.Duration, tell func(news) (enough bool)) error {
-	for began := time.Now(); time.Since(began) < limit; {
+// follow tells what is said of a window until that is enough. It gives up when something
+// is said of another one meanwhile, or for so long nothing new at all.
+func (o *Offsets) follow(ctx context.Context, window string, silence time.Duration, tell func(news) (enough bool)) error {
+	last, since := "", time.Now()
+	for {
 		n, err := o.hear(ctx, window)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if tell(n) {
+		case tell(n):
 			return nil
+		case n.said != last && last != "" && n.said != "" && !strings.HasPrefix(n.said, aboutWindow(window)):
+			return fmt.Errorf("the group reads another window: %s", n.said)
+		case n.said != last:
+			last, since = n.said, time.Now()
+		case time.Since(since) > silence:
+			return fmt.Errorf("for %s nothing new was said of it: its driver has ended", silence)
 		}
 		if err := wait.Sleep(ctx, followPoll); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("for %s nobody has said where it ends: its driver has ended, or another window is under way", limit)
 }
