@@ -278,15 +278,15 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	send(log[:total/2])
 	first := runOn("twice", "--runner=prism")
 	send(log[total/2:])
-	all := everyRunner(addrs)
+	all := everyWay(addrs)
 	wantCounts, wantFiles := wantSampled(topic, log)
 	got := map[string]outcome{}
-	for _, name := range []string{"twice", "small", "flink-cluster", "spark-cluster"} {
+	for _, name := range []string{"twice", "small", "flink-cluster", "flink-cluster-native", "spark-cluster"} {
 		t.Run(name, func(t *testing.T) {
 			var summary *run.Summary
 			switch name {
 			case "twice":
-				summary = runOn(name, "--runner=prism")
+				summary = runOn(name, "--runner=prism", "--reader=native")
 				addTo(summary, first)
 			case "small":
 				summary = runOn(name, "--runner=prism", "--window_bytes=1048576")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,11 +29,11 @@ type fake struct {
 	fetches atomic.Int64
 }
 
-const fakeTopic = "t"
+const fakeTopic, otherTopic = "t", "other"
 
 func newFake(t *testing.T, partitions int32) *fake {
 	t.Helper()
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, fakeTopic)))(t)
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, fakeTopic, otherTopic)))(t)
 	t.Cleanup(cluster.Close)
 	f := &fake{window: Window{Brokers: cluster.ListenAddrs()[0], Topics: []string{fakeTopic}, Group: "g", Name: "w"}}
 	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
@@ -144,6 +145,13 @@ func TestShardsFollow(t *testing.T) {
 		t.Fatal("they do not follow")
 	}
 	testkit.Must(t, f.Say(t.Context(), f.window.Name))
+	sayOther := func(text string) { // of another run of the group
+		t.Helper()
+		offsets := kadm.Offsets{}
+		offsets.Add(kadm.Offset{Topic: otherTopic, Metadata: aboutWindow("z") + text})
+		testkit.Must(t, f.admin.CommitAllOffsets(t.Context(), "g", offsets))
+	}
+	sayOther(isOpen + "1")
 	if n := f.fetches.Load(); n != 0 {
 		t.Errorf("the driver fetched %d times for its plan", n)
 	}
@@ -160,6 +168,7 @@ func TestShardsFollow(t *testing.T) {
 		defer got.mu.Unlock()
 		return len(got.of[0]) > 20 && len(got.of[1]) > 20 && len(got.of[2]) > 20
 	})
+	sayOther(isOpen + "2")
 	testkit.Must(t, f.End(t.Context(), f.window.Name))
 	testkit.Must(t, wait())
 	stop()

@@ -172,6 +172,9 @@ func (o *Offsets) hear(ctx context.Context, window string) (n news, err error) {
 		return n, err
 	}
 	committed.Each(func(c kadm.OffsetResponse) {
+		if !slices.Contains(o.topics, c.Topic) { // which another run of the group may read
+			return
+		}
 		text, ours := strings.CutPrefix(c.Metadata, aboutWindow(window))
 		if number, ends := strings.CutPrefix(text, endsAt); ours && ends {
 			if n.ends == nil {
