@@ -28,6 +28,7 @@ Flink and Spark. It ends them when it is done, also after Ctrl-C.
   data     the data path alone, the detector off, on Flink
   windows  a run in windows of a minute, against steady state
   memory   peak memory with n and 10n records
+  latency  how long after its frame a picture is stored, live, with each reader
   day      all of these, one after the other
 
 COMMAND --help shows its flags.
@@ -36,14 +37,14 @@ COMMAND --help shows its flags.
 // Command is the command line of bench.
 func Command() cli.Command {
 	var measured []cli.Command
-	for _, c := range []command{all, detect, data, windows, memory} {
+	for _, c := range []command{all, detect, data, windows, memory, latency} {
 		measured = append(measured, c.cli())
 	}
 	return cli.Command{
 		Name: "bench", Usage: usage, Libraries: libraries(),
 		Setup: func(*flag.FlagSet) cli.Run {
 			return func(context.Context, []string, io.Writer, io.Writer) error {
-				return cli.Usagef("a command is missing: all, detect, data, windows, memory or day")
+				return cli.Usagef("a command is missing: all, detect, data, windows, memory, latency or day")
 			}
 		},
 		Subcommands: append(measured, day(measured)),
@@ -55,11 +56,11 @@ func libraries() []string { return []string{"OpenCV " + face.OpenCVVersion()} }
 
 // choice is what to measure.
 type choice struct {
-	runners, formats, presets []string
-	slots                     []int
-	scale                     float64
-	times                     int
-	labels                    string // of detect
+	runners, formats, presets, readers []string
+	slots                              []int
+	scale                              float64
+	times                              int
+	labels                             string // of detect
 }
 
 // command is a subcommand that measures.
@@ -80,6 +81,7 @@ func (c command) cli() cli.Command {
 		choose(f, "runners", "`NAMES` of the runners", &chosen.runners)
 		choose(f, "formats", "`NAMES` of the frames' formats", &chosen.formats)
 		choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets)
+		choose(f, "readers", "`NAMES` of the readers", &chosen.readers)
 		choose(f, "slots", "`NUMBERS` of slots", &chosen.slots)
 		chosen.scale, chosen.times = 1, 1
 		if c.services {
@@ -154,7 +156,7 @@ func join[T any](values []T) string {
 func day(measured []cli.Command) cli.Command {
 	return cli.Command{
 		Name:  "bench day",
-		Usage: "bench day runs all, detect, data, windows and memory, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
+		Usage: "bench day runs all, detect, data, windows, memory and latency, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
 		Setup: func(f *flag.FlagSet) cli.Run {
 			page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which their sections are written or replaced.")
 			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {

@@ -27,6 +27,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/wait"
 	"facestream/runners"
+	"facestream/transforms/store"
 )
 
 const (
@@ -137,10 +138,11 @@ type ran struct {
 	used    map[string]use // by class of process
 
 	// Of the run's own summary.
-	State            string   `json:"state"`
-	Windows          int      `json:"windows"`
-	RecordsRead      int      `json:"records_read"`
-	FirstFileSeconds *float64 `json:"first_file_seconds"` // null without a file
+	State            string             `json:"state"`
+	Windows          int                `json:"windows"`
+	RecordsRead      int                `json:"records_read"`
+	FirstFileSeconds *float64           `json:"first_file_seconds"` // null without a file
+	Latency          *store.Percentiles `json:"latency_ms"`         // null without a picture
 }
 
 // run runs the pipeline to its end.

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
+	"facestream/transforms/kafka"
+)
+
+const (
+	liveFPS   = 5
+	liveSlots = 2
+	liveFor   = time.Minute // by --scale
+)
+
+var latency = command{
+	name: "latency",
+	about: `latency measures how long after a frame its picture has its name, with each runner and
+reader, while a camera sends five frames a second for a minute. The run's start and the
+pauses between its windows, of 20 seconds, count.`,
+	choices:  choice{runners: allRunners, readers: kafka.Readers},
+	services: true,
+	measure:  measureLatency,
+}
+
+// latencyRow is in seconds.
+type latencyRow struct {
+	Runner  string  `json:"runner" col:"runner"`
+	Reader  string  `json:"reader" col:"reader"`
+	Records int     `json:"records" col:"frames"`
+	Windows int     `json:"windows" col:"windows"`
+	P50     float64 `json:"p50_seconds" col:"p50 s"`
+	P95     float64 `json:"p95_seconds" col:"p95 s"`
+	P99     float64 `json:"p99_seconds" col:"p99 s"`
+	Max     float64 `json:"max_seconds" col:"max s"`
+}
+
+func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
+	var rows []latencyRow
+	for _, runner := range c.runners {
+		for _, reader := range c.readers {
+			topic := "live-" + runner + "-" + reader
+			r, err := l.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
+				combination: combination{runner, feed.JPEG, parity, liveSlots}, topic: topic, flags: []string{"--reader=" + reader, "--window=20s"},
+			})
+			if err == nil && r.Latency == nil {
+				err = errors.New("no picture was stored")
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", runner, reader, err)
+			}
+			seconds := func(millis int64) float64 { return float64(millis) / 1000 }
+			rows = append(rows, latencyRow{runner, reader, r.RecordsRead, r.Windows,
+				seconds(r.Latency.P50), seconds(r.Latency.P95), seconds(r.Latency.P99), seconds(r.Latency.Max)})
+			l.say("%s, %s: %s", runner, reader, r.Latency)
+		}
+	}
+	return []table{{title: "latency of pictures, five frames a second", rows: rows}}, nil
+}
+
+// runLive runs the pipeline for so long, while a camera sends to its topic.
+func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration, j job) (r ran, err error) {
+	if err := l.fill(ctx, topic, feed.JPEG, period); err != nil { // nothing of it is read
+		return r, err
+	}
+	demo, err := video.NewDemo(0)
+	if err != nil {
+		return r, err
+	}
+	sending, stop := context.WithCancel(ctx)
+	var camera errgroup.Group
+	camera.Go(func() error {
+		_, err := feed.Send(sending, feed.Config{
+			Brokers: []string{l.stack.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, FPS: liveFPS,
+		}, demo)
+		if sending.Err() != nil {
+			err = nil
+		}
+		return err
+	})
+	j.flags = append(j.flags, "--duration="+duration.String())
+	r, err = l.run(ctx, j)
+	stop()
+	return r, errors.Join(err, camera.Wait())
+}
