@@ -22,6 +22,7 @@ func init() {
 	beam.RegisterFunction(ledgerOfRejected)
 	beam.RegisterFunction(Merge)
 	beam.RegisterType(reflect.TypeFor[ledgerFn]())
+	beam.RegisterType(reflect.TypeFor[sumFn]())
 	// Flink would decode a Ledger as a row, and not as the SDK encodes it.
 	beam.RegisterCoder(reflect.TypeFor[Ledger](), encodeLedger, decodeLedger)
 }
@@ -106,7 +107,33 @@ func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam
 		beam.ParDo(s, ledgerOfWritten, written),
 		beam.ParDo(s, ledgerOfRejected, rejected),
 	)
-	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
+	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, beam.ParDo(s, &sumFn{}, all)))
+}
+
+// sumFn adds up ledgers of a record each. To add each to the whole window's would take
+// time by the square of its records.
+type sumFn struct {
+	sum   Ledger
+	count int
+}
+
+// sumOf is how many ledgers make one.
+const sumOf = 256
+
+func (fn *sumFn) StartBundle(func(Ledger)) { fn.sum, fn.count = Ledger{}, 0 }
+
+func (fn *sumFn) ProcessElement(l Ledger, emit func(Ledger)) {
+	fn.sum = Merge(fn.sum, l)
+	if fn.count++; fn.count == sumOf {
+		fn.FinishBundle(emit)
+	}
+}
+
+func (fn *sumFn) FinishBundle(emit func(Ledger)) {
+	if fn.count > 0 {
+		emit(fn.sum)
+	}
+	fn.sum, fn.count = Ledger{}, 0
 }
 
 // ReadWritten reads what WriteLedger wrote.
