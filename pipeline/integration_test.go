@@ -111,7 +111,7 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 
 // The whole job on real parts: the demo video through Kafka and Prism into
 // HDFS. Exactly the frames with faces are there, and a second run goes on where
-// the first stopped.
+// the first stopped, with the other reader.
 func TestDemoVideoIntoHDFS(t *testing.T) {
 	addrs := realServices(t)
 	const user, dir = "alice", "/user/alice/demo"
@@ -139,7 +139,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 	}
 
 	more := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
-	second := runOnce(t, optionsFor(t, append(flags, "--duration=8s")...))
+	second := runOnce(t, optionsFor(t, append(flags, "--duration=8s", "--reader=native")...))
 	if second.RecordsRead != 6 {
 		t.Errorf("the second run read %d records, want the 6 new ones", second.RecordsRead)
 	}
