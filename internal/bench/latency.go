@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,8 +45,8 @@ type latencyRow struct {
 func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
 	var rows []latencyRow
 	for _, runner := range c.runners {
-		for _, reader := range c.readers {
-			topic := "live-" + runner + "-" + reader
+		for _, reader := range slices.Repeat(c.readers, c.times) {
+			topic := fmt.Sprint("live-", l.runs)
 			r, err := l.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
 				combination: combination{runner, feed.JPEG, parity, liveSlots}, topic: topic, flags: []string{"--reader=" + reader, "--window=20s"},
 			})
