@@ -17,14 +17,14 @@ import (
 const (
 	liveFPS   = 5
 	liveSlots = 2
-	liveFor   = time.Minute // by --scale
+	liveFor   = 2 * time.Minute // by --scale
 )
 
 var latency = command{
 	name: "latency",
 	about: `latency measures how long after a frame its picture has its name, with each runner and
-reader, while a camera sends five frames a second for a minute. The run's start and the
-pauses between its windows, of 20 seconds, count.`,
+reader, while a camera sends five frames a second for two minutes. The pauses between
+windows count, and the start of the run.`,
 	choices:  choice{runners: allRunners, readers: kafka.Readers},
 	services: true,
 	measure:  measureLatency,
@@ -48,7 +48,7 @@ func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
 		for _, reader := range slices.Repeat(c.readers, c.times) {
 			topic := fmt.Sprint("live-", l.runs)
 			r, err := l.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
-				combination: combination{runner, feed.JPEG, parity, liveSlots}, topic: topic, flags: []string{"--reader=" + reader, "--window=20s"},
+				combination: combination{runner, feed.JPEG, parity, liveSlots}, topic: topic, flags: []string{"--reader=" + reader},
 			})
 			if err == nil && r.Latency == nil {
 				err = errors.New("no picture was stored")
@@ -68,6 +68,11 @@ func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
 // runLive runs the pipeline for so long, while a camera sends to its topic.
 func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration, j job) (r ran, err error) {
 	if err := l.fill(ctx, topic, feed.JPEG, period); err != nil { // nothing of it is read
+		return r, err
+	}
+	warm := j
+	warm.flags = append(slices.Clip(j.flags), toTheEnd...)
+	if err := l.warmUp(ctx, warm, period); err != nil {
 		return r, err
 	}
 	demo, err := video.NewDemo(0)
