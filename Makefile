@@ -29,7 +29,7 @@ faults := facestream/internal/chaos
 clusters := $(addprefix facestream/,pipeline runners)
 other = $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
 
-.PHONY: help setup build programs demo up up-clusters down install test test-all test-short \
+.PHONY: help setup build programs demo up up-clusters down install models test test-all test-short \
 	test-services test-clusters test-raced test-profiled test-other test-faults soak bench lint clean
 
 help: ## List what make can do.
@@ -63,12 +63,15 @@ install: build ## Install the programs, Java parts and cascades below PREFIX, by
 	rm -rf '$(lib).new'
 	mkdir -p '$(PREFIX)/bin' '$(lib).new/cascades'
 	cp -R $(cascades) '$(lib).new/cascades/'
-	cd build && cp -R --parents $(java_folders) '$(lib).new/'
+	cd build && cp -R --parents $(java_folders) $(patsubst build/%,%,$(wildcard build/models)) '$(lib).new/'
 	rm -rf '$(lib)'
 	mv '$(lib).new' '$(lib)'
 	install build/bin/pipeline '$(PREFIX)/bin/facestream'
 	install build/bin/camera '$(PREFIX)/bin/facestream-camera'
 	install build/bin/stack '$(PREFIX)/bin/facestream-stack'
+
+models: ## Download the network of --detector=centerface.
+	@scripts/setup.sh models
 
 test: build ## Run the tests, with real services: all but most of those that kill parts.
 	@scripts/setup.sh tests

@@ -62,7 +62,7 @@ type outcome struct {
 
 // 1,000 records, JPEG and raw mixed, on four partitions, some of them bad, give
 // the same on every runner, with each reader: the same files with the same bytes, and the same
-// counts.
+// counts. The detector is a network; TestEveryRunnerLeavesOutTheSame has a cascade.
 func TestEveryRunnerDoesTheSame(t *testing.T) {
 	addrs := allServices(t)
 	const topic, total = "same", 1000
@@ -71,10 +71,9 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 	for name, flags := range everyWay(addrs) {
 		t.Run(name, func(t *testing.T) {
 			dir := "/user/erin/" + name
-			summary := runOnce(t, optionsFor(t, append(flags,
-				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=same-"+name, "--user=erin", "--output="+addrs.HDFS+dir,
-				// Fast enough for CI; which faces it finds is another test's matter.
-				"--min_face=100", "--scale_factor=1.3", "--duration=10m", "--drain")...))
+			summary := runOnce(t, optionsFor(t, slices.Concat(flags, networkFlags(t), []string{
+				"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=same-" + name, "--user=erin", "--output=" + addrs.HDFS + dir,
+				"--duration=10m", "--drain"})...))
 			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 51 ||
 				!maps.Equal(summary.Rejected, map[string]int64{frame.CorruptJPEG: 16, frame.WrongSize: 33}) {
 				t.Errorf("summary %+v", summary)

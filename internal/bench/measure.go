@@ -119,7 +119,7 @@ func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow
 	frames := c.boundFrames(o)
 	detector, err := bareDetector(o.Format, frames)
 	if err == nil {
-		row.BareDetector, err = bare(ctx, o, frames, detector)
+		row.BareDetector, err = l.bare(ctx, o, frames, detector)
 	}
 	if err != nil {
 		return row, err
@@ -128,7 +128,7 @@ func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow
 	if err != nil {
 		return row, err
 	}
-	row.BarePlumbing, err = bare(ctx, o, frames, plumbing)
+	row.BarePlumbing, err = l.bare(ctx, o, frames, plumbing)
 	end() // it would go on fetching
 	if err != nil {
 		return row, err

@@ -202,7 +202,7 @@ func TestOddPictures(t *testing.T) {
 			testkit.WriteFile(t, filepath.Join(oddFolder, name), o.make())
 		}
 	}
-	detector := testkit.Value(face.NewDetector(testkit.Value(face.NewPreset(face.Parity))(t)))(t)
+	detector := testkit.Value(face.NewDetector(testkit.Value(face.NewPreset(face.Parity, ""))(t)))(t)
 	defer detector.Close()
 	look := func(name string, value []byte) (found face.Detection, reject *frame.Reject) {
 		cfg := frame.Config{Width: 640, Height: 480}

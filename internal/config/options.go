@@ -37,8 +37,8 @@ type Options struct {
 	Consumer      map[string]string
 	Face          face.Params
 	Sampling      face.Sampling // without what earlier windows have left
-	Cascade       string        // the file in Face
-	Profile       string        // the other one in Face, or empty
+	Model         string        // the file of the cascade or the network in Face
+	Profile       string        // the other cascade in Face, or empty
 	ExpansionAddr string        // empty: start one
 	Summary       string        // a file, or empty
 	CPUProfile    string        // a file, or empty

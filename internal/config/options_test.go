@@ -55,7 +55,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		settings += "<property><name>" + name + "</name><value>" + value + "</value></property>"
 	}
 	testkit.WriteFile(t, filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"))
-	alt2 := testkit.Value(face.PresetCascade("fast"))(t)
+	alt2 := testkit.Value(face.PresetFile("fast"))(t)
 	local := localStack(t)
 	// What a container may use is in GOMAXPROCS, not in the number of processors.
 	cores := runtime.NumCPU() + 1
@@ -116,16 +116,16 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--topics=a", func(o Options) bool {
 			return o.Write.Detector == "parity" && o.Face.ScaleFactor == 1.1 && o.Face.MinNeighbors == 3 && o.Face.MinFace == 0 &&
 				o.Face.Downscale == 1 && !o.Face.Equalize && o.Face.Profile == nil && o.Profile == "" &&
-				filepath.Base(o.Cascade) == "haarcascade_frontalface_alt.xml"
+				filepath.Base(o.Model) == "haarcascade_frontalface_alt.xml"
 		}},
 		{"--detector=fast", func(o Options) bool {
-			return o.Write.Detector == "fast" && o.Face.Downscale == 1.6 && o.Face.MinFace == 48 && filepath.Base(o.Cascade) == "haarcascade_frontalface_alt2.xml"
+			return o.Write.Detector == "fast" && o.Face.Downscale == 1.6 && o.Face.MinFace == 48 && filepath.Base(o.Model) == "haarcascade_frontalface_alt2.xml"
 		}},
 		{"--detector=fast --downscale=1.5 --min_face=0 --scale_factor=1.3 --min_neighbors=0 --equalize", func(o Options) bool {
 			return o.Write.Detector == "fast" && o.Face.Downscale == 1.5 && o.Face.MinFace == 0 && o.Face.ScaleFactor == 1.3 && o.Face.MinNeighbors == 0 && o.Face.Equalize
 		}},
 		{"--detector=balanced --cascade=" + alt2 + " --profile", func(o Options) bool {
-			return o.Face.ScaleFactor == 1.15 && o.Cascade == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
+			return o.Face.ScaleFactor == 1.15 && o.Model == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
 		}},
 		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
@@ -220,7 +220,15 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--cooldown=999ms", "from 1s to 24h"},
 		{"--cooldown=24h1s", "from 1s to 24h"},
 		{"--cooldown=1.0005s", "whole milliseconds"},
-		{"--detector=slow", "parity, balanced, fast"},
+		{"--detector=slow", "parity, balanced, fast, yunet, yunet-fast, centerface"},
+		{"--detector=yunet", "give --model=FILE with face_detection_yunet_2022mar.onnx"},
+		{"--detector=yunet-fast --model=" + filepath.Join(dir, "missing.onnx"), "no such file"},
+		{"--detector=yunet --model=" + write("pointer.onnx", "version https://git-lfs.github.com/spec/v1\n"), "pointer of Git LFS"},
+		{"--detector=centerface --model=" + write("text.onnx", "no ONNX"), "get centerface.onnx"},
+		{"--detector=yunet --model=" + dir, "directory"},
+		{"--detector=yunet --min_face=40", "--min_face is not for --detector=yunet"},
+		{"--model=x.onnx", "--model is not for --detector=parity"},
+		{"--detector=fast --detect_width=320", "--detect_width is not for --detector=fast"},
 		{"--detector=", "parity, balanced, fast"},
 		{"--downscale=0", "from 1"},
 		{"--downscale=0.5", "from 1"},

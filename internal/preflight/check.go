@@ -80,7 +80,7 @@ func newChecks(o config.Options, cfg store.Config) *Checks {
 	}
 	c.output = c.add("output", nil, c.probeOutput)
 	c.add("space", c.output, c.probeSpace)
-	c.add("cascade", nil, c.probeCascade)
+	c.add("detector", nil, c.probeDetector)
 	if runners.NeedsJava(o.Runner, c.options.OwnExpansion()) {
 		c.add("java", nil, c.probeJava)
 		c.add("java parts", nil, c.probeParts)

@@ -276,10 +276,10 @@ func (c *Checks) probeSpace(ctx context.Context) (f finding, err error) {
 	return f, nil
 }
 
-func (c *Checks) probeCascade(context.Context) (f finding, err error) {
+func (c *Checks) probeDetector(context.Context) (f finding, err error) {
 	// It was loaded when the options were read.
 	settings, err := face.SettingsOf(c.options.Frame, c.options.Face, c.options.Write)
-	f.says = fmt.Sprintf("%s loads in OpenCV %s, SHA-256 %s", c.options.Cascade, face.OpenCVVersion(), settings.CascadeSHA256)
+	f.says = fmt.Sprintf("%s loads in OpenCV %s, SHA-256 %s", c.options.Model, face.OpenCVVersion(), cmp.Or(settings.ModelSHA256, settings.CascadeSHA256))
 	if c.options.Profile != "" {
 		f.says += fmt.Sprintf("; for profiles %s, SHA-256 %s", c.options.Profile, settings.ProfileSHA256)
 	}

@@ -17,7 +17,7 @@ for output in sys.argv[3:]:
     exec(program.replace("/mnt/faces", output), names)
     events = names["events"]
     rows = {
-        str(camera): [len(group), int(group["timestamp"].count()), int((group["crop"] != "").sum())]
+        str(camera): [len(group), int(group["timestamp"].count()), int((group["crop"] != "").sum()), int(group["landmarks"].dropna().str["nose_tip"].str["x"].count())]
         for camera, group in events.groupby("camera")
     }
     print(json.dumps({"reader": "pandas", "rows": rows, "types": {name: str(t) for name, t in events.dtypes.items()}}))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"facestream/internal/paths"
@@ -45,24 +46,26 @@ func compress(xml []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// DefaultCascade returns the path of the cascade of the preset Parity as it was
-// installed with OpenCV.
-func DefaultCascade() (path string, err error) { return PresetCascade(Parity) }
-
 // ProfileCascade returns the path of haarcascade_profileface.xml as it was
 // installed with OpenCV.
 func ProfileCascade() (path string, err error) { return installed(profileCascade) }
 
-// InstalledCascades returns the paths of the cascades of all presets and of
-// ProfileCascade.
-func InstalledCascades() ([]string, error) {
-	var files []string
-	for _, name := range append(presetCascades(), profileCascade) {
-		file, err := installed(name)
-		if err != nil {
-			return nil, err
+// InstalledFiles returns the paths of the cascades of all presets and of
+// ProfileCascade, and of the networks that make models has downloaded.
+func InstalledFiles() (files []string, err error) {
+	for _, p := range append(presets, preset{file: profileCascade}) {
+		var file string
+		switch {
+		case p.kind == "":
+			if file, err = installed(p.file); err != nil {
+				return nil, err
+			}
+		case p.file != "":
+			file, _ = installedModel(p.file) // which is optional
 		}
-		files = append(files, file)
+		if file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
 	}
 	return files, nil
 }

@@ -1,6 +1,7 @@
 package face
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"image"
 	"time"
@@ -14,21 +15,26 @@ import (
 // Detector finds faces, one frame at a time. It may not be used by two
 // goroutines at once; a Detector for each is right.
 type Detector struct {
-	params     Params
-	classifier *classifier
-	profile    *classifier // nil without Params.Profile
+	params           Params
+	frontal, profile *model  // cascades; nil without
+	network          *model  // prepared for the size of the last frame; nil before the first one
+	known            network // what Params.Model is
+	sum              [sha256.Size]byte
 }
 
-// NewDetector leases classifiers from the pool of the process. The parameters
-// must be valid.
-func NewDetector(p Params) (*Detector, error) {
-	c, err := classifiers.lease(p.Cascade)
-	if err != nil {
+// NewDetector leases cascades from the pool of the process; a network is leased when the
+// size of the first frame is known. The parameters must be valid.
+func NewDetector(p Params) (d *Detector, err error) {
+	d = &Detector{params: p}
+	if len(p.Model) > 0 {
+		d.known, d.sum, err = knownModel(p.Model)
+		return d, err
+	}
+	if d.frontal, err = models.lease(cascadeKey(p.Cascade), p.Cascade, loadCascade); err != nil {
 		return nil, err
 	}
-	d := &Detector{params: p, classifier: c}
 	if len(p.Profile) > 0 {
-		if d.profile, err = classifiers.lease(p.Profile); err != nil {
+		if d.profile, err = models.lease(cascadeKey(p.Profile), p.Profile, loadCascade); err != nil {
 			d.Close()
 			return nil, fmt.Errorf("the cascade of profiles: %w", err)
 		}
@@ -36,19 +42,20 @@ func NewDetector(p Params) (*Detector, error) {
 	return d, nil
 }
 
-// Close returns the classifiers to the pool. The Detector cannot be used any more. One
-// that is dropped without Close only costs the next one the loading of its cascades.
+// Close returns the models to the pool. The Detector cannot be used any more. One
+// that is dropped without Close only costs the next one the loading of its models.
 func (d *Detector) Close() {
-	classifiers.release(d.classifier)
-	if d.profile != nil {
-		classifiers.release(d.profile)
+	for _, m := range []**model{&d.frontal, &d.profile, &d.network} {
+		if *m != nil {
+			models.release(*m)
+			*m = nil
+		}
 	}
-	d.classifier, d.profile = nil, nil
 }
 
-// Detect returns the boxes that OpenCV's detectMultiScale finds in the grey picture,
-// or in what Params make of it, in pixels of the whole picture. They are sorted from
-// top to bottom, then from left to right.
+// Detect returns the faces in a frame, in pixels of the whole picture. They are sorted
+// from top to bottom, then from left to right. With a cascade their boxes are those that
+// OpenCV's detectMultiScale finds in the grey picture, or in what Params make of it.
 //
 // cvtColor makes a raw frame in colour grey. TurboJPEG decodes a JPEG as grey, OpenCV a
 // PNG, and Go a PNG that OpenCV refuses. OpenCV turns a picture upright by its EXIF
@@ -62,21 +69,15 @@ func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 		return Detection{}, err
 	}
 	defer threads.RUnlock()
-	grey, err := greyMat(f)
-	if err != nil {
-		return Detection{}, err
+	find := d.byCascade
+	if len(d.params.Model) > 0 {
+		find = d.byNetwork
 	}
-	defer grey.Close()
-	boxes, err := d.find(grey)
-	if err != nil {
-		return Detection{}, fmt.Errorf("detecting faces: %w", err)
-	}
-	found := Detection{Frame: f, Width: int32(grey.Cols()), Height: int32(grey.Rows())}
-	for _, b := range boxes {
-		found.Faces = append(found.Faces, Face{Box: b, Blur: blur(grey, b)})
-	}
-	found.Millis = float64(time.Since(began)) / float64(time.Millisecond)
-	return found, nil
+	faces, size, err := find(f)
+	return Detection{
+		Frame: f, Width: int32(size.X), Height: int32(size.Y), Faces: faces,
+		Millis: float64(time.Since(began)) / float64(time.Millisecond),
+	}, err
 }
 
 // blur returns Face.Blur. The box is within the picture and not empty.

@@ -101,7 +101,11 @@ func TestThreads(t *testing.T) {
 		gocv.Resize(*to, to, image.Pt(480, 180), 0, 0, gocv.InterpolationArea)
 	})
 	f := rawFrame(double)
-	for name, p := range presetParams(t) {
+	all := presetParams(t)
+	network := anyNetwork(t)
+	network.DetectWidth = 480
+	all["network"] = network
+	for name, p := range all {
 		want := mustFind(t, newDetector(t, p), f)
 		if len(want) < 2 {
 			t.Fatalf("%s: got %v, want two faces", name, want)
@@ -173,7 +177,7 @@ func TestExceptionIsAnError(t *testing.T) {
 	d := newDetector(t, defaultParams(t))
 	floats := gocv.NewMatWithSize(100, 100, gocv.MatTypeCV32F)
 	defer floats.Close()
-	if boxes, err := d.classifier.detect(floats, d.params); err == nil || !strings.Contains(err.Error(), "CV_8U") {
+	if boxes, err := d.frontal.detect(floats, d.params); err == nil || !strings.Contains(err.Error(), "CV_8U") {
 		t.Errorf("got %v, %v, want OpenCV's own words about CV_8U", boxes, err)
 	}
 	if found := mustFind(t, d, parse(t, readPhoto(t))); len(found) != 1 { // the classifier is none the worse for it

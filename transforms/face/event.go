@@ -11,8 +11,8 @@ import (
 
 // Event is what is known of one face. Its JSON is one line of a window's file of
 // events; docs/outputs.md documents the fields. A reader that takes the types of columns
-// from the first lines gets them right: every line has every field, and only Timestamp
-// may be null.
+// from the first lines gets them right: every line has every field, and only Timestamp,
+// Score and Landmarks may be null.
 type Event struct {
 	record.ID
 	Camera          string        `json:"camera"`
@@ -25,6 +25,8 @@ type Event struct {
 	Box             record.Box    `json:"box"`            // pixels of the upright frame
 	BoxNormalized   NormalizedBox `json:"box_normalized"` // parts of its width and height
 	Blur            float64       `json:"blur"`           // Face.Blur
+	Score           *float64      `json:"score"`          // Face.Score; null of a cascade
+	Landmarks       *Landmarks    `json:"landmarks"`      // pixels of the upright frame; null of a cascade
 	Picture         string        `json:"picture"`        // names below the root; empty for what is not stored
 	Annotated       string        `json:"annotated"`
 	Crop            string        `json:"crop"`
@@ -60,6 +62,10 @@ func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
 	width, height := float64(d.Width), float64(d.Height)
 	for i, f := range d.Faces {
 		b := f.Box
+		var score *float64
+		if f.Score > 0 {
+			score = &f.Score
+		}
 		data, err := json.Marshal(Event{
 			ID: d.Frame.ID, Camera: d.Frame.Camera, Timestamp: timestamp, TimestampMillis: d.Frame.TimestampMillis,
 			Face: i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
@@ -68,7 +74,7 @@ func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
 				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
 				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),
 			},
-			Blur:    rounded(f.Blur, 2),
+			Blur: rounded(f.Blur, 2), Score: score, Landmarks: f.Landmarks,
 			Picture: path(o.Frame, name.Path()), Annotated: path(o.Annotated, name.AnnotatedPath()), Crop: path(o.Crops, name.FacePath(i+1)),
 			Detector: o.Detector, SettingsSHA256: o.SettingsSHA256, DetectMillis: rounded(d.Millis, 3),
 		})

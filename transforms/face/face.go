@@ -1,5 +1,5 @@
-// Package face finds faces in frames with a cascade classifier of OpenCV, and
-// renders the pictures that are kept. It is the only transform that uses cgo.
+// Package face finds faces in frames with a cascade classifier or a network, which OpenCV
+// runs, and renders the pictures that are kept. It is the only transform that uses cgo.
 package face
 
 import (
@@ -15,6 +15,29 @@ type Face struct {
 	// Blur is the variance of the Laplacian of the grey picture within the box:
 	// the lower, the less sharp. 0 is one even grey.
 	Blur float64
+	// Score is how sure a network is, above 0 to 1 in steps of 0.001. 0 of a cascade.
+	Score     float64
+	Landmarks *Landmarks // nil of a cascade
+}
+
+// Landmarks are five points of a face within the picture. Right and left are the face's own.
+type Landmarks struct {
+	RightEye         Point `json:"right_eye"`
+	LeftEye          Point `json:"left_eye"`
+	NoseTip          Point `json:"nose_tip"`
+	RightMouthCorner Point `json:"right_mouth_corner"`
+	LeftMouthCorner  Point `json:"left_mouth_corner"`
+}
+
+// Point is a pixel of a picture.
+type Point struct {
+	X int32 `json:"x"`
+	Y int32 `json:"y"`
+}
+
+// points are the landmarks in the order of the fields, which is that of the networks.
+func (l *Landmarks) points() [5]*Point {
+	return [...]*Point{&l.RightEye, &l.LeftEye, &l.NoseTip, &l.RightMouthCorner, &l.LeftMouthCorner}
 }
 
 // Detection is what was found in one frame. Faces are sorted from top to
@@ -29,11 +52,11 @@ type Detection struct {
 	Cooled        bool    // Cooldown has found that its faces are stored already
 }
 
-// Params says how faces are found. NewParams gives the defaults, which are
-// those of OpenCV's detectMultiScale.
+// Params says how faces are found: with a cascade or, if there is a Model, with a network.
+// NewPreset gives them.
 type Params struct {
 	// Cascade is the gzip-compressed XML file of a cascade classifier, as
-	// ReadCascade gives it. It travels inside the pipeline. Required.
+	// ReadCascade gives it. It travels inside the pipeline. Required without Model.
 	Cascade []byte
 	// ScaleFactor is by how much the search window grows from one pass over the
 	// picture to the next: from MinScaleFactor to MaxScaleFactor. Default 1.1.
@@ -54,6 +77,15 @@ type Params struct {
 	// it is tried on the picture and on its mirror image. Of boxes that overlap
 	// one is then kept. Optional.
 	Profile []byte
+	// Model is the ONNX file of a network, as ReadModel gives it. It travels inside the
+	// pipeline. The next two are for it, and all before it for cascades.
+	Model []byte
+	// DetectWidth is how many pixels the longer side of a picture may have: a larger
+	// picture is shrunk to it, and boxes are those of the whole one. From
+	// MinDetectWidth to MaxDetectWidth.
+	DetectWidth int
+	// MinScore is the lowest Face.Score of what is a face, from MinMinScore to 1.
+	MinScore float64
 	// Threads is how many threads OpenCV takes for one frame. It holds for the
 	// whole process. Default 0: one for each core.
 	Threads int
@@ -73,16 +105,46 @@ const (
 // MaxDownscale leaves a face of 200 pixels the 20 that a cascade needs.
 const MaxDownscale = 10
 
+// The range of Params.DetectWidth. A network's memory grows with its square.
+const (
+	MinDetectWidth = 64
+	MaxDetectWidth = 1920
+)
+
+// MinMinScore is that of Params.MinScore. What scores less is noise.
+const MinMinScore = 0.1
+
 // maxThreads is far more than any machine that this runs on has cores.
 const maxThreads = 1024
 
-// NewParams returns the default parameters with the cascade of the file. A file
-// that is missing or that OpenCV cannot load is an error.
-func NewParams(file string) (Params, error) { return NewPresetWith(Parity, file) }
-
 // Validate returns an error that says what is wrong with the parameters, if anything.
-// It loads the cascades.
+// It loads the models.
 func (p Params) Validate() error {
+	check := p.validateCascade
+	if len(p.Model) > 0 {
+		check = p.validateNetwork
+	}
+	switch {
+	case p.Threads < 0 || p.Threads > maxThreads:
+		return fmt.Errorf("%d threads: there must be from 0 (one for each core) to %d", p.Threads, maxThreads)
+	case p.Parallel < 0 || p.Parallel > maxThreads:
+		return fmt.Errorf("%d frames at a time: there must be from 0 (one) to %d", p.Parallel, maxThreads)
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	d, err := NewDetector(p)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if len(p.Model) > 0 { // OpenCV has not seen it yet
+		_, err = d.Detect(frame.Frame{Format: frame.Grey, Width: 1, Height: 1, Data: []byte{0}})
+	}
+	return err
+}
+
+func (p Params) validateCascade() error {
 	switch {
 	case !(p.ScaleFactor >= MinScaleFactor && p.ScaleFactor <= MaxScaleFactor): // NaN is neither
 		return fmt.Errorf("scale factor %v: it must be from %v to %v", p.ScaleFactor, MinScaleFactor, MaxScaleFactor)
@@ -92,15 +154,16 @@ func (p Params) Validate() error {
 		return fmt.Errorf("smallest face of %d pixels: it must be from 0 (the cascade's own) to %d", p.MinFace, frame.MaxSide)
 	case !(p.Downscale >= 1 && p.Downscale <= MaxDownscale):
 		return fmt.Errorf("downscale %v: it must be from 1 (the picture as it is) to %v", p.Downscale, MaxDownscale)
-	case p.Threads < 0 || p.Threads > maxThreads:
-		return fmt.Errorf("%d threads: there must be from 0 (one for each core) to %d", p.Threads, maxThreads)
-	case p.Parallel < 0 || p.Parallel > maxThreads:
-		return fmt.Errorf("%d frames at a time: there must be from 0 (one) to %d", p.Parallel, maxThreads)
 	}
-	d, err := NewDetector(p)
-	if err != nil {
-		return err
+	return nil
+}
+
+func (p Params) validateNetwork() error {
+	switch {
+	case p.DetectWidth < MinDetectWidth || p.DetectWidth > MaxDetectWidth:
+		return fmt.Errorf("detect width %d: it must be from %d to %d pixels", p.DetectWidth, MinDetectWidth, MaxDetectWidth)
+	case !(p.MinScore >= MinMinScore && p.MinScore <= 1): // NaN is neither
+		return fmt.Errorf("smallest score %v: it must be from %v to 1", p.MinScore, MinMinScore)
 	}
-	d.Close()
 	return nil
 }

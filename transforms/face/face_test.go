@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 	if len(p.Cascade) > 200_000 {
 		t.Errorf("the cascade takes %d bytes of the pipeline", len(p.Cascade))
 	}
-	again, err := NewParams(mustCascade(t))
+	again, err := NewPreset(Parity, mustCascade(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,8 +66,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestNewParamsRefuses is case 11: files that are no cascade.
-func TestNewParamsRefuses(t *testing.T) {
+// TestNewPresetRefuses is case 11: files that are no cascade.
+func TestNewPresetRefuses(t *testing.T) {
 	whole := testkit.ReadFile(t, mustCascade(t))
 	before := loaded.Load()
 	for name, tt := range map[string]struct {
@@ -85,7 +85,7 @@ func TestNewParamsRefuses(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "cascade.xml")
 		testkit.WriteFile(t, file, tt.content)
-		_, err := NewParams(file)
+		_, err := NewPreset(Parity, file)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: got %v, want an error with %q that names the file", name, err, tt.want)
 		}
@@ -94,10 +94,10 @@ func TestNewParamsRefuses(t *testing.T) {
 		t.Errorf("%d classifiers loaded from files that are none", after-before)
 	}
 	missing := filepath.Join(t.TempDir(), "missing.xml")
-	if _, err := NewParams(missing); err == nil || !strings.Contains(err.Error(), missing) {
+	if _, err := NewPreset(Parity, missing); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("missing file: got %v", err)
 	}
-	if _, err := NewParams(t.TempDir()); err == nil {
+	if _, err := NewPreset(Parity, t.TempDir()); err == nil {
 		t.Error("a folder is taken as a cascade")
 	}
 }
@@ -115,7 +115,7 @@ func TestCascadesOfOpenCV(t *testing.T) {
 		t.Fatalf("only %v beside the default cascade", files)
 	}
 	for _, file := range files {
-		p, err := NewParams(file)
+		p, err := NewPreset(Parity, file)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -129,10 +129,10 @@ func TestCascadesOfOpenCV(t *testing.T) {
 
 func TestPool(t *testing.T) {
 	cascade := defaultParams(t).Cascade
-	pool := pool{idle: map[cascadeKey][]*classifier{}}
-	lease := func(cascade []byte) *classifier {
+	var pool pool
+	lease := func(cascade []byte) *model {
 		t.Helper()
-		c, err := pool.lease(cascade)
+		c, err := pool.lease(cascadeKey(cascade), cascade, loadCascade)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,12 +152,24 @@ func TestPool(t *testing.T) {
 	}
 	pool.release(a)
 	pool.release(b)
-	other, err := NewParams(otherCascade(t, "haarcascade_frontalface_alt2.xml"))
+	other, err := NewPreset(Parity, otherCascade(t, "haarcascade_frontalface_alt2.xml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c := lease(other.Cascade); c == a || c == b {
 		t.Error("another cascade gives the same classifier")
+	}
+
+	var many []*model
+	for range maxIdle + 3 {
+		many = append(many, lease(cascade))
+	}
+	before = loaded.Load()
+	for _, c := range many {
+		pool.release(c)
+	}
+	if freed := before - loaded.Load(); freed != 3 || len(pool.idle) != maxIdle {
+		t.Errorf("of %d idle classifiers %d were freed, want all but %d", len(many), freed, maxIdle)
 	}
 }
 
@@ -165,12 +177,12 @@ func TestPool(t *testing.T) {
 func TestPoolIsNotShared(t *testing.T) {
 	cascade := defaultParams(t).Cascade
 	var mu sync.Mutex
-	inUse := map[*classifier]bool{}
+	inUse := map[*model]bool{}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 200 {
-				c, err := classifiers.lease(cascade)
+				c, err := models.lease(cascadeKey(cascade), cascade, loadCascade)
 				if err != nil {
 					t.Error(err)
 					return
@@ -185,7 +197,7 @@ func TestPoolIsNotShared(t *testing.T) {
 				mu.Lock()
 				delete(inUse, c)
 				mu.Unlock()
-				classifiers.release(c)
+				models.release(c)
 			}
 		})
 	}
@@ -220,7 +232,7 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 	if err := fn.FinishBundle(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if d.classifier != nil {
+	if d.frontal != nil {
 		t.Error("the classifier is still held after FinishBundle")
 	}
 }

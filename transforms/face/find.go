@@ -2,6 +2,7 @@ package face
 
 import (
 	"cmp"
+	"fmt"
 	"image"
 	"math"
 	"slices"
@@ -9,7 +10,26 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/transforms/frame"
 )
+
+// byCascade returns the faces in a frame, sorted as Detect's, and the size of the upright
+// picture.
+func (d *Detector) byCascade(f frame.Frame) (faces []Face, size image.Point, err error) {
+	grey, err := greyMat(f)
+	if err != nil {
+		return nil, size, err
+	}
+	defer grey.Close()
+	boxes, err := d.find(grey)
+	if err != nil {
+		return nil, size, fmt.Errorf("detecting faces: %w", err)
+	}
+	for _, b := range boxes {
+		faces = append(faces, Face{Box: b, Blur: blur(grey, b)})
+	}
+	return faces, image.Pt(grey.Cols(), grey.Rows()), nil
+}
 
 // find returns the boxes in a grey picture that is not empty, sorted as
 // Detect's.
@@ -28,11 +48,11 @@ func (d *Detector) find(grey gocv.Mat) ([]record.Box, error) {
 		gocv.EqualizeHist(grey, &even)
 		grey = even
 	}
-	boxes, err := d.classifier.detect(grey, p)
+	boxes, err := d.frontal.detect(grey, p)
 	if err == nil && d.profile != nil {
 		var sides []record.Box
 		sides, err = d.detectProfiles(grey, p)
-		boxes = suppress(boxes, sides)
+		boxes = suppressBoxes(boxes, sides)
 	}
 	if err != nil {
 		return nil, err
@@ -70,10 +90,13 @@ func (d *Detector) detectProfiles(grey gocv.Mat, p Params) ([]record.Box, error)
 
 // shrunk returns a picture made smaller by a factor, of a pixel at least.
 func shrunk(grey gocv.Mat, factor float64) gocv.Mat {
-	side := func(n int) int { return max(1, int(math.Round(float64(n)/factor))) }
 	small := gocv.NewMat()
-	gocv.Resize(grey, &small, image.Pt(side(grey.Cols()), side(grey.Rows())), 0, 0, gocv.InterpolationArea)
+	gocv.Resize(grey, &small, image.Pt(shrunkSide(grey.Cols(), factor), shrunkSide(grey.Rows(), factor)), 0, 0, gocv.InterpolationArea)
 	return small
+}
+
+func shrunkSide(pixels int, factor float64) int {
+	return max(1, int(math.Round(float64(pixels)/factor)))
 }
 
 // enlarged returns the boxes of a picture that was shrunk as those of the whole

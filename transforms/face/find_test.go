@@ -51,7 +51,7 @@ func TestSuppress(t *testing.T) {
 		{"none", nil, nil, nil},
 	} {
 		for range 2 { // in either order
-			if got := suppress(tt.frontal, tt.others); !slices.Equal(got, tt.want) {
+			if got := suppressBoxes(slices.Clone(tt.frontal), slices.Clone(tt.others)); !slices.Equal(got, tt.want) {
 				t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 			}
 			slices.Reverse(tt.frontal)
@@ -213,21 +213,21 @@ func TestFastFindsSmallFaces(t *testing.T) {
 
 // Each preset looks less closely than the one before it.
 func TestPresets(t *testing.T) {
-	if fmt.Sprint(Presets) != "[parity balanced fast]" {
+	if fmt.Sprint(Presets) != "[parity balanced fast yunet yunet-fast centerface]" {
 		t.Errorf("got %v", Presets)
 	}
 	all := presetParams(t)
-	for i, name := range Presets {
+	for i, name := range Cascades {
 		p := all[name]
 		if p.Profile != nil || p.Equalize || p.Threads != 0 {
 			t.Errorf("%s: %v, %v threads: want no profiles, no equalizing, OpenCV's threads", name, p.Equalize, p.Threads)
 		}
-		if last := all[Presets[max(0, i-1)]]; p.ScaleFactor < last.ScaleFactor || p.MinFace < last.MinFace || p.MinFace > 60 || p.Downscale < last.Downscale {
+		if last := all[Cascades[max(0, i-1)]]; p.ScaleFactor < last.ScaleFactor || p.MinFace < last.MinFace || p.MinFace > 60 || p.Downscale < last.Downscale {
 			t.Errorf("%s looks closer than the preset before it, or sees no faces of 60 pixels", name)
 		}
 	}
 	for _, name := range []string{"", "Fast", "slow"} {
-		if _, err := NewPreset(name); err == nil {
+		if _, err := NewPreset(name, ""); err == nil {
 			t.Errorf("there is a preset %q", name)
 		}
 	}

@@ -36,7 +36,7 @@ func box(x, y, width, height int32) record.Box {
 
 func mustCascade(t testing.TB) string {
 	t.Helper()
-	cascade, err := DefaultCascade()
+	cascade, err := PresetFile(Parity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func otherCascade(t testing.TB, name string) string {
 	return filepath.Join(filepath.Dir(mustCascade(t)), name)
 }
 
-var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parity) })
+var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parity, "") })
 
 func defaultParams(t testing.TB) Params {
 	t.Helper()
@@ -79,12 +79,12 @@ func withProfile(t testing.TB, p Params) Params {
 	return p
 }
 
-// presetParams returns each preset, and one with everything on.
+// presetParams returns each preset of a cascade, and one with everything on.
 func presetParams(t testing.TB) map[string]Params {
 	t.Helper()
 	all := map[string]Params{}
-	for _, name := range Presets {
-		p, err := NewPreset(name)
+	for _, name := range Cascades {
+		p, err := NewPreset(name, "")
 		if err != nil {
 			t.Fatal(err)
 		}

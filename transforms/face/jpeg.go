@@ -96,17 +96,23 @@ func complete(f frame.Frame) []byte {
 	return slices.Concat(f.Data, jpegEnd)
 }
 
-// decodeJPEG returns a JPEG as grey as OpenCV decodes it, whose pixels are TurboJPEG's.
-// The error is a corruptJPEG if a part is missing or contradicts another.
-func decodeJPEG(f frame.Frame) (gocv.Mat, error) {
+// decodeJPEG returns a JPEG as grey as OpenCV decodes it, whose pixels are TurboJPEG's, or
+// in blue, green and red. It has so many eighths of its size (1, 2, 4 or 8), or all if EXIF
+// data say which way is up. The error is a corruptJPEG if a part is missing or contradicts
+// another.
+func decodeJPEG(f frame.Frame, flag gocv.IMReadFlag, eighths int) (gocv.Mat, error) {
 	if !frame.HasMagic(frame.JPEG, f.Data) || frame.CheckSize(int(f.Width), int(f.Height)) != nil {
 		return gocv.Mat{}, fmt.Errorf("the frame is said to be a JPEG of %dx%d pixels and is none", f.Width, f.Height)
 	}
 	data := complete(f)
+	var colour C.int
+	if flag == gocv.IMReadColor {
+		colour = 1
+	}
 	m := gocv.NewMat()
 	var fault *C.char
 	err := cxx.Error(unsafe.Pointer(C.face_decode_jpeg(unsafe.Pointer(&data[0]), C.size_t(len(data)),
-		C.int(f.Width), C.int(f.Height), unsafe.Pointer(m.Ptr()), &fault)))
+		C.int(f.Width), C.int(f.Height), colour, C.int(eighths), unsafe.Pointer(m.Ptr()), &fault)))
 	if corrupt := cxx.Error(unsafe.Pointer(fault)); corrupt != nil {
 		err = corruptJPEG{corrupt}
 	}
@@ -114,10 +120,10 @@ func decodeJPEG(f frame.Frame) (gocv.Mat, error) {
 		m.Close()
 		return gocv.Mat{}, fmt.Errorf("decoding the JPEG: %w", err)
 	}
-	if !mayBeTurned(data) {
+	if !mayBeTurned(f.Data) {
 		return m, nil
 	}
-	upright, err := gocv.IMDecode(data, gocv.IMReadGrayScale)
+	upright, err := gocv.IMDecode(data, flag)
 	if err != nil || upright.Empty() {
 		return m, nil
 	}

@@ -37,6 +37,13 @@ func padded(file []byte) []byte {
 	return slices.Concat(file[:2], segment, make([]byte, frame.MinBytes), file[2:])
 }
 
+// withOrientation adds EXIF data to a JPEG that say which way is up.
+func withOrientation(file []byte, orientation byte) []byte {
+	exif := "Exif\x00\x00" + strings.Replace(turned, "\x00\x06\x00\x00", string([]byte{0, orientation, 0, 0}), 1)
+	segment := binary.BigEndian.AppendUint16([]byte{0xFF, 0xE1}, uint16(2+len(exif)))
+	return slices.Concat(file[:2], segment, []byte(exif), file[2:])
+}
+
 // withoutTables drops the Huffman tables of a JPEG.
 func withoutTables(file []byte) []byte {
 	for {
@@ -111,10 +118,7 @@ func TestGreyIsOpenCVs(t *testing.T) {
 		sameGrey(t, fmt.Sprint("photograph ", i), parse(t, file))
 	}
 	for orientation := byte(0); orientation <= 9; orientation++ {
-		exif := "Exif\x00\x00" + strings.Replace(turned, "\x00\x06\x00\x00", string([]byte{0, orientation, 0, 0}), 1)
-		segment := binary.BigEndian.AppendUint16([]byte{0xFF, 0xE1}, uint16(2+len(exif)))
-		file := readPhoto(t)
-		sameGrey(t, fmt.Sprint("orientation ", orientation), parse(t, slices.Concat(file[:2], segment, []byte(exif), file[2:])))
+		sameGrey(t, fmt.Sprint("orientation ", orientation), parse(t, withOrientation(readPhoto(t), orientation)))
 	}
 	for quality := 1; quality <= 100; quality++ {
 		for i, paint := range []func(draw.Image) image.Image{frametest.Noise, smooth} {
@@ -248,6 +252,13 @@ func TestMutatedJPEG(t *testing.T) {
 				continue
 			}
 			m, err := greyMat(f)
+			colour, _, colourErr := colourMat(f, 20)
+			if colourErr == nil {
+				colour.Close()
+			}
+			if (err == nil) != (colourErr == nil) {
+				t.Errorf("%s: grey it is %v, in colour %v", name, err, colourErr)
+			}
 			switch {
 			case err == nil:
 				m.Close()

@@ -18,7 +18,7 @@ import (
 func greyMat(f frame.Frame) (gocv.Mat, error) {
 	switch f.Format {
 	case frame.JPEG:
-		return decodeJPEG(f)
+		return decodeJPEG(f, gocv.IMReadGrayScale, 8)
 	case frame.PNG:
 		return decodeFile(f, gocv.IMReadGrayScale)
 	case frame.BGR:
@@ -43,6 +43,44 @@ func nativeMat(f frame.Frame) (gocv.Mat, error) {
 		return rawMat(f)
 	}
 	return gocv.Mat{}, unknownFormat(f)
+}
+
+// colourMat returns the frame in blue, green and red, and the size of the whole picture: a
+// JPEG may come at half of its size, a quarter or an eighth, if no side gets shorter than
+// longest by that. The caller closes it before it lets go of the frame.
+func colourMat(f frame.Frame, longest int) (m gocv.Mat, whole image.Point, err error) {
+	eighths := 8
+	if f.Format != frame.JPEG {
+		m, err = nativeMat(f)
+	} else {
+		for !mayBeTurned(f.Data) && eighths > 1 && int(max(f.Width, f.Height)) >= longest*16/eighths {
+			eighths /= 2
+		}
+		m, err = decodeJPEG(f, gocv.IMReadColor, eighths)
+	}
+	if err != nil {
+		return m, whole, err
+	}
+	if whole = image.Pt(m.Cols(), m.Rows()); eighths < 8 {
+		whole = image.Pt(int(f.Width), int(f.Height))
+	}
+	if m.Channels() == 1 {
+		grey := m
+		defer grey.Close()
+		m = inColour(grey)
+	}
+	return m, whole, nil
+}
+
+// inColour returns a copy of a picture in blue, green and red.
+func inColour(picture gocv.Mat) gocv.Mat {
+	m := gocv.NewMat()
+	if picture.Channels() == 1 {
+		gocv.CvtColor(picture, &m, gocv.ColorGrayToBGR)
+	} else {
+		picture.CopyTo(&m)
+	}
+	return m
 }
 
 func unknownFormat(f frame.Frame) error {
@@ -96,7 +134,7 @@ func decodeFile(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 	// There are files that OpenCV refuses and that are pictures all the same: one of
 	// them must not fail a bundle for ever.
 	if f.Format == frame.JPEG {
-		return decodeJPEG(f)
+		return decodeJPEG(f, flag, 8)
 	}
 	return decodeByGo(f, flag)
 }

@@ -107,7 +107,8 @@ func picturesOf(t *testing.T, e store.Entry) map[string]image.Image {
 func TestFiles(t *testing.T) {
 	colour := decoded(t, readPhoto(t), gocv.IMReadColor)
 	grey := greyOf(t, colour)
-	faces := []Face{{Box: box(200, 100, 100, 80)}, {Box: box(600, 440, 40, 40)}}
+	landmarks := &Landmarks{Point{230, 120}, Point{270, 120}, Point{250, 140}, Point{235, 160}, Point{265, 160}}
+	faces := []Face{{Box: box(200, 100, 100, 80), Landmarks: landmarks}, {Box: box(600, 440, 40, 40)}}
 	for _, tt := range []struct {
 		name  string
 		frame frame.Frame
@@ -161,9 +162,9 @@ func TestFiles(t *testing.T) {
 			if whole.Bounds() != lines.Bounds() {
 				t.Errorf("the annotated picture has %v, the frame %v", lines.Bounds(), whole.Bounds())
 			}
-			for _, at := range []image.Point{{250, 100}, {200, 140}, {300, 140}, {600, 460}} {
+			for _, at := range []image.Point{{250, 100}, {200, 140}, {300, 140}, {600, 460}, {230, 120}, {265, 160}} {
 				if r, g, b, _ := lines.At(at.X, at.Y).RGBA(); g < 3*r/2 || g < 3*b/2 || g < 0x6000 {
-					t.Errorf("at %v there is no green line, but %x %x %x", at, r, g, b)
+					t.Errorf("at %v there is nothing green, but %x %x %x", at, r, g, b)
 				}
 			}
 			if diff := difference(whole, lines, image.Rect(0, 200, 560, 420), image.Pt(0, 200)); diff > 2 {
@@ -230,7 +231,7 @@ func TestBoxOutsideThePicture(t *testing.T) {
 func TestEvents(t *testing.T) {
 	f := frame.Frame{ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
 	d := Detection{Frame: f, Width: 640, Height: 480, Millis: 12.34567, Faces: []Face{
-		{Box: box(10, 48, 64, 96), Blur: 17.987}, {Box: box(320, 240, 320, 240)},
+		{Box: box(10, 48, 64, 96), Blur: 17.987}, {Box: box(320, 240, 320, 240), Score: 0.913, Landmarks: &Landmarks{Point{1, 2}, Point{3, 4}, Point{5, 6}, Point{7, 8}, Point{9, 10}}},
 	}}
 	e, err := Files(Output{Frame: true, Crops: true, Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
 	if err == nil || len(e.Events) > 0 { // "x" is no JPEG, from which crops could be made
@@ -243,8 +244,8 @@ func TestEvents(t *testing.T) {
 	const head = `{"topic":"video","partition":3,"offset":99,"camera":"front \ufffd\"door\"","timestamp":"2023-11-14T22:13:20.123Z","timestamp_ms":1700000000123,`
 	const tail = `"picture":"","annotated":"","crop":"","detector":"fast","settings_sha256":"abc","detect_ms":12.346}`
 	want := []string{
-		head + `"face":1,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":10,"y":48,"width":64,"height":96},"box_normalized":{"x":0.015625,"y":0.1,"width":0.1,"height":0.2},"blur":17.99,` + tail,
-		head + `"face":2,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":320,"y":240,"width":320,"height":240},"box_normalized":{"x":0.5,"y":0.5,"width":0.5,"height":0.5},"blur":0,` + tail,
+		head + `"face":1,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":10,"y":48,"width":64,"height":96},"box_normalized":{"x":0.015625,"y":0.1,"width":0.1,"height":0.2},"blur":17.99,"score":null,"landmarks":null,` + tail,
+		head + `"face":2,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":320,"y":240,"width":320,"height":240},"box_normalized":{"x":0.5,"y":0.5,"width":0.5,"height":0.5},"blur":0,"score":0.913,"landmarks":{"right_eye":{"x":1,"y":2},"left_eye":{"x":3,"y":4},"nose_tip":{"x":5,"y":6},"right_mouth_corner":{"x":7,"y":8},"left_mouth_corner":{"x":9,"y":10}},` + tail,
 	}
 	if !slices.Equal(e.Events, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(e.Events, "\n"), strings.Join(want, "\n"))

@@ -51,7 +51,7 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 //
 //   - the frame: of a JPEG the very bytes that came in, of another a JPEG of
 //     quality 95, grey if the frame is;
-//   - the frame in colour with a box and a number for each face, as JPEG;
+//   - the frame in colour with a box, a number and the landmarks of each face, as JPEG;
 //   - each face with a margin, cut off where the picture ends, as JPEG;
 //   - an Event for each face.
 //
@@ -132,21 +132,21 @@ const (
 	pixelsPerScale     = 640
 )
 
-// annotated returns a copy of a picture with a box and a number for each face.
+// annotated returns a copy of a picture with a box, a number and the landmarks of each face.
 func annotated(picture gocv.Mat, faces []Face) gocv.Mat {
 	green := color.RGBA{G: 255, A: 255}
-	m := gocv.NewMat()
-	if picture.Channels() == 1 {
-		gocv.CvtColor(picture, &m, gocv.ColorGrayToBGR)
-	} else {
-		picture.CopyTo(&m)
-	}
+	m := inColour(picture)
 	thickness := max(1, m.Cols()/pixelsPerThickness)
 	scale := max(0.5, float64(m.Cols())/pixelsPerScale)
 	for i, f := range faces {
 		b := f.Box
 		area := image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
 		gocv.Rectangle(&m, area, green, thickness)
+		if f.Landmarks != nil {
+			for _, p := range f.Landmarks.points() {
+				gocv.Circle(&m, image.Pt(int(p.X), int(p.Y)), 2*thickness, green, -1)
+			}
+		}
 		gocv.PutText(&m, strconv.Itoa(i+1), area.Min.Add(image.Pt(2*thickness, int(25*scale))), gocv.FontHersheySimplex, scale, green, thickness)
 	}
 	return m

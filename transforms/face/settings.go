@@ -24,7 +24,7 @@ type Settings struct {
 	ScaleFactor   float64 `json:"scale_factor"`
 	MinNeighbors  int     `json:"min_neighbors"`
 	MinFace       int     `json:"min_face"`
-	CascadeSHA256 string  `json:"cascade_sha256"` // of the XML file, in hexadecimal digits
+	CascadeSHA256 string  `json:"cascade_sha256"` // of the XML file, in hexadecimal digits; empty of a network
 	Write         string  `json:"write"`          // Output.List
 	CropMargin    float64 `json:"crop_margin"`
 
@@ -35,6 +35,9 @@ type Settings struct {
 	Downscale     float64 `json:"downscale,omitempty"`
 	Equalize      bool    `json:"equalize,omitempty"`
 	ProfileSHA256 string  `json:"profile_sha256,omitempty"` // as CascadeSHA256
+	ModelSHA256   string  `json:"model_sha256,omitempty"`   // of the ONNX file
+	DetectWidth   int     `json:"detect_width,omitempty"`
+	MinScore      float64 `json:"min_score,omitempty"`
 }
 
 // SettingsOf returns the settings of a pipeline with these parts.
@@ -44,6 +47,12 @@ func SettingsOf(cfg frame.Config, p Params, o Output) (Settings, error) {
 		ScaleFactor: p.ScaleFactor, MinNeighbors: p.MinNeighbors, MinFace: p.MinFace,
 		Write: o.List(), CropMargin: o.CropMargin,
 		Detector: o.Detector, Downscale: p.Downscale, Equalize: p.Equalize,
+		DetectWidth: p.DetectWidth, MinScore: p.MinScore,
+	}
+	if len(p.Model) > 0 {
+		sum := sha256.Sum256(p.Model)
+		s.ModelSHA256 = hex.EncodeToString(sum[:])
+		return s, nil
 	}
 	var err error
 	if s.CascadeSHA256, err = cascadeSHA256(p.Cascade); err == nil && len(p.Profile) > 0 {
@@ -66,20 +75,21 @@ func cascadeSHA256(cascade []byte) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Parts is the way back from SettingsOf, with cascades that are among the files,
-// by their SHA-256.
-func (s Settings) Parts(cascades []string) (cfg frame.Config, p Params, o Output, err error) {
-	p = Params{
-		ScaleFactor: s.ScaleFactor, MinNeighbors: s.MinNeighbors, MinFace: s.MinFace,
-		Downscale: cmp.Or(s.Downscale, 1), Equalize: s.Equalize, // older ledgers have no downscale
+// Parts is the way back from SettingsOf, with cascades or a network that are among the
+// files, by their SHA-256.
+func (s Settings) Parts(files []string) (cfg frame.Config, p Params, o Output, err error) {
+	p = Params{ScaleFactor: s.ScaleFactor, MinNeighbors: s.MinNeighbors, MinFace: s.MinFace, Equalize: s.Equalize, DetectWidth: s.DetectWidth, MinScore: s.MinScore}
+	if s.ModelSHA256 != "" {
+		p.Model, err = chooseFile(files, s.ModelSHA256)
+	} else {
+		p.Downscale = cmp.Or(s.Downscale, 1) // older ledgers have none
+		p.Cascade, err = chooseCascade(files, s.CascadeSHA256)
 	}
-	if p.Cascade, err = chooseCascade(cascades, s.CascadeSHA256); err != nil {
+	if err == nil && s.ProfileSHA256 != "" {
+		p.Profile, err = chooseCascade(files, s.ProfileSHA256)
+	}
+	if err != nil {
 		return cfg, p, o, err
-	}
-	if s.ProfileSHA256 != "" {
-		if p.Profile, err = chooseCascade(cascades, s.ProfileSHA256); err != nil {
-			return cfg, p, o, err
-		}
 	}
 	cfg = frame.Config{Width: s.FrameWidth, Height: s.FrameHeight, KeepBytes: s.KeepBytes}
 	if o, err = ParseOutput(cmp.Or(s.Write, outputs[0].name)); err != nil { // older ledgers say nothing
@@ -90,18 +100,26 @@ func (s Settings) Parts(cascades []string) (cfg frame.Config, p Params, o Output
 	return cfg, p, o, err
 }
 
-// chooseCascade reads the one of the files that has the SHA-256.
+// chooseCascade returns the one of the files that has the SHA-256, as Params take it.
 func chooseCascade(files []string, sum string) ([]byte, error) {
+	xml, err := chooseFile(files, sum)
+	if err != nil {
+		return nil, err
+	}
+	return compress(xml)
+}
+
+func chooseFile(files []string, sum string) ([]byte, error) {
 	for _, file := range files {
-		xml, err := os.ReadFile(file)
+		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("reading the cascade: %w", err)
+			return nil, fmt.Errorf("reading a cascade or model: %w", err)
 		}
-		if hash := sha256.Sum256(xml); hex.EncodeToString(hash[:]) == sum {
-			return compress(xml)
+		if hash := sha256.Sum256(data); hex.EncodeToString(hash[:]) == sum {
+			return data, nil
 		}
 	}
-	return nil, fmt.Errorf("a cascade that was used has the SHA-256 %s, and none of %s has", sum, strings.Join(files, ", "))
+	return nil, fmt.Errorf("a cascade or model that was used has the SHA-256 %s, and none of %s has", sum, strings.Join(files, ", "))
 }
 
 // JSON returns the settings as compact JSON, and its SHA-256 in hexadecimal

@@ -7,18 +7,23 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 )
 
 // TestSettingsRoundTrip sends every preset through a ledger and back.
 func TestSettingsRoundTrip(t *testing.T) {
-	files, err := InstalledCascades()
+	files, err := InstalledFiles()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := frame.Config{Width: 320, Height: 240, KeepBytes: 7}
 	sums := map[string]bool{}
-	for name, p := range presetParams(t) {
+	all := presetParams(t)
+	all["centerface"] = anyNetwork(t)
+	files = append(files, testkit.Shared(t, "models/*.onnx")...)
+	for name, p := range all {
+		p.Threads = 0
 		o := Output{Crops: true, Events: true, CropMargin: 0.3, Detector: name}
 		s, err := SettingsOf(cfg, p, o)
 		if err != nil {
@@ -39,8 +44,8 @@ func TestSettingsRoundTrip(t *testing.T) {
 			t.Errorf("%s: got %v, %v, %v, want %v, %v; or other parameters", name, err, gotCfg, gotOutput, cfg, o)
 		}
 	}
-	if len(sums) != len(Presets)+1 {
-		t.Errorf("%d different settings, want %d", len(sums), len(Presets)+1)
+	if len(sums) != len(all) {
+		t.Errorf("%d different settings, want %d", len(sums), len(all))
 	}
 }
 
@@ -74,7 +79,7 @@ func TestPartsRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := InstalledCascades()
+	files, err := InstalledFiles()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,29 +9,79 @@
 #include <stdexcept>
 #include <vector>
 
+#include <opencv2/dnn.hpp>
 #include <opencv2/objdetect.hpp>
 #include <turbojpeg.h>
 
-char *face_load(const char *path, void **classifier) {
+namespace {
+
+// model is what face_close ends.
+struct model {
+    virtual ~model() {}
+};
+
+struct cascade : model {
+    cv::CascadeClassifier classifier;
+};
+
+struct network : model {
+    cv::dnn::Net net;
+    std::vector<cv::String> names;
+    std::vector<cv::Mat> mats;
+    std::vector<face_output> outputs;
+};
+
+} // namespace
+
+char *face_load_cascade(const char *path, void **out) {
     return guard([&] {
-        std::unique_ptr<cv::CascadeClassifier> c(new cv::CascadeClassifier());
-        if (!c->load(path)) {
+        std::unique_ptr<cascade> c(new cascade());
+        if (!c->classifier.load(path)) {
             CV_Error(cv::Error::StsParseError, "the file holds no cascade");
         }
-        *classifier = c.release();
+        *out = static_cast<model *>(c.release());
     });
 }
 
-void face_close(void *classifier) {
-    delete static_cast<cv::CascadeClassifier *>(classifier);
+char *face_load_network(const void *onnx, size_t size, void **out) {
+    return guard([&] {
+        std::unique_ptr<network> n(new network());
+        n->net = cv::dnn::readNetFromONNX(static_cast<const char *>(onnx), size);
+        n->net.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
+        n->net.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);
+        n->names = n->net.getUnconnectedOutLayersNames();
+        *out = static_cast<model *>(n.release());
+    });
 }
 
-char *face_detect(void *classifier, void *grey, double scale_factor, int min_neighbors, int min_face,
+void face_close(void *m) {
+    delete static_cast<model *>(m);
+}
+
+char *face_run(void *m, void *bgr, int width, int height, int swap_to_rgb, face_output **outputs, int *count) {
+    return guard([&] {
+        network &n = *static_cast<network *>(static_cast<model *>(m));
+        const cv::Mat &picture = *static_cast<cv::Mat *>(bgr);
+        cv::Mat canvas;
+        cv::copyMakeBorder(picture, canvas, 0, height - picture.rows, 0, width - picture.cols, cv::BORDER_CONSTANT);
+        n.net.setInput(cv::dnn::blobFromImage(canvas, 1, cv::Size(), cv::Scalar(), swap_to_rgb != 0));
+        n.net.forward(n.mats, n.names);
+        n.outputs.clear();
+        for (size_t i = 0; i < n.mats.size(); i++) {
+            CV_Assert(n.mats[i].type() == CV_32F && n.mats[i].isContinuous());
+            n.outputs.push_back({n.names[i].c_str(), n.mats[i].ptr<float>(), n.mats[i].total()});
+        }
+        *outputs = n.outputs.data();
+        *count = static_cast<int>(n.outputs.size());
+    });
+}
+
+char *face_detect(void *m, void *grey, double scale_factor, int min_neighbors, int min_face,
                   face_box **boxes, int *count) {
     return guard([&] {
         std::vector<cv::Rect> found;
-        static_cast<cv::CascadeClassifier *>(classifier)
-            ->detectMultiScale(*static_cast<cv::Mat *>(grey), found, scale_factor, min_neighbors, 0,
+        static_cast<cascade *>(static_cast<model *>(m))
+            ->classifier.detectMultiScale(*static_cast<cv::Mat *>(grey), found, scale_factor, min_neighbors, 0,
                                cv::Size(min_face, min_face));
         if (found.empty()) {
             return;
@@ -47,7 +97,8 @@ char *face_detect(void *classifier, void *grey, double scale_factor, int min_nei
     });
 }
 
-char *face_decode_jpeg(const void *data, size_t size, int width, int height, void *grey, char **fault) {
+char *face_decode_jpeg(const void *data, size_t size, int width, int height, int colour, int eighths, void *mat,
+                       char **fault) {
     return guard([&] {
         std::unique_ptr<void, int (*)(tjhandle)> jpeg(tjInitDecompress(), tjDestroy);
         if (!jpeg) {
@@ -61,10 +112,11 @@ char *face_decode_jpeg(const void *data, size_t size, int width, int height, voi
             *fault = strdup("it has two sizes");
             return;
         }
-        cv::Mat &m = *static_cast<cv::Mat *>(grey);
-        m.create(height, width, CV_8UC1);
-        if (tjDecompress2(jpeg.get(), bytes, size, m.data, width, static_cast<int>(m.step), height, TJPF_GRAY,
-                          TJFLAG_STOPONWARNING) == 0) {
+        const tjscalingfactor scale = {eighths, 8};
+        cv::Mat &m = *static_cast<cv::Mat *>(mat);
+        m.create(TJSCALED(height, scale), TJSCALED(width, scale), colour ? CV_8UC3 : CV_8UC1);
+        if (tjDecompress2(jpeg.get(), bytes, size, m.data, m.cols, static_cast<int>(m.step), m.rows,
+                          colour ? TJPF_BGR : TJPF_GRAY, TJFLAG_STOPONWARNING) == 0) {
             return;
         }
         const char *text = tjGetErrorStr2(jpeg.get());

@@ -22,9 +22,9 @@ import (
 	"facestream/transforms/store"
 )
 
-// ErrCascade is wrapped by the error of New when a cascade that a window was done
+// ErrModel is wrapped by the error of New when a cascade or network that a window was done
 // with is not among the files.
-var ErrCascade = errors.New("not the cascade of the ledgers")
+var ErrModel = errors.New("the cascade or model of a ledger is missing: give --cascade=FILE or --model=FILE")
 
 // Checker checks records, one at a time.
 type Checker struct {
@@ -35,10 +35,10 @@ type Checker struct {
 	events map[audit.EventAt]face.Event
 }
 
-// New returns a Checker for records that were chosen. cascades are the files to choose
+// New returns a Checker for records that were chosen. models are the files to choose
 // from by their SHA-256; settings are those of ledgers, by theirs. What cannot be
 // understood of these is left out.
-func New(ctx context.Context, cfg store.Config, cascades []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*Checker, error) {
+func New(ctx context.Context, cfg store.Config, models []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*Checker, error) {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func New(ctx context.Context, cfg store.Config, cascades []string, chosen []audi
 		c.chosen[one.ID] = one
 		for _, l := range one.Ledgers {
 			if err == nil {
-				err = c.addMaker(l, settings[l.Settings], cascades)
+				err = c.addMaker(l, settings[l.Settings], models)
 			}
 		}
 	}
@@ -63,12 +63,12 @@ func New(ctx context.Context, cfg store.Config, cascades []string, chosen []audi
 }
 
 // addMaker makes a maker for the settings of a ledger, if there is none yet.
-func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, cascades []string) error {
+func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []string) error {
 	var s face.Settings
 	if c.makers[l.Settings] != nil || json.Unmarshal(settings, &s) != nil {
 		return nil
 	}
-	m, err := newMaker(s, cascades)
+	m, err := newMaker(s, models)
 	if err != nil {
 		return fmt.Errorf("ledger %s: %w", l.Name, err)
 	}
@@ -192,13 +192,13 @@ type maker struct {
 	output   face.Output
 }
 
-func newMaker(s face.Settings, cascades []string) (*maker, error) {
-	cfg, params, output, err := s.Parts(cascades)
+func newMaker(s face.Settings, models []string) (*maker, error) {
+	cfg, params, output, err := s.Parts(models)
 	if err == nil {
 		err = params.Validate() // the settings are a ledger's
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCascade, err)
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	detector, err := face.NewDetector(params)
 	if err != nil {

@@ -38,9 +38,9 @@ setting, 130 interrupted.
 type options struct {
 	config.Endpoints
 
-	recheck  int      // how many records; 0 for none
-	cascades []string // files, to choose from; none without recheck
-	json     bool
+	recheck int      // how many records; 0 for none
+	models  []string // files of cascades and networks, to choose from; none without recheck
+	json    bool
 }
 
 // errDisagrees says that the report, which is printed, has problems.
@@ -53,10 +53,12 @@ func Command(name string) cli.Command {
 		var o options
 		endpoints.Add(f)
 		f.IntVar(&o.recheck, "recheck", 0, "Choose this `NUMBER` of records at random, read them again from Kafka, make their files once more, and compare the bytes.")
-		f.Func("cascade", "`FILE` of the cascade classifier that the pipeline was given, for --recheck. May be given several times, if there were several. Default: those of OpenCV that the pipeline's presets and --profile use.", func(file string) error {
-			o.cascades = append(o.cascades, file)
-			return nil
-		})
+		for _, name := range []string{"cascade", "model"} {
+			f.Func(name, "`FILE` that the pipeline was given with --"+name+", for --recheck. May be given several times, if there were several. Default of both: what the pipeline's presets and --profile use without.", func(file string) error {
+				o.models = append(o.models, file)
+				return nil
+			})
+		}
 		f.BoolVar(&o.json, "json", false, "Print all that was found as one JSON document, instead of a table and the first problems.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
 			if o.Endpoints, err = endpoints.Check(); err != nil {
@@ -66,7 +68,7 @@ func Command(name string) cli.Command {
 				return cli.Usagef("%w", err)
 			}
 			report, err := verify(ctx, o, &progress{out: stderr})
-			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, recheck.ErrCascade) {
+			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, recheck.ErrModel) {
 				return cli.Usagef("%w", err)
 			}
 			if err != nil {
@@ -90,16 +92,16 @@ func (o *options) check() (err error) {
 	if o.recheck < 0 {
 		return fmt.Errorf("--recheck=%d: it must be 0 or more", o.recheck)
 	}
-	if len(o.cascades) > 0 && o.recheck == 0 {
-		return errors.New("--cascade is for --recheck=NUMBER, which is not set")
+	if len(o.models) > 0 && o.recheck == 0 {
+		return errors.New("--cascade and --model are for --recheck=NUMBER, which is not set")
 	}
-	for _, file := range o.cascades {
+	for _, file := range o.models {
 		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("--cascade: %w", err)
+			return fmt.Errorf("--cascade or --model: %w", err)
 		}
 	}
-	if o.recheck > 0 && len(o.cascades) == 0 {
-		o.cascades, err = face.InstalledCascades()
+	if o.recheck > 0 && len(o.models) == 0 {
+		o.models, err = face.InstalledFiles()
 	}
 	return err
 }

@@ -185,7 +185,7 @@ func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Off
 // to the report.
 func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, a *audit.Audit, report *audit.Report, p *progress) error {
 	chosen, settings := a.Chosen()
-	checker, err := recheck.New(ctx, cfg, o.cascades, chosen, settings)
+	checker, err := recheck.New(ctx, cfg, o.models, chosen, settings)
 	if err != nil {
 		return err
 	}

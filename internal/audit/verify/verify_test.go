@@ -336,7 +336,7 @@ func one([]byte) []byte { return []byte("x") }
 
 func defaultCascade(t *testing.T) string {
 	t.Helper()
-	file, err := face.DefaultCascade()
+	file, err := face.PresetFile(face.Parity)
 	testkit.Must(t, err)
 	return file
 }
