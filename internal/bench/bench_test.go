@@ -108,7 +108,7 @@ func TestCommandLine(t *testing.T) {
 		{"all --runners=direct", 2, "", `"direct" is none of prism,flink,spark`},
 		{"all --runners=", 2, "", `"" is none of prism`},
 		{"all --formats=png", 2, "", "none of jpeg,raw"},
-		{"all --presets=slow", 2, "", "none of parity,fast"},
+		{"all --presets=slow", 2, "", "none of parity,balanced,fast,yunet"},
 		{"all --slots=3", 2, "", "none of 1,2"},
 		{"all --scale=0", 2, "", "--scale=0"},
 		{"all --scale=NaN", 2, "", "--scale=NaN"},
