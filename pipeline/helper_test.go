@@ -20,7 +20,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
-	"facestream/internal/testkit"
+	"facestream/internal/testkit/testmodels"
 	"facestream/runners/goharness"
 	"facestream/transforms/store"
 )
@@ -74,10 +74,10 @@ func runOnce(t testing.TB, o config.Options) *run.Summary {
 // the checkout, else CenterFace.
 func networkFlags(t testing.TB) []string {
 	t.Helper()
-	if yunet := testkit.Shared(t, "models/yunet_2022feb.onnx"); len(yunet) > 0 {
+	if yunet := testmodels.Shared(t, "models/yunet_2022feb.onnx"); len(yunet) > 0 {
 		return []string{"--detector=yunet", "--model=" + yunet[0], "--detect_width=160"}
 	}
-	testkit.DownloadModels(t)
+	testmodels.Download(t)
 	return []string{"--detector=centerface", "--detect_width=160"}
 }
 

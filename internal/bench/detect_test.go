@@ -9,6 +9,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/internal/testkit/testmodels"
 	"facestream/transforms/face"
 )
 
@@ -42,7 +43,7 @@ func TestPresetsFind(t *testing.T) {
 // TestPhotographs demands of networks what they were chosen for: nearly every face in
 // photographs, and more of them than parity finds.
 func TestPhotographs(t *testing.T) {
-	labels, models := testkit.Shared(t, "faces/labels.xml"), testkit.Shared(t, "models/yunet_*.onnx")
+	labels, models := testmodels.Shared(t, "faces/labels.xml"), testmodels.Shared(t, "models/yunet_*.onnx")
 	if len(labels) == 0 || len(models) == 0 {
 		t.Skip("there are no labelled photographs or no models beside the checkout")
 	}

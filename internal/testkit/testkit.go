@@ -8,15 +8,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/procfs"
 
-	"facestream/internal/paths"
 	"facestream/internal/proc"
 	"facestream/internal/record"
 	"facestream/internal/wait"
@@ -71,29 +68,6 @@ func GetJSON(t testing.TB, url string, to any) {
 func ReadFile(t testing.TB, path string) []byte {
 	t.Helper()
 	return Value(os.ReadFile(path))(t)
-}
-
-// Shared returns the files that fit a pattern in the folder shared beside the checkout:
-// models and photographs of others, which are no part of this project.
-func Shared(t testing.TB, pattern string) []string {
-	t.Helper()
-	root := Value(paths.Checkout())(t)
-	return Value(filepath.Glob(filepath.Join(root, "..", "shared", pattern)))(t)
-}
-
-// DownloadModels has "make models" download its network, unless it is there.
-func DownloadModels(t testing.TB) {
-	t.Helper()
-	root := Value(paths.Checkout())(t)
-	if _, err := os.Stat(filepath.Join(root, "build", "models", "centerface.onnx")); err == nil {
-		return
-	}
-	if testing.Short() {
-		t.Skip("downloads a network")
-	}
-	if out, err := exec.CommandContext(t.Context(), filepath.Join(root, "scripts", "setup.sh"), "models").CombinedOutput(); err != nil {
-		t.Fatalf("downloading a network: %v\n%s", err, out)
-	}
 }
 
 // WriteFile makes or replaces a file.

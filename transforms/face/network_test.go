@@ -17,6 +17,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/internal/testkit/testmodels"
 	"facestream/transforms/frame"
 )
 
@@ -29,9 +30,9 @@ func networkParams(t testing.TB) map[string]Params {
 		p.Threads = 1
 		all[preset+" "+filepath.Base(file)] = p
 	}
-	testkit.DownloadModels(t)
+	testmodels.Download(t)
 	add("centerface", "")
-	for _, file := range testkit.Shared(t, "models/yunet_*.onnx") {
+	for _, file := range testmodels.Shared(t, "models/yunet_*.onnx") {
 		add("yunet", file)
 		add("yunet-fast", file)
 	}

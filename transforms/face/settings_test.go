@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"facestream/internal/testkit"
+	"facestream/internal/testkit/testmodels"
 	"facestream/transforms/frame"
 )
 
@@ -21,7 +21,7 @@ func TestSettingsRoundTrip(t *testing.T) {
 	sums := map[string]bool{}
 	all := presetParams(t)
 	all["centerface"] = anyNetwork(t)
-	files = append(files, testkit.Shared(t, "models/*.onnx")...)
+	files = append(files, testmodels.Shared(t, "models/*.onnx")...)
 	for name, p := range all {
 		p.Threads = 0
 		o := Output{Crops: true, Events: true, CropMargin: 0.3, Detector: name}
