@@ -16,21 +16,55 @@ import (
 	"facestream/transforms/hdfs"
 )
 
-// EndpointFlags say where things are: the broker, the topics, the output, and the
-// state directory of this machine. Several programs have them.
+// OutputFlags say where the pictures are, and the state directory of this machine.
+type OutputFlags struct {
+	user, output string
+	state        paths.State
+}
+
+// Add adds the flags to f.
+func (v *OutputFlags) Add(f *flag.FlagSet) {
+	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
+	f.StringVar(&v.output, "output", "", "`URL` of the folder of the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
+	v.state.Add(f)
+}
+
+// Check completes what is not set from the local stack, whose addresses it returns, too.
+// Of the endpoints, it sets those that the flags are about. Its errors say what is wrong and
+// what would be right.
+func (v *OutputFlags) Check() (o Endpoints, local state.Addrs, err error) {
+	o.User = v.user
+	if o.StateDir, err = v.state.Dir(); err != nil {
+		return o, local, err
+	}
+	local, _ = state.Running(o.StateDir)
+	if o.User == "" {
+		me, err := user.Current()
+		if err != nil {
+			return o, local, fmt.Errorf("--user is not set and the system does not know who runs this: %w", err)
+		}
+		o.User = me.Username
+	}
+	if !userName.MatchString(o.User) {
+		return o, local, fmt.Errorf("--user=%s: it must be a Hadoop user, such as alice", o.User)
+	}
+	o.Output, err = outputURL(v.output, o.User, local.HDFS)
+	return o, local, err
+}
+
+// EndpointFlags say where things are: the output, the broker, the topics and the group.
+// Several programs have them.
 type EndpointFlags struct {
-	kafka, topics, user, output, group string
-	state                              paths.State
+	output               OutputFlags
+	kafka, topics, group string
 }
 
 // Add adds the flags to f.
 func (v *EndpointFlags) Add(f *flag.FlagSet) {
 	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` of the frames, comma-separated. They must exist.")
-	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
-	f.StringVar(&v.output, "output", "", "`URL` of the folder of the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say which records are done. A new group starts at the first record.")
-	v.state.Add(f)
+	v.output.Add(f)
 }
 
 // Endpoints are these flags, checked.
@@ -48,12 +82,12 @@ var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
 // Check completes what is not set from the local stack. Its errors say what is wrong
 // and what would be right.
 func (v *EndpointFlags) Check() (Endpoints, error) {
-	p := Endpoints{Kafka: v.kafka, User: v.user, Group: v.group}
-	var err error
-	if p.StateDir, err = v.state.Dir(); err != nil {
+	p := Endpoints{Kafka: v.kafka, Group: v.group}
+	stateDir, err := v.output.state.Dir()
+	if err != nil {
 		return p, err
 	}
-	local, _ := state.Running(p.StateDir)
+	local, _ := state.Running(stateDir)
 	if p.Kafka == "" {
 		if local.Kafka == "" {
 			return p, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
@@ -77,17 +111,8 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 	if p.Group == "" {
 		return p, errors.New("--group is empty: give the consumer group a name, such as facestream")
 	}
-	if p.User == "" {
-		me, err := user.Current()
-		if err != nil {
-			return p, fmt.Errorf("--user is not set and the system does not know who runs this: %w", err)
-		}
-		p.User = me.Username
-	}
-	if !userName.MatchString(p.User) {
-		return p, fmt.Errorf("--user=%s: it must be a Hadoop user, such as alice", p.User)
-	}
-	p.Output, err = outputURL(v.output, p.User, local.HDFS)
+	o, _, err := v.output.Check()
+	p.StateDir, p.User, p.Output = o.StateDir, o.User, o.Output
 	return p, err
 }
 

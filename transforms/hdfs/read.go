@@ -92,6 +92,19 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Seek has Read go on at an offset from the start.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekStart || offset < 0 {
+		return 0, &fs.PathError{Op: "seek", Path: r.from.String(), Err: fs.ErrInvalid}
+	}
+	if r.file != nil {
+		_ = r.file.Close()
+		r.file = nil
+	}
+	r.offset = offset
+	return offset, nil
+}
+
 func (r *reader) Close() error {
 	if r.closed {
 		return &fs.PathError{Op: "close", Path: r.from.String(), Err: fs.ErrClosed}

@@ -130,11 +130,17 @@ type BookFile struct {
 // book the hours in order and the windows that are not gathered. A file that cannot be
 // understood is no error of Books.
 func Books(ctx context.Context, cfg Config, visit func(BookFile) error) error {
+	return NewBooks(ctx, cfg, func(string) bool { return false }, visit)
+}
+
+// NewBooks is Books without files that are known and that no run changes any more: those of
+// older versions and of hours that are over.
+func NewBooks(ctx context.Context, cfg Config, known func(name string) bool, visit func(BookFile) error) error {
 	flat, err := flatLedgers(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	for _, name := range flat {
+	for _, name := range slices.DeleteFunc(flat, known) {
 		l, err := readLedger(ctx, cfg, name)
 		f := BookFile{Name: name, Ledgers: []Ledger{l}}
 		if n := l.Sum(); n.Events > 0 {
@@ -155,20 +161,24 @@ func Books(ctx context.Context, cfg Config, visit func(BookFile) error) error {
 		return err
 	}
 	for _, dir := range folders {
-		if err := readBook(ctx, cfg, dir, visit); err != nil {
+		if err := readBook(ctx, cfg, dir, known, visit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readBook(ctx context.Context, cfg Config, dir string, visit func(BookFile) error) error {
+func readBook(ctx context.Context, cfg Config, dir string, known func(name string) bool, visit func(BookFile) error) error {
 	ofHour := func(name string, h Hour) BookFile {
 		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events}
 	}
 	last := "" // that was visited
 	visitHours := func(names []string) error {
 		for _, name := range names {
+			last = name
+			if known(name) {
+				continue
+			}
 			var h Hour
 			err := readJSON(ctx, cfg, name, &h)
 			f := ofHour(name, h)
@@ -181,7 +191,6 @@ func readBook(ctx context.Context, cfg Config, dir string, visit func(BookFile) 
 			if err != nil {
 				return err
 			}
-			last = name
 		}
 		return nil
 	}
