@@ -159,6 +159,11 @@ func TestFiles(t *testing.T) {
 			if f.Format == frame.JPEG && !bytes.Equal(e.Files[0].Data, f.Data) {
 				t.Error("the JPEG was encoded anew")
 			}
+			for i, face := range faces {
+				if crop, err := Crop(e.Files[0].Data, face.Box, o.CropMargin); f.Format == frame.JPEG && (err != nil || !bytes.Equal(crop, e.Files[2+i].Data)) {
+					t.Errorf("face %d, cut out later: %d bytes, want those of %s (%v)", i+1, len(crop), e.Files[2+i].Name, err)
+				}
+			}
 			if whole.Bounds() != lines.Bounds() {
 				t.Errorf("the annotated picture has %v, the frame %v", lines.Bounds(), whole.Bounds())
 			}
@@ -224,6 +229,15 @@ func TestBoxOutsideThePicture(t *testing.T) {
 		_, err := Files(Output{Crops: true}, Detection{Frame: f, Width: 64, Height: 48, Faces: []Face{{Box: b}}})
 		if err == nil || !strings.Contains(err.Error(), "not in the picture of 64x48") || !strings.Contains(err.Error(), "offset 99") {
 			t.Errorf("%v: got %v", b, err)
+		}
+		b.X *= 10
+		if _, err := Crop(readPhoto(t), b, 0); err == nil || !strings.Contains(err.Error(), "not in the picture of 640x480") {
+			t.Errorf("%v: got %v", b, err)
+		}
+	}
+	for _, no := range [][]byte{nil, []byte("x"), readPhoto(t)[:20_000], bytes.Repeat([]byte("<svg>"), 1000)} {
+		if _, err := Crop(no, box(0, 0, 9, 9), 0); err == nil {
+			t.Errorf("%d bytes that are no JPEG have a crop", len(no))
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
@@ -116,6 +117,30 @@ func drawn(o Output, d Detection, name store.Name) (files []store.File, err erro
 		}
 	}
 	return files, err
+}
+
+// Crop cuts a box with a margin out of a stored picture, as the crops of Files are.
+func Crop(picture []byte, box record.Box, margin float64) ([]byte, error) {
+	contentType := []byte(frame.JPEGContentType)
+	f, reject := frame.Parse(frame.Config{}, &kafka.Record{Value: &picture, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &contentType}}})
+	if reject == nil {
+		reject = Check(frame.Config{}, f)
+	}
+	if reject != nil {
+		return nil, errors.New(reject.Detail)
+	}
+	m, err := nativeMat(f)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	area := withMargin(box, margin, m.Cols(), m.Rows())
+	if area.Empty() {
+		return nil, fmt.Errorf("the box %v is not in the picture of %dx%d pixels", box, m.Cols(), m.Rows())
+	}
+	face := m.Region(area)
+	defer face.Close()
+	return encode(face)
 }
 
 // withMargin returns a box with a margin, which is a part of its sides, as far as
