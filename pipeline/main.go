@@ -22,6 +22,7 @@ import (
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/run"
+	"facestream/internal/view"
 	"facestream/runners"
 	"facestream/runners/goharness"
 	"facestream/transforms/face"
@@ -35,6 +36,7 @@ const usage = `facestream finds faces in video frames from Kafka and stores the 
   facestream [flags]          run
   facestream check [flags]    check everything that a run with these flags needs
   facestream verify [flags]   check that every record is accounted for
+  facestream view [flags]     show the faces as web pages
 
 In a checkout, "go run ./pipeline" stands for facestream. A run goes on where the
 group's last run stopped, in windows, until the duration is over. With a stack
@@ -91,6 +93,7 @@ func program() cli.Command {
 				}
 			}},
 			verify.Command("facestream verify"),
+			view.Command("facestream view", face.Crop),
 		},
 	}
 }

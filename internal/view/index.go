@@ -1,0 +1,562 @@
+package view
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"container/list"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/internal/record"
+	"facestream/transforms/store"
+)
+
+// The bounds of what is kept in memory, and of what is read for one page.
+const (
+	chunkBytes    = 1 << 20 // of a file of events, that are read at once
+	maxLine       = 1 << 20 // longer lines are passed over
+	cachedChunks  = 32      // whose events are kept
+	maxCameras    = 1000    // that have a name in the index; all others are one
+	maxCameraName = 1024    // bytes of it
+	maxMinutes    = 4 << 20 // counts in all summaries; those of further chunks are read again
+	maxReads      = 100     // chunks for one page
+	refreshAfter  = time.Second
+)
+
+// event is what the pages need of a line of events.
+type event struct {
+	record.ID
+	Camera          string           `json:"camera"`
+	TimestampMillis int64            `json:"timestamp_ms"`
+	Face            int              `json:"face"`
+	Faces           int              `json:"faces"`
+	FrameWidth      int32            `json:"frame_width"`
+	FrameHeight     int32            `json:"frame_height"`
+	Box             record.Box       `json:"box"`
+	Blur            float64          `json:"blur"`
+	Score           *float64         `json:"score"`
+	Landmarks       map[string]point `json:"landmarks"`
+	Picture         string           `json:"picture"`
+	Annotated       string           `json:"annotated"`
+	Crop            string           `json:"crop"`
+
+	line []byte
+}
+
+type point struct {
+	X int32 `json:"x"`
+	Y int32 `json:"y"`
+}
+
+// time is when the picture was taken; 0 if the record does not say it.
+func (e *event) time() int64 {
+	if record.Dated(e.TimestampMillis) {
+		return e.TimestampMillis
+	}
+	return 0
+}
+
+func (e *event) key() key { return key{e.time(), e.ID, e.Face} }
+
+func (e *event) size() int32 { return min(e.Box.Width, e.Box.Height) }
+
+// key is the place of a face among all: the newest first.
+type key struct {
+	time int64
+	record.ID
+	face int
+}
+
+func (k key) compare(l key) int {
+	return cmp.Or(cmp.Compare(l.time, k.time), k.TopicPartition.Compare(l.TopicPartition), cmp.Compare(l.Offset, k.Offset), cmp.Compare(k.face, l.face))
+}
+
+// chunk is the lines of a file of events that begin within [start, end).
+type chunk struct {
+	file       string
+	start, end int64
+	bytes      int64 // of the file that count
+	guess      int64 // when its last faces may have been seen, until it was read
+	summary    atomic.Pointer[summary]
+}
+
+// summary is what is kept of a chunk that was read.
+type summary struct {
+	first, last int64 // times
+	minutes     []minuteCount
+	dropped     bool // minutes, since there were too many
+	cameras     []int32
+	size        int32 // the greatest
+	blur, score float64
+}
+
+type minuteCount struct {
+	camera, minute, n int32
+}
+
+// bounds are between which times its faces are.
+func (c *chunk) bounds() (first, last int64) {
+	if s := c.summary.Load(); s != nil {
+		return s.first, s.last
+	}
+	return 0, c.guess
+}
+
+// index knows where the events of an output are. It reads the books, and of the events what
+// a page needs; in the background all of them, once, for their summaries.
+type index struct {
+	cfg   store.Config
+	fs    filesystem.Interface
+	local *os.Root // nil unless the output is a folder of this machine
+
+	refreshing sync.Mutex
+	refreshed  time.Time
+	over       map[string]bool // files of ledgers that never change again
+	overTally  tally           // of these
+
+	mu      sync.Mutex
+	chunks  map[string][]*chunk // by file
+	final   map[string]bool     // files of ledgers that are over
+	tally   tally
+	cameras []string
+	numbers map[string]int32 // of cameras
+
+	minutes atomic.Int64
+	cache   *lru[*chunk, []event]
+	changed chan struct{}
+}
+
+// tally is what the ledgers say of the whole output.
+type tally struct {
+	Sum       store.Partition
+	Latest    store.Latest
+	Books     map[string]book
+	Unread    int // files that cannot be understood
+	HasEvents bool
+}
+
+// book is where a group stands.
+type book struct {
+	Group     string
+	Positions []store.Position
+}
+
+func openIndex(ctx context.Context, root string) (*index, error) {
+	fsys, err := filesystem.New(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	ix := &index{
+		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
+		numbers: map[string]int32{}, cache: newLRU[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
+	}
+	if !strings.Contains(root, "://") {
+		if ix.local, err = os.OpenRoot(root); err != nil {
+			return nil, err
+		}
+	}
+	names, err := fsys.List(ctx, ix.path("_*"))
+	if err != nil {
+		return nil, fmt.Errorf("looking into %s: %w", root, err)
+	}
+	for _, name := range names {
+		switch path.Base(name) {
+		case "_windows", "_leases", "_tmp", "_events":
+			return ix, ix.refresh(ctx)
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", root, errNoOutput)
+}
+
+var errNoOutput = errors.New("no run of facestream has written there")
+
+func (ix *index) path(name string) string { return strings.TrimSuffix(ix.cfg.Root, "/") + "/" + name }
+
+// open opens a file below the root. On this machine, no link leads out of it.
+func (ix *index) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if ix.local != nil {
+		return ix.local.Open(name)
+	}
+	return ix.fs.OpenRead(ctx, ix.path(name))
+}
+
+// read returns a whole file of at most so many bytes.
+func (ix *index) read(ctx context.Context, name string, most int64) ([]byte, error) {
+	in, err := ix.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return data, err
+}
+
+// refresh looks for what a run has added, unless that was done just now.
+func (ix *index) refresh(ctx context.Context) error {
+	ix.refreshing.Lock()
+	defer ix.refreshing.Unlock()
+	if time.Since(ix.refreshed) < refreshAfter {
+		return nil
+	}
+	began := time.Now()
+	now := tally{Books: map[string]book{}}
+	files := map[string]store.EventsFile{}
+	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
+		// What a run still changes lies in the folder of its book.
+		over := f.Err == nil && strings.Count(f.Name, "/") != 2
+		to := &now
+		if over {
+			ix.over[f.Name], to = true, &ix.overTally
+		}
+		to.add(f)
+		for _, e := range f.Events {
+			if over {
+				ix.setFile(e)
+				ix.final[e.File] = true
+			} else {
+				files[e.File] = e
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the ledgers: %w", err)
+	}
+	ix.mu.Lock()
+	for _, e := range files {
+		ix.setFileLocked(e)
+	}
+	for name, chunks := range ix.chunks {
+		if _, found := files[name]; !found && !ix.final[name] {
+			for _, c := range chunks {
+				ix.forget(c)
+			}
+			delete(ix.chunks, name)
+		}
+	}
+	ix.tally = ix.overTally.plus(now)
+	ix.mu.Unlock()
+	// On a file system that takes long, look less often.
+	ix.refreshed = time.Now().Add(9 * time.Since(began))
+	select {
+	case ix.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (t *tally) add(f store.BookFile) {
+	if f.Err != nil {
+		t.Unread++
+		return
+	}
+	sum := store.Ledger{Partitions: []store.Partition{t.Sum}}
+	for _, l := range f.Ledgers {
+		sum.Partitions = append(sum.Partitions, l.Sum())
+		if t.Latest.Before(l.Latest) {
+			t.Latest = l.Latest
+		}
+		if f.Book != "" {
+			if t.Books == nil {
+				t.Books = map[string]book{}
+			}
+			t.Books[f.Book] = book{l.Run.Group, f.Positions}
+		}
+	}
+	t.Sum = sum.Sum()
+	t.HasEvents = t.HasEvents || len(f.Events) > 0
+}
+
+func (t tally) plus(u tally) tally {
+	t.Sum = store.Ledger{Partitions: []store.Partition{t.Sum, u.Sum}}.Sum()
+	if t.Latest.Before(u.Latest) {
+		t.Latest = u.Latest
+	}
+	books := maps.Clone(t.Books)
+	if books == nil {
+		books = map[string]book{}
+	}
+	maps.Copy(books, u.Books)
+	t.Books, t.Unread, t.HasEvents = books, t.Unread+u.Unread, t.HasEvents || u.HasEvents
+	return t
+}
+
+func (ix *index) setFile(e store.EventsFile) {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	ix.setFileLocked(e)
+}
+
+// setFileLocked notes how many bytes of a file count. A run only appends to it.
+func (ix *index) setFileLocked(e store.EventsFile) {
+	old := ix.chunks[e.File]
+	if n := len(old); n > 0 && old[n-1].end == e.Bytes {
+		return
+	}
+	chunks := slices.DeleteFunc(slices.Clone(old), func(c *chunk) bool {
+		gone := c.end%chunkBytes != 0 || c.end > e.Bytes
+		if gone {
+			ix.forget(c)
+		}
+		return gone
+	})
+	hour := int64(math.MaxInt64 / 2)
+	const layout = "20060102T1504"
+	if base := path.Base(e.File); len(base) > len(layout) {
+		if t, err := time.Parse(layout, base[:len(layout)]); err == nil {
+			hour = t.UnixMilli()
+		}
+	}
+	for start := int64(len(chunks)) * chunkBytes; start < e.Bytes; start += chunkBytes {
+		end := min(start+chunkBytes, e.Bytes)
+		guess := hour + int64(float64(time.Hour.Milliseconds())*float64(end)/float64(e.Bytes))
+		chunks = append(chunks, &chunk{file: e.File, start: start, end: end, bytes: e.Bytes, guess: guess})
+	}
+	ix.chunks[e.File] = chunks
+}
+
+// forget takes back what the summary of a chunk has counted.
+func (ix *index) forget(c *chunk) {
+	if s := c.summary.Load(); s != nil {
+		ix.minutes.Add(-int64(len(s.minutes)))
+	}
+}
+
+// all returns all chunks, those with the newest faces first.
+func (ix *index) all() []*chunk {
+	ix.mu.Lock()
+	var all []*chunk
+	for _, chunks := range ix.chunks {
+		all = append(all, chunks...)
+	}
+	ix.mu.Unlock()
+	slices.SortFunc(all, func(a, b *chunk) int {
+		_, x := a.bounds()
+		_, y := b.bounds()
+		return cmp.Or(cmp.Compare(y, x), cmp.Compare(b.file, a.file), cmp.Compare(b.start, a.start))
+	})
+	return all
+}
+
+// progress returns how many chunks there are, and how many were never read.
+func (ix *index) progress() (all, unread int) {
+	for _, c := range ix.all() {
+		all++
+		if c.summary.Load() == nil {
+			unread++
+		}
+	}
+	return all, unread
+}
+
+// summarize reads what was never read until ctx is over, the newest first.
+func (ix *index) summarize(ctx context.Context) {
+	for {
+		for _, c := range ix.all() {
+			if ctx.Err() != nil {
+				return
+			}
+			if c.summary.Load() == nil {
+				_, _ = ix.parse(ctx, c) // a page that needs it says what is wrong
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ix.changed:
+		}
+	}
+}
+
+// events returns those of a chunk.
+func (ix *index) events(ctx context.Context, c *chunk) ([]event, error) {
+	if all, ok := ix.cache.get(c); ok {
+		return all, nil
+	}
+	all, err := ix.parse(ctx, c)
+	if err == nil {
+		ix.cache.put(c, all)
+	}
+	return all, err
+}
+
+// parse reads a chunk and sums it up. Lines that are no events are passed over: verify
+// reports them. A file that is gone was gathered meanwhile.
+func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
+	in, err := ix.open(ctx, c.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	defer in.Close()
+	at := max(0, c.start-1) // a line begins behind another one's end
+	if s, ok := in.(io.Seeker); ok {
+		_, err = s.Seek(at, io.SeekStart)
+	} else {
+		_, err = io.CopyN(io.Discard, in, at)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading %s: %w", c.file, err)
+	}
+	lines := bufio.NewReaderSize(io.LimitReader(in, c.bytes-at), maxLine)
+	var all []event
+	for first := c.start > 0; at < c.end; first = false {
+		line, err := lines.ReadSlice('\n')
+		at += int64(len(line))
+		whole := err == nil
+		for errors.Is(err, bufio.ErrBufferFull) {
+			line, err = lines.ReadSlice('\n')
+			at += int64(len(line))
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("reading %s: %w", c.file, err)
+		}
+		if whole && !first {
+			e := event{line: bytes.Clone(line)}
+			var wrong *json.UnmarshalTypeError
+			if err := json.Unmarshal(line, &e); err == nil || errors.As(err, &wrong) && strings.HasPrefix(wrong.Field, "landmarks") {
+				all = append(all, e)
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	if c.summary.Load() == nil {
+		c.summary.CompareAndSwap(nil, ix.sum(all))
+	}
+	return all, nil
+}
+
+func (ix *index) sum(all []event) *summary {
+	s := &summary{first: math.MaxInt64}
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	counts := map[minuteCount]int32{}
+	for i := range all {
+		e := &all[i]
+		t, camera := e.time(), ix.cameraLocked(e.Camera)
+		s.first, s.last = min(s.first, t), max(s.last, t)
+		s.size, s.blur = max(s.size, e.size()), max(s.blur, e.Blur)
+		if e.Score != nil {
+			s.score = max(s.score, *e.Score)
+		}
+		if !slices.Contains(s.cameras, camera) {
+			s.cameras = append(s.cameras, camera)
+		}
+		if t > 0 {
+			counts[minuteCount{camera: camera, minute: int32(t / time.Minute.Milliseconds())}]++
+		}
+	}
+	if s.dropped = ix.minutes.Add(int64(len(counts))) > maxMinutes; s.dropped {
+		ix.minutes.Add(-int64(len(counts)))
+		return s
+	}
+	for c, n := range counts {
+		c.n = n
+		s.minutes = append(s.minutes, c)
+	}
+	return s
+}
+
+// others stands for cameras without a name in the index.
+const others = -1
+
+func (ix *index) cameraLocked(name string) int32 {
+	n, known := ix.numbers[name]
+	switch {
+	case known:
+		return n
+	case len(ix.cameras) >= maxCameras || len(name) > maxCameraName:
+		return others
+	}
+	n = int32(len(ix.cameras))
+	ix.cameras = append(ix.cameras, name)
+	ix.numbers[strings.Clone(name)] = n
+	return n
+}
+
+// camera returns the number of a camera.
+func (ix *index) camera(name string) int32 {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	if n, known := ix.numbers[name]; known {
+		return n
+	}
+	return others
+}
+
+// names returns those of all cameras, by their number.
+func (ix *index) names() []string {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	return slices.Clone(ix.cameras)
+}
+
+func (ix *index) total() tally {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	return ix.tally
+}
+
+// lru keeps the values that were used last.
+type lru[K comparable, V any] struct {
+	mu    sync.Mutex
+	most  int
+	order *list.List // of entries, the last used first
+	at    map[K]*list.Element
+}
+
+type entry[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+func newLRU[K comparable, V any](most int) *lru[K, V] {
+	return &lru[K, V]{most: most, order: list.New(), at: map[K]*list.Element{}}
+}
+
+func (l *lru[K, V]) get(k K) (v V, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.at[k]
+	if !ok {
+		return v, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(entry[K, V]).value, true
+}
+
+func (l *lru[K, V]) put(k K, v V) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.at[k]; ok {
+		return
+	}
+	l.at[k] = l.order.PushFront(entry[K, V]{k, v})
+	if l.order.Len() > l.most {
+		last := l.order.Back()
+		delete(l.at, l.order.Remove(last).(entry[K, V]).key)
+	}
+}

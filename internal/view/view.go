@@ -1,0 +1,181 @@
+// Package view shows an output as web pages, for reading only: faces and frames, a timeline,
+// rejects, and what a run adds while it goes on. It reads the books and the events that they
+// name, and of pictures only those that are shown.
+package view
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones of viewers
+
+	"facestream/internal/cli"
+	"facestream/internal/config"
+	"facestream/internal/record"
+	"facestream/transforms/kafka"
+)
+
+const usage = `view shows the faces of an output as web pages, also while a run writes it. It
+changes nothing. With a stack started by "make up", no flag is needed. Ctrl-C ends it.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  facestream view --user=video --output=hdfs://namenode:8020/faces
+  facestream view --output=/mnt/faces --listen=0.0.0.0:8088 --token=@/etc/facestream/token
+
+Exit status: 0 ended by Ctrl-C or SIGTERM, 1 failed, 2 wrong setting or no output there.
+`
+
+const (
+	shortestToken = 8
+	readTimeout   = 10 * time.Second // of a request's head
+	idleTimeout   = time.Minute
+	stopTimeout   = 3 * time.Second // for what is under way after Ctrl-C
+)
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+
+// Command returns the command under a name. The pictures of faces that are not stored by
+// themselves are cut out by crop.
+func Command(name string, crop Crop) cli.Command {
+	return cli.Command{Name: name, Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
+		var output config.OutputFlags
+		var a access
+		output.Add(f)
+		listen := f.String("listen", "127.0.0.1:8088", "`HOST:PORT` of the pages. Other addresses than this machine's own need --token or --user_header. Port 0 is a free one.")
+		f.StringVar(&a.token, "token", "", "`TOKEN` that whoever looks must know, or @FILE with it, which keeps it out of the list of processes. It is given once as ?token=... behind the address.")
+		f.StringVar(&a.userHeader, "user_header", "", "`NAME` of the header in which a proxy says who looks. Requests without it are refused; only the proxy may reach the address.")
+		brokers := f.String("kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated, to show how many records wait. Default: the broker of the local stack if --output is there, too.")
+		return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+			o, local, err := output.Check()
+			if err == nil {
+				err = a.check(*listen)
+			}
+			if err == nil && *brokers != "" {
+				_, err = cli.Brokers("--kafka", *brokers)
+			}
+			if err != nil {
+				return cli.Usagef("%w", err)
+			}
+			if *brokers == "" && local.HDFS != "" && strings.Contains(o.Output, strings.TrimPrefix(local.HDFS, "hdfs://")) {
+				*brokers = local.Kafka
+			}
+			return serve(ctx, o.Output, *listen, *brokers, crop, a, stdout)
+		}
+	}}
+}
+
+// check reads the token, and refuses to show faces to everybody.
+func (a *access) check(listen string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("--listen=%s: it must be HOST:PORT, such as 127.0.0.1:8088", listen)
+	}
+	if file, ok := strings.CutPrefix(a.token, "@"); ok {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("--token: %w", err)
+		}
+		if a.token = strings.TrimSpace(string(data)); a.token == "" {
+			return fmt.Errorf("--token=@%s: the file is empty", file)
+		}
+	}
+	if a.token != "" && len(a.token) < shortestToken {
+		return fmt.Errorf("--token: it must have %d characters or more", shortestToken)
+	}
+	if a.userHeader != "" && !headerName.MatchString(a.userHeader) {
+		return fmt.Errorf("--user_header=%s: it must be the name of a header, such as X-Forwarded-User", a.userHeader)
+	}
+	if a.token != "" && a.userHeader != "" {
+		return errors.New("--token and --user_header are both set: choose who says that somebody may look")
+	}
+	addr, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && addr.IsLoopback()
+	if !loopback && a.token == "" && a.userHeader == "" {
+		return fmt.Errorf("--listen=%s: others can reach this address, and the pages show faces: give --token, or --user_header behind a proxy, or listen on 127.0.0.1", listen)
+	}
+	return nil
+}
+
+// serve shows an output until ctx is over.
+func serve(ctx context.Context, root, listen, brokers string, crop Crop, a access, stdout io.Writer) error {
+	ix, err := openIndex(ctx, root)
+	if errors.Is(err, errNoOutput) || errors.Is(err, fs.ErrNotExist) {
+		return cli.Usagef("--output: %w; give the folder that a run was given", err)
+	}
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return cli.Usagef("--listen: %w", err)
+	}
+	s := newServer(ix, crop, a)
+	if brokers != "" {
+		s.lag = lagOf(brokers)
+	}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
+	go ix.summarize(ctx)
+	context.AfterFunc(ctx, func() {
+		ending, stop := context.WithTimeout(context.Background(), stopTimeout)
+		defer stop()
+		if server.Shutdown(ending) != nil {
+			_ = server.Close()
+		}
+	})
+	more := ""
+	if a.token != "" {
+		more = "?token=..."
+	}
+	fmt.Fprintf(stdout, "%s is at http://%s/%s until Ctrl-C\n", root, l.Addr(), more)
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// lagOf returns how many records wait for the groups whose books are given.
+func lagOf(brokers string) func(context.Context, map[string]book) (int64, error) {
+	return func(ctx context.Context, books map[string]book) (lag int64, err error) {
+		at := map[record.TopicPartition]int64{}
+		for _, b := range books {
+			for _, p := range b.Positions {
+				at[p.TopicPartition] = max(at[p.TopicPartition], p.Offset)
+			}
+		}
+		topics := map[string]bool{}
+		var names []string
+		for p := range at {
+			if !topics[p.Topic] {
+				topics[p.Topic] = true
+				names = append(names, p.Topic)
+			}
+		}
+		if len(names) == 0 {
+			return 0, nil
+		}
+		offsets, err := kafka.Open(ctx, brokers, "", names)
+		if err != nil {
+			return 0, err
+		}
+		defer offsets.Close()
+		logs, err := offsets.Logs(ctx)
+		for _, l := range logs {
+			lag += max(0, l.End-max(at[l.TopicPartition], l.Start))
+		}
+		return lag, err
+	}
+}
