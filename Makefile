@@ -56,7 +56,7 @@ down: ## End whatever up has started, and remove what it stored.
 demo: up ## Play a video with faces into Kafka, find them, and store the pictures in HDFS.
 	build/bin/camera --source=demo --frames=$(demo_frames) --topic=frames
 	build/bin/pipeline --runner=prism --topics=frames --drain
-	@build/bin/stack env | sed -n "s|^HDFS_WEB=\(.*\)|to look at them: \1/explorer.html#/user/$$(id -un)/faces (make down ends the services)|p"
+	@build/bin/stack view
 
 install: build ## Install the programs, Java parts and cascades below PREFIX, by default /opt/facestream.
 	@scripts/setup.sh java $(java_parts)

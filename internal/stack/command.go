@@ -27,6 +27,7 @@ const usage = `stack runs real services on this machine, for development:
       Start the named services, or kafka and hdfs, and wait until they work.
   facestream-stack status   Say what runs, where, as which processes, and where the logs are.
   facestream-stack env      Print the addresses of what runs, one a line, for a shell.
+  facestream-stack view     Show the pictures in HDFS as web pages.
   facestream-stack down     End the services and remove everything they stored.
 
 In a checkout, "go run ./scripts/stack" stands for facestream-stack. Everything
@@ -83,9 +84,9 @@ func Command(name string) cli.Command {
 		Setup: func(*flag.FlagSet) cli.Run {
 			return func(_ context.Context, args []string, _, _ io.Writer) error {
 				if len(args) == 0 {
-					return cli.Usagef("up, down, status or env is missing")
+					return cli.Usagef("up, down, status, env or view is missing")
 				}
-				return cli.Usagef("there is no %q, but up, down, status and env", args[0])
+				return cli.Usagef("there is no %q, but up, down, status, env and view", args[0])
 			}
 		},
 		Subcommands: []cli.Command{
@@ -93,6 +94,7 @@ func Command(name string) cli.Command {
 			sub("down", "stack down ends all services and removes everything they stored.\n\nFlags:\n", down),
 			sub("status", "stack status says what runs, where, as which processes, and where the logs are.\n\nFlags:\n", status),
 			sub("env", envUsage, env),
+			sub("view", viewUsage, view),
 		},
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/http"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"sync"
@@ -61,7 +63,7 @@ func TestCommandLine(t *testing.T) {
 		status int
 		says   string
 	}{
-		"":                          {cli.ExitUsage, "up, down, status or env"},
+		"":                          {cli.ExitUsage, "up, down, status, env or view"},
 		"start":                     {cli.ExitUsage, `"start"`},
 		"down kafka":                {cli.ExitUsage, `"kafka"`},
 		"up storm":                  {cli.ExitUsage, `"storm", but kafka, hdfs, flink and spark`},
@@ -124,7 +126,7 @@ func (s testStack) processes() (names []string, procs []proc.Process) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	for _, name := range state.Services {
+	for _, name := range append(slices.Clone(state.Services), state.View) {
 		for _, p := range stack[name].Processes {
 			names, procs = append(names, p.Name), append(procs, p)
 		}
@@ -207,8 +209,28 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("up elsewhere: status %d: %s", status, out)
 	}
 
+	// The pages are there once, and go with the rest.
+	var pages []proc.Process
+	if _, err := viewProgram(); err == nil { // it was built
+		me := testkit.Value(user.Current())(t)
+		if status, out := run(t.Context(), s.dir, "view"); status != cli.ExitFailed || !strings.Contains(out, "no run of facestream") {
+			t.Errorf("view of nothing: status %d: %s", status, out)
+		}
+		testkit.Must(t, dialHDFS(t, addrs).MkdirAll("/user/"+me.Username+"/faces/_windows", 0o777))
+		for range 2 {
+			address, _, _ := strings.Cut(strings.TrimPrefix(s.do(t.Context(), "view"), "to look at the faces: "), " ")
+			resp := testkit.Value(http.Get(address))(t)
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s", address, resp.Status)
+			}
+			s.prints("status", "view is running at "+address)
+		}
+		pages = s.has("datanode", "kafka", "namenode", "view")
+	}
+
 	s.do(t.Context(), "down")
-	s.ended(append(before, after...), addrs)
+	s.ended(slices.Concat(before, after, pages), addrs)
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 0 {
 		t.Errorf("left in the state directory: %v, %v", left, err)
 	}

@@ -160,15 +160,23 @@ func status(_ context.Context, dir string, out io.Writer) error {
 		case name == state.Spark:
 			fmt.Fprintf(out, "spark is running at %s\n  web pages %s\n", s.Addrs.Spark, s.Addrs.SparkWeb)
 		}
-		for _, p := range s.Processes {
-			what := "process"
-			if !p.Alive() {
-				what = "ended: process"
-			}
-			fmt.Fprintf(out, "  %s: %s %d, log %s\n", p.Name, what, p.PID, p.Log)
-		}
+		printProcesses(out, s)
+	}
+	if s := stack[state.View]; s.Running() && s.Pages != "" {
+		fmt.Fprintf(out, "view is running at %s\n", s.Pages)
+		printProcesses(out, s)
 	}
 	return nil
+}
+
+func printProcesses(out io.Writer, s state.Service) {
+	for _, p := range s.Processes {
+		what := "process"
+		if !p.Alive() {
+			what = "ended: process"
+		}
+		fmt.Fprintf(out, "  %s: %s %d, log %s\n", p.Name, what, p.PID, p.Log)
+	}
 }
 
 // env prints the addresses of what runs.

@@ -24,6 +24,9 @@ const (
 	Spark = "spark"
 )
 
+// View is what shows the pictures. It is no service: other programs do not need it.
+const View = "view"
+
 // Services are all names, in the order in which people are told of them.
 var Services = []string{Kafka, HDFS, Flink, Spark}
 
@@ -111,6 +114,7 @@ type Service struct {
 	Addrs     Addrs          // its own only
 	Ready     bool           // it has answered since Processes were started
 	Processes []proc.Process // in the order of their start
+	Pages     string         `json:",omitempty"` // address of View
 }
 
 // Running reports whether the service was ready and all its processes still run.
