@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -116,13 +117,15 @@ func TestBrowser(t *testing.T) {
 		for i := range seconds {
 			e := made[n%len(made)]
 			score := 0.99 - float64(n*7%25)/100
-			e.Camera, e.TimestampMillis, e.Blur, e.Score = cameras[i%len(cameras)], begin+int64(i)*17_000, 80+float64(n*37%300), &score
+			e.Camera, e.TimestampMillis, e.Blur, e.Score = cameras[i%len(cameras)], begin+int64(i)*47_000, 80+float64(n*37%300), &score
 			events = append(events, e)
 			n++
 		}
 		first := n - seconds
 		for i, e := range o.window(windowName(time.UnixMilli(begin), n), nil, events...) {
 			o.write(e.Picture, photos[(first+i)%len(photos)])
+			stored := time.UnixMilli(e.TimestampMillis + 800)
+			testkit.Must(t, os.Chtimes(filepath.Join(o.cfg.Root, e.Picture), stored, stored))
 		}
 	}
 	window("00:10:00", 60, "door", "hall")
@@ -136,8 +139,8 @@ func TestBrowser(t *testing.T) {
 	b.do(chromedp.Navigate(s.url))
 	b.await(`document.body.dataset.zone === "Asia/Tokyo" && document.querySelectorAll("#tiles .tile").length === 60`)
 	b.await(`document.querySelector("#tiles img").naturalWidth > 100`)
-	b.await(`document.querySelector("#tiles time").textContent.startsWith("2026-11-24 17:10") && document.querySelector("#tiles time").title === "2026-11-24 08:10:53.000 UTC"`)
-	b.await(`document.querySelectorAll(".lane").length === 3 && getComputedStyle(document.querySelector(".lane path")).stroke !== "none"`)
+	b.await(`document.querySelector("#tiles time").textContent.startsWith("2026-11-24 18:05") && document.querySelector("#tiles time").title === "2026-11-24 09:05:23.000 UTC"`)
+	b.await(`document.querySelectorAll(".lane").length === 3 && document.querySelector("#counts").textContent.includes("800ms") && getComputedStyle(document.querySelector(".lane path")).stroke !== "none"`)
 	b.shoot("view-faces.jpg")
 
 	// The next page and back.
@@ -188,8 +191,8 @@ func TestBrowser(t *testing.T) {
 	// New faces and counts come by themselves.
 	b.do(chromedp.Navigate(s.url))
 	b.await(`document.querySelector("#tiles .tile")`)
-	window("08:50:00", 2, "door")
-	b.await(`document.querySelectorAll("#tiles .tile.new").length === 2 && document.querySelector("#tiles time").textContent.startsWith("2026-11-24 17:50") && document.querySelector("#counts").textContent.includes("303")`)
+	window("09:50:00", 2, "door")
+	b.await(`document.querySelectorAll("#tiles .tile.new").length === 2 && document.querySelector("#tiles time").textContent.startsWith("2026-11-24 18:50") && document.querySelector("#counts").textContent.includes("303")`)
 
 	// Rejects; dark, and as narrow as a phone.
 	b.do(chromedp.Navigate(s.url + "/rejects"))

@@ -97,7 +97,7 @@ func (o *output) window(name string, rejects []frame.Reject, events ...event) []
 		e.Picture = store.Name{ID: e.ID, Camera: e.Camera, TimestampMillis: e.TimestampMillis}.Path()
 		line := testkit.Value(json.Marshal(e))(o.t)
 		lines.Write(append(line, '\n'))
-		p := store.Partition{Decoded: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Events: 1, Pictures: []record.Range{e.ID.Range()}}
+		p := store.Partition{Decoded: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 36_000, Events: 1, Pictures: []record.Range{e.ID.Range()}}
 		if e.Face > 1 {
 			l.Partitions[slices.IndexFunc(l.Partitions, func(p store.Partition) bool { return p.TopicPartition == at })].Faces++
 			l.Partitions[slices.IndexFunc(l.Partitions, func(p store.Partition) bool { return p.TopicPartition == at })].Events++
@@ -261,7 +261,7 @@ func photo(t testing.TB, n int) ([]byte, record.Box, map[string]point) {
 	box := record.Box{X: int32(233 + dx), Y: 152, Width: 232, Height: 232}
 	at := func(x, y int) point { return point{int32(x + dx), int32(y)} }
 	return testkit.Value(encoded(out))(t), box, map[string]point{
-		"right_eye": at(298, 225), "left_eye": at(398, 225), "nose_tip": at(348, 280), "right_mouth_corner": at(308, 325), "left_mouth_corner": at(388, 325),
+		"right_eye": at(302, 240), "left_eye": at(392, 240), "nose_tip": at(348, 280), "right_mouth_corner": at(308, 325), "left_mouth_corner": at(388, 325),
 	}
 }
 
