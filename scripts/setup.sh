@@ -117,8 +117,12 @@ need_for_opencv() {
 }
 
 # Tests read events with pandas and DuckDB, which pip downloads, and open pages in a browser.
-need_for_tests() {
+need_for_models() {
 	need python3-venv python3 -c 'import ensurepip, venv'
+}
+
+need_for_tests() {
+	need_for_models
 	need chromium command -v chromium
 }
 
@@ -264,8 +268,8 @@ if [ "${1-}" = java ] && [ $# -gt 1 ]; then
 	exit
 fi
 if [ "$*" = tests ] || [ "$*" = models ]; then
-	may_install need_for_tests
-	install "$1" need_for_tests
+	may_install "need_for_$1"
+	install "$1" "need_for_$1"
 	models
 	exit
 fi
