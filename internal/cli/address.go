@@ -51,10 +51,13 @@ func AmbiguousAddress(address string) bool {
 	return strings.ContainsAny(tail, "@\\") || strings.ContainsAny(rest, "# \t\r\n")
 }
 
+// ofOutput is the address of a folder of HDFS, which may have a user and has no password.
+var ofOutput = regexp.MustCompile(`^(?i)hdfs://([^:/@]*@)?[^:/@]*(:[0-9]+)?(/|$|: )`)
+
 // Redact returns a text without the passwords of the addresses in it.
 func Redact(text string) string {
 	return addresses.ReplaceAllStringFunc(text, func(address string) string {
-		if !strings.ContainsAny(address, "@=") && !strings.HasPrefix(strings.ToLower(address), "rtsp") {
+		if ofOutput.MatchString(address) || !strings.ContainsAny(address, "@=") && !strings.HasPrefix(strings.ToLower(address), "rtsp") {
 			return address
 		}
 		end := ""
@@ -97,6 +100,9 @@ func redact(w io.Writer, args []string) redacted {
 // mayHavePassword reports whether an argument is the address of a camera, or could be
 // meant as one.
 func mayHavePassword(arg string) bool {
+	if ofOutput.MatchString(arg) {
+		return false
+	}
 	kind := strings.ToLower(Scheme(arg))
 	return strings.HasPrefix(kind, "rtsp") || strings.HasPrefix(kind, "http") || kind == "" && strings.Contains(arg, "://") ||
 		strings.Contains(arg, ":") && strings.Contains(arg, "@") || strings.ContainsAny(arg, "?&") && strings.Contains(arg, "=")

@@ -41,7 +41,10 @@ func TestRedact(t *testing.T) {
 		"opening rtsp://a:b@c/d: no route":                     "opening rtsp://c: no route",
 		"Connection to tcp://c:1?timeout=0 failed":             "Connection to tcp://c:1 failed",
 		"look at http://127.0.0.1:9870/explorer.html#/user/me": "look at http://127.0.0.1:9870/explorer.html#/user/me",
-		"hdfs://namenode:8020/faces: no such file":             "hdfs://namenode:8020/faces: no such file",
+		"hdfs://me@namenode:8020/faces@home/a=b: no such file": "hdfs://me@namenode:8020/faces@home/a=b: no such file",
+		"hdfs://me@namenode/: no such file":                    "hdfs://me@namenode/: no such file",
+		"hdfs://me:secret@namenode/faces":                      "hdfs://namenode",
+		"hdfs://me:sec/ret@namenode/faces":                     "hdfs://...",
 	} {
 		if got := Redact(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)
