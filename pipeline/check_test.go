@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 		reject,
 		`ok    output         hdfs://alice@127\.0\.0\.1:\d+/check-alice/not/yet can be written as alice`,
 		`ok    space          \d+\.\d GB of \d+\.\d GB free; / belongs to hdfs`,
-		`ok    cascade        /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
+		`ok    detector       /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
 		`ok    java           /.*/java is Java 17\..*`,
 		`ok    java parts     Beam's Java parts: beam 2\.62\.0`,
 		`ok    network        servers of a run listen on 127\.0\.0\.1, but for Prism`,
@@ -113,7 +113,7 @@ func TestCheck(t *testing.T) {
 		`warn  topic checked  .*`,
 		`ok    output         `+dir+` can be written`,
 		`ok    space          \d.* of \d.* free`,
-		`ok    cascade        .*`,
+		`ok    detector       .*`,
 		`ok    lease          .*`,
 	)
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -162,10 +162,11 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	c.start(looking)
 	var failed []error
 	for _, one := range c.all {
-		err := one.wait(ctx)
+		wait := func() error { return one.wait(ctx) }
 		if one == c.output {
-			err = c.awaitOutput(ctx, out)
+			wait = func() error { return c.awaitOutput(ctx, out) }
 		}
+		err := wait()
 		if ctx.Err() != nil {
 			return err
 		}
