@@ -140,13 +140,14 @@ func New(c Config) (Program, error) {
 }
 
 // flinkSettings are what the job server gives to its jobs: they are tried again
-// when something of theirs dies, and end when the job server dies.
+// when something of theirs dies, and end some time after the job server has died. Its
+// heartbeats can stop while it lives: a job of two minutes was cancelled for that.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 1 s
 execution.shutdown-on-attached-exit: true
 client.heartbeat.interval: 2000
-client.heartbeat.timeout: 20000
+client.heartbeat.timeout: 1800000
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their
