@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -210,24 +212,26 @@ func TestUpAndDown(t *testing.T) {
 	}
 
 	// The pages are there once, and go with the rest.
-	var pages []proc.Process
-	if _, err := viewProgram(); err == nil { // it was built
-		me := testkit.Value(user.Current())(t)
-		if status, out := run(t.Context(), s.dir, "view"); status != cli.ExitFailed || !strings.Contains(out, "no run of facestream") {
-			t.Errorf("view of nothing: status %d: %s", status, out)
-		}
-		testkit.Must(t, dialHDFS(t, addrs).MkdirAll("/user/"+me.Username+"/faces/_windows", 0o777))
-		for range 2 {
-			address, _, _ := strings.Cut(strings.TrimPrefix(s.do(t.Context(), "view"), "to look at the faces: "), " ")
-			resp := testkit.Value(http.Get(address))(t)
-			resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				t.Errorf("%s: %s", address, resp.Status)
-			}
-			s.prints("status", "view is running at "+address)
-		}
-		pages = s.has("datanode", "kafka", "namenode", "view")
+	this := testkit.Value(os.Executable())(t)
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(filepath.Dir(this), "facestream"), "facestream/pipeline")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
+	me := testkit.Value(user.Current())(t)
+	if status, out := run(t.Context(), s.dir, "view"); status != cli.ExitFailed || !strings.Contains(out, "no run of facestream") {
+		t.Errorf("view of nothing: status %d: %s", status, out)
+	}
+	testkit.Must(t, dialHDFS(t, addrs).MkdirAll("/user/"+me.Username+"/faces/_windows", 0o777))
+	for range 2 {
+		address, _, _ := strings.Cut(strings.TrimPrefix(s.do(t.Context(), "view"), "to look at the faces: "), " ")
+		resp := testkit.Value(http.Get(address))(t)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", address, resp.Status)
+		}
+		s.prints("status", "view is running at "+address)
+	}
+	pages := s.has("datanode", "kafka", "namenode", "view")
 
 	s.do(t.Context(), "down")
 	s.ended(slices.Concat(before, after, pages), addrs)

@@ -125,15 +125,10 @@ func viewProgram() (string, error) {
 	}
 	for _, dir := range dirs {
 		for _, name := range []string{"facestream", "pipeline"} {
-			if path := filepath.Join(dir, name); isProgram(path) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 				return path, nil
 			}
 		}
 	}
 	return "", errors.New("there is no facestream beside this program: run make build")
-}
-
-func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

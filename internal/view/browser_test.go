@@ -37,7 +37,7 @@ type browser struct {
 func openBrowser(t *testing.T) browser {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is not installed: scripts/setup.sh tests")
+		t.Fatalf("%v: scripts/setup.sh tests installs it", err)
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(stop)
@@ -102,6 +102,9 @@ func (b browser) shoot(name string) {
 
 // Every feature of the pages once, in a real browser.
 func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens a browser")
+	}
 	b := openBrowser(t)
 	o := newOutput(t, t.TempDir(), "frames")
 	var photos [][]byte

@@ -1,16 +1,11 @@
 package view
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"container/list"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -22,8 +17,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+	lru "github.com/hashicorp/golang-lru/v2"
 
-	"facestream/internal/record"
 	"facestream/transforms/store"
 )
 
@@ -38,85 +33,6 @@ const (
 	maxReads      = 100     // chunks for one page
 	refreshAfter  = time.Second
 )
-
-// event is what the pages need of a line of events.
-type event struct {
-	record.ID
-	Camera          string           `json:"camera"`
-	TimestampMillis int64            `json:"timestamp_ms"`
-	Face            int              `json:"face"`
-	Faces           int              `json:"faces"`
-	FrameWidth      int32            `json:"frame_width"`
-	FrameHeight     int32            `json:"frame_height"`
-	Box             record.Box       `json:"box"`
-	Blur            float64          `json:"blur"`
-	Score           *float64         `json:"score"`
-	Landmarks       map[string]point `json:"landmarks"`
-	Picture         string           `json:"picture"`
-	Annotated       string           `json:"annotated"`
-	Crop            string           `json:"crop"`
-
-	line []byte
-}
-
-type point struct {
-	X int32 `json:"x"`
-	Y int32 `json:"y"`
-}
-
-// time is when the picture was taken; 0 if the record does not say it.
-func (e *event) time() int64 {
-	if record.Dated(e.TimestampMillis) {
-		return e.TimestampMillis
-	}
-	return 0
-}
-
-func (e *event) key() key { return key{e.time(), e.ID, e.Face} }
-
-func (e *event) size() int32 { return min(e.Box.Width, e.Box.Height) }
-
-// key is the place of a face among all: the newest first.
-type key struct {
-	time int64
-	record.ID
-	face int
-}
-
-func (k key) compare(l key) int {
-	return cmp.Or(cmp.Compare(l.time, k.time), k.TopicPartition.Compare(l.TopicPartition), cmp.Compare(l.Offset, k.Offset), cmp.Compare(k.face, l.face))
-}
-
-// chunk is the lines of a file of events that begin within [start, end).
-type chunk struct {
-	file       string
-	start, end int64
-	bytes      int64 // of the file that count
-	guess      int64 // when its last faces may have been seen, until it was read
-	summary    atomic.Pointer[summary]
-}
-
-// summary is what is kept of a chunk that was read.
-type summary struct {
-	first, last int64 // times
-	minutes     []minuteCount
-	dropped     bool // minutes, since there were too many
-	cameras     []int32
-	size        int32 // the greatest
-	blur, score float64
-}
-
-type minuteCount struct {
-	camera, minute, n int32
-}
-
-// bounds are between which times its faces are.
-func (c *chunk) bounds() (first, last int64) {
-	if s := c.summary.Load(); s != nil {
-		return s.first, s.last
-	}
-	return 0, c.guess
-}
 
 // index knows where the events of an output are. It reads the books, and of the events what
 // a page needs; in the background all of them, once, for their summaries.
@@ -138,7 +54,7 @@ type index struct {
 	numbers map[string]int32 // of cameras
 
 	minutes atomic.Int64
-	cache   *lru[*chunk, []event]
+	cache   *lru.Cache[*chunk, []event]
 	changed chan struct{}
 }
 
@@ -164,7 +80,7 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 	}
 	ix := &index{
 		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
-		numbers: map[string]int32{}, cache: newLRU[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
+		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
 	}
 	if !strings.Contains(root, "://") {
 		if ix.local, err = os.OpenRoot(root); err != nil {
@@ -387,116 +303,6 @@ func (ix *index) summarize(ctx context.Context) {
 	}
 }
 
-// events returns those of a chunk.
-func (ix *index) events(ctx context.Context, c *chunk) ([]event, error) {
-	if all, ok := ix.cache.get(c); ok {
-		return all, nil
-	}
-	all, err := ix.parse(ctx, c)
-	if err == nil {
-		ix.cache.put(c, all)
-	}
-	return all, err
-}
-
-// parse reads a chunk and sums it up. Lines that are no events are passed over: verify
-// reports them. A file that is gone was gathered meanwhile.
-func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
-	in, err := ix.open(ctx, c.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading events: %w", err)
-	}
-	defer in.Close()
-	at := max(0, c.start-1) // a line begins behind another one's end
-	if s, ok := in.(io.Seeker); ok {
-		_, err = s.Seek(at, io.SeekStart)
-	} else {
-		_, err = io.CopyN(io.Discard, in, at)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading %s: %w", c.file, err)
-	}
-	lines := bufio.NewReaderSize(io.LimitReader(in, c.bytes-at), maxLine)
-	var all []event
-	for first := c.start > 0; at < c.end; first = false {
-		line, err := lines.ReadSlice('\n')
-		at += int64(len(line))
-		whole := err == nil
-		for errors.Is(err, bufio.ErrBufferFull) {
-			line, err = lines.ReadSlice('\n')
-			at += int64(len(line))
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("reading %s: %w", c.file, err)
-		}
-		if whole && !first {
-			e := event{line: bytes.Clone(line)}
-			var wrong *json.UnmarshalTypeError
-			if err := json.Unmarshal(line, &e); err == nil || errors.As(err, &wrong) && strings.HasPrefix(wrong.Field, "landmarks") {
-				all = append(all, e)
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	if c.summary.Load() == nil {
-		c.summary.CompareAndSwap(nil, ix.sum(all))
-	}
-	return all, nil
-}
-
-func (ix *index) sum(all []event) *summary {
-	s := &summary{first: math.MaxInt64}
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	counts := map[minuteCount]int32{}
-	for i := range all {
-		e := &all[i]
-		t, camera := e.time(), ix.cameraLocked(e.Camera)
-		s.first, s.last = min(s.first, t), max(s.last, t)
-		s.size, s.blur = max(s.size, e.size()), max(s.blur, e.Blur)
-		if e.Score != nil {
-			s.score = max(s.score, *e.Score)
-		}
-		if !slices.Contains(s.cameras, camera) {
-			s.cameras = append(s.cameras, camera)
-		}
-		if t > 0 {
-			counts[minuteCount{camera: camera, minute: int32(t / time.Minute.Milliseconds())}]++
-		}
-	}
-	if s.dropped = ix.minutes.Add(int64(len(counts))) > maxMinutes; s.dropped {
-		ix.minutes.Add(-int64(len(counts)))
-		return s
-	}
-	for c, n := range counts {
-		c.n = n
-		s.minutes = append(s.minutes, c)
-	}
-	return s
-}
-
-// others stands for cameras without a name in the index.
-const others = -1
-
-func (ix *index) cameraLocked(name string) int32 {
-	n, known := ix.numbers[name]
-	switch {
-	case known:
-		return n
-	case len(ix.cameras) >= maxCameras || len(name) > maxCameraName:
-		return others
-	}
-	n = int32(len(ix.cameras))
-	ix.cameras = append(ix.cameras, name)
-	ix.numbers[strings.Clone(name)] = n
-	return n
-}
-
 // camera returns the number of a camera.
 func (ix *index) camera(name string) int32 {
 	ix.mu.Lock()
@@ -518,45 +324,4 @@ func (ix *index) total() tally {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	return ix.tally
-}
-
-// lru keeps the values that were used last.
-type lru[K comparable, V any] struct {
-	mu    sync.Mutex
-	most  int
-	order *list.List // of entries, the last used first
-	at    map[K]*list.Element
-}
-
-type entry[K comparable, V any] struct {
-	key   K
-	value V
-}
-
-func newLRU[K comparable, V any](most int) *lru[K, V] {
-	return &lru[K, V]{most: most, order: list.New(), at: map[K]*list.Element{}}
-}
-
-func (l *lru[K, V]) get(k K) (v V, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, ok := l.at[k]
-	if !ok {
-		return v, false
-	}
-	l.order.MoveToFront(e)
-	return e.Value.(entry[K, V]).value, true
-}
-
-func (l *lru[K, V]) put(k K, v V) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.at[k]; ok {
-		return
-	}
-	l.at[k] = l.order.PushFront(entry[K, V]{k, v})
-	if l.order.Len() > l.most {
-		last := l.order.Back()
-		delete(l.at, l.order.Remove(last).(entry[K, V]).key)
-	}
 }

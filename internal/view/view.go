@@ -12,10 +12,9 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
-	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones of viewers
 
@@ -40,13 +39,10 @@ Exit status: 0 ended by Ctrl-C or SIGTERM, 1 failed, 2 wrong setting or no outpu
 `
 
 const (
-	shortestToken = 8
-	readTimeout   = 10 * time.Second // of a request's head
-	idleTimeout   = time.Minute
-	stopTimeout   = 3 * time.Second // for what is under way after Ctrl-C
+	readTimeout = 10 * time.Second // of a request's head
+	idleTimeout = time.Minute
+	stopTimeout = 3 * time.Second // for what is under way after Ctrl-C
 )
-
-var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // Command returns the command under a name. The pictures of faces that are not stored by
 // themselves are cut out by crop.
@@ -76,38 +72,6 @@ func Command(name string, crop Crop) cli.Command {
 			return serve(ctx, o.Output, *listen, *brokers, crop, a, stdout)
 		}
 	}}
-}
-
-// check reads the token, and refuses to show faces to everybody.
-func (a *access) check(listen string) error {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return fmt.Errorf("--listen=%s: it must be HOST:PORT, such as 127.0.0.1:8088", listen)
-	}
-	if file, ok := strings.CutPrefix(a.token, "@"); ok {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("--token: %w", err)
-		}
-		if a.token = strings.TrimSpace(string(data)); a.token == "" {
-			return fmt.Errorf("--token=@%s: the file is empty", file)
-		}
-	}
-	if a.token != "" && len(a.token) < shortestToken {
-		return fmt.Errorf("--token: it must have %d characters or more", shortestToken)
-	}
-	if a.userHeader != "" && !headerName.MatchString(a.userHeader) {
-		return fmt.Errorf("--user_header=%s: it must be the name of a header, such as X-Forwarded-User", a.userHeader)
-	}
-	if a.token != "" && a.userHeader != "" {
-		return errors.New("--token and --user_header are both set: choose who says that somebody may look")
-	}
-	addr, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && addr.IsLoopback()
-	if !loopback && a.token == "" && a.userHeader == "" {
-		return fmt.Errorf("--listen=%s: others can reach this address, and the pages show faces: give --token, or --user_header behind a proxy, or listen on 127.0.0.1", listen)
-	}
-	return nil
 }
 
 // serve shows an output until ctx is over.
@@ -147,32 +111,42 @@ func serve(ctx context.Context, root, listen, brokers string, crop Crop, a acces
 	return nil
 }
 
-// lagOf returns how many records wait for the groups whose books are given.
+// lagOf returns how many records wait for the groups whose books are given. The connection
+// is kept until it fails, or until other topics are read.
 func lagOf(brokers string) func(context.Context, map[string]book) (int64, error) {
+	var mu sync.Mutex
+	var offsets *kafka.Offsets
+	var topics []string // of offsets
 	return func(ctx context.Context, books map[string]book) (lag int64, err error) {
+		mu.Lock()
+		defer mu.Unlock()
 		at := map[record.TopicPartition]int64{}
+		var names []string
 		for _, b := range books {
 			for _, p := range b.Positions {
 				at[p.TopicPartition] = max(at[p.TopicPartition], p.Offset)
-			}
-		}
-		topics := map[string]bool{}
-		var names []string
-		for p := range at {
-			if !topics[p.Topic] {
-				topics[p.Topic] = true
 				names = append(names, p.Topic)
 			}
 		}
-		if len(names) == 0 {
+		slices.Sort(names)
+		if names = slices.Compact(names); len(names) == 0 {
 			return 0, nil
 		}
-		offsets, err := kafka.Open(ctx, brokers, "", names)
-		if err != nil {
-			return 0, err
+		if offsets != nil && !slices.Equal(names, topics) {
+			offsets.Close()
+			offsets = nil
 		}
-		defer offsets.Close()
+		if offsets == nil {
+			if offsets, err = kafka.Open(ctx, brokers, "", names); err != nil {
+				return 0, err
+			}
+			topics = names
+		}
 		logs, err := offsets.Logs(ctx)
+		if err != nil {
+			offsets.Close()
+			offsets = nil
+		}
 		for _, l := range logs {
 			lag += max(0, l.End-max(at[l.TopicPartition], l.Start))
 		}

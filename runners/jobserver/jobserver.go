@@ -139,15 +139,13 @@ func New(c Config) (Program, error) {
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
 }
 
-// flinkSettings are what the job server gives to its jobs: they are tried again
-// when something of theirs dies, and end some time after the job server has died. Its
-// heartbeats can stop while it lives: a job of two minutes was cancelled for that.
+// flinkSettings are what the job server gives to its jobs: they are tried again when
+// something of theirs dies. Flink must not wait for heartbeats of the job server
+// (execution.shutdown-on-attached-exit): Beam's sends none, and a job would be cancelled
+// after two minutes.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 1 s
-execution.shutdown-on-attached-exit: true
-client.heartbeat.interval: 2000
-client.heartbeat.timeout: 1800000
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their

@@ -323,8 +323,9 @@ type Review struct {
 	From, Next []record.ID
 }
 
-// Review checks that everything from where the group stands up to the last of
-// done is done, and after ReadNative up to the end of its window. If a record in between is not, the error is a *GapError.
+// Review checks that everything from where the group stands up to the last of done is
+// done, and after ReadNative up to the end of its window. If a record in between is not,
+// the error is a *GapError.
 // Offsets without a record, such as those of transactions or of what was
 // compacted away, are no gap, and neither are those that Kafka has removed.
 func (o *Offsets) Review(ctx context.Context, done []record.Offsets) (Review, error) {

@@ -1,0 +1,220 @@
+package view
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"facestream/internal/record"
+)
+
+// event is what the pages need of a line of events.
+type event struct {
+	record.ID
+	Camera          string           `json:"camera"`
+	TimestampMillis int64            `json:"timestamp_ms"`
+	Face            int              `json:"face"`
+	Faces           int              `json:"faces"`
+	FrameWidth      int32            `json:"frame_width"`
+	FrameHeight     int32            `json:"frame_height"`
+	Box             record.Box       `json:"box"`
+	Blur            float64          `json:"blur"`
+	Score           *float64         `json:"score"`
+	Landmarks       map[string]point `json:"landmarks"`
+	Picture         string           `json:"picture"`
+	Annotated       string           `json:"annotated"`
+	Crop            string           `json:"crop"`
+
+	line []byte
+}
+
+type point struct {
+	X int32 `json:"x"`
+	Y int32 `json:"y"`
+}
+
+// time is when the picture was taken; 0 if the record does not say it.
+func (e *event) time() int64 {
+	if record.Dated(e.TimestampMillis) {
+		return e.TimestampMillis
+	}
+	return 0
+}
+
+func (e *event) key() key { return key{e.time(), e.ID, e.Face} }
+
+func (e *event) size() int32 { return min(e.Box.Width, e.Box.Height) }
+
+// key is the place of a face among all: the newest first.
+type key struct {
+	time int64
+	record.ID
+	face int
+}
+
+func (k key) compare(l key) int {
+	return cmp.Or(cmp.Compare(l.time, k.time), k.TopicPartition.Compare(l.TopicPartition), cmp.Compare(l.Offset, k.Offset), cmp.Compare(k.face, l.face))
+}
+
+// chunk is the lines of a file of events that begin within [start, end).
+type chunk struct {
+	file       string
+	start, end int64
+	bytes      int64 // of the file that count
+	guess      int64 // when its last faces may have been seen, until it was read
+	summary    atomic.Pointer[summary]
+}
+
+// summary is what is kept of a chunk that was read.
+type summary struct {
+	first, last int64 // times
+	minutes     []minuteCount
+	dropped     bool // minutes, since there were too many
+	cameras     []int32
+	size        int32 // the greatest
+	blur, score float64
+}
+
+type minuteCount struct {
+	camera, minute, n int32
+}
+
+// bounds are between which times its faces are.
+func (c *chunk) bounds() (first, last int64) {
+	if s := c.summary.Load(); s != nil {
+		return s.first, s.last
+	}
+	return 0, c.guess
+}
+
+// events returns those of a chunk.
+func (ix *index) events(ctx context.Context, c *chunk) ([]event, error) {
+	if all, ok := ix.cache.Get(c); ok {
+		return all, nil
+	}
+	all, err := ix.parse(ctx, c)
+	if err == nil {
+		ix.cache.Add(c, all)
+	}
+	return all, err
+}
+
+// parse reads a chunk and sums it up. Lines that are no events are passed over: verify
+// reports them. A file that is gone was gathered meanwhile.
+func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
+	in, err := ix.open(ctx, c.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	defer in.Close()
+	at := max(0, c.start-1) // a line begins behind another one's end
+	if s, ok := in.(io.Seeker); ok {
+		_, err = s.Seek(at, io.SeekStart)
+	} else {
+		_, err = io.CopyN(io.Discard, in, at)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading %s: %w", c.file, err)
+	}
+	lines := bufio.NewReaderSize(io.LimitReader(in, c.bytes-at), maxLine)
+	var all []event
+	for first := c.start > 0; at < c.end; first = false {
+		line, err := lines.ReadSlice('\n')
+		at += int64(len(line))
+		whole := err == nil
+		for errors.Is(err, bufio.ErrBufferFull) {
+			line, err = lines.ReadSlice('\n')
+			at += int64(len(line))
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("reading %s: %w", c.file, err)
+		}
+		if whole && !first {
+			e := event{line: bytes.Clone(line)}
+			var wrong *json.UnmarshalTypeError
+			if err := json.Unmarshal(line, &e); err == nil || errors.As(err, &wrong) && strings.HasPrefix(wrong.Field, "landmarks") {
+				all = append(all, e)
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	if c.summary.Load() == nil {
+		c.summary.CompareAndSwap(nil, ix.sum(all))
+	}
+	return all, nil
+}
+
+func (ix *index) sum(all []event) *summary {
+	s := &summary{first: math.MaxInt64}
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	counts := map[minuteCount]int32{}
+	for i := range all {
+		e := &all[i]
+		t, camera := e.time(), ix.cameraLocked(e.Camera)
+		s.first, s.last = min(s.first, t), max(s.last, t)
+		s.size, s.blur = max(s.size, e.size()), max(s.blur, e.Blur)
+		if e.Score != nil {
+			s.score = max(s.score, *e.Score)
+		}
+		if !slices.Contains(s.cameras, camera) {
+			s.cameras = append(s.cameras, camera)
+		}
+		if t > 0 {
+			counts[minuteCount{camera: camera, minute: int32(t / time.Minute.Milliseconds())}]++
+		}
+	}
+	if s.dropped = ix.minutes.Add(int64(len(counts))) > maxMinutes; s.dropped {
+		ix.minutes.Add(-int64(len(counts)))
+		return s
+	}
+	for c, n := range counts {
+		c.n = n
+		s.minutes = append(s.minutes, c)
+	}
+	return s
+}
+
+// others stands for cameras without a name in the index.
+const others = -1
+
+func (ix *index) cameraLocked(name string) int32 {
+	n, known := ix.numbers[name]
+	switch {
+	case known:
+		return n
+	case len(ix.cameras) >= maxCameras || len(name) > maxCameraName:
+		return others
+	}
+	n = int32(len(ix.cameras))
+	ix.cameras = append(ix.cameras, name)
+	ix.numbers[strings.Clone(name)] = n
+	return n
+}
+
+// newCache keeps the values that were used last.
+func newCache[K comparable, V any](most int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](most)
+	if err != nil { // most is a constant above 0
+		panic(err)
+	}
+	return c
+}

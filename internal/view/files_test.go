@@ -1,0 +1,129 @@
+package view
+
+import (
+	"archive/zip"
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+	"facestream/transforms/frame"
+)
+
+// A picture has a table of its faces; several make a zip.
+func TestPictureAndZip(t *testing.T) {
+	o := newOutput(t, t.TempDir(), "t")
+	score := 0.93
+	picture, box, landmarks := photo(t, 3)
+	events := o.window("20261124T080000.000Z-00000001", nil,
+		event{Camera: "door", TimestampMillis: at("08:00:00"), Box: box, Landmarks: landmarks, Score: &score, Blur: 123.45},
+		event{Camera: "door", TimestampMillis: at("08:00:00"), Box: record.Box{X: 5, Y: 6, Width: 70, Height: 80}, Face: 2},
+		event{Camera: "hall", TimestampMillis: at("08:00:01"), Box: box}, event{Camera: "gone", TimestampMillis: at("08:00:02")})
+	o.write(events[0].Picture, picture)
+	o.write(events[2].Picture, picture)
+	s := serveOutput(t, o.cfg.Root, access{})
+	page := s.page("/picture" + query("id", events[0].key().String(), "tz", "Asia/Tokyo"))
+	mustContain(t, page, "2026-11-24 17:00:00", "2026-11-24 08:00:00.000 UTC", "0.93", "123.45", "landmarks.nose_tip.x", fmt.Sprintf(`<rect class="box" x="%d" y="%d" width="232"`, box.X, box.Y), `<rect class="box" x="5" y="6" width="70" height="80"`, `id="newer"`)
+	if got := strings.Count(page, `class="landmark"`); got != 5 {
+		t.Errorf("%d landmarks", got)
+	}
+	if strings.Contains(page, `id="older"`) {
+		t.Error("there is an older picture than the oldest")
+	}
+	_, head, _ := s.get("/file" + query("name", events[0].Picture, "download", "1"))
+	if got := head.Get("Content-Disposition"); got != `attachment; filename="t+0+00000000000000000000.jpg"` {
+		t.Errorf("Content-Disposition %q", got)
+	}
+	body := s.page("/zip" + query("pick", events[0].key().String(), "pick", events[1].key().String(), "pick", events[2].key().String(), "pick", events[3].key().String(), "pick", "5.0.99.1.nothing"))
+	files := testkit.Value(zip.NewReader(strings.NewReader(body), int64(len(body))))(t)
+	got := map[string]string{}
+	for _, f := range files.File {
+		got[f.Name] = string(testkit.Value(io.ReadAll(testkit.Value(f.Open())(t)))(t))
+	}
+	if len(got) != 4 || got[events[0].Picture] != string(picture) || got[events[2].Picture] != string(picture) || strings.Count(got["events.jsonl"], "\n") != 4 {
+		t.Errorf("the zip has %d files: %.2000v", len(got), got)
+	}
+	mustContain(t, got["missing.txt"], "offset 2 of partition 0", "offset 99 of partition 0 of topic nothing")
+	for line := range strings.Lines(got["events.jsonl"]) {
+		testkit.Must(t, json.Unmarshal([]byte(line), new(event)))
+	}
+	for _, wrong := range []string{"/zip", "/zip?pick=x", "/zip?" + strings.Repeat("pick=1.0.1.1.t&", maxPicks+1), "/picture", "/picture?id=5.0.99.1.nothing"} {
+		if status, _, _ := s.get(wrong); status < 400 || status >= 500 {
+			t.Errorf("%.50s: status %d", wrong, status)
+		}
+	}
+}
+
+// What a run adds comes by itself, once, as far as the page's filters let it.
+func TestLive(t *testing.T) {
+	o := newOutput(t, t.TempDir(), "t")
+	o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})
+	s := serveOutput(t, o.cfg.Root, access{})
+	s.server.lag = func(context.Context, map[string]book) (int64, error) { return 4711, nil }
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer stop()
+	req := testkit.Value(http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/live?camera=door", nil))(t)
+	resp := testkit.Value(http.DefaultClient.Do(req))(t)
+	defer resp.Body.Close()
+	lines := bufio.NewReader(resp.Body)
+	var tiles, all string
+	read := func() {
+		line := testkit.Value(lines.ReadString('\n'))(t)
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			return
+		}
+		var update struct {
+			Counts string
+			Tiles  []string
+		}
+		testkit.Must(t, json.Unmarshal([]byte(data), &update))
+		tiles, all = tiles+strings.Join(update.Tiles, ""), all+update.Counts
+	}
+	for !strings.Contains(tiles, "08:00:00") || !strings.Contains(all, "4711") {
+		read()
+	}
+	o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}},
+		event{Camera: "door", TimestampMillis: at("08:01:00")}, event{Camera: "hall", TimestampMillis: at("08:01:01")})
+	testkit.Must(t, o.book.Gather(t.Context()))
+	for !strings.Contains(tiles, "08:01:00") {
+		read()
+	}
+	stop()
+	if n := strings.Count(tiles, "data-key"); n != 2 || strings.Contains(tiles, "hall") {
+		t.Errorf("%d tiles: %s", n, tiles)
+	}
+	mustContain(t, all, `<a href="/rejects?reason=wrong_size">1</a>`)
+	testkit.Await(t, "the end of the updates", func() bool { return s.live.Load() == 0 })
+}
+
+func TestRejects(t *testing.T) {
+	o := newOutput(t, t.TempDir(), "t")
+	var rejects []frame.Reject
+	for n := range 70 {
+		reason := frame.CorruptJPEG
+		if n%7 == 0 {
+			reason = frame.WrongSize
+		}
+		rejects = append(rejects, frame.Reject{Camera: fmt.Sprint("camera-", n%2), TimestampMillis: at("08:00:00") + int64(n)*int64(time.Hour/time.Millisecond), Reason: reason, Head: []byte{0xFF, 0xD8, byte(n)}})
+	}
+	o.window("20261124T080000.000Z-00000001", rejects)
+	o.write("_rejects/t+0+00000000000000000099.json", []byte(`{"topic":"t","partition":0,"offset":99,"reason":"too_large"}`)) // of an older version
+	o.write("_rejects/camera-1/2026/11/24/08/t+0+00000000000000000098.json", []byte(`no JSON`))
+	s := serveOutput(t, o.cfg.Root, access{})
+	for address, want := range map[string]int{"/rejects": rejectsOnPage, "/rejects?reason=wrong_size": 10, "/rejects?reason=too_large": 1, "/rejects?camera=camera-1": 35, "/rejects?camera=nobody": 0} {
+		if got := strings.Count(s.page(address), `class="reject"`); got != want {
+			t.Errorf("%s: %d rejects, want %d", address, got, want)
+		}
+	}
+	if page := s.page("/rejects"); strings.Index(page, "offset 69 ") > strings.Index(page, "offset 40 ") || !strings.Contains(page, "ff d8 45") {
+		t.Errorf("the newest is not first: %s", page)
+	}
+}
