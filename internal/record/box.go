@@ -3,10 +3,38 @@ package record
 // Box is a rectangle in a picture, in pixels; X and Y are those of its upper left
 // corner.
 type Box struct {
-	X      int32 `json:"x"`
-	Y      int32 `json:"y"`
-	Width  int32 `json:"width"`
-	Height int32 `json:"height"`
+	X      int32 `json:"x" parquet:"x"`
+	Y      int32 `json:"y" parquet:"y"`
+	Width  int32 `json:"width" parquet:"width"`
+	Height int32 `json:"height" parquet:"height"`
+}
+
+// NormalizedBox is a Box in parts of the picture's width and height, from 0 to 1.
+type NormalizedBox struct {
+	X      float64 `json:"x" parquet:"x"`
+	Y      float64 `json:"y" parquet:"y"`
+	Width  float64 `json:"width" parquet:"width"`
+	Height float64 `json:"height" parquet:"height"`
+}
+
+// Landmarks are five points of a face within the picture. Right and left are the face's own.
+type Landmarks struct {
+	RightEye         Point `json:"right_eye" parquet:"right_eye"`
+	LeftEye          Point `json:"left_eye" parquet:"left_eye"`
+	NoseTip          Point `json:"nose_tip" parquet:"nose_tip"`
+	RightMouthCorner Point `json:"right_mouth_corner" parquet:"right_mouth_corner"`
+	LeftMouthCorner  Point `json:"left_mouth_corner" parquet:"left_mouth_corner"`
+}
+
+// Point is a pixel of a picture.
+type Point struct {
+	X int32 `json:"x" parquet:"x"`
+	Y int32 `json:"y" parquet:"y"`
+}
+
+// Points are the landmarks in the order of the fields, which is that of the networks.
+func (l *Landmarks) Points() [5]*Point {
+	return [...]*Point{&l.RightEye, &l.LeftEye, &l.NoseTip, &l.RightMouthCorner, &l.LeftMouthCorner}
 }
 
 // Area is in pixels.

@@ -10,8 +10,8 @@ import (
 
 // TopicPartition is one partition of one topic.
 type TopicPartition struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
+	Topic     string `json:"topic" parquet:"topic,dict"`
+	Partition int32  `json:"partition" parquet:"partition"`
 }
 
 // In returns the partition of a topic.
@@ -33,7 +33,7 @@ func (p TopicPartition) Compare(q TopicPartition) int {
 // next.
 type ID struct {
 	TopicPartition
-	Offset int64 `json:"offset"`
+	Offset int64 `json:"offset" parquet:"offset"`
 }
 
 func (id ID) String() string { return fmt.Sprintf("offset %d of %s", id.Offset, id.TopicPartition) }

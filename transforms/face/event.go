@@ -15,32 +15,24 @@ import (
 // Score and Landmarks may be null.
 type Event struct {
 	record.ID
-	Camera          string        `json:"camera"`
-	Timestamp       *string       `json:"timestamp"`    // of the record, in UTC, RFC 3339 with milliseconds; null for an undated one
-	TimestampMillis int64         `json:"timestamp_ms"` // the record's, whatever it is
-	Face            int           `json:"face"`         // from 1, in the order of Detection.Faces
-	Faces           int           `json:"faces"`        // of the frame
-	FrameWidth      int32         `json:"frame_width"`
-	FrameHeight     int32         `json:"frame_height"`
-	Box             record.Box    `json:"box"`            // pixels of the upright frame
-	BoxNormalized   NormalizedBox `json:"box_normalized"` // parts of its width and height
-	Blur            float64       `json:"blur"`           // Face.Blur
-	Score           *float64      `json:"score"`          // Face.Score; null of a cascade
-	Landmarks       *Landmarks    `json:"landmarks"`      // pixels of the upright frame; null of a cascade
-	Picture         string        `json:"picture"`        // names below the root; empty for what is not stored
-	Annotated       string        `json:"annotated"`
-	Crop            string        `json:"crop"`
-	Detector        string        `json:"detector"`
-	SettingsSHA256  string        `json:"settings_sha256"` // of the settings in the window's ledger
-	DetectMillis    float64       `json:"detect_ms"`       // how long detection took for the frame; differs each time
-}
-
-// NormalizedBox is a Box in parts of the picture's width and height, from 0 to 1.
-type NormalizedBox struct {
-	X      float64 `json:"x"`
-	Y      float64 `json:"y"`
-	Width  float64 `json:"width"`
-	Height float64 `json:"height"`
+	Camera          string               `json:"camera"`
+	Timestamp       *string              `json:"timestamp"`    // of the record, in UTC, RFC 3339 with milliseconds; null for an undated one
+	TimestampMillis int64                `json:"timestamp_ms"` // the record's, whatever it is
+	Face            int                  `json:"face"`         // from 1, in the order of Detection.Faces
+	Faces           int                  `json:"faces"`        // of the frame
+	FrameWidth      int32                `json:"frame_width"`
+	FrameHeight     int32                `json:"frame_height"`
+	Box             record.Box           `json:"box"`            // pixels of the upright frame
+	BoxNormalized   record.NormalizedBox `json:"box_normalized"` // parts of its width and height
+	Blur            float64              `json:"blur"`           // Face.Blur
+	Score           *float64             `json:"score"`          // Face.Score; null of a cascade
+	Landmarks       *record.Landmarks    `json:"landmarks"`      // pixels of the upright frame; null of a cascade
+	Picture         string               `json:"picture"`        // names below the root; empty for what is not stored
+	Annotated       string               `json:"annotated"`
+	Crop            string               `json:"crop"`
+	Detector        string               `json:"detector"`
+	SettingsSHA256  string               `json:"settings_sha256"` // of the settings in the window's ledger
+	DetectMillis    float64              `json:"detect_ms"`       // how long detection took for the frame; differs each time
 }
 
 const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
@@ -70,7 +62,7 @@ func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
 			ID: d.Frame.ID, Camera: d.Frame.Camera, Timestamp: timestamp, TimestampMillis: d.Frame.TimestampMillis,
 			Face: i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
 			Box: b,
-			BoxNormalized: NormalizedBox{
+			BoxNormalized: record.NormalizedBox{
 				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
 				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),
 			},

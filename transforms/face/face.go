@@ -17,27 +17,7 @@ type Face struct {
 	Blur float64
 	// Score is how sure a network is, above 0 to 1 in steps of 0.001. 0 of a cascade.
 	Score     float64
-	Landmarks *Landmarks // nil of a cascade
-}
-
-// Landmarks are five points of a face within the picture. Right and left are the face's own.
-type Landmarks struct {
-	RightEye         Point `json:"right_eye"`
-	LeftEye          Point `json:"left_eye"`
-	NoseTip          Point `json:"nose_tip"`
-	RightMouthCorner Point `json:"right_mouth_corner"`
-	LeftMouthCorner  Point `json:"left_mouth_corner"`
-}
-
-// Point is a pixel of a picture.
-type Point struct {
-	X int32 `json:"x"`
-	Y int32 `json:"y"`
-}
-
-// points are the landmarks in the order of the fields, which is that of the networks.
-func (l *Landmarks) points() [5]*Point {
-	return [...]*Point{&l.RightEye, &l.LeftEye, &l.NoseTip, &l.RightMouthCorner, &l.LeftMouthCorner}
+	Landmarks *record.Landmarks // nil of a cascade
 }
 
 // Detection is what was found in one frame. Faces are sorted from top to

@@ -209,3 +209,12 @@ func sorted(rects []image.Rectangle) (boxes []record.Box) {
 	})
 	return boxes
 }
+
+// landmarksAt returns the landmarks at x, y, x, y and so on.
+func landmarksAt(at ...int32) *record.Landmarks {
+	var l record.Landmarks
+	for i, p := range l.Points() {
+		p.X, p.Y = at[2*i], at[2*i+1]
+	}
+	return &l
+}

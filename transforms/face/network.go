@@ -205,11 +205,11 @@ func facesOf(found []candidate, small, whole image.Point, minScore float64) []Fa
 	for _, c := range found {
 		x, y := at(c.x-c.width/2, scaleX, whole.X), at(c.y-c.height/2, scaleY, whole.Y)
 		f := Face{
-			Score: rounded(c.score, 3), Landmarks: new(Landmarks),
+			Score: rounded(c.score, 3), Landmarks: new(record.Landmarks),
 			Box: record.Box{X: x, Y: y, Width: at(c.x+c.width/2, scaleX, whole.X) - x, Height: at(c.y+c.height/2, scaleY, whole.Y) - y},
 		}
-		for i, p := range f.Landmarks.points() {
-			*p = Point{at(c.points[i][0], scaleX, whole.X-1), at(c.points[i][1], scaleY, whole.Y-1)}
+		for i, p := range f.Landmarks.Points() {
+			*p = record.Point{X: at(c.points[i][0], scaleX, whole.X-1), Y: at(c.points[i][1], scaleY, whole.Y-1)}
 		}
 		if f.Score >= minScore && f.Box.Width > 0 && f.Box.Height > 0 { // NaN is neither
 			faces = append(faces, f)

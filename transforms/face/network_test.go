@@ -99,7 +99,7 @@ func TestNetworks(t *testing.T) {
 					continue
 				}
 				f := found.Faces[at]
-				inside := func(p Point) bool {
+				inside := func(p record.Point) bool {
 					return p.X >= f.Box.X && p.X < f.Box.X+f.Box.Width && p.Y >= f.Box.Y && p.Y < f.Box.Y+f.Box.Height
 				}
 				l := *f.Landmarks
@@ -237,7 +237,7 @@ func TestFacesOf(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 		for _, f := range got {
-			if name == "cut off" && f.Landmarks.LeftEye != (Point{0, 479}) {
+			if name == "cut off" && f.Landmarks.LeftEye != (record.Point{Y: 479}) {
 				t.Errorf("a point outside is at %+v", f.Landmarks.LeftEye)
 			}
 		}

@@ -107,7 +107,7 @@ func picturesOf(t *testing.T, e store.Entry) map[string]image.Image {
 func TestFiles(t *testing.T) {
 	colour := decoded(t, readPhoto(t), gocv.IMReadColor)
 	grey := greyOf(t, colour)
-	landmarks := &Landmarks{Point{230, 120}, Point{270, 120}, Point{250, 140}, Point{235, 160}, Point{265, 160}}
+	landmarks := landmarksAt(230, 120, 270, 120, 250, 140, 235, 160, 265, 160)
 	faces := []Face{{Box: box(200, 100, 100, 80), Landmarks: landmarks}, {Box: box(600, 440, 40, 40)}}
 	for _, tt := range []struct {
 		name  string
@@ -245,7 +245,7 @@ func TestBoxOutsideThePicture(t *testing.T) {
 func TestEvents(t *testing.T) {
 	f := frame.Frame{ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "front \xff\"door\"", Format: frame.JPEG, Data: []byte("x")}
 	d := Detection{Frame: f, Width: 640, Height: 480, Millis: 12.34567, Faces: []Face{
-		{Box: box(10, 48, 64, 96), Blur: 17.987}, {Box: box(320, 240, 320, 240), Score: 0.913, Landmarks: &Landmarks{Point{1, 2}, Point{3, 4}, Point{5, 6}, Point{7, 8}, Point{9, 10}}},
+		{Box: box(10, 48, 64, 96), Blur: 17.987}, {Box: box(320, 240, 320, 240), Score: 0.913, Landmarks: landmarksAt(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)},
 	}}
 	e, err := Files(Output{Frame: true, Crops: true, Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
 	if err == nil || len(e.Events) > 0 { // "x" is no JPEG, from which crops could be made

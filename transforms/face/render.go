@@ -168,7 +168,7 @@ func annotated(picture gocv.Mat, faces []Face) gocv.Mat {
 		area := image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
 		gocv.Rectangle(&m, area, green, thickness)
 		if f.Landmarks != nil {
-			for _, p := range f.Landmarks.points() {
+			for _, p := range f.Landmarks.Points() {
 				gocv.Circle(&m, image.Pt(int(p.X), int(p.Y)), 2*thickness, green, -1)
 			}
 		}
