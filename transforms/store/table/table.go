@@ -51,6 +51,10 @@ type Row struct {
 	Faces        []Face  `parquet:"faces,list"`
 	Picture      []byte  `parquet:"picture,optional"`
 	Annotated    []byte  `parquet:"annotated,optional"`
+
+	// Sizes of the pictures, which Write sets; 0 for what is not stored.
+	PictureBytes   int32 `parquet:"picture_bytes"`
+	AnnotatedBytes int32 `parquet:"annotated_bytes"`
 }
 
 // Face is one face of a frame.
@@ -62,6 +66,7 @@ type Face struct {
 	Score         *float64             `parquet:"score"`
 	Landmarks     *record.Landmarks    `parquet:"landmarks"`
 	Crop          []byte               `parquet:"crop,optional"`
+	CropBytes     int32                `parquet:"crop_bytes"`
 }
 
 var (
@@ -101,9 +106,7 @@ func Write(w io.Writer, rows []Row) error {
 		pictures = append(pictures, out.ColumnWriters()[leaf.ColumnIndex])
 	}
 	for _, row := range rows {
-		if row.Timestamp = nil; record.Dated(row.TimestampMillis) {
-			row.Timestamp = &row.TimestampMillis
-		}
+		row.complete()
 		if _, err := out.Write([]Row{row}); err != nil {
 			return err
 		}
@@ -114,6 +117,17 @@ func Write(w io.Writer, rows []Row) error {
 		}
 	}
 	return out.Close()
+}
+
+// complete sets the fields that follow from others.
+func (r *Row) complete() {
+	if r.Timestamp = nil; record.Dated(r.TimestampMillis) {
+		r.Timestamp = &r.TimestampMillis
+	}
+	r.PictureBytes, r.AnnotatedBytes = int32(len(r.Picture)), int32(len(r.Annotated))
+	for i := range r.Faces {
+		r.Faces[i].CropBytes = int32(len(r.Faces[i].Crop))
+	}
 }
 
 // Join writes the first row groups of files as one file, without decoding them: of each

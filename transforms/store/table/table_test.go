@@ -26,16 +26,17 @@ func rowsOf(n, size int) (rows []Row) {
 	for i := range n {
 		row := Row{
 			ID: record.In("t", 2).At(int64(i)), Camera: fmt.Sprint("camera ", i%3), TimestampMillis: millis + int64(i),
-			FrameWidth: 640, FrameHeight: 480, Detector: "parity", SettingsSHA256: "s", DetectMillis: 1.5, Picture: picture(),
+			FrameWidth: 640, FrameHeight: 480, Detector: "parity", SettingsSHA256: "s", DetectMillis: 1.5, Picture: picture(), PictureBytes: int32(size),
 			Faces: []Face{{Face: 1, Box: record.Box{X: 1, Y: 2, Width: 3, Height: 4}, BoxNormalized: record.NormalizedBox{X: 0.5}, Blur: 7.25}},
 		}
 		switch i % 4 {
 		case 1:
 			row.Picture, row.Annotated, row.TimestampMillis = nil, picture(), -1
+			row.PictureBytes, row.AnnotatedBytes = 0, int32(size)
 		case 2:
 			score := 0.913
-			row.Faces[0].Crop, row.Faces[0].Score = picture(), &score
-			row.Faces = append(row.Faces, Face{Face: 2, Landmarks: &record.Landmarks{NoseTip: record.Point{X: 5, Y: 6}}, Crop: picture()})
+			row.Faces[0].Crop, row.Faces[0].CropBytes, row.Faces[0].Score = picture(), int32(size), &score
+			row.Faces = append(row.Faces, Face{Face: 2, Landmarks: &record.Landmarks{NoseTip: record.Point{X: 5, Y: 6}}, Crop: picture(), CropBytes: int32(size)})
 		}
 		if record.Dated(row.TimestampMillis) {
 			row.Timestamp = &row.TimestampMillis
