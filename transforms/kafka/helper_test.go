@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"testing"
 
@@ -37,7 +38,10 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 	to := &topic{name: testservices.Name(base), broker: testservices.Start(t, services.Options{Kafka: true}).Kafka}
 	to.client = to.connect(t, opts...)
 	to.admin = kadm.NewClient(to.client)
-	created, err := to.admin.CreateTopic(t.Context(), partitions, 1, configs, to.name)
+	// Some tests send records of long ago, which Kafka would remove.
+	all := map[string]*string{"retention.ms": kadm.StringPtr("-1")}
+	maps.Copy(all, configs)
+	created, err := to.admin.CreateTopic(t.Context(), partitions, 1, all, to.name)
 	if err == nil {
 		err = created.Err
 	}
