@@ -241,38 +241,32 @@ func TestUpAndDown(t *testing.T) {
 	s.do(t.Context(), "down")
 }
 
-// A cluster is one service: without one of its processes it does not run, and
-// comes back whole, at its place.
-func TestUpAndDownClusters(t *testing.T) {
-	s := newTestStack(t)
-	s.do(t.Context(), "up", "flink", "spark")
-	names := []string{
-		"flink-jobserver", "jobmanager", "spark-jobserver", "spark-master", "spark-worker-1", "spark-worker-2", "taskmanager-1", "taskmanager-2",
+// A cluster is one service: without one of its processes it does not run.
+func TestClustersInState(t *testing.T) {
+	s := testStack{t, t.TempDir()}
+	alive := testkit.Value(proc.NewProcess("jobmanager", os.Getpid(), "jobmanager.log"))(t)
+	dead := alive
+	dead.Name, dead.Born = "taskmanager-1", "before"
+	addrs := state.Addrs{
+		Flink: "127.0.0.1:1", FlinkWeb: "http://127.0.0.1:2", Spark: "127.0.0.1:3", SparkWeb: "http://127.0.0.1:4", SparkMaster: "spark://127.0.0.1:5",
 	}
-	before := s.has(names...)
-	addrs, _ := state.Running(s.dir)
-	s.prints("status", "flink is running at "+addrs.Flink, "web pages "+addrs.FlinkWeb, "web pages "+addrs.SparkWeb, "kafka is not running")
-	want := "FLINK_ENDPOINT=" + addrs.Flink + "\nFLINK_WEB=" + addrs.FlinkWeb + "\nSPARK_ENDPOINT=" + addrs.Spark + "\nSPARK_WEB=" + addrs.SparkWeb + "\nSPARK_MASTER=" + addrs.SparkMaster + "\n"
-	if got := s.do(t.Context(), "env"); got != want {
+	save := func(flink ...proc.Process) {
+		testkit.Must(t, state.Stack{
+			state.Flink: {Addrs: addrs.Of(state.Flink), Ready: true, Processes: flink},
+			state.Spark: {Addrs: addrs.Of(state.Spark), Ready: true},
+		}.Save(state.Dir(s.dir)))
+	}
+	save(alive)
+	s.prints("status", "flink is running at 127.0.0.1:1\n", "web pages http://127.0.0.1:2\n", "spark is running at 127.0.0.1:3\n", "web pages http://127.0.0.1:4\n", "kafka is not running")
+	const spark = "SPARK_ENDPOINT=127.0.0.1:3\nSPARK_WEB=http://127.0.0.1:4\nSPARK_MASTER=spark://127.0.0.1:5\n"
+	if got, want := s.do(t.Context(), "env"), "FLINK_ENDPOINT=127.0.0.1:1\nFLINK_WEB=http://127.0.0.1:2\n"+spark; got != want {
 		t.Errorf("env: got %q, want %q", got, want)
 	}
-	var page struct{ URL string }
-	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &page)
-	if page.URL != addrs.SparkMaster {
-		t.Errorf("the Master says that it is at %s, env that it is at %s", page.URL, addrs.SparkMaster)
+	save(alive, dead)
+	s.prints("status", "flink is not running", "taskmanager-1: ended")
+	if got := s.do(t.Context(), "env"); got != spark {
+		t.Errorf("env without a TaskManager: got %q, want %q", got, spark)
 	}
-
-	s.end("taskmanager-1")
-	if left, _ := state.Running(s.dir); left != addrs.Of(state.Spark) {
-		t.Errorf("without a TaskManager, what runs is %+v", left)
-	}
-	s.do(t.Context(), "up", "flink")
-	if again, _ := state.Running(s.dir); again != addrs {
-		t.Errorf("after the second up it is at %+v, want %+v", again, addrs)
-	}
-	after := s.has(names...)
-	s.do(t.Context(), "down")
-	s.ended(append(before, after...), addrs)
 }
 
 func dialHDFS(t *testing.T, addrs state.Addrs) *hdfs.Client {

@@ -33,7 +33,7 @@ func TestStack(t *testing.T) {
 	}
 	s, err := Start(t.Context(), t.TempDir(), Options{
 		Kafka: true, HDFS: true, Flink: true, Spark: true,
-		DataNodes: 3,
+		DataNodes: 2,
 		HDFSSettings: map[string]string{
 			"dfs.replication":        "2",
 			"dfs.heartbeat.interval": "1", // a NameNode that comes back is seen sooner
@@ -89,14 +89,14 @@ func testKafka(t *testing.T, addr string) {
 	}
 }
 
-// The NameNode has three DataNodes, each of them one of the stack's processes.
+// The NameNode has both DataNodes, each of them one of the stack's processes.
 func testDataNodes(t *testing.T, s *Stack) {
 	nodes, err := dataNodes(t.Context(), s.Addrs)
 	testkit.Must(t, err)
-	if len(nodes) != 3 {
-		t.Errorf("the DataNodes are %q, want 3", nodes)
+	if len(nodes) != 2 {
+		t.Errorf("the DataNodes are %q, want 2", nodes)
 	}
-	for _, name := range []string{"datanode", "datanode-2", "datanode-3"} {
+	for _, name := range []string{"datanode", "datanode-2"} {
 		isMember(t, s, name, nodes)
 	}
 }
@@ -169,10 +169,13 @@ func testClusters(t *testing.T, s *Stack) {
 		State         string
 		Cores, Memory int // in MB
 	}
-	var spark struct{ Workers []worker }
+	var spark struct {
+		URL     string
+		Workers []worker
+	}
 	want := worker{"ALIVE", 1, 1536}
-	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &spark); err != nil || !slices.Equal(spark.Workers, []worker{want, want}) {
-		t.Errorf("Spark: %+v, %v, want two Workers as %+v", spark, err, want)
+	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &spark); err != nil || spark.URL != s.SparkMaster || !slices.Equal(spark.Workers, []worker{want, want}) {
+		t.Errorf("Spark: %+v, %v, want a Master at %s and two Workers as %+v", spark, err, s.SparkMaster, want)
 	}
 }
 
@@ -211,7 +214,7 @@ func testRestart(t *testing.T, s *Stack) {
 			test(t, s)
 		})
 	}
-	if err := s.Restart(t.Context(), "datanode-4"); err == nil || !strings.Contains(err.Error(), "datanode-4") {
+	if err := s.Restart(t.Context(), "datanode-3"); err == nil || !strings.Contains(err.Error(), "datanode-3") {
 		t.Errorf("got error %v, want one that names the process", err)
 	}
 }
@@ -238,7 +241,7 @@ func testRestartKafka(t *testing.T, s *Stack) {
 // Files outlive every process of HDFS.
 func testRestartHDFS(t *testing.T, s *Stack) {
 	const name = "/tmp/kept"
-	all := []string{"namenode", "datanode", "datanode-2", "datanode-3"}
+	all := []string{"namenode", "datanode", "datanode-2"}
 	want := []byte("a file")
 	client := dialHDFS(t, s, "alice")
 	defaults, err := client.ServerDefaults()
@@ -249,8 +252,7 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 	testkit.Must(t, writeFile(t, client, name, want))
 	for _, test := range []struct{ killed, restarted []string }{
 		{all, all},
-		{all[:1], all[:1]},
-		{nil, all[3:]}, // it still runs
+		{nil, all[2:]}, // it still runs
 	} {
 		kill(t, s, test.killed...)
 		restart(t, s, test.restarted...)

@@ -1,8 +1,6 @@
 package testservices
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -49,25 +47,4 @@ func TestStartSharesStack(t *testing.T) {
 		t.Error("no other package can have Flink after the test")
 	}
 	shared.addrs = state.Addrs{}
-}
-
-// Nothing is left of a test's own services, even of one that was stopped.
-func TestOwn(t *testing.T) {
-	var p proc.Process
-	t.Run("user", func(t *testing.T) {
-		var ok bool
-		if p, ok = Own(t, services.Options{Kafka: true}).Process("kafka"); !ok || !p.Alive() {
-			t.Fatalf("the broker does not run: %+v", p)
-		}
-		testkit.Must(t, syscall.Kill(p.PID, syscall.SIGSTOP))
-	})
-	if p.PID == 0 {
-		t.SkipNow() // as the subtest was
-	}
-	if p.Alive() {
-		t.Error("the broker outlives the test that it was for")
-	}
-	if _, err := os.Stat(p.Log); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("its log is still there: %v", err)
-	}
 }
