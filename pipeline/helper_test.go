@@ -56,10 +56,16 @@ func optionsFor(t testing.TB, flags ...string) config.Options {
 // runOnce runs the pipeline and returns its summary, which must say DONE.
 func runOnce(t testing.TB, o config.Options) *run.Summary {
 	t.Helper()
+	return runBuilt(t, Build, o)
+}
+
+// runBuilt is runOnce with another graph.
+func runBuilt(t testing.TB, build run.Build, o config.Options) *run.Summary {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out strings.Builder
-	summary, err := run.Run(ctx, o, Build, t.TempDir(), &out)
+	summary, err := run.Run(ctx, o, build, t.TempDir(), &out)
 	t.Log(out.String())
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 
 	jpegs := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
 	raws := sendDemo(t, addrs.Kafka, "demo-raw", feed.Raw, 30, 45)
-	first := runOnce(t, optionsFor(t, append(flags, "--duration=15s")...))
+	first := runOnce(t, optionsFor(t, append(flags, "--drain")...))
 
 	want := append(withFaces(jpegs), withFaces(raws)...)
 	got := pictures(t, hdfsFiles(t, addrs.HDFS, dir), user)
@@ -139,7 +139,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 	}
 
 	more := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
-	second := runOnce(t, optionsFor(t, append(flags, "--duration=8s", "--reader=native")...))
+	second := runOnce(t, optionsFor(t, append(flags, "--drain", "--reader=native")...))
 	if second.RecordsRead != 6 {
 		t.Errorf("the second run read %d records, want the 6 new ones", second.RecordsRead)
 	}
@@ -369,7 +369,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 	small := sendDemo(t, addrs.Kafka, "bounded", feed.JPEG, 0, 8)
 	large := sendDemo(t, addrs.Kafka, "bounded", feed.Raw, 8, 20)
 	var out strings.Builder
-	summary, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=bounded", "--group=bounded", "--user=dave",
+	summary, err := run.Run(t.Context(), optionsFor(t, "--runner=direct", "--kafka="+addrs.Kafka, "--topics=bounded", "--group=bounded", "--user=dave",
 		"--output="+addrs.HDFS+dir, "--window_bytes=5MiB", "--drain"), Build, t.TempDir(), &out)
 	if err != nil || summary.RecordsRead != int64(len(small)+len(large)) {
 		t.Fatalf("read %d records, want %d (%v)", summary.RecordsRead, len(small)+len(large), err)

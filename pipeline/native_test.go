@@ -25,7 +25,7 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	defer interrupt()
 	ended, o, state := make(chan error, 1), optionsFor(t, flags...), t.TempDir()
 	go func() {
-		_, err := run.Run(ctx, o, Build, state, testWriter{t})
+		_, err := run.Run(ctx, o, Build, state, t.Output())
 		ended <- err
 	}()
 	stored := func() {

@@ -276,7 +276,7 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			"--duration=10m", "--drain"})...))
 	}
 	send(log[:total/2])
-	first := runOn("twice", "--runner=prism")
+	first := runOn("twice", "--runner=direct")
 	send(log[total/2:])
 	all := everyWay(addrs)
 	wantCounts, wantFiles := wantSampled(topic, log)
