@@ -13,6 +13,7 @@ import (
 
 	"facestream/internal/camera/video"
 	"facestream/internal/run"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -24,10 +25,7 @@ import (
 // bytes as the first again; a null value and a frame cut short.
 func sampleRecords(t *testing.T) []any {
 	t.Helper()
-	demo, err := video.NewDemo(3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemo(3))(t)
 	face, wall := demo.Frame(0), demo.Frame(2)
 	if len(face.Faces) == 0 || len(wall.Faces) != 0 {
 		t.Fatal("the demo's frame 0 must have a face, its frame 2 none")
@@ -54,25 +52,15 @@ func TestProcessInjectedRecords(t *testing.T) {
 			root := t.TempDir()
 			p, s := beam.NewPipelineWithRoot()
 			process(s, sampleWindow(t, root), beam.Create(s, sampleRecords(t)...))
-			r, err := runners.Open(t.Context(), runners.Config{Name: name, Dir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := testkit.Value(runners.Open(t.Context(), runners.Config{Name: name, Dir: t.TempDir()}))(t)
 			defer r.Close()
-			if err := r.Run(t.Context(), "test", p); err != nil {
-				t.Fatal(err)
-			}
-			got, err := store.ReadWritten(t.Context(), testStore(root), "w")
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, r.Run(t.Context(), "test", p))
+			got := testkit.Value(store.ReadWritten(t.Context(), testStore(root), "w"))(t)
 			events, err := os.ReadFile(filepath.Join(root, "_tmp", "test", "w.jsonl"))
 			if lines := strings.Split(string(events), "\n"); err != nil || len(lines) != 3 || !strings.Contains(lines[0], `"offset":7,`) || !strings.Contains(lines[1], `"offset":9,`) || lines[2] != "" {
 				t.Errorf("the events are %q (%v)", lines, err)
 			}
-			if err := store.End(t.Context(), testStore(root)); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, store.End(t.Context(), testStore(root)))
 			files := localFiles(t, root)
 			const reject = "_rejects/gate/2023/11/14/22/injected+1+00000000000000000011.json"
 			if !bytes.Contains(files[reject], []byte(`"reason": "wrong_size"`)) {
@@ -112,13 +100,8 @@ func TestBuildIsRegistered(t *testing.T) {
 	w.Reader = kafka.Native // which is in Go, too
 	w.Read = kafka.Window{Brokers: "localhost:1", Topics: []string{"t"}, Group: "g", Shards: [][]kafka.Piece{{}}}
 	w.Sampling = face.Sampling{Frames: frame.Sampling{MaxFPS: 1}, CooldownMillis: 1000}
-	if err := Build(s, w); err != nil {
-		t.Fatal(err)
-	}
-	found, err := vet.Evaluate(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, Build(s, w))
+	found := testkit.Value(vet.Evaluate(t.Context(), p))(t)
 	if found.RequiresRegistrations() {
 		found.Generate("main")
 		t.Errorf("not registered:\n%s", found.Bytes())

@@ -19,6 +19,7 @@ import (
 	"facestream/internal/preflight"
 	"facestream/internal/run"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/runners"
 )
 
@@ -54,9 +55,7 @@ func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
 		{Value: random(5000), Key: []byte("hall")}, {Value: random(999), Key: []byte("door")}, {Value: nil, Key: []byte("\x1b[2J")},
 	} {
 		r.Topic, r.Partition = topic, int32(i)
-		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.ProduceSync(t.Context(), r).FirstErr())
 	}
 }
 
@@ -129,22 +128,16 @@ func TestCheckFails(t *testing.T) {
 	createTopic(t, admin, "check-empty", 2)
 	root := superuser(t, addrs)
 	for _, dir := range []string{"/check-private", "/check-quota", "/check-full"} {
-		if err := root.MkdirAll(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, root.MkdirAll(dir, 0o777))
 	}
 	for dir, mode := range map[string]os.FileMode{"/check-private": 0o700, "/check-quota": 0o777, "/check-full": 0o777} {
-		if err := root.Chmod(dir, mode); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, root.Chmod(dir, mode))
 	}
 	setQuota(t, addrs, "/check-quota", "namespacequota=100&storagespacequota=1000000000")
 	setQuota(t, addrs, "/check-full", "namespacequota=1")
 	const nobody = "127.0.0.1:1"
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, file, nil)
 	for _, tc := range []struct {
 		about string
 		flags string
@@ -213,9 +206,7 @@ func TestCheckGroupBeyondTheEnd(t *testing.T) {
 	_, admin := kafkaClient(t, addrs.Kafka)
 	beyond := kadm.Offsets{}
 	beyond.AddOffset("check-anew", 0, 100, -1)
-	if err := admin.CommitAllOffsets(t.Context(), "check-anew", beyond); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, admin.CommitAllOffsets(t.Context(), "check-anew", beyond))
 	lines, err := checked(t, flags...)
 	if err == nil || !slices.ContainsFunc(lines, regexp.MustCompile(`^FAIL  topic check-anew  group check-anew stands at offset 100 .* use another group`).MatchString) {
 		t.Errorf("error %v, and no such line", err)
@@ -227,10 +218,7 @@ func TestCheckGroupBeyondTheEnd(t *testing.T) {
 
 func superuser(t *testing.T, addrs state.Addrs) *hdfs.Client {
 	t.Helper()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addrs.HDFS, "hdfs://")}, User: "hdfs"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addrs.HDFS, "hdfs://")}, User: "hdfs"}))(t)
 	t.Cleanup(func() { client.Close() })
 	return client
 }
@@ -239,14 +227,8 @@ func superuser(t *testing.T, addrs state.Addrs) *hdfs.Client {
 // takes a second to start.
 func setQuota(t *testing.T, addrs state.Addrs, dir, quotas string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, addrs.Web+"/webhdfs/v1"+dir+"?user.name=hdfs&op=SETQUOTA&"+quotas, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := testkit.Value(http.NewRequestWithContext(t.Context(), http.MethodPut, addrs.Web+"/webhdfs/v1"+dir+"?user.name=hdfs&op=SETQUOTA&"+quotas, nil))(t)
+	resp := testkit.Value(http.DefaultClient.Do(req))(t)
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(resp.Body)

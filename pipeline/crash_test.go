@@ -23,6 +23,7 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/config"
 	"facestream/internal/run"
+	"facestream/internal/testkit"
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
@@ -86,9 +87,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	createTopic(t, admin, topic, 2)
 	for _, r := range log {
 		sent := &kgo.Record{Topic: topic, Partition: r.partition, Key: []byte(r.camera), Timestamp: time.UnixMilli(r.millis), Value: values[r.shows]}
-		if err := c.ProduceSync(t.Context(), sent).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.ProduceSync(t.Context(), sent).FirstErr())
 	}
 	every := int64(5)
 	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {

@@ -15,6 +15,7 @@ import (
 	"facestream/internal/chaos"
 	"facestream/internal/cli"
 	"facestream/internal/stack"
+	"facestream/internal/testkit"
 )
 
 var updateDocs = flag.Bool("update", false, "write docs/flags.md anew")
@@ -26,14 +27,9 @@ const flagsPage = "../docs/flags.md"
 func TestFlagsPage(t *testing.T) {
 	got := flagsMarkdown(program(), camera.Command("facestream-camera"), stack.Command("facestream-stack"), bench.Command(), chaos.Command())
 	if *updateDocs {
-		if err := os.WriteFile(flagsPage, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(flagsPage, []byte(got), 0o644))
 	}
-	want, err := os.ReadFile(flagsPage)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := testkit.ReadFile(t, flagsPage)
 	if got != string(want) {
 		t.Errorf("%s is not what the programs say: run go test ./pipeline -run TestFlagsPage -update", flagsPage)
 	}
@@ -136,9 +132,7 @@ func TestPages(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for page, text := range pages {
 		for _, found := range markdownLink.FindAllStringSubmatch(text, -1) {
 			target, anchor := found[1], found[2]

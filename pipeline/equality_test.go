@@ -23,6 +23,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -125,10 +126,7 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 				}
 				key := fmt.Sprintf("%s face %d", recordName(e.Topic, e.Partition, e.Offset), e.Face)
 				e.DetectMillis = 0
-				again, err := json.Marshal(e)
-				if err != nil {
-					t.Fatal(err)
-				}
+				again := testkit.Value(json.Marshal(e))(t)
 				got.Events[key] += string(again) // twice would differ
 			}
 			continue
@@ -153,9 +151,7 @@ func TestWindowOfManyRawFrames(t *testing.T) {
 	createTopic(t, admin, topic, 4)
 	raws := frames(t, addrs.Kafka, topic+"-raw", feed.Raw, 4)
 	for i := range total {
-		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % 4), Value: raws[i%len(raws)]}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % 4), Value: raws[i%len(raws)]}).FirstErr())
 	}
 	for _, runner := range []string{"flink", "spark"} {
 		t.Run(runner, func(t *testing.T) {
@@ -263,9 +259,7 @@ func sendMixed(t *testing.T, broker, topic string, total int) {
 			}
 		})
 	}
-	if err := c.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Flush(t.Context()))
 }
 
 // frames returns the values of n frames of the demo video as the camera sends

@@ -135,19 +135,17 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 	t.Helper()
 	const topic = "t"
 	value := samplingFrames(t)[showsLeft].BGR
-	runner, err := runners.Open(t.Context(), runners.Config{Name: runners.Direct})
-	testkit.Must(t, err)
+	runner := testkit.Value(runners.Open(t.Context(), runners.Config{Name: runners.Direct}))(t)
 	defer runner.Close()
 	cfg := testStore(root)
 	for i, one := range windows {
 		o := optionsFor(t, append(one.detector, "--kafka=localhost:1", "--output="+root, "--write="+one.write)...)
 		about := store.Run{ID: cfg.Run, Group: "g", Runner: runners.Direct}
-		settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
-		testkit.Must(t, err)
+		settings := testkit.Value(face.SettingsOf(o.Frame, o.Face, o.Write))(t)
+		var err error
 		about.Settings, about.SettingsSHA256, err = settings.JSON()
 		testkit.Must(t, err)
-		book, err := store.OpenBook(t.Context(), cfg, about, []string{topic}, nil)
-		testkit.Must(t, err)
+		book := testkit.Value(store.OpenBook(t.Context(), cfg, about, []string{topic}, nil))(t)
 		w := windowOf(o, cfg)
 		w.Output.SettingsSHA256 = about.SettingsSHA256
 		w.Name = store.UniqueName(time.Date(2026, 11, 24, 22, 40*i, 0, 0, time.UTC))
@@ -155,8 +153,7 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 		p, s := beam.NewPipelineWithRoot()
 		process(s, w, beam.Create(s, kafka.Record{Topic: topic, Offset: int64(i), Timestamp: one.millis, Key: &key, Value: &value}))
 		testkit.Must(t, runner.Run(t.Context(), w.Name, p))
-		ledger, err := store.ReadWritten(t.Context(), cfg, w.Name)
-		testkit.Must(t, err)
+		ledger := testkit.Value(store.ReadWritten(t.Context(), cfg, w.Name))(t)
 		_, err = book.Keep(t.Context(), w.Name, ledger, []record.ID{record.In(topic, 0).At(int64(i + 1))})
 		testkit.Must(t, err)
 		testkit.Must(t, book.Gather(t.Context()))
@@ -197,8 +194,7 @@ func codeOf(t *testing.T, page, heading string) (blocks []string) {
 // python returns a Python that has the packages. It is made once.
 func python(t *testing.T) string {
 	t.Helper()
-	root, err := paths.Checkout()
-	testkit.Must(t, err)
+	root := testkit.Value(paths.Checkout())(t)
 	dir := filepath.Join(root, "build", "python")
 	program := filepath.Join(dir, "bin", "python3")
 	stamp := filepath.Join(dir, "packages")
@@ -221,10 +217,8 @@ type sparkTable struct{ rows, columns []string }
 // spark does each of the scripts, which make a table events and end with a query.
 func spark(t *testing.T, scripts ...string) (all []sparkTable) {
 	t.Helper()
-	java, err := paths.Java()
-	testkit.Must(t, err)
-	classPath, err := paths.ClassPath(jobserver.Spark)
-	testkit.Must(t, err)
+	java := testkit.Value(paths.Java())(t)
+	classPath := testkit.Value(paths.ClassPath(jobserver.Spark))(t)
 	cmd := exec.CommandContext(t.Context(), java, slices.Concat(jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java"}, scripts)...)
 	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
 	var stderr strings.Builder

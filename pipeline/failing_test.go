@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/kafka"
@@ -71,10 +72,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 	for name, attempts := range maxAttempts {
 		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+"/user/"+user+"/"+name, "--user="+user)...)
 		o.Runner.Dir = t.TempDir()
-		r, err := runners.Open(t.Context(), o.Runner)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := testkit.Value(runners.Open(t.Context(), o.Runner))(t)
 		defer r.Close()
 		job := func(t *testing.T, fn *failFn, cfg store.Config) error {
 			t.Helper()

@@ -9,7 +9,6 @@ import (
 	"image/jpeg"
 	"maps"
 	"math"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"facestream/internal/camera"
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/face"
 )
 
@@ -32,16 +32,11 @@ type golden struct {
 
 func readGolden(t *testing.T) (lines []golden) {
 	t.Helper()
-	data, err := os.ReadFile("../testdata/faces.golden.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := testkit.ReadFile(t, "../testdata/faces.golden.jsonl")
 	scan := bufio.NewScanner(bytes.NewReader(data))
 	for scan.Scan() {
 		var g golden
-		if err := json.Unmarshal(scan.Bytes(), &g); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(scan.Bytes(), &g))
 		lines = append(lines, g)
 	}
 	return lines

@@ -20,6 +20,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
 	"facestream/internal/testkit/testmodels"
 	"facestream/runners/goharness"
 	"facestream/transforms/store"
@@ -46,10 +47,7 @@ func realServices(t testing.TB) state.Addrs {
 // which name Kafka and the output.
 func optionsFor(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	o, err := config.Parse(append(flags, "--state_dir="+t.TempDir())...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
 	return o
 }
 
@@ -67,9 +65,7 @@ func runBuilt(t testing.TB, build run.Build, o config.Options) *run.Summary {
 	var out strings.Builder
 	summary, err := run.Run(ctx, o, build, t.TempDir(), &out)
 	t.Log(out.String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if summary.State != "DONE" {
 		t.Fatalf("state %s, want DONE", summary.State)
 	}
@@ -95,10 +91,7 @@ func windowOf(o config.Options, s store.Config) run.Window {
 // sendDemo plays the frames [from, to) of the demo video into a topic.
 func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.Sent {
 	t.Helper()
-	demo, err := video.NewDemo(to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemo(to))(t)
 	for range from {
 		if _, err := demo.Next(); err != nil {
 			t.Fatal(err)
@@ -107,9 +100,7 @@ func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.S
 	sent, err := feed.Send(t.Context(), feed.Config{
 		Brokers: []string{broker}, Topic: topic, Partitions: 4, Camera: "demo", Format: format,
 	}, demo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if len(sent) != to-from {
 		t.Fatalf("sent %d frames, want %d", len(sent), to-from)
 	}
@@ -118,10 +109,7 @@ func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.S
 
 func kafkaClient(t testing.TB, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
 	t.Helper()
-	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...))(t)
 	t.Cleanup(c.Close)
 	return c, kadm.NewClient(c)
 }
@@ -134,9 +122,7 @@ func createTopic(t testing.TB, admin *kadm.Client, topic string, partitions int3
 	if err == nil {
 		err = created.Err
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }
 
 // values reads the first n records of a topic and returns their values by
@@ -149,9 +135,7 @@ func values(t testing.TB, broker, topic string, n int) map[string][]byte {
 	out := map[string][]byte{}
 	for len(out) < n {
 		fetches := c.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, fetches.Err())
 		fetches.EachRecord(func(r *kgo.Record) { out[recordName(r.Topic, r.Partition, r.Offset)] = r.Value })
 	}
 	return out
@@ -176,8 +160,6 @@ func localFiles(t testing.TB, root string) map[string][]byte {
 		out[name], err = os.ReadFile(path)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return out
 }

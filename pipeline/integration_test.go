@@ -26,6 +26,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
 	"facestream/internal/run"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -54,12 +55,9 @@ func hdfsFiles(t *testing.T, addr, dir string) map[string]hdfsFile {
 // folder has none.
 func walk(t *testing.T, addr, dir string, visit func(client *hdfs.Client, name string, info fs.FileInfo) error) {
 	t.Helper()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addr, "hdfs://")}, User: "hdfs"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addr, "hdfs://")}, User: "hdfs"}))(t)
 	defer client.Close()
-	err = client.Walk(dir, func(name string, info fs.FileInfo, err error) error {
+	err := client.Walk(dir, func(name string, info fs.FileInfo, err error) error {
 		if err != nil || info.IsDir() {
 			return err
 		}
@@ -155,10 +153,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 // of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
 	addrs := realServices(t)
-	demo, err := video.NewDemo(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemo(1))(t)
 	raw := demo.Frame(0).BGR
 	picture := func() []byte { // of a face, as the camera would send it
 		sent := sendDemo(t, addrs.Kafka, "odd-picture", feed.JPEG, 0, 1)
@@ -215,9 +210,7 @@ func TestBadAndOddRecords(t *testing.T) {
 		if r.key != "" {
 			k.Key = []byte(r.key)
 		}
-		if err := c.ProduceSync(t.Context(), k).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.ProduceSync(t.Context(), k).FirstErr())
 		switch r.want {
 		case "unknown", "door":
 			wantFiles[r.want+"/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".jpg"] = r.want
@@ -290,25 +283,17 @@ func onlyGreen(bgr []byte) []byte {
 
 func greyJPEG(t *testing.T, file []byte) []byte {
 	t.Helper()
-	colour, err := jpeg.Decode(bytes.NewReader(file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	colour := testkit.Value(jpeg.Decode(bytes.NewReader(file)))(t)
 	grey := image.NewGray(colour.Bounds())
 	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
 	var b bytes.Buffer
-	if err := jpeg.Encode(&b, grey, nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, jpeg.Encode(&b, grey, nil))
 	return b.Bytes()
 }
 
 func greyPNG16(t *testing.T, file []byte) []byte {
 	t.Helper()
-	colour, err := jpeg.Decode(bytes.NewReader(file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	colour := testkit.Value(jpeg.Decode(bytes.NewReader(file)))(t)
 	grey := image.NewGray16(colour.Bounds())
 	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
 	return pngOf(t, grey)
@@ -317,9 +302,7 @@ func greyPNG16(t *testing.T, file []byte) []byte {
 func pngOf(t *testing.T, img image.Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, png.Encode(&b, img))
 	return b.Bytes()
 }
 
@@ -349,10 +332,7 @@ func TestMissingTopic(t *testing.T) {
 		t.Errorf("error %v, want one that names the topic", err)
 	}
 	_, admin := kafkaClient(t, addrs.Kafka)
-	topics, err := admin.ListTopics(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	topics := testkit.Value(admin.ListTopics(t.Context()))(t)
 	if topics.Has("nowhere") {
 		t.Error("the topic was created")
 	}
@@ -389,10 +369,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 // Without flags, a run looks for faces as OpenCV does by default.
 func TestDefaultsAreOpenCVs(t *testing.T) {
 	o := optionsFor(t, "--kafka=localhost:1", "--output="+t.TempDir())
-	file, err := face.PresetFile(face.Parity)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := testkit.Value(face.PresetFile(face.Parity))(t)
 	if path.Base(file) != "haarcascade_frontalface_alt.xml" {
 		t.Errorf("default cascade %s", file)
 	}

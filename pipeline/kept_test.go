@@ -82,10 +82,7 @@ func heldByHarness(t *testing.T) map[string]int {
 			held[fields[3]], _ = strconv.Atoi(fields[1])
 		}
 	}
-	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", all[0].PID))
-	if err != nil {
-		t.Fatal(err)
-	}
+	links := testkit.Value(filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", all[0].PID)))(t)
 	for _, link := range links {
 		if to, _ := os.Readlink(link); strings.HasPrefix(to, "socket:") {
 			held["sockets"]++

@@ -17,6 +17,7 @@ import (
 
 	"facestream/internal/camera/video"
 	"facestream/internal/run"
+	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -127,14 +128,8 @@ func recordsIn[V any](files map[string]V) (records []string) {
 // green, red. The two faces have no pixel in common.
 func samplingFrames(t *testing.T) map[string]video.Picture {
 	t.Helper()
-	demo, err := video.NewDemoOf(video.DemoConfig{Width: video.DemoWidth, Height: video.DemoHeight, Faces: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	none, err := video.NewDemoOf(video.DemoConfig{Width: video.DemoWidth, Height: video.DemoHeight})
-	if err != nil {
-		t.Fatal(err)
-	}
+	demo := testkit.Value(video.NewDemoOf(video.DemoConfig{Width: video.DemoWidth, Height: video.DemoHeight, Faces: 1}))(t)
+	none := testkit.Value(video.NewDemoOf(video.DemoConfig{Width: video.DemoWidth, Height: video.DemoHeight}))(t)
 	out := map[string]video.Picture{showsNothing: none.Frame(0)}
 	for i := 0; len(out) < 3; i++ {
 		if i == 1000 {
@@ -180,9 +175,7 @@ func jpegOf(t *testing.T, p video.Picture) []byte {
 		copy(img.Pix[4*i:], []byte{p.BGR[3*i+2], p.BGR[3*i+1], p.BGR[3*i], 255})
 	}
 	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, jpeg.Encode(&b, img, nil))
 	return b.Bytes()
 }
 
@@ -205,10 +198,7 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 	for range 8 {
 		cuts = append(cuts, slices.Sorted(slices.Values(random.Perm(n)[:1+random.IntN(6)])))
 	}
-	runner, err := runners.Open(t.Context(), runners.Config{Name: runners.Direct})
-	if err != nil {
-		t.Fatal(err)
-	}
+	runner := testkit.Value(runners.Open(t.Context(), runners.Config{Name: runners.Direct}))(t)
 	defer runner.Close()
 	for _, cut := range cuts {
 		root := t.TempDir()
@@ -229,19 +219,12 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()
 			w.Name = fmt.Sprint("w", i)
 			process(s, w.Following(carry), beam.Create(s, window...))
-			if err := runner.Run(t.Context(), w.Name, p); err != nil {
-				t.Fatal(err)
-			}
-			l, err := store.ReadWritten(t.Context(), w.Store, w.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, runner.Run(t.Context(), w.Name, p))
+			l := testkit.Value(store.ReadWritten(t.Context(), w.Store, w.Name))(t)
 			counts.Add(l)
 			carry = carry.After(l)
 		}
-		if err := store.End(t.Context(), w.Store); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, store.End(t.Context(), w.Store))
 		if counted(*counts) != counted(wantCounts) {
 			t.Errorf("cut at %v: %s; want %s", cut, counted(*counts), counted(wantCounts))
 		}

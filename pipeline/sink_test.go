@@ -20,6 +20,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/record"
 	"facestream/internal/run"
+	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
 
@@ -30,9 +31,7 @@ func ledgers(t *testing.T, root string) (all []store.Ledger) {
 		all = append(all, f.Ledgers...)
 		return f.Err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return all
 }
 
@@ -48,9 +47,7 @@ func TestRecordsLostToRetention(t *testing.T) {
 	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
 	send := func(n int) {
 		for range n {
-			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value}).FirstErr())
 		}
 	}
 	send(2)
@@ -62,10 +59,7 @@ func TestRecordsLostToRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	summary, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), &out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	summary := testkit.Value(run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), &out))(t)
 	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(out.String(), "lost: offsets 2 to 5 of partition 0 of topic expired") {
 		t.Errorf("summary %+v, and the run says:\n%s", summary, out.String())
 	}
@@ -93,9 +87,7 @@ func TestSecondRunIsRefused(t *testing.T) {
 	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=ivan", "--output=" + addrs.HDFS + dir, "--runner=direct", "--drain"}
 	cfg := store.Config{Root: optionsFor(t, flags...).Output, Run: "the-first"}
 	first, _, err := store.Acquire(t.Context(), cfg, topic, []string{topic})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	before := hdfsFiles(t, addrs.HDFS, dir)
 	for _, command := range [][]string{nil, {"check"}} {
 		var stdout, stderr strings.Builder
@@ -211,9 +203,7 @@ func TestHostileCameras(t *testing.T) {
 		{strings.Repeat("c", 300), ""}, // cut, with a hash
 	} {
 		r := &kgo.Record{Topic: topic, Value: value, Timestamp: time.UnixMilli(1_700_000_000_123), Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(camera.name)}}}
-		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.ProduceSync(t.Context(), r).FirstErr())
 		if camera.folder != "" {
 			want = append(want, path.Join(camera.folder, "2023/11/14/22", recordName(topic, 0, int64(i))+".jpg"))
 		}

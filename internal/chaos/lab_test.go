@@ -51,8 +51,7 @@ func openTestLab(t *testing.T) *testLab {
 	if testing.Short() {
 		t.Skip("needs real services, which take seconds to start")
 	}
-	inner, err := openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}, t.Logf)
-	testkit.Must(t, err)
+	inner := testkit.Value(openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}, t.Logf))(t)
 	t.Cleanup(func() {
 		if err := inner.close(); err != nil {
 			t.Error(err)
@@ -69,8 +68,7 @@ func openTestLab(t *testing.T) *testLab {
 
 func startProxy(t *testing.T, target string) *proxy.Proxy {
 	t.Helper()
-	p, err := proxy.Start(target)
-	testkit.Must(t, err)
+	p := testkit.Value(proxy.Start(target))(t)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -188,11 +186,10 @@ func (l *testLab) config(group string) store.Config {
 func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 	t.Helper()
 	cfg := l.config(group)
-	fs, err := filesystem.New(t.Context(), cfg.Root)
-	testkit.Must(t, err)
+	fs := testkit.Value(filesystem.New(t.Context(), cfg.Root))(t)
 	defer fs.Close()
 	out := map[string]string{}
-	err = store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
+	err := store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
 		if kind, _ := store.KindOf(name); kind != store.KindPicture {
 			return nil
 		}

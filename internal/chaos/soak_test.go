@@ -108,11 +108,9 @@ func TestFaultsOn(t *testing.T) {
 
 // What Kafka forgets is one group's, and what it removes every group has read.
 func TestLosses(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic))
-	testkit.Must(t, err)
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic)))(t)
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
 	defer client.Close()
 	l, admin := &lab{kafka: client}, kadm.NewClient(client)
 	for i := range 10 * partitions {
@@ -131,8 +129,7 @@ func TestLosses(t *testing.T) {
 	if what, err := l.removeRecords(t.Context(), groups, 0.5); err != nil || what != "4 records" {
 		t.Errorf("removed %s, %v", what, err)
 	}
-	starts, err := admin.ListStartOffsets(t.Context(), topic)
-	testkit.Must(t, err)
+	starts := testkit.Value(admin.ListStartOffsets(t.Context(), topic))(t)
 	for p, want := range []int64{3, 1, 0, 0} {
 		if got, _ := starts.Lookup(topic, int32(p)); got.Offset != want {
 			t.Errorf("partition %d begins at %d, want %d", p, got.Offset, want)
@@ -141,8 +138,7 @@ func TestLosses(t *testing.T) {
 	for share, want := range map[float64]map[string]int{0.1: {"a": 0, "b": 2}, 0.8: {"a": 4, "b": 1}} {
 		commit("a", 6, 4, 10, 2)
 		commit("b", 8, 2)
-		what, err := l.forgetOffsets(t.Context(), groups, share)
-		testkit.Must(t, err)
+		what := testkit.Value(l.forgetOffsets(t.Context(), groups, share))(t)
 		for _, group := range groups {
 			got, err := admin.FetchOffsets(t.Context(), group)
 			if !errors.Is(err, kerr.GroupIDNotFound) {

@@ -151,9 +151,7 @@ func TestBrokers(t *testing.T) {
 // A reader that ends, as head does, interrupts the command.
 func TestOutputWithoutReader(t *testing.T) {
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

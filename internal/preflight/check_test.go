@@ -46,10 +46,7 @@ func TestCheckJava(t *testing.T) {
 
 // A server that other machines can reach is warned of, where the run starts one.
 func TestCheckWarnsOfOpenServers(t *testing.T) {
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := testkit.Value(net.InterfaceAddrs())(t)
 	other := slices.IndexFunc(all, func(a net.Addr) bool { return !a.(*net.IPNet).IP.IsLoopback() })
 	for _, tc := range []struct {
 		runner runners.Config
@@ -70,9 +67,7 @@ func TestCheckWarnsOfOpenServers(t *testing.T) {
 		if at < 0 {
 			continue
 		}
-		if err := c.all[at].wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.all[at].wait(t.Context()))
 		f := c.all[at].found
 		warned := len(f.warnings) == 1 && strings.Contains(f.warnings[0], tc.server+" listens on all addresses") && strings.Contains(f.warnings[0], all[max(0, other)].(*net.IPNet).IP.String())
 		if !strings.Contains(f.says, tc.server) || warned != (other >= 0) {

@@ -271,8 +271,7 @@ func TestClustersInState(t *testing.T) {
 
 func dialHDFS(t *testing.T, addrs state.Addrs) *hdfs.Client {
 	t.Helper()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addrs.HDFS)}, User: "alice"})
-	testkit.Must(t, err)
+	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addrs.HDFS)}, User: "alice"}))(t)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

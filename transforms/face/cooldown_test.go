@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -145,10 +146,7 @@ func TestRenderedSlots(t *testing.T) {
 		{"both, cooled", cooled, Sampling{Frames: sampling, CooldownMillis: 60_000}, 0, []store.Slot{sampled}},
 		{"both, undated", undated, Sampling{Frames: sampling, CooldownMillis: 60_000}, 1, nil},
 	} {
-		e, err := (&renderFn{Output: onlyFrames, Sampling: tt.less}).ProcessElement(tt.detection)
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := testkit.Value((&renderFn{Output: onlyFrames, Sampling: tt.less}).ProcessElement(tt.detection))(t)
 		if !reflect.DeepEqual(e.Slots, tt.want) || len(e.Files) != tt.files || e.Cooled != tt.detection.Cooled || int(e.Faces) != len(tt.detection.Faces) {
 			t.Errorf("%s: got %+v, want %d files, slots %+v", tt.name, e, tt.files, tt.want)
 		}
@@ -162,9 +160,7 @@ func TestSightingPassesItsCoder(t *testing.T) {
 		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: box(1, 2, 3, 4), Blur: 5}}, Millis: 6, Cooled: true},
 	} {
 		var buf bytes.Buffer
-		if err := beam.NewElementEncoder(reflect.TypeOf(want)).Encode(want, &buf); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, beam.NewElementEncoder(reflect.TypeOf(want)).Encode(want, &buf))
 		got, err := beam.NewElementDecoder(reflect.TypeOf(want)).Decode(&buf)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v (%v), want %+v", got, err, want)

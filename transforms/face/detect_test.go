@@ -13,6 +13,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -80,10 +81,7 @@ func TestDetectAndRender(t *testing.T) {
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(99), Faces: 1}, Files: []store.File{
 					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encoded(t, gocv.JPEGFileExt, mat, gocv.IMWriteJpegQuality, 95)}}}),
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(100)}}))
-			result, err := beam.Run(t.Context(), runner, p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
 			counts := map[string]int64{}
 			for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == frame.CounterNamespace }).Counters() {
 				counts[c.Name()] += max(c.Attempted, c.Committed)
@@ -125,19 +123,13 @@ func TestDetectInParallel(t *testing.T) {
 		var got []string
 		emit := func(d Detection) { got = append(got, showDetection(d)) }
 		for range 2 { // bundles
-			if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 			for i, data := range [][]byte{readPhoto(t), readProgressive(t), readPhoto(t), make([]byte, 640*480*3)} {
 				f := parse(t, data)
 				f.Offset = int64(i)
-				if err := fn.ProcessElement(t.Context(), f, emit, nil); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, fn.ProcessElement(t.Context(), f, emit, nil))
 			}
-			if err := fn.FinishBundle(t.Context(), emit, nil); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, fn.FinishBundle(t.Context(), emit, nil))
 		}
 		slices.Sort(got)
 		if want == nil {
@@ -149,9 +141,7 @@ func TestDetectInParallel(t *testing.T) {
 	}
 
 	fn := &detectFn{Params: p}
-	if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 	err := fn.ProcessElement(t.Context(), frame.Frame{ID: record.In("video", 0).At(12345), Format: frame.JPEG, Data: []byte("GIF89a")}, nil, nil)
 	if err == nil { // it may come later
 		err = fn.FinishBundle(t.Context(), nil, nil)

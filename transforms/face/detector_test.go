@@ -10,6 +10,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
@@ -81,9 +82,7 @@ func TestParityWithParams(t *testing.T) {
 	}{{1.2, 3, 48}, {1.1, 0, 0}, {1.3, 1, 0}, {1.1, 3, 400}, {10, 3, 16384}} {
 		p := defaultParams(t)
 		p.ScaleFactor, p.MinNeighbors, p.MinFace = tt.scale, tt.neighbors, tt.min
-		if err := p.Validate(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, p.Validate())
 		got := mustFind(t, newDetector(t, p), parse(t, file))
 		want := sorted(oracle.DetectMultiScaleWithParams(grey, tt.scale, tt.neighbors, 0, image.Pt(tt.min, tt.min), image.Pt(0, 0)))
 		if !slices.Equal(got, want) {

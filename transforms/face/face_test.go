@@ -21,10 +21,7 @@ func TestDefaults(t *testing.T) {
 	if len(p.Cascade) > 200_000 {
 		t.Errorf("the cascade takes %d bytes of the pipeline", len(p.Cascade))
 	}
-	again, err := NewPreset(Parity, mustCascade(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := testkit.Value(NewPreset(Parity, mustCascade(t)))(t)
 	if !bytes.Equal(again.Cascade, p.Cascade) {
 		t.Error("the same file gives other bytes the second time")
 	}
@@ -106,10 +103,7 @@ func TestNewPresetRefuses(t *testing.T) {
 // leaves no file behind.
 func TestCascadesOfOpenCV(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	files, err := filepath.Glob(otherCascade(t, "../*cascades/*cascade_*.xml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := testkit.Value(filepath.Glob(otherCascade(t, "../*cascades/*cascade_*.xml")))(t)
 	small := parse(t, readProgressive(t))
 	if len(files) < 2 {
 		t.Fatalf("only %v beside the default cascade", files)
@@ -132,10 +126,7 @@ func TestPool(t *testing.T) {
 	var pool pool
 	lease := func(cascade []byte) *model {
 		t.Helper()
-		c, err := pool.lease(cascadeKey(cascade), cascade, loadCascade)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
 		return c
 	}
 	before := loaded.Load()
@@ -152,10 +143,7 @@ func TestPool(t *testing.T) {
 	}
 	pool.release(a)
 	pool.release(b)
-	other, err := NewPreset(Parity, otherCascade(t, "haarcascade_frontalface_alt2.xml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := testkit.Value(NewPreset(Parity, otherCascade(t, "haarcascade_frontalface_alt2.xml")))(t)
 	if c := lease(other.Cascade); c == a || c == b {
 		t.Error("another cascade gives the same classifier")
 	}
@@ -212,9 +200,7 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 	before := loaded.Load()
 	for range 20 {
 		fn := &detectFn{Params: p}
-		if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 	}
 	testkit.Await(t, "classifiers to be freed", func() bool {
 		runtime.GC()
@@ -223,15 +209,11 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 
 	fn := &detectFn{Params: p}
 	for range 3 { // a bundle that failed, and the instance is used again
-		if err := fn.StartBundle(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 	}
 	d := <-fn.detectors
 	fn.detectors <- d
-	if err := fn.FinishBundle(t.Context(), nil, nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, fn.FinishBundle(t.Context(), nil, nil))
 	if d.frontal != nil {
 		t.Error("the classifier is still held after FinishBundle")
 	}

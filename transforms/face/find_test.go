@@ -10,6 +10,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 )
 
 func TestEnlarged(t *testing.T) {
@@ -133,10 +134,7 @@ func TestProfileSeesBothSides(t *testing.T) {
 	d := newDetector(t, p)
 	grey := decoded(t, readPhoto(t), gocv.IMReadGrayScale)
 	sides := func(m gocv.Mat) []record.Box {
-		boxes, err := d.detectProfiles(m, p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		boxes := testkit.Value(d.detectProfiles(m, p))(t)
 		return boxes
 	}
 	one, other := sides(grey), sides(derived(t, func(to *gocv.Mat) { gocv.Flip(grey, to, 1) }))

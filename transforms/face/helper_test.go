@@ -36,10 +36,7 @@ func box(x, y, width, height int32) record.Box {
 
 func mustCascade(t testing.TB) string {
 	t.Helper()
-	cascade, err := PresetFile(Parity)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cascade := testkit.Value(PresetFile(Parity))(t)
 	return cascade
 }
 
@@ -52,10 +49,7 @@ var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parit
 
 func defaultParams(t testing.TB) Params {
 	t.Helper()
-	p, err := loadParams()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := testkit.Value(loadParams())(t)
 	return p
 }
 
@@ -69,13 +63,7 @@ func quickParams(t testing.TB) Params {
 // withProfile adds OpenCV's cascade of profiles.
 func withProfile(t testing.TB, p Params) Params {
 	t.Helper()
-	file, err := ProfileCascade()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.Profile, err = ReadCascade(file); err != nil {
-		t.Fatal(err)
-	}
+	p.Profile = testkit.Value(ReadCascade(testkit.Value(ProfileCascade())(t)))(t)
 	return p
 }
 
@@ -84,10 +72,7 @@ func presetParams(t testing.TB) map[string]Params {
 	t.Helper()
 	all := map[string]Params{}
 	for _, name := range Cascades {
-		p, err := NewPreset(name, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := testkit.Value(NewPreset(name, ""))(t)
 		all[name] = p
 	}
 	p := withProfile(t, all["fast"])
@@ -98,10 +83,7 @@ func presetParams(t testing.TB) map[string]Params {
 
 func newDetector(t testing.TB, p Params) *Detector {
 	t.Helper()
-	d, err := NewDetector(p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := testkit.Value(NewDetector(p))(t)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -109,10 +91,7 @@ func newDetector(t testing.TB, p Params) *Detector {
 // mustFind returns the boxes that are found in a frame.
 func mustFind(t testing.TB, d *Detector, f frame.Frame) []record.Box {
 	t.Helper()
-	found, err := d.Detect(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := testkit.Value(d.Detect(f))(t)
 	return boxesOf(found)
 }
 
@@ -165,10 +144,7 @@ func rgbFrame(m gocv.Mat) frame.Frame {
 // encoded returns a Mat as a file, with OpenCV's parameters.
 func encoded(t testing.TB, kind gocv.FileExt, m gocv.Mat, params ...int) []byte {
 	t.Helper()
-	b, err := gocv.IMEncodeWithParams(kind, m, params)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := testkit.Value(gocv.IMEncodeWithParams(kind, m, params))(t)
 	defer b.Close()
 	return bytes.Clone(b.GetBytes())
 }
@@ -176,10 +152,7 @@ func encoded(t testing.TB, kind gocv.FileExt, m gocv.Mat, params ...int) []byte 
 // decoded returns a file as a Mat.
 func decoded(t testing.TB, data []byte, flag gocv.IMReadFlag) gocv.Mat {
 	t.Helper()
-	m, err := gocv.IMDecode(data, flag)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := testkit.Value(gocv.IMDecode(data, flag))(t)
 	t.Cleanup(func() { m.Close() })
 	if m.Empty() {
 		t.Fatal("OpenCV does not decode the test's picture")

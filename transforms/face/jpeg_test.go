@@ -64,10 +64,7 @@ func sameGrey(t *testing.T, name string, f frame.Frame) {
 		return
 	}
 	defer got.Close()
-	want, err := gocv.IMDecode(complete(f), gocv.IMReadGrayScale)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := testkit.Value(gocv.IMDecode(complete(f), gocv.IMReadGrayScale))(t)
 	defer want.Close()
 	if got.Rows() != want.Rows() || got.Cols() != want.Cols() || !bytes.Equal(got.ToBytes(), want.ToBytes()) {
 		t.Errorf("%s: the picture of %dx%d differs from OpenCV's of %dx%d", name, got.Cols(), got.Rows(), want.Cols(), want.Rows())

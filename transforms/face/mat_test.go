@@ -11,6 +11,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
 )
@@ -66,18 +67,12 @@ func TestPNGIsDecodedAsOpenCVDoes(t *testing.T) {
 			}
 			for _, flag := range []gocv.IMReadFlag{gocv.IMReadGrayScale, gocv.IMReadAnyColor} {
 				want := decoded(t, file, flag)
-				got, err := decodeFile(f, flag)
-				if err != nil {
-					t.Fatal(err)
-				}
+				got := testkit.Value(decodeFile(f, flag))(t)
 				defer got.Close()
 				if got.Type() != want.Type() || !bytes.Equal(got.ToBytes(), want.ToBytes()) {
 					t.Errorf("flag %d: the picture differs from OpenCV's", flag)
 				}
-				byGo, err := decodeByGo(f, flag)
-				if err != nil {
-					t.Fatal(err)
-				}
+				byGo := testkit.Value(decodeByGo(f, flag))(t)
 				defer byGo.Close()
 				if byGo.Type() != want.Type() || byGo.Rows() != want.Rows() || byGo.Cols() != want.Cols() {
 					t.Fatalf("flag %d: Go gives the type %v and %dx%d", flag, byGo.Type(), byGo.Cols(), byGo.Rows())
@@ -109,10 +104,7 @@ func TestUpright(t *testing.T) {
 	asJPEG := encoded(t, gocv.JPEGFileExt, lying, gocv.IMWriteJpegQuality, 95)
 	segment := binary.BigEndian.AppendUint16([]byte{0xFF, 0xE1}, uint16(2+len("Exif\x00\x00"+turned)))
 	asJPEG = slices.Concat(asJPEG[:2], segment, []byte("Exif\x00\x00"+turned), asJPEG[2:])
-	img, err := lying.ToImage()
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := testkit.Value(lying.ToImage())(t)
 	asPNG := frametest.PNG(img, frametest.Chunk("eXIf", []byte(turned)))
 
 	d := newDetector(t, defaultParams(t))
@@ -122,10 +114,7 @@ func TestUpright(t *testing.T) {
 		if got := mustFind(t, d, f); len(got) != 1 || len(want) != 1 || got[0].IoU(want[0]) < 0.9 {
 			t.Errorf("%s: got %v, want about %v", f.Format, got, want)
 		}
-		stored, err := jpegOf(f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		stored := testkit.Value(jpegOf(f))(t)
 		if m := decoded(t, stored, gocv.IMReadColor); m.Cols() != 640 || m.Rows() != 480 { // it turns, if EXIF data are there
 			t.Errorf("%s: a viewer shows %dx%d pixels", f.Format, m.Cols(), m.Rows())
 		}
@@ -138,15 +127,9 @@ func TestOpenCVGetsEssentialChunksOnly(t *testing.T) {
 	colour := frametest.Noise(image.NewRGBA(image.Rect(0, 0, 61, 47)))
 	gamma := frametest.Chunk("gAMA", binary.BigEndian.AppendUint32(nil, 100_000))
 	file := frametest.PNG(colour, gamma, frametest.Chunk("ABCD", []byte("critical, says the first letter")))
-	whole, err := gocv.IMDecode(file, gocv.IMReadGrayScale)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := testkit.Value(gocv.IMDecode(file, gocv.IMReadGrayScale))(t)
 	defer whole.Close()
-	got, err := greyMat(parse(t, file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := testkit.Value(greyMat(parse(t, file)))(t)
 	defer got.Close()
 	want := decoded(t, frametest.PNG(colour, gamma), gocv.IMReadGrayScale)
 	if !whole.Empty() || !bytes.Equal(got.ToBytes(), want.ToBytes()) {

@@ -15,6 +15,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -128,10 +129,7 @@ func TestFiles(t *testing.T) {
 			o := everything
 			o.CropMargin = 0.1
 			files := func(o Output) store.Entry {
-				e, err := Files(o, d)
-				if err != nil {
-					t.Fatal(err)
-				}
+				e := testkit.Value(Files(o, d))(t)
 				return e
 			}
 			e := files(o)
@@ -149,10 +147,7 @@ func TestFiles(t *testing.T) {
 				t.Fatalf("%d files, the first is %s", len(e.Files), e.Files[0].Name)
 			}
 			whole, lines := pictures[".jpg"], pictures[".annotated.jpg"]
-			want, err := tt.want.ToImage()
-			if err != nil {
-				t.Fatal(err)
-			}
+			want := testkit.Value(tt.want.ToImage())(t)
 			if diff := difference(whole, want, want.Bounds(), image.Point{}); whole.Bounds() != want.Bounds() || diff > 2 {
 				t.Errorf("the frame of %v is stored as one of %v, whose samples differ by %.2f on average", want.Bounds(), whole.Bounds(), diff)
 			}
@@ -193,10 +188,7 @@ func TestFiles(t *testing.T) {
 			for list, want := range map[string][]string{
 				"frame": {".jpg"}, "annotated": {".annotated.jpg"}, "crops": {".face-1.jpg", ".face-2.jpg"}, "events": nil,
 			} {
-				one, err := ParseOutput(list)
-				if err != nil {
-					t.Fatal(err)
-				}
+				one := testkit.Value(ParseOutput(list))(t)
 				e := files(one)
 				if got := slices.Sorted(maps.Keys(picturesOf(t, e))); !slices.Equal(got, want) || len(e.Events) > 0 != (list == "events") {
 					t.Errorf("%s: pictures %v, %d events", list, got, len(e.Events))
@@ -251,10 +243,7 @@ func TestEvents(t *testing.T) {
 	if err == nil || len(e.Events) > 0 { // "x" is no JPEG, from which crops could be made
 		t.Errorf("got %q, %v", e.Events, err)
 	}
-	e, err = Files(Output{Events: true, Detector: "fast", SettingsSHA256: "abc"}, d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e = testkit.Value(Files(Output{Events: true, Detector: "fast", SettingsSHA256: "abc"}, d))(t)
 	const head = `{"topic":"video","partition":3,"offset":99,"camera":"front \ufffd\"door\"","timestamp":"2023-11-14T22:13:20.123Z","timestamp_ms":1700000000123,`
 	const tail = `"picture":"","annotated":"","crop":"","detector":"fast","settings_sha256":"abc","detect_ms":12.346}`
 	want := []string{

@@ -7,16 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"facestream/internal/testkit"
 	"facestream/internal/testkit/testmodels"
 	"facestream/transforms/frame"
 )
 
 // TestSettingsRoundTrip sends every preset through a ledger and back.
 func TestSettingsRoundTrip(t *testing.T) {
-	files, err := InstalledFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := testkit.Value(InstalledFiles())(t)
 	cfg := frame.Config{Width: 320, Height: 240, KeepBytes: 7}
 	sums := map[string]bool{}
 	all := presetParams(t)
@@ -25,19 +23,12 @@ func TestSettingsRoundTrip(t *testing.T) {
 	for name, p := range all {
 		p.Threads = 0
 		o := Output{Crops: true, Events: true, CropMargin: 0.3, Detector: name}
-		s, err := SettingsOf(cfg, p, o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := testkit.Value(SettingsOf(cfg, p, o))(t)
 		data, sum, err := s.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		sums[sum] = true
 		var read Settings
-		if err := json.Unmarshal(data, &read); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(data, &read))
 		o.SettingsSHA256 = sum
 		gotCfg, gotParams, gotOutput, err := read.Parts(files)
 		if err != nil || gotCfg != cfg || !reflect.DeepEqual(gotParams, p) || gotOutput != o {
@@ -55,17 +46,12 @@ func TestOldSettings(t *testing.T) {
 	const old = `{"frame_width":640,"frame_height":480,"keep_bytes":0,"scale_factor":1.1,"min_neighbors":3,"min_face":0,` +
 		`"cascade_sha256":"6281df13459cfe218ff057b02b2ae3859b12ff14a93ffe8952f7b33fad7b9697","write":"frame,events","crop_margin":0}`
 	var s Settings
-	if err := json.Unmarshal([]byte(old), &s); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal([]byte(old), &s))
 	data, _, err := s.JSON()
 	if err != nil || string(data) != old {
 		t.Errorf("got %s, %v, want %s", data, err, old)
 	}
-	now, err := SettingsOf(frame.Config{}, defaultParams(t), Output{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := testkit.Value(SettingsOf(frame.Config{}, defaultParams(t), Output{}))(t)
 	s.CascadeSHA256 = now.CascadeSHA256
 	_, p, o, err := s.Parts([]string{mustCascade(t)})
 	if err != nil || !reflect.DeepEqual(p, defaultParams(t)) || o.Detector != "" {
@@ -75,14 +61,8 @@ func TestOldSettings(t *testing.T) {
 
 func TestPartsRefuses(t *testing.T) {
 	all := presetParams(t)
-	s, err := SettingsOf(frame.Config{}, all["everything"], Output{Events: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := InstalledFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := testkit.Value(SettingsOf(frame.Config{}, all["everything"], Output{Events: true}))(t)
+	files := testkit.Value(InstalledFiles())(t)
 	for _, tt := range []struct {
 		files []string
 		want  string

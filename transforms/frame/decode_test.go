@@ -356,10 +356,7 @@ func TestDecode(t *testing.T) {
 					Headers: []Header{{"note", []byte("odd"), 3}, {"nothing", nil, -1}},
 					Kept:    make([]byte, 100)},
 			)
-			result, err := beam.Run(context.Background(), runner, p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			result := testkit.Value(beam.Run(context.Background(), runner, p))(t)
 			want := map[string]int64{"read": 4, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1}
 			if got := counters(result); !maps.Equal(got, want) {
 				t.Errorf("counters are %v, want %v", got, want)
@@ -426,19 +423,14 @@ func FuzzParse(f *testing.F) {
 			}
 		case JPEG, PNG:
 			header, kind, err := image.DecodeConfig(bytes.NewReader(data))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if header.Width != w || header.Height != h || kind != got.Format {
 				t.Fatalf("a %s of %dx%d said to be a %s of %dx%d", kind, header.Width, header.Height, got.Format, w, h)
 			}
 			if got.Format == JPEG {
 				break
 			}
-			img, err := png.Decode(bytes.NewReader(data))
-			if err != nil {
-				t.Fatal(err)
-			}
+			img := testkit.Value(png.Decode(bytes.NewReader(data)))(t)
 			essential, err := png.Decode(bytes.NewReader(Essential(data)))
 			if err != nil || !reflect.DeepEqual(essential, img) {
 				t.Fatalf("the essential PNG is another picture (error %v)", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
 )
 
@@ -145,10 +146,7 @@ func TestDecodeWithSampling(t *testing.T) {
 		gotFrames, gotRejects := Decode(s, lab, sampling, beam.CreateList(s, records))
 		passert.Equals(s, beam.ParDo(s, showFrame, gotFrames), frames...)
 		passert.Equals(s, beam.ParDo(s, showReject, gotRejects), rejects...)
-		result, err := beam.Run(t.Context(), runner, p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
 		want := map[string]int64{"read": 16, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1, "sampled": 5}
 		if got := counters(result); !maps.Equal(got, want) {
 			t.Errorf("counters are %v, want %v", got, want)
@@ -207,9 +205,7 @@ func TestCandidatePassesItsCoder(t *testing.T) {
 			Head: []byte{1}, Headers: []Header{{"k", []byte{2}, 3}, {"n", nil, -1}}, Kept: []byte{4}},
 	}
 	var buf strings.Builder
-	if err := beam.NewElementEncoder(reflect.TypeFor[candidate]()).Encode(want, &buf); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, beam.NewElementEncoder(reflect.TypeFor[candidate]()).Encode(want, &buf))
 	got, err := beam.NewElementDecoder(reflect.TypeFor[candidate]()).Decode(strings.NewReader(buf.String()))
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v (%v), want %+v", got, err, want)

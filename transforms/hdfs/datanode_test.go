@@ -78,13 +78,12 @@ func testReading(t *testing.T, c *cluster) {
 	// Another file is not gone on with.
 	f := ownClients(faultTimeout, retryBudget)
 	bad(t, &f.clients.dialDataNode, 2, func(p *proxy.Proxy) { p.CutAfter(proxy.FromTarget, 50_000) })
-	r, err := f.OpenRead(context.Background(), from)
-	testkit.Must(t, err)
+	r := testkit.Value(f.OpenRead(context.Background(), from))(t)
 	if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Must(t, put(c.plain, c.address, path))
-	_, err = io.Copy(io.Discard, r)
+	_, err := io.Copy(io.Discard, r)
 	refused(t, err, from, nil, "another file has taken its place")
 	if err := r.Close(); err != nil {
 		t.Error(err)

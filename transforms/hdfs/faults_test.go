@@ -112,8 +112,7 @@ func (c *cluster) restart(t *testing.T, process string) {
 // startProxy puts a proxy before an address.
 func startProxy(t *testing.T, target string) *proxy.Proxy {
 	t.Helper()
-	p, err := proxy.Start(target)
-	testkit.Must(t, err)
+	p := testkit.Value(proxy.Start(target))(t)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

@@ -132,12 +132,11 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	}
 
 	// Without the check the library writes, and reports nothing.
-	unchecked, err := f.clients.get(ctx, account{testUser, c.address})
-	testkit.Must(t, err)
+	unchecked := testkit.Value(f.clients.get(ctx, account{testUser, c.address}))(t)
 	unchecked.folders.Store(coded, nil)
 	wrong := coded + "/wrong"
 	testkit.Must(t, write(ctx, unchecked, wrong, content(wrong)))
 	from := name(testUser, c.address, wrong)
-	_, err = filesystem.Read(ctx, f, from)
+	_, err := filesystem.Read(ctx, f, from)
 	refused(t, err, from, nil, "erasure coded, which this client cannot read")
 }

@@ -57,8 +57,7 @@ func TestLostAnswers(t *testing.T) {
 			root := folder(t, plain, nameNode)
 			lossy := ownClients(10*time.Second, 10*time.Second)
 			through := strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
-			l, err := parse(through)
-			testkit.Must(t, err)
+			l := testkit.Value(parse(through))(t)
 			testkit.Must(t, filesystem.Write(ctx, lossy, through+"/tmp", []byte(data)))
 			testkit.Must(t, filesystem.Rename(ctx, lossy, through+"/tmp", through+"/final"))
 			// The library would wait for 5 s before it uses a lost connection again.
@@ -140,16 +139,12 @@ func TestAbandonedFile(t *testing.T) {
 	address := hdfsAddress(t)
 	f := ownClients(10*time.Second, 10*time.Second)
 	root := folder(t, f, address)
-	own, err := f.clients.get(ctx, account{testUser, address})
-	testkit.Must(t, err)
-	others, err := ownClients(10*time.Second, 10*time.Second).clients.get(ctx, account{testUser, address})
-	testkit.Must(t, err)
+	own := testkit.Value(f.clients.get(ctx, account{testUser, address}))(t)
+	others := testkit.Value(ownClients(10*time.Second, 10*time.Second).clients.get(ctx, account{testUser, address}))(t)
 	for about, abandons := range map[string]*client{"same-client": own, "another": others} {
 		for _, half := range []string{"", "half of it"} {
-			l, err := parse(root + "/" + about)
-			testkit.Must(t, err)
-			out, err := create(abandons, l.path)
-			testkit.Must(t, err)
+			l := testkit.Value(parse(root + "/" + about))(t)
+			out := testkit.Value(create(abandons, l.path))(t)
 			if half != "" {
 				if _, err := out.Write([]byte(half)); err != nil {
 					t.Fatal(err)

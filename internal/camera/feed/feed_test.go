@@ -125,9 +125,7 @@ func testSeveral(t *testing.T, brokers []string) {
 		}
 		next[s.Camera]++
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var bytes int64
 	for i, total := range totals {
 		if total.Camera != cameras[i].Name || total.Frames != frames || total.Faces != 16 || total.WithFaces != 14 ||

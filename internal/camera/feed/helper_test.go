@@ -77,9 +77,7 @@ func readAll(t *testing.T, brokers []string, topic string, n int) map[place]*kgo
 	ctx := testContext(t)
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer client.Close()
 	records := map[place]*kgo.Record{}
 	for len(records) < n {

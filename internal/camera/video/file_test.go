@@ -34,9 +34,7 @@ func writeVideo(t *testing.T, width, height int) string {
 		mat := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(grey, grey, grey, 0), height, width, gocv.MatTypeCV8UC3)
 		err := w.Write(mat)
 		mat.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 	return path
 }
@@ -52,9 +50,7 @@ func TestFile(t *testing.T) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		pictures = append(pictures, p)
 	}
 	if len(pictures) != len(greys) {

@@ -75,15 +75,13 @@ func TestStack(t *testing.T) {
 
 // No topic comes from nowhere, and the start has left none.
 func testKafka(t *testing.T, addr string) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(addr)))(t)
 	defer client.Close()
-	err = client.ProduceSync(t.Context(), &kgo.Record{Topic: "no-such-topic", Value: []byte("lost")}).FirstErr()
+	err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "no-such-topic", Value: []byte("lost")}).FirstErr()
 	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		t.Errorf("sending to a topic that does not exist: got error %v", err)
 	}
-	topics, err := kadm.NewClient(client).ListTopics(t.Context())
-	testkit.Must(t, err)
+	topics := testkit.Value(kadm.NewClient(client).ListTopics(t.Context()))(t)
 	if names := topics.Names(); len(names) != 0 {
 		t.Errorf("topics are %q, want none", names)
 	}
@@ -91,8 +89,7 @@ func testKafka(t *testing.T, addr string) {
 
 // The NameNode has both DataNodes, each of them one of the stack's processes.
 func testDataNodes(t *testing.T, s *Stack) {
-	nodes, err := dataNodes(t.Context(), s.Addrs)
-	testkit.Must(t, err)
+	nodes := testkit.Value(dataNodes(t.Context(), s.Addrs))(t)
 	if len(nodes) != 2 {
 		t.Errorf("the DataNodes are %q, want 2", nodes)
 	}
@@ -187,12 +184,11 @@ func testAdmin(t *testing.T, s *Stack) {
 		{"enter", "Safe mode is ON", "SafeModeException"},
 		{"leave", "Safe mode is OFF", ""},
 	} {
-		out, err := s.Admin(t.Context(), class, "-safemode", step.arg)
-		testkit.Must(t, err)
+		out := testkit.Value(s.Admin(t.Context(), class, "-safemode", step.arg))(t)
 		if !strings.Contains(out, step.says) {
 			t.Errorf("%s: it printed %q, want %q in it", step.arg, out, step.says)
 		}
-		err = writeFile(t, client, "/tmp/safe", []byte("a file"))
+		err := writeFile(t, client, "/tmp/safe", []byte("a file"))
 		if (err == nil) != (step.refuses == "") || err != nil && !strings.Contains(err.Error(), step.refuses) {
 			t.Errorf("%s: writing: got error %v, want %q", step.arg, err, step.refuses)
 		}
@@ -223,8 +219,7 @@ func testRestart(t *testing.T, s *Stack) {
 // when the session of the one that was killed has timed out, after 9 s.
 func testRestartKafka(t *testing.T, s *Stack) {
 	const topic = "kept"
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.ConsumeTopics(topic))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.ConsumeTopics(topic)))(t)
 	defer client.Close()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)
@@ -244,8 +239,7 @@ func testRestartHDFS(t *testing.T, s *Stack) {
 	all := []string{"namenode", "datanode", "datanode-2"}
 	want := []byte("a file")
 	client := dialHDFS(t, s, "alice")
-	defaults, err := client.ServerDefaults()
-	testkit.Must(t, err)
+	defaults := testkit.Value(client.ServerDefaults())(t)
 	if defaults.Replication != 2 {
 		t.Errorf("a file has %d replicas, want 2", defaults.Replication)
 	}
@@ -272,8 +266,7 @@ func testRestartWorkers(t *testing.T, s *Stack) {
 	} {
 		kill(t, s, name)
 		restart(t, s, name)
-		members, err := registered(t.Context(), s.Addrs)
-		testkit.Must(t, err)
+		members := testkit.Value(registered(t.Context(), s.Addrs))(t)
 		isMember(t, s, name, members)
 	}
 }
@@ -281,8 +274,7 @@ func testRestartWorkers(t *testing.T, s *Stack) {
 // dialHDFS returns a client of HDFS that ends with the test.
 func dialHDFS(t *testing.T, s *Stack, user string) *hdfs.Client {
 	t.Helper()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(s.HDFS)}, User: user})
-	testkit.Must(t, err)
+	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(s.HDFS)}, User: user}))(t)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -374,9 +366,7 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 	// The NameNode's data folder cannot be made.
 	blocked := filepath.Join(dir, "hdfs", "name")
 	testkit.Must(t, os.MkdirAll(filepath.Dir(blocked), dirMode))
-	if err := os.WriteFile(blocked, nil, fileMode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(blocked, nil, fileMode))
 	_, err := Start(t.Context(), dir, Options{HDFS: true})
 	if err == nil {
 		t.Fatal("no error")
@@ -390,8 +380,7 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 
 // What has no address gets a free one of its own, and one that is taken is refused.
 func TestChooseAddrs(t *testing.T) {
-	l, err := net.Listen("tcp", host+":0")
-	testkit.Must(t, err)
+	l := testkit.Value(net.Listen("tcp", host+":0"))(t)
 	taken := l.Addr().String()
 	o := Options{HDFS: true, Spark: true, Addrs: state.Addrs{HDFS: "hdfs://" + taken, Kafka: "10.0.0.1:1"}}
 	if err := o.chooseAddrs(); err == nil || !strings.Contains(err.Error(), taken) {

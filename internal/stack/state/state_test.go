@@ -15,8 +15,7 @@ import (
 )
 
 func TestRunning(t *testing.T) {
-	alive, err := proc.NewProcess("test", os.Getpid(), "")
-	testkit.Must(t, err)
+	alive := testkit.Value(proc.NewProcess("test", os.Getpid(), ""))(t)
 	dead := alive
 	dead.Born = "another boot+1"
 	addrs := Addrs{

@@ -26,11 +26,9 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	target, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
+	target := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = target.Close() })
-	p, err := Start(target.Addr().String())
-	testkit.Must(t, err)
+	p := testkit.Value(Start(target.Addr().String()))(t)
 	t.Cleanup(func() { _ = p.Close() })
 	return &rig{Proxy: p, target: target}
 }
@@ -38,10 +36,8 @@ func newRig(t *testing.T) *rig {
 // connect returns both ends of a connection through the proxy.
 func (r *rig) connect(t *testing.T) (client, server net.Conn) {
 	t.Helper()
-	client, err := net.Dial("tcp", r.Addr())
-	testkit.Must(t, err)
-	server, err = r.target.Accept()
-	testkit.Must(t, err)
+	client = testkit.Value(net.Dial("tcp", r.Addr()))(t)
+	server = testkit.Value(r.target.Accept())(t)
 	return ending(t, client), ending(t, server)
 }
 
