@@ -349,7 +349,7 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 	small := sendDemo(t, addrs.Kafka, "bounded", feed.JPEG, 0, 8)
 	large := sendDemo(t, addrs.Kafka, "bounded", feed.Raw, 8, 20)
 	var out strings.Builder
-	summary, err := run.Run(t.Context(), optionsFor(t, "--runner=direct", "--kafka="+addrs.Kafka, "--topics=bounded", "--group=bounded", "--user=dave",
+	summary, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=bounded", "--group=bounded", "--user=dave",
 		"--output="+addrs.HDFS+dir, "--window_bytes=5MiB", "--drain"), Build, t.TempDir(), &out)
 	if err != nil || summary.RecordsRead != int64(len(small)+len(large)) {
 		t.Fatalf("read %d records, want %d (%v)", summary.RecordsRead, len(small)+len(large), err)
