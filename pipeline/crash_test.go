@@ -36,7 +36,8 @@ const crashingEnv = "FACESTREAM_CRASHING_RUNS"
 type crashingRun struct {
 	Flags []string
 	Dir   string
-	Crash int64 // the call of the file system at which the process is killed; 0 for none
+	Crash int64            // the call of the file system at which the process is killed; 0 for none
+	Purge *store.Selection // if it is a purge, without flags
 }
 
 // crashAt is the number of the call of the file system at which the process is killed.
@@ -55,6 +56,11 @@ func crashingMain() int {
 	err := json.Unmarshal([]byte(os.Getenv(crashingEnv)), &runs)
 	for _, r := range runs {
 		var o config.Options
+		if r.Purge != nil && err == nil {
+			crashAt.Store(r.Crash)
+			_, err = store.Purge(context.Background(), store.Config{Root: tracedfs.Name(r.Dir), Run: "purge"}, *r.Purge, nil, false, func(store.Freed) {})
+			continue
+		}
 		if err == nil {
 			o, err = config.Parse(r.Flags...)
 		}
@@ -123,7 +129,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 							"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}, mode.flags...)}
 						runs := []crashingRun{next}
 						if last.Crash > 0 {
-							runs = []crashingRun{{last.Flags, last.Dir, 0}, next}
+							runs = []crashingRun{{Flags: last.Flags, Dir: last.Dir}, next}
 						}
 						var ok bool
 						if ended, ok = crash(t, runs); !ok {

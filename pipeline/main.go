@@ -21,6 +21,7 @@ import (
 	"facestream/internal/config"
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
+	"facestream/internal/purge"
 	"facestream/internal/run"
 	"facestream/internal/view"
 	"facestream/runners"
@@ -37,6 +38,7 @@ const usage = `facestream finds faces in video frames from Kafka and stores the 
   facestream check [flags]    check everything that a run with these flags needs
   facestream verify [flags]   check that every record is accounted for
   facestream view [flags]     show the faces as web pages
+  facestream purge [flags]    remove what is too old, or is not to be kept
 
 In a checkout, "go run ./pipeline" stands for facestream. A run goes on where the
 group's last run stopped, in windows, until the duration is over. With a stack
@@ -94,6 +96,7 @@ func program() cli.Command {
 			}},
 			verify.Command("facestream verify"),
 			view.Command("facestream view", face.Crop),
+			purge.Command("facestream purge"),
 		},
 	}
 }

@@ -225,6 +225,31 @@ func TestHostileCameras(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
+	// All of one camera, then all that is old: what stays says where the group stands.
+	endpoints := []string{"--user=judy", "--output=" + addrs.HDFS + dir, "--state_dir=" + t.TempDir()}
+	command := func(args ...string) string {
+		t.Helper()
+		var said strings.Builder
+		if status := program().Main(t.Context(), append(args, endpoints...), &said, &said); status != 0 {
+			t.Errorf("%v: exit status %d\n%s", args, status, said.String())
+		}
+		return said.String()
+	}
+	for _, purge := range []struct{ flag, want string }{
+		{"--camera=../../etc", "removed 1 pictures, 0 files about rejects, 1 events"},
+		{"--camera=" + strings.Repeat("c", 300), "removed 1 pictures, 0 files about rejects, 1 events"},
+		{"--older=30d", "removed 7 pictures, 0 files about rejects, 7 events"},
+	} {
+		if said := command("purge", purge.flag); !strings.HasPrefix(said, purge.want) {
+			t.Errorf("purge %.20s says %q, want %q", purge.flag, said, purge.want)
+		}
+		command("verify", "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic)
+	}
+	for name := range hdfsFiles(t, addrs.HDFS, dir) {
+		if !strings.HasSuffix(name, "/hour.json") && name != "_SUCCESS" && name != store.PurgedFile {
+			t.Errorf("%s was not purged", name)
+		}
+	}
 	for _, outside := range []string{"/etc", "/user/etc", "/user/judy/etc"} {
 		if files := hdfsFiles(t, addrs.HDFS, outside); len(files) > 0 {
 			t.Errorf("there are files in %s", outside)

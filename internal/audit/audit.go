@@ -24,7 +24,8 @@ import (
 //
 // A run may go on meanwhile if the parts are read in this order: the committed
 // offsets, the ledgers and their events, the files, the log. A window first stores its
-// files, then its ledger, and then it commits.
+// files, then its ledger, and then it commits. What was purged is read after the files,
+// since it is noted before they are removed.
 type Audit struct {
 	facts     *facts
 	topics    []string               // those asked for, in order
@@ -70,20 +71,13 @@ func New(topics []string, choose int) (*Audit, error) {
 		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
 	}
 	for i, topic := range a.topics {
-		a.names[inNames(topic)] = i
+		a.names[store.TopicInNames(topic)] = i
 	}
 	return a, nil
 }
 
 // Close removes what the Audit has on disk.
 func (a *Audit) Close() { a.facts.close() }
-
-// inNames returns a topic as it comes back from the name of a file: a long one
-// is cut there.
-func inNames(topic string) string {
-	_, n := store.KindOf(store.Name{ID: record.In(topic, 0).At(0)}.Path())
-	return n.Topic
-}
 
 // AddEvents adds the events of a file that AddLedgers was told of. The problem that a
 // line is no event is reported; an error is one of reading.
@@ -131,6 +125,10 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest, store.KindLease: // a ledger that was not read yet is newer
 	case store.KindEvents:
 		a.facts.addFile(windowOf(name), listedFact, name, size)
+	case store.KindPurged:
+		if name != store.PurgedFile {
+			a.report.Add(Problem{Kind: PurgedThere, File: name, Text: fmt.Sprintf("there is %s: %s", name, purgeAgain)})
+		}
 	case store.KindTemporary:
 		a.temporary = append(a.temporary, temporaryFile{name, modified})
 	case store.KindUnknown:
@@ -148,6 +146,20 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 				Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
 				Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
 			})
+		}
+	}
+}
+
+// AddPurged adds what was purged.
+func (a *Audit) AddPurged(purged store.Purged) {
+	for which, marks := range []store.Marks{purged.Files, purged.Events} {
+		for p, ranges := range marks {
+			topic, asked := a.names[p.Topic]
+			for _, r := range ranges {
+				if asked {
+					a.facts.add(topic, p.Partition, r.First, purgedFact, which, r.Last)
+				}
+			}
 		}
 	}
 }

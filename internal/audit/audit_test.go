@@ -32,6 +32,7 @@ type scene struct {
 	files   map[string]int64     // sizes by name
 	events  map[string]string    // lines of files of events, by name
 	times   map[string]time.Time // other than testTime, by name
+	purged  store.Purged
 	logs    []Log
 	records map[int64]bool // offsets of partition 0 of topic t with a record
 }
@@ -128,6 +129,7 @@ func (s *scene) compare(t testing.TB, choose int) (*Report, *Audit) {
 	for name, lines := range s.events {
 		a.AddFile(name, int64(len(lines)), testTime)
 	}
+	a.AddPurged(s.purged)
 	r, doubtful, err := a.Compare(t.Context(), s.logs)
 	testkit.Must(t, err)
 	held := []record.Offsets{}
@@ -233,9 +235,33 @@ func TestAgreesAlso(t *testing.T) {
 		"two hours":                 func(s *scene) { s.book(archived, newest) },
 		"gathering was interrupted": func(s *scene) { s.book(newest, open); s.events[ofNewest] += "x" },
 		"gathering was interrupted when another file was begun": func(s *scene) { s.book(newest, open); s.events[ofOpen] = "x" },
-		"all outputs":                              func(s *scene) { s.writeAll(0) },
-		"only events":                              func(s *scene) { s.writeEvents(1, true) },
-		"only events, of an older version":         func(s *scene) { s.writeEvents(1, false) },
+		"all outputs":                      func(s *scene) { s.writeAll(0) },
+		"only events":                      func(s *scene) { s.writeEvents(1, true) },
+		"only events, of an older version": func(s *scene) { s.writeEvents(1, false) },
+		"all of an hour was purged, with its ledger": func(s *scene) {
+			s.windows = s.windows[1:]
+			maps.DeleteFunc(s.files, func(name string, _ int64) bool {
+				_, id := store.KindOf(name)
+				return id.Topic == "t" && id.Offset < 9
+			})
+			s.purged = store.Purged{Files: store.Marks{partition: testkit.Ranges(0, 8)}, Events: store.Marks{partition: testkit.Ranges(0, 8)}}
+		},
+		"the last ledger was purged, and nothing was committed": func(s *scene) {
+			s.windows, s.logs[0].Committed = s.windows[:1], NotCommitted
+			s.cut(10)
+			s.purged.Files = store.Marks{partition: testkit.Ranges(10, 18)}
+		},
+		"some pictures and rejects were purged": func(s *scene) {
+			for _, name := range []string{picture(1), picture(12), reject(8)} {
+				delete(s.files, name)
+			}
+			s.purged.Files = store.Marks{partition: testkit.Ranges(1, 1, 8, 8, 12, 12)}
+		},
+		"pictures were purged, and not their events": func(s *scene) {
+			s.book(archived, open)
+			delete(s.files, picture(1))
+			s.purged.Files = store.Marks{partition: testkit.Ranges(1, 1)}
+		},
 		"there is face.jpg":                        func(s *scene) { s.files["face.jpg"] = 5 },
 		"events of a ledger that was not read yet": func(s *scene) { s.events["_events/unknown/w9.jsonl"] = "x" },
 		"events of a window that was read again": func(s *scene) {
@@ -410,6 +436,23 @@ func TestProblems(t *testing.T) {
 		"ranges are in disorder":     {func(s *scene) { slices.Reverse(s.ledger(0).Pictures) }, []string{"ledger_sum: [offsets 5 to 6 offsets 0 to 3] are no ranges of offsets in order"}},
 		"ranges are none":            {func(s *scene) { s.ledger(0).Lost = testkit.Ranges(-5, 1<<62, 7, 3) }, []string{"ledger_sum: are no ranges of offsets in order"}},
 		"a picture has another size": {func(s *scene) { s.files[picture(5)]-- }, []string{"ledger_bytes: ledger w1, partition 0 of topic t: files_written is 6 with bytes_written 600, and there are 6 files of 599 bytes"}},
+		"what was purged is there": {
+			func(s *scene) {
+				s.book(archived, open)
+				s.files["_purged/X/door/a.jpg"], s.files[store.PurgedFile] = 1, 1
+				s.purged = store.Purged{Files: store.Marks{partition: testkit.Ranges(1, 1)}, Events: store.Marks{partition: testkit.Ranges(1, 1)}}
+			},
+			[]string{"purged_there: there is _purged/X/door/a.jpg: a purge is under way, or was interrupted: purge again",
+				"purged_there: offset 1 of partition 0 of topic t: there is " + picture(1), "purged_there: offset 1 of partition 0 of topic t: there is _events/"},
+		},
+		"pictures are missing beside those that were purged": {
+			func(s *scene) {
+				delete(s.files, picture(1))
+				delete(s.files, picture(2))
+				s.purged.Files = store.Marks{partition: testkit.Ranges(1, 1)}
+			},
+			[]string{"picture_missing: offset 2 of partition 0 of topic t: picture missing"},
+		},
 		"an annotated picture is missing": {
 			func(s *scene) {
 				s.writeAll(0)

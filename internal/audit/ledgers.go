@@ -147,7 +147,7 @@ func (a *Audit) addLedger(base ledger, l store.Ledger) {
 		}
 		topic, asked := slices.BinarySearch(a.topics, p.Topic)
 		if !asked {
-			a.others[inNames(p.Topic)] = &OtherTopic{Topic: p.Topic}
+			a.others[store.TopicInNames(p.Topic)] = &OtherTopic{Topic: p.Topic}
 			continue
 		}
 		one := base
@@ -199,9 +199,9 @@ func (l *ledger) look(at int64) (last int64) {
 		}
 		return inside
 	}
-	l.here = here{in(l.Offsets), in(l.Pictures), in(l.Rejects), in(l.Lost), in(l.span())}
+	l.here = here{covered: in(l.Offsets), pictures: in(l.Pictures), rejected: in(l.Rejects), lost: in(l.Lost), spanned: in(l.span())}
 	return last
 }
 
 // here is what a ledger says of a stretch.
-type here struct{ covered, pictures, rejected, lost, spanned bool }
+type here struct{ covered, pictures, rejected, lost, spanned, purged, eventsPurged bool }

@@ -36,6 +36,7 @@ type Partition struct {
 	Lost      []record.Range `json:"lost"`      // offsets that Kafka had removed before they could be read
 	Gaps      []record.Range `json:"gaps"`      // offsets of records that no ledger has, although it should
 	Waiting   int64          `json:"waiting"`   // records behind them, by offsets
+	Purged    int64          `json:"purged"`    // offsets of which files were removed on purpose
 	Pictures  Files          `json:"pictures"`
 	Annotated Files          `json:"annotated"`
 	Crops     Files          `json:"crops"`   // by records: one may have several
@@ -118,6 +119,7 @@ const (
 	FileUnknown      = "file_unknown"        // it has no name of ours
 	Pending          = "pending"             // files of records that no ledger has yet
 	TemporaryOld     = "temporary_old"       // left by a dead attempt
+	PurgedThere      = "purged_there"        // of a record that was purged
 	Differs          = "differs"             // the record gives other bytes now
 )
 
@@ -125,7 +127,7 @@ const (
 var Kinds = []string{
 	LedgerUnreadable, LedgerOrder, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, LedgerTwice, Pending,
 	PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsUnreadable, EventsSize,
-	PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, TemporaryOld,
+	PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, PurgedThere, TemporaryOld,
 }
 
 // Add adds a problem, in the order of Kinds.

@@ -50,10 +50,11 @@ func familiesOf(s store.Stored) (which []int) {
 
 // The kinds of facts about offsets, in the order in which they come at one.
 const (
-	logFact    = "a" // what Kafka holds of the partition: start, end, committed
-	ledgerFact = "b" // from the first offset of one: a ledger as JSON
-	recordFact = "c" // a file: family, name, size
-	eventFact  = "d" // group, face, faces, bytes of the line, file, bytes before it
+	logFact    = "a"  // what Kafka holds of the partition: start, end, committed
+	ledgerFact = "b"  // from the first offset of one: a ledger as JSON
+	purgedFact = "bb" // from the first offset of a range: files or events, last
+	recordFact = "c"  // a file: family, name, size
+	eventFact  = "d"  // group, face, faces, bytes of the line, file, bytes before it
 )
 
 // part compares a partition. It goes through the offsets once, in stretches in which
@@ -66,6 +67,7 @@ type part struct {
 
 	at      int64     // first offset that was not compared
 	ledgers []*ledger // that say something about it or later ones
+	purged  [2]int64  // up to which offset files and events are purged, if these are behind at
 	files   []file    // of the record at
 	events  []event
 
@@ -115,6 +117,8 @@ func (p *part) add(f fields) {
 		_ = json.Unmarshal([]byte(rest.text(0)), l) // addLedger made it
 		l.families = familiesOf(l.Stored)
 		p.ledgers = append(p.ledgers, l)
+	case purgedFact:
+		p.purged[rest.number(0)] = rest.number(1) + 1
 	case recordFact:
 		p.files = append(p.files, file{int(rest.number(0)), rest.text(1), rest.number(2)})
 	case eventFact:
@@ -129,7 +133,7 @@ func (p *part) advance(to int64) {
 		if len(p.files)+len(p.events) > 0 {
 			end = p.at
 		}
-		for _, begins := range []int64{p.log.Start, p.log.End, p.log.Committed} {
+		for _, begins := range []int64{p.log.Start, p.log.End, p.log.Committed, p.purged[0], p.purged[1]} {
 			if p.at < begins {
 				end = min(end, begins-1)
 			}
@@ -152,8 +156,13 @@ func (p *part) advance(to int64) {
 func (p *part) compare(r record.Range) {
 	var all here
 	var expected [len(families)]bool
+	all.purged, all.eventsPurged = r.First < p.purged[0], r.First < p.purged[1]
 	for _, l := range p.ledgers {
 		all.covered, all.lost, all.spanned = all.covered || l.here.covered, all.lost || l.here.lost, all.spanned || l.here.spanned
+		if all.purged {
+			l.filesMissing = l.filesMissing || l.here.pictures
+			continue
+		}
 		if l.here.pictures {
 			for _, which := range l.families {
 				expected[which] = true
@@ -164,6 +173,9 @@ func (p *part) compare(r record.Range) {
 		expected[kept] = expected[kept] || l.here.rejected && l.Stored.KeepBytes > 0
 	}
 	p.account(r, all)
+	if all.purged || all.eventsPurged {
+		p.comparePurged(r, all)
+	}
 	why := p.why(r, all)
 	for which := range families {
 		p.compareFamily(which, r, expected[which], why)
@@ -174,6 +186,32 @@ func (p *part) compare(r record.Range) {
 		}
 	}
 	p.compareEvents(r, why)
+}
+
+const purgeAgain = "a purge is under way, or was interrupted: purge again"
+
+// comparePurged reports what was to be purged and is there, and leaves it out.
+func (p *part) comparePurged(r record.Range, all here) {
+	there := func(file string) {
+		p.problem(Problem{Kind: PurgedThere, Offsets: &r, File: file}, "there is %s: %s", file, purgeAgain)
+	}
+	if all.purged {
+		p.out.Purged += count(r)
+		for _, f := range p.files {
+			there(f.name)
+		}
+		p.files = p.files[:0]
+	}
+	if !all.eventsPurged {
+		return
+	}
+	for _, l := range p.ledgers {
+		l.eventsWrong = l.eventsWrong || l.here.pictures
+	}
+	for _, e := range p.events {
+		there(e.file)
+	}
+	p.events = p.events[:0]
 }
 
 // countFiles adds those of a family to what was found of a ledger.
@@ -197,7 +235,7 @@ func (p *part) account(r record.Range, all here) {
 		if p.out.Covered = extend(p.out.Covered, r); len(p.out.Covered) > maxRanges {
 			p.out.Covered = slices.Delete(p.out.Covered, maxRanges-1, maxRanges)
 		}
-		if p.log.Start <= r.First && r.First < p.log.End {
+		if p.log.Start <= r.First && r.First < p.log.End && !all.purged && !all.eventsPurged {
 			p.audit.sample.choose(r, p.chosen)
 		}
 	}
@@ -205,7 +243,7 @@ func (p *part) account(r record.Range, all here) {
 		p.out.Lost = extend(p.out.Lost, r)
 	}
 	switch {
-	case all.covered, all.lost && r.First < p.log.Start:
+	case all.covered, all.purged, all.lost && r.First < p.log.Start:
 		p.settle(math.MaxInt64)
 		p.begun, p.out.end = true, r.Last+1
 	case p.begun, r.First >= p.log.Start:
@@ -313,7 +351,7 @@ func (p *part) close(l *ledger) {
 
 // finish compares the rest, and completes the report on the partition.
 func (p *part) finish() {
-	end := p.log.Committed
+	end := max(p.log.Committed, p.purged[0], p.purged[1])
 	if len(p.files)+len(p.events) > 0 {
 		end = max(end, p.at+1)
 	}
@@ -425,7 +463,7 @@ func (p *part) compareLines(r record.Range, l *ledger, lines []event) (right boo
 	}
 	switch {
 	case len(lines) == 0:
-		if l.Stored.Events && l.here.pictures {
+		if l.Stored.Events && l.here.pictures && r.First >= p.purged[1] {
 			wrong(EventsMissing, "events missing")
 		}
 		return right

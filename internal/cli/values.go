@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // KeyValues is a flag that may be given several times, KEY=VALUE each.
@@ -21,6 +22,38 @@ func (kv KeyValues) Set(s string) error {
 		return fmt.Errorf("%q is not KEY=VALUE", s)
 	}
 	kv[key] = strings.TrimSpace(value)
+	return nil
+}
+
+// Age is a flag for a time of at least an hour, such as 30d or 36h.
+type Age time.Duration
+
+// String is in days where that loses nothing, and empty for 0.
+func (a Age) String() string {
+	switch d := time.Duration(a); {
+	case d == 0:
+		return ""
+	case d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	default:
+		return d.String()
+	}
+}
+
+const day = 24 * time.Hour
+
+// Set reads an age.
+func (a *Age) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n float64
+		n, err = strconv.ParseFloat(days, 64)
+		d = time.Duration(n * float64(day))
+	}
+	if err != nil || d < time.Hour {
+		return errors.New("it must be a time of at least 1h, such as 30d or 36h")
+	}
+	*a = Age(d)
 	return nil
 }
 

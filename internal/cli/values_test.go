@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"testing"
+	"time"
 )
 
 func TestBytes(t *testing.T) {
@@ -81,6 +82,22 @@ func TestKeyValues(t *testing.T) {
 		}
 		if (err != nil) != (tc.want == nil) || tc.want != nil && !maps.Equal(got, tc.want) {
 			t.Errorf("%q: %v (%v), want %v", tc.args, got, err, tc.want)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for text, want := range map[string]struct {
+		age  time.Duration
+		back string
+	}{
+		"30d": {30 * 24 * time.Hour, "30d"}, "36h": {36 * time.Hour, "36h0m0s"}, "0.5d": {12 * time.Hour, "12h0m0s"}, "48h": {48 * time.Hour, "2d"},
+		"3": {}, "d": {}, "-1d": {}, "59m": {}, "1e9d": {}, "NaNd": {}, "": {},
+	} {
+		var got Age
+		err := got.Set(text)
+		if (err == nil) != (want.age > 0) || time.Duration(got) != want.age || got.String() != want.back {
+			t.Errorf("%q is %v, written %q (%v), want %v, written %q", text, time.Duration(got), got, err, want.age, want.back)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type Options struct {
 	Write         face.Output
 	Latest        bool // keep a copy of the latest picture
 	Umask         hdfs.Umask
+	Retain        time.Duration // what is older is removed once a day; 0 for never
 }
 
 // OwnExpansion reports whether a run starts an expansion service for KafkaIO.
@@ -63,6 +64,7 @@ type Flags struct {
 	parallelism                         int
 	window, stallTimeout                time.Duration
 	windowBytes                         cli.Bytes
+	retain                              cli.Age
 	consumer, runnerOptions             cli.KeyValues
 	drain, keepRejects                  bool
 }
@@ -85,6 +87,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
 	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound but with --max_fps or --cooldown, by the average size of the records before. Default: 64MiB on prism, 256MiB elsewhere.")
+	f.Var(&v.retain, "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	v.sampling.add(f)
@@ -111,6 +114,7 @@ func (v *Flags) Options() (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
+		Retain: time.Duration(v.retain),
 	}
 	var err error
 	if o.Runner, err = v.runnerConfig(); err != nil {

@@ -74,7 +74,8 @@ type session struct {
 	latest  store.Latest // the picture that face.jpg is a copy of
 	// recordBytes is the size of records, as far as it is known.
 	recordBytes int64
-	followed    bool // whether the last window has also read what came
+	followed    bool      // whether the last window has also read what came
+	retainAt    time.Time // when to look for what is too old
 
 	expansion *runners.Expansion // nil if another one is used, or none
 }
@@ -197,6 +198,9 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 	o, summary := s.options, s.summary
 	rate, repeats := float64(firstRate), 0
 	for time.Until(deadline) > 0 {
+		if err := s.retain(ctx); err != nil {
+			return err
+		}
 		began := time.Now()
 		limit := min(o.Window, time.Until(deadline))
 		if o.Drain {

@@ -43,6 +43,8 @@ type index struct {
 
 	refreshing sync.Mutex
 	refreshed  time.Time
+	purgedAt   time.Time       // when something was purged last
+	purged     func()          // is called then
 	over       map[string]bool // files of ledgers that never change again
 	overTally  tally           // of these
 
@@ -81,6 +83,7 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 	ix := &index{
 		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
 		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
+		purged: func() {},
 	}
 	if !strings.Contains(root, "://") {
 		if ix.local, err = os.OpenRoot(root); err != nil {
@@ -134,6 +137,7 @@ func (ix *index) refresh(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
+	ix.forgetPurged(ctx)
 	now := tally{Books: map[string]book{}}
 	files := map[string]store.EventsFile{}
 	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
@@ -178,6 +182,30 @@ func (ix *index) refresh(ctx context.Context) error {
 	default:
 	}
 	return nil
+}
+
+// forgetPurged forgets everything when something was purged since it was read.
+func (ix *index) forgetPurged(ctx context.Context) {
+	fsys, ok := ix.fs.(filesystem.LastModifiedGetter)
+	if !ok {
+		return
+	}
+	at, err := fsys.LastModified(ctx, ix.path(store.PurgedFile))
+	if err != nil || at.Equal(ix.purgedAt) { // mostly, there is none
+		return
+	}
+	ix.purgedAt, ix.over, ix.overTally = at, map[string]bool{}, tally{}
+	ix.mu.Lock()
+	for name, chunks := range ix.chunks {
+		for _, c := range chunks {
+			ix.forget(c)
+		}
+		delete(ix.chunks, name)
+	}
+	ix.final = map[string]bool{}
+	ix.mu.Unlock()
+	ix.cache.Purge()
+	ix.purged()
 }
 
 func (t *tally) add(f store.BookFile) {

@@ -67,6 +67,7 @@ type server struct {
 
 func newServer(ix *index, crop Crop, a access) *server {
 	s := &server{index: ix, crop: crop, access: a, crops: newCache[string, []byte](cachedCrops), cropping: make(chan struct{}, cropsAtOnce)}
+	ix.purged = s.crops.Purge
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects, "/live": s.updates,
 	} {

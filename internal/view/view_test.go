@@ -74,6 +74,17 @@ func TestFacesOfEveryLayout(t *testing.T) {
 			if got, want := s.keys("/"), keysOf(all); !slices.Equal(got, want) {
 				t.Errorf("after gathering: %d faces %q, want %d: %q", len(got), got, len(want), want)
 			}
+			// What is purged is forgotten.
+			door := "door"
+			all = slices.DeleteFunc(all, func(e event) bool { return e.Camera == door })
+			freed, err := store.Purge(t.Context(), store.Config{Root: root, Run: "purge"}, store.Selection{Camera: &door}, nil, false, func(store.Freed) {})
+			if err != nil || freed.Events != 2 {
+				t.Errorf("purged %+v, %v", freed, err)
+			}
+			s.again()
+			if got, want := s.keys("/"), keysOf(all); !slices.Equal(got, want) {
+				t.Errorf("after a purge: %d faces %q, want %d: %q", len(got), got, len(want), want)
+			}
 			// From a picture to the newest by its neighbours.
 			want = keysOf(all)
 			page := s.page("/picture" + query("id", want[19]))

@@ -165,7 +165,13 @@ func (f *fileSystem) Remove(ctx context.Context, name string) error {
 	})
 }
 
-// Rename gives a file a new name on the same cluster, as the same user, in one
+// RemoveAll removes a folder with all that is in it, in one step. One that is not there is
+// no error.
+func (f *fileSystem) RemoveAll(ctx context.Context, name string) error {
+	return f.do(ctx, "remove", name, func(c *client, l location) error { return c.RemoveAll(l.path) })
+}
+
+// Rename gives a file or folder a new name on the same cluster, as the same user, in one
 // step that also replaces a file of that name. The new name's folder must exist.
 func (f *fileSystem) Rename(ctx context.Context, oldname, newname string) error {
 	from, err := parse(oldname)

@@ -49,6 +49,7 @@ type Hour struct {
 	Positions []Position   `json:"positions"` // behind that
 	Ledgers   []Ledger     `json:"ledgers"`   // one for each settings, merged from those of windows; the last window's comes last
 	Events    []EventsFile `json:"events"`
+	Purged    int64        `json:"purged,omitempty"` // of how many of its records the events were purged
 }
 
 // EventsFile is a file of events, and how many of its bytes count. What is behind these

@@ -32,6 +32,7 @@ const (
 	KindSuccess               // of WriteSuccess
 	KindLease                 // of Acquire
 	KindTemporary             // not complete, or not to be kept
+	KindPurged                // of Purge: what was purged, or is about to go
 )
 
 // KindOf says what a file is by its name, which is relative to the root, and
@@ -42,6 +43,8 @@ func KindOf(name string) (Kind, record.ID) {
 	switch {
 	case folder == tmpDir:
 		kind = KindTemporary
+	case folder == purgedFolder:
+		kind = KindPurged
 	case name == successFile:
 		kind = KindSuccess
 	case name == latestFile || name == latestAbout:

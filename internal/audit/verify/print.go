@@ -28,15 +28,15 @@ func printJSON(out io.Writer, o options, r audit.Report) error {
 // printTable writes the report for a person.
 func printTable(out io.Writer, r audit.Report) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "topic\tpartition\tin Kafka\tcommitted\tin ledgers\trecords\tlost\tgaps\twaiting\tpictures\trejects")
+	fmt.Fprintln(table, "topic\tpartition\tin Kafka\tcommitted\tin ledgers\trecords\tlost\tgaps\twaiting\tpurged\tpictures\trejects")
 	for _, p := range r.Partitions {
 		committed := "none"
 		if p.Committed != nil {
 			committed = fmt.Sprint(*p.Committed)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
 			p.Topic, p.Partition, extent([]record.Range{{First: p.LogStart, Last: p.LogEnd - 1}}), committed, extent(p.Covered),
-			p.Records, record.Count(p.Lost), record.Count(p.Gaps), p.Waiting, counts(p.Pictures), counts(p.Rejects))
+			p.Records, record.Count(p.Lost), record.Count(p.Gaps), p.Waiting, p.Purged, counts(p.Pictures), counts(p.Rejects))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -20,7 +20,7 @@ func testReport() audit.Report {
 			{
 				TopicPartition: record.In("t", 0), LogStart: 2, LogEnd: 23, Committed: &committed,
 				Covered: testkit.Ranges(2, 8, 10, 18), Records: 16,
-				Lost: testkit.Ranges(0, 1), Gaps: []record.Range{}, Waiting: 4,
+				Lost: testkit.Ranges(0, 1), Gaps: []record.Range{}, Waiting: 4, Purged: 3,
 				Pictures: audit.Files{Expected: 12, Present: 12}, Rejects: audit.Files{Expected: 2, Present: 2},
 			},
 			{TopicPartition: record.In("t", 1), Covered: []record.Range{}, Lost: []record.Range{}, Gaps: []record.Range{}},
@@ -47,15 +47,15 @@ func TestPrintTable(t *testing.T) {
 		want   string
 	}{
 		{testReport(), `
-topic  partition  in Kafka  committed  in ledgers        records  lost  gaps  waiting  pictures  rejects
-t      0          2-22      19         2-18 in 2 ranges  16       2     0     4        12 of 12  2 of 2
-t      1          none      none       none              0        0     0     0        0 of 0    0 of 0
+topic  partition  in Kafka  committed  in ledgers        records  lost  gaps  waiting  purged  pictures  rejects
+t      0          2-22      19         2-18 in 2 ranges  16       2     0     4        3       12 of 12  2 of 2
+t      1          none      none       none              0        0     0     0        0       0 of 0    0 of 0
 2 ledgers, 0 temporary files
 all agrees
 `},
 		{problems, `
-topic  partition  in Kafka  committed  in ledgers        records  lost  gaps  waiting  pictures                        rejects
-t      0          2-22      19         2-18 in 2 ranges  16       2     1     4        11 of 12, 2 unknown, 3 pending  2 of 2
+topic  partition  in Kafka  committed  in ledgers        records  lost  gaps  waiting  purged  pictures                        rejects
+t      0          2-22      19         2-18 in 2 ranges  16       2     1     4        3       11 of 12, 2 unknown, 3 pending  2 of 2
 1 ledger, 1 temporary file (1 old), 5 records rechecked (1 differ), 2 of them in ledgers with different settings, 3 no longer in Kafka
 not looked at: topic u, 7 files
 ` + gapLines(maxLines) + `- and 5 more (--json lists 22)

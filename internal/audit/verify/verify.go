@@ -63,6 +63,11 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	if err != nil {
 		return audit.Report{}, err
 	}
+	purged, err := store.ReadPurged(ctx, cfg)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	a.AddPurged(purged)
 	offsets.Uncommitted = true // a run may have read all, and no topic is shorter for it
 	held, err := offsets.Logs(ctx)
 	if err != nil {

@@ -95,7 +95,7 @@ func (f *fileSystem) Rename(ctx context.Context, from, to string) error {
 	return f.disk.Rename(ctx, strings.TrimPrefix(from, scheme), f.path("Rename", to))
 }
 
-// MkdirAll and CreateNew are what transforms/hdfs has beside Beam's interfaces.
+// MkdirAll and what follows are what transforms/hdfs has beside Beam's interfaces.
 func (f *fileSystem) MkdirAll(_ context.Context, name string) error {
 	return os.MkdirAll(f.path("MkdirAll", name), 0o755)
 }
@@ -107,4 +107,22 @@ func (f *fileSystem) CreateNew(_ context.Context, name string, data []byte) erro
 	}
 	_, err = file.Write(data)
 	return errors.Join(err, file.Close())
+}
+
+func (f *fileSystem) RemoveAll(_ context.Context, name string) error {
+	return os.RemoveAll(f.path("RemoveAll", name))
+}
+
+// Walk tells of itself alone.
+func (f *fileSystem) Walk(_ context.Context, root string, visit func(name string, size int64, modified time.Time) error) error {
+	return filepath.WalkDir(f.path("Walk", root), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return visit(scheme+path, info.Size(), info.ModTime())
+	})
 }

@@ -1,0 +1,138 @@
+// Package purge removes what is too old, or is not to be kept, from an output.
+package purge
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"facestream/internal/cli"
+	"facestream/internal/config"
+	"facestream/transforms/store"
+)
+
+const usage = `purge removes pictures, what is known of rejects, events and ledgers from an output,
+by age, or those of a camera, a time, or a list of records. It notes which, so that
+verify does not miss them. A run may be at work meanwhile.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  facestream purge --output=hdfs://namenode:8020/faces --older=30d --dry_run
+  facestream purge --camera=door --from=2026-11-24T09 --to=2026-11-24T11
+  facestream purge --records=them.txt
+
+Exit status: 0 all of it is gone, 1 it is not, 2 wrong setting, 130 interrupted.
+Whatever it was, do it again: it goes on.
+`
+
+// progressEvery is how often long work says how far it is.
+const progressEvery = 2 * time.Second
+
+// flags are the settings as given.
+type flags struct {
+	output             config.OutputFlags
+	older              cli.Age
+	camera             *string
+	from, to, records  string
+	keepEvents, dryRun bool
+}
+
+// Command returns the command under a name.
+func Command(name string) cli.Command {
+	return cli.Command{Name: name, Usage: usage, Examples: examples, Interrupted: "interrupted; do it again, and it goes on", Setup: func(f *flag.FlagSet) cli.Run {
+		var v flags
+		v.output.Add(f)
+		f.Var(&v.older, "older", "Remove what is older than this `TIME`, such as 30d, by the hour of the record's timestamp. Without a timestamp, the age is that of the files.")
+		f.Func("camera", "Only of this `CAMERA`.", func(s string) error { v.camera = &s; return nil })
+		f.StringVar(&v.from, "from", "", "Only from this `HOUR` on, in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24.")
+		f.StringVar(&v.to, "to", "", "Only before this `HOUR`, in UTC, or before a day.")
+		f.StringVar(&v.records, "records", "", "Only the records in this `FILE`, one a line as TOPIC+PARTITION+OFFSET.")
+		f.BoolVar(&v.keepEvents, "keep_events", false, "Keep the events, and the ledgers.")
+		f.BoolVar(&v.dryRun, "dry_run", false, "Change nothing, and say what would go.")
+		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+			selection, err := v.selection(time.Now())
+			if err != nil {
+				return cli.Usagef("%w", err)
+			}
+			o, _, err := v.output.Check()
+			if err != nil {
+				return cli.Usagef("%w", err)
+			}
+			return run(ctx, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())}, selection, v.dryRun, stdout, stderr)
+		}
+	}}
+}
+
+func (v *flags) selection(now time.Time) (s store.Selection, err error) {
+	s.Camera, s.KeepEvents = v.camera, v.keepEvents
+	if v.from != "" {
+		if s.From, err = parseHour("--from", v.from); err != nil {
+			return s, err
+		}
+	}
+	switch {
+	case v.older > 0 && v.to != "":
+		return s, errors.New("--older and --to both say up to when: give one of them")
+	case v.older > 0:
+		s.To, s.Aged = now.Add(-time.Duration(v.older)).UTC(), true
+	case v.to != "":
+		if s.To, err = parseHour("--to", v.to); err != nil {
+			return s, err
+		}
+	}
+	if !s.To.IsZero() && !s.From.Before(s.To) {
+		return s, fmt.Errorf("from %s to %s there is no hour", s.From.Format(time.DateTime), s.To.Format(time.DateTime))
+	}
+	if v.records != "" {
+		data, err := os.ReadFile(v.records)
+		if err == nil {
+			s.Records, err = store.ParseMarks(string(data))
+		}
+		if err != nil {
+			return s, fmt.Errorf("--records=%s: %w", v.records, err)
+		}
+	}
+	if v.older == 0 && v.camera == nil && v.from == "" && v.to == "" && v.records == "" {
+		return s, errors.New("nothing says what to remove: give --older, --camera, --from, --to or --records")
+	}
+	return s, nil
+}
+
+func parseHour(name, text string) (t time.Time, err error) {
+	for _, layout := range []string{"2006-01-02T15", time.DateOnly} {
+		if t, err = time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return t, fmt.Errorf("%s=%s: it must be an hour in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24", name, text)
+}
+
+// run purges, and says how far it is and what came of it.
+func run(ctx context.Context, cfg store.Config, s store.Selection, dry bool, stdout, stderr io.Writer) error {
+	did, last := "removed", time.Now()
+	if dry {
+		did = "would remove"
+	}
+	freed, err := store.Purge(ctx, cfg, s, nil, dry, func(f store.Freed) {
+		if now := time.Now(); now.Sub(last) >= progressEvery {
+			last = now
+			fmt.Fprintln(stderr, "so far:", f)
+		}
+	})
+	fmt.Fprintln(stdout, did, freed)
+	if err != nil {
+		return err
+	}
+	if len(freed.Left) > 0 {
+		return fmt.Errorf("not all could be removed: %s", strings.Join(freed.Left, "; "))
+	}
+	return nil
+}
