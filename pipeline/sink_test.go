@@ -20,6 +20,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/record"
 	"facestream/internal/run"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
@@ -186,7 +187,8 @@ func TestTwoRunsAtOnce(t *testing.T) {
 // under names that are written out here.
 func TestHostileCameras(t *testing.T) {
 	addrs := realServices(t)
-	const topic, dir = "hostile", "/user/judy/hostile"
+	topic := testservices.Name("hostile")
+	dir := "/user/judy/" + topic
 	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 1)
