@@ -105,18 +105,14 @@ func TestExpansionIsRenewed(t *testing.T) {
 	e := NewExpansion(t.TempDir())
 	defer e.Close()
 	var served []*service
-	for range 4 {
+	for range 3 {
 		if _, err := e.Next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		served = append(served, e.service)
 	}
-	if served[0] != served[1] || served[1] == served[2] || served[2] != served[3] || !served[0].HasEnded() {
-		t.Error("four jobs were not served by two services, one after the other")
-	}
-	e.Close()
-	if _, err := e.Next(t.Context()); err != nil {
-		t.Fatal(err)
+	if served[0] != served[1] || served[1] == served[2] || !served[0].HasEnded() {
+		t.Error("three jobs were not served by two services, one after the other")
 	}
 	testkit.Must(t, e.service.Process.Kill())
 	<-e.service.Ended

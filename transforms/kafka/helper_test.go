@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"testing"
@@ -15,12 +16,26 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
+	"facestream/runners"
 	"facestream/transforms/kafka"
 )
 
+// expansion serves all tests that read with KafkaIO.
+var expansion *runners.Expansion
+
 func TestMain(m *testing.M) {
 	beam.Init()
-	os.Exit(testservices.Main(m.Run))
+	os.Exit(testservices.Main(func() int {
+		dir, err := os.MkdirTemp("", "expansion-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		expansion = runners.NewExpansion(dir)
+		defer expansion.Close()
+		return m.Run()
+	}))
 }
 
 // topic is a topic of a test's own. Its consumer group has the same name.

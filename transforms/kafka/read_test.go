@@ -63,8 +63,6 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 		testkit.Must(t, err)
 		elements = kafka.ReadNative(s, w)
 	} else {
-		expansion := runners.NewExpansion(run)
-		defer expansion.Close()
 		addr, err := expansion.Next(ctx)
 		if err == nil {
 			elements, err = kafka.Read(s, w, addr)
