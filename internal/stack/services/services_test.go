@@ -53,7 +53,6 @@ func TestStack(t *testing.T) {
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
 	t.Run("clusters", func(t *testing.T) { testClusters(t, s) })
 	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.Processes()) })
-	t.Run("admin", func(t *testing.T) { testAdmin(t, s) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
 
 	stopped = true
@@ -173,30 +172,6 @@ func testClusters(t *testing.T, s *Stack) {
 	want := worker{"ALIVE", 1, 1536}
 	if err := getJSON(t.Context(), s.SparkWeb+"/json/", &spark); err != nil || spark.URL != s.SparkMaster || !slices.Equal(spark.Workers, []worker{want, want}) {
 		t.Errorf("Spark: %+v, %v, want a Master at %s and two Workers as %+v", spark, err, s.SparkMaster, want)
-	}
-}
-
-// In safe mode HDFS refuses to store.
-func testAdmin(t *testing.T, s *Stack) {
-	const class = "org.apache.hadoop.hdfs.tools.DFSAdmin"
-	client := dialHDFS(t, s, "alice")
-	for _, step := range []struct{ arg, says, refuses string }{
-		{"enter", "Safe mode is ON", "SafeModeException"},
-		{"leave", "Safe mode is OFF", ""},
-	} {
-		out := testkit.Value(s.Admin(t.Context(), class, "-safemode", step.arg))(t)
-		if !strings.Contains(out, step.says) {
-			t.Errorf("%s: it printed %q, want %q in it", step.arg, out, step.says)
-		}
-		err := writeFile(t, client, "/tmp/safe", []byte("a file"))
-		if (err == nil) != (step.refuses == "") || err != nil && !strings.Contains(err.Error(), step.refuses) {
-			t.Errorf("%s: writing: got error %v, want %q", step.arg, err, step.refuses)
-		}
-	}
-	out, err := s.Admin(t.Context(), class, "-setQuota", "1", "/nowhere")
-	const reason = "Directory does not exist: /nowhere"
-	if err == nil || !strings.Contains(err.Error(), reason) || !strings.Contains(out, reason) {
-		t.Errorf("it printed %q and gave error %v, want %q in both", out, err, reason)
 	}
 }
 
