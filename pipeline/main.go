@@ -77,7 +77,12 @@ func program() cli.Command {
 				if err != nil {
 					return cli.Usagef("%w", err)
 				}
-				return runPipeline(ctx, o, stdout, stderr)
+				err = runPipeline(ctx, o, stdout, stderr)
+				if err != nil && ctx.Err() == nil && o.LogFormat == cli.LogJSON {
+					cli.NewLog(stderr, o.LogFormat, o.LogLevel).Error(err.Error())
+					err = fmt.Errorf("%w: %w", cli.ErrSaid, err)
+				}
+				return err
 			}
 		},
 		Subcommands: []cli.Command{

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 
 	"facestream/internal/camera/feed"
@@ -11,8 +14,8 @@ import (
 )
 
 // The native reader needs no Java on Prism. While its window lasts, the picture of a frame
-// is stored without another frame having to come; a run that is interrupted then leaves
-// it, and the next one reads the window again.
+// is stored without another frame having to come, and a terminal shows it; a run that is
+// interrupted then leaves it, and the next one reads the window again.
 func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	addrs := realServices(t)
 	t.Setenv("JAVA_HOME", t.TempDir())
@@ -23,15 +26,22 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	sent := sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	ended, o, state := make(chan error, 1), optionsFor(t, flags...), t.TempDir()
+	ended, o, state, terminal := make(chan error, 1), optionsFor(t, flags...), t.TempDir(), testkit.NewTerminal(t, 200)
+	t.Setenv("TERM", "xterm")
+	defer func() { t.Log(strings.Join(terminal.Lines(), "\n")) }()
 	go func() {
-		_, err := run.Run(ctx, o, Build, state, t.Output())
+		_, err := run.Run(ctx, o, Build, state, terminal)
 		ended <- err
 	}()
 	stored := func() {
 		t.Helper()
 		testkit.Await(t, "the picture of the last frame", func() bool {
 			return len(recordsIn(hdfsFiles(t, addrs.HDFS, dir))) == len(sent) || len(ended) > 0
+		})
+		progress := regexp.MustCompile(fmt.Sprintf(`^window 1, \d+ s: %d records, %[1]d faces, \d+\.\d frames/s, lag 0, latency p95 \d+\.\d\d s$`, len(sent)))
+		testkit.Await(t, progress.String(), func() bool {
+			lines := terminal.Lines()
+			return progress.MatchString(lines[len(lines)-1]) || len(ended) > 0
 		})
 	}
 	stored()

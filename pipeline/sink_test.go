@@ -37,7 +37,8 @@ func ledgers(t *testing.T, root string) (all []store.Ledger) {
 }
 
 // What Kafka's retention removed before the group read it is said, counted in
-// the ledger, and no reason to stop. Afterwards nothing is lost any more.
+// the ledger, and no reason to stop, which --quiet does not hide. Afterwards nothing is lost
+// any more, as --log_format=json says.
 func TestRecordsLostToRetention(t *testing.T) {
 	addrs := realServices(t)
 	const topic, dir = "expired", "/user/heidi/expired"
@@ -60,8 +61,8 @@ func TestRecordsLostToRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	summary := testkit.Value(run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), &out))(t)
-	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(out.String(), "lost: offsets 2 to 5 of partition 0 of topic expired") {
+	summary := testkit.Value(run.Run(t.Context(), optionsFor(t, append(flags, "--quiet")...), Build, t.TempDir(), &out))(t)
+	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(out.String(), "\nlost: offsets 2 to 5 of partition 0 of topic expired") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("summary %+v, and the run says:\n%s", summary, out.String())
 	}
 	var lost []record.Range
@@ -74,8 +75,18 @@ func TestRecordsLostToRetention(t *testing.T) {
 		t.Errorf("the ledgers count %v as lost, want 2 to 5", lost)
 	}
 	send(1)
-	if summary := runOnce(t, optionsFor(t, flags...)); summary.RecordsRead != 1 || summary.RecordsLost != 0 {
-		t.Errorf("the next run's summary is %+v", summary)
+	out.Reset()
+	testkit.Value(run.Run(t.Context(), optionsFor(t, append(flags, "--log_format=json")...), Build, t.TempDir(), &out))(t)
+	var lines []map[string]any
+	for line := range strings.Lines(out.String()) {
+		var fields map[string]any
+		testkit.Must(t, json.Unmarshal([]byte(line), &fields))
+		lines = append(lines, fields)
+	}
+	last := lines[len(lines)-1]
+	window, summed := lines[len(lines)-2], last["summary"].(map[string]any)
+	if window["window"] != 1.0 || window["records_read"] != 1.0 || window["lag"] != 0.0 || summed["records_read"] != 1.0 || summed["records_lost"] != 0.0 || !strings.HasPrefix(last["msg"].(string), "DONE after ") {
+		t.Errorf("the next run says\n%s", out.String())
 	}
 }
 

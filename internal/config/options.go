@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -46,6 +47,8 @@ type Options struct {
 	Latest        bool // keep a copy of the latest picture
 	Umask         hdfs.Umask
 	Retain        time.Duration // what is older is removed once a day; 0 for never
+	LogFormat     string        // one of cli.LogFormats
+	LogLevel      slog.Level
 }
 
 // OwnExpansion reports whether a run starts an expansion service for KafkaIO.
@@ -66,7 +69,8 @@ type Flags struct {
 	windowBytes                         cli.Bytes
 	retain                              cli.Age
 	consumer, runnerOptions             cli.KeyValues
-	drain, keepRejects                  bool
+	drain, keepRejects, quiet           bool
+	logFormat                           string
 }
 
 // New adds the flags of a run to f.
@@ -95,6 +99,8 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
 	f.StringVar(&v.cpuProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
+	f.BoolVar(&v.quiet, "quiet", false, "Print warnings and errors only.")
+	f.StringVar(&v.logFormat, "log_format", cli.LogPlain, "`FORMAT` of what is printed: plain, lines for a person and on a terminal one that renews itself; or json, an object a line.")
 	return v
 }
 
@@ -114,9 +120,15 @@ func (v *Flags) Options() (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
-		Retain: time.Duration(v.retain),
+		Retain: time.Duration(v.retain), LogFormat: v.logFormat,
 	}
-	var err error
+	if v.quiet {
+		o.LogLevel = slog.LevelWarn
+	}
+	err := cli.OneOf("log_format", v.logFormat, cli.LogFormats)
+	if err != nil {
+		return o, err
+	}
 	if o.Runner, err = v.runnerConfig(); err != nil {
 		return o, err
 	}

@@ -41,9 +41,9 @@ func (s *session) retain(ctx context.Context) error {
 		return err
 	}
 	s.retainAt = now.Add(retainEvery)
-	fmt.Fprintf(s.out, "removed what is from before %s: %s\n", selection.To.Format(time.DateTime), freed)
+	s.log.Info(fmt.Sprintf("removed what is from before %s: %s", selection.To.Format(time.DateTime), freed))
 	for _, text := range freed.Left {
-		fmt.Fprintln(s.out, text)
+		s.log.Warn(text)
 	}
 	return nil
 }

@@ -9,13 +9,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/preflight"
 	"facestream/internal/record"
@@ -65,7 +68,7 @@ type session struct {
 	dir     string // of this run's logs and temporary files
 	window  Window // without what differs from one window to the next
 	about   store.Run
-	out     io.Writer
+	log     *slog.Logger
 	summary *Summary
 	offsets *kafka.Offsets
 	runner  runners.Runner
@@ -78,13 +81,21 @@ type session struct {
 	retainAt    time.Time // when to look for what is too old
 
 	expansion *runners.Expansion // nil if another one is used, or none
+	progress  *progress
 }
 
-// Run reads windows until the duration is over. Logs and temporary files go to dir. The
-// summary is never nil.
+// Run reads windows until the duration is over. Logs and temporary files go to dir. On a
+// terminal the last line of out tells the progress. The summary is never nil.
 func Run(ctx context.Context, o config.Options, build Build, dir string, out io.Writer) (*Summary, error) {
 	summary := NewSummary(o.Runner.Name, time.Now())
-	s := &session{options: o, build: build, dir: dir, out: out, summary: summary, recordBytes: firstRecordBytes}
+	s := &session{options: o, build: build, dir: dir, summary: summary, recordBytes: firstRecordBytes}
+	s.progress = &progress{session: s, local: !o.Runner.Cluster()}
+	if o.LogFormat != cli.LogJSON && o.LogLevel <= slog.LevelInfo {
+		if s.progress.screen = cli.NewScreen(out); s.progress.screen != nil {
+			out = s.progress.screen
+		}
+	}
+	s.log = cli.NewLog(out, o.LogFormat, o.LogLevel)
 	err := s.run(ctx)
 	switch {
 	case err == nil:
@@ -95,9 +106,9 @@ func Run(ctx context.Context, o config.Options, build Build, dir string, out io.
 		summary.end(stateFailed)
 	}
 	if summary.RecordsRead > 0 || err == nil {
-		fmt.Fprintf(out, "\n%s after %.0f s\n", summary.State, summary.Seconds)
-		summary.print(out)
-		fmt.Fprintf(out, "pictures: %s\n", o.Output)
+		var table strings.Builder
+		summary.print(&table)
+		s.log.Info(fmt.Sprintf("\n%s after %.0f s\n%spictures: %s", summary.State, summary.Seconds, &table, o.Output), "summary", summary)
 	}
 	return summary, err
 }
@@ -110,7 +121,7 @@ func (s *session) run(ctx context.Context) error {
 	// The rest of them look while the runner starts.
 	checks := preflight.Start(ctx, *o, s.window.Store)
 	defer checks.Stop()
-	if err := checks.Essential(ctx, s.out); err != nil {
+	if err := checks.Essential(ctx, s.warnings()); err != nil {
 		return err
 	}
 	s.offsets = checks.Offsets
@@ -121,7 +132,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	defer s.lease.Release(ctx)
 	for _, text := range s.lease.TakenOver {
-		fmt.Fprintln(s.out, text)
+		s.log.Warn(text)
 	}
 	if err = s.runAlone(held, checks); errors.Is(context.Cause(held), store.ErrLost) {
 		err = context.Cause(held)
@@ -148,7 +159,7 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 			return err
 		}
 	}
-	if err := checks.Rest(ctx, s.out); err != nil {
+	if err := checks.Rest(ctx, s.warnings()); err != nil {
 		return err
 	}
 	if err := s.openBook(ctx); err != nil {
@@ -162,8 +173,9 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 	}()
 	// The duration is that of reading: it does not pay for the start.
 	deadline := time.Now().Add(o.Duration)
-	fmt.Fprintf(s.out, "reading %s at %s as group %s on %s, until %s\n",
-		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly))
+	s.log.Info(fmt.Sprintf("reading %s at %s as group %s on %s, until %s",
+		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly)), "topics", o.Topics, "group", o.Group, "runner", o.Runner.Name)
+	defer s.reportProgress(ctx)()
 	if err := s.readWindows(ctx, deadline); err != nil {
 		return err
 	}
@@ -172,6 +184,24 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 	}
 	s.summary.end(stateDone)
 	return store.WriteSuccess(ctx, s.window.Store, s.summary.success(s.about))
+}
+
+// warnings is a writer of lines, each of them a warning.
+func (s *session) warnings() io.Writer {
+	return slog.NewLogLogger(s.log.Handler(), slog.LevelWarn).Writer()
+}
+
+// reportProgress reports the progress until stop is called.
+func (s *session) reportProgress(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stopWatching := store.Watch(s.window.Store, s.progress.see)
+	var done sync.WaitGroup
+	done.Go(func() { s.progress.report(ctx) })
+	return func() {
+		cancel()
+		done.Wait()
+		stopWatching()
+	}
 }
 
 // describe sets what the stages of the run need to know, and what its ledgers
@@ -215,15 +245,19 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		}
 		summary.Windows++
 		if plan.Records == 0 {
-			fmt.Fprintf(s.out, "window %d: no records for %.0f s\n", summary.Windows, time.Since(began).Seconds())
+			s.log.Info(fmt.Sprintf("window %d: no records for %.0f s", summary.Windows, time.Since(began).Seconds()), "window", summary.Windows, "records_read", 0)
 			continue
 		}
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
+		s.progress.begin(summary.Windows)
 		ledger, err := s.readWindow(ctx, records, limit)
+		if err != nil {
+			s.progress.end(nil, 0)
+		}
 		if again := errors.As(err, new(*kafka.GapError)) || errors.As(err, new(*store.WrongError)); again && repeats < maxRepeats {
-			fmt.Fprintf(s.out, "window %d: %v, which can happen while a runner recovers; reading the window again\n", summary.Windows, err)
+			s.log.Warn(fmt.Sprintf("window %d: %v, which can happen while a runner recovers; reading the window again", summary.Windows, err))
 			repeats++
 			continue
 		}
@@ -232,7 +266,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		}
 		repeats = 0
 		summary.Add(ledger)
-		reportLost(s.out, ledger)
+		reportLost(s.log, ledger)
 		lag, err := s.lag(ctx)
 		if err != nil {
 			return err
@@ -240,6 +274,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		took := time.Since(began)
 		sum := ledger.Sum()
 		measured := float64(sum.Read) / took.Seconds()
+		s.progress.end(&ledger, measured)
 		if sum.Read > 0 {
 			s.recordBytes = max(1, sum.ReadBytes/sum.Read)
 		}
@@ -248,12 +283,15 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if took > o.Window/4 && !s.followed || measured > rate {
 			rate = max(measured, 1/o.Window.Seconds())
 		}
-		latency := ""
-		if p := ledger.Latency.Percentiles(); p != nil {
-			latency = ", " + p.String()
+		latency, percentiles := "", ledger.Latency.Percentiles()
+		if percentiles != nil {
+			latency = ", " + percentiles.String()
 		}
-		fmt.Fprintf(s.out, "window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s%s\n",
-			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum), latency)
+		s.log.Info(fmt.Sprintf("window %d: %d records, %d frames with faces, %d faces, %d files, %.1f frames/s, lag %d%s%s",
+			summary.Windows, sum.Read, sum.FramesWithFaces, sum.Faces, sum.Files, measured, lag, problems(sum), latency),
+			"window", summary.Windows, "seconds", took.Seconds(), "records_read", sum.Read, "skipped", sum.Skipped, "sampled", sum.Sampled, "rejected", sum.Rejected,
+			"frames_with_faces", sum.FramesWithFaces, "faces", sum.Faces, "cooled", sum.Cooled, "files_written", sum.Files, "bytes_written", sum.Bytes,
+			"frames_per_second", measured, "lag", lag, "latency_ms", percentiles)
 	}
 	return nil
 }
@@ -385,7 +423,7 @@ func (s *session) openBook(ctx context.Context) error {
 		return err
 	}
 	for _, note := range s.book.Notes {
-		fmt.Fprintln(s.out, "warning:", note)
+		s.log.Warn("warning: " + note)
 	}
 	var forgotten, before, beyond []record.ID
 	for _, id := range s.book.Positions() {
@@ -408,7 +446,7 @@ func (s *session) openBook(ctx context.Context) error {
 		{beyond, "group %s stands in Kafka beyond the end of the ledgers in partitions: %d; going on where it stands, such as %s"},
 	} {
 		if len(differ.ids) > 0 {
-			fmt.Fprintf(s.out, differ.text+"\n", s.options.Group, len(differ.ids), differ.ids[0])
+			s.log.Warn(fmt.Sprintf(differ.text, s.options.Group, len(differ.ids), differ.ids[0]))
 		}
 	}
 	s.offsets.Advance(s.book.Positions())
@@ -431,11 +469,11 @@ func done(l store.Ledger) []record.Offsets {
 }
 
 // reportLost says which records a window did not find any more.
-func reportLost(out io.Writer, l store.Ledger) {
+func reportLost(log *slog.Logger, l store.Ledger) {
 	for _, p := range l.Partitions {
 		for _, r := range p.Lost {
-			fmt.Fprintf(out, "lost: offsets %d to %d of %s; Kafka removed them before they were read (see the topic's retention)\n",
-				r.First, r.Last, p.TopicPartition)
+			log.Warn(fmt.Sprintf("lost: offsets %d to %d of %s; Kafka removed them before they were read (see the topic's retention)", r.First, r.Last, p.TopicPartition),
+				"topic", p.Topic, "partition", p.Partition, "first", r.First, "last", r.Last)
 		}
 	}
 }

@@ -275,8 +275,7 @@ func (l Ledger) Lost() (n int64) {
 func (l Ledger) Sum() Partition {
 	var sum Partition
 	for _, p := range l.Partitions {
-		p.Offsets, p.Pictures, p.Rejects, p.Lost, p.Slots = nil, nil, nil, nil, nil
-		sum = sum.plus(p)
+		sum = sum.plus(p.counts())
 	}
 	return sum
 }

@@ -75,6 +75,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 	if err != nil {
 		return Rejected{}, fmt.Errorf("%s: %w", r.ID, err)
 	}
+	tell(fn.Config.Run, ledgerOfRejected(done))
 	return done, nil
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -28,6 +29,9 @@ func TestWriteRejects(t *testing.T) {
 			Rejected{ID: record.In("t", 0).At(2), Size: 999, Reason: frame.SkipSmall, Skipped: true},
 			Rejected{ID: record.In("t", 0).At(3), Size: 4000, Reason: frame.Sampled})
 		var first map[string]string
+		var seen sync.Map
+		stop := Watch(testConfig(root), func(l Ledger) { seen.Store(l.Partitions[0].FirstOffset, l.Sum()) })
+		defer stop()
 		for range 2 { // a run again over the same records
 			ptest.RunAndValidate(t, p)
 			got := files(t, root)
@@ -52,6 +56,12 @@ func TestWriteRejects(t *testing.T) {
 				t.Errorf("the second time gave %v, the first %v", got, first)
 			}
 			first = got
+		}
+		for offset, want := range map[int64]Partition{1: {Rejected: map[string]int64{frame.CorruptJPEG: 1}}, 2: {Skipped: 1}, 3: {Sampled: 1}} {
+			got, _ := seen.Load(offset)
+			if p, ok := got.(Partition); !ok || p.Read != 1 || p.Rejected[frame.CorruptJPEG] != want.Rejected[frame.CorruptJPEG] || p.Skipped != want.Skipped || p.Sampled != want.Sampled {
+				t.Errorf("of offset %d was told %+v, want %+v", offset, got, want)
+			}
 		}
 	})
 }

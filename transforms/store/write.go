@@ -56,6 +56,7 @@ func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
 		w.Files++
 		w.Bytes += int64(len(f.Data))
 	}
+	tell(fn.Config.Run, ledgerOfWritten(w))
 	return w, nil
 }
 
