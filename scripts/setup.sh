@@ -9,8 +9,8 @@
 #
 #   scripts/setup.sh tests
 #
-# installs what only the tests need: Python, with which some read what was stored, and a
-# browser, which looks at the web pages.
+# installs what only the tests need: Python, with which some read what was stored, a
+# browser, which looks at the web pages, and a KDC for the secured services.
 #
 #   scripts/setup.sh models
 #
@@ -124,6 +124,8 @@ need_for_models() {
 need_for_tests() {
 	need_for_models
 	need chromium command -v chromium
+	need krb5-kdc test -e /usr/sbin/krb5kdc
+	need krb5-admin-server test -e /usr/sbin/kadmin.local
 }
 
 need_for_first_go() {

@@ -13,6 +13,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
 	"facestream/internal/cli"
+	"facestream/internal/kafkaconf"
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
@@ -83,6 +84,7 @@ type flags struct {
 	set            *flag.FlagSet // tells which were given
 	o              options
 	kafka, size    string
+	security       kafkaconf.Config
 	sources, names []string
 	partitions     int
 	spread         bool
@@ -92,6 +94,7 @@ type flags struct {
 func newFlags(f *flag.FlagSet) *flags {
 	v := &flags{set: f}
 	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
+	v.security.Add(f)
 	f.StringVar(&v.o.feed.Topic, "topic", "frames", "The `topic` to send to. It is made if it is missing.")
 	f.Func("source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.", appendTo(&v.sources))
 	f.Func("camera", "The camera's `name`: key and camera header of every record. Given several times, each is for the source at the same place in the order. Without it, demo, the file's or folder's base name, or the URL's host.", appendTo(&v.names))
@@ -178,6 +181,7 @@ func (v *flags) options() (options, error) {
 
 	if !o.feed.DryRun {
 		o.feed.Brokers, err = v.brokers()
+		o.feed.Security = v.security
 	}
 	return o, err
 }
@@ -249,6 +253,9 @@ func (v *flags) brokers() ([]string, error) {
 		}
 		local, _ := state.Running(dir)
 		v.kafka = local.Kafka
+		if err := v.security.Default(local.Secret(dir, state.KafkaConfig)); err != nil {
+			return nil, err
+		}
 	}
 	if v.kafka == "" {
 		return nil, errors.New("no local Kafka runs: start one with make up, or give --kafka=HOST:PORT")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"facestream/internal/cli"
+	"facestream/internal/kafkaconf"
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 	"facestream/transforms/hdfs"
@@ -57,11 +58,13 @@ func (v *OutputFlags) Check() (o Endpoints, local state.Addrs, err error) {
 type EndpointFlags struct {
 	output               OutputFlags
 	kafka, topics, group string
+	security             kafkaconf.Config
 }
 
 // Add adds the flags to f.
 func (v *EndpointFlags) Add(f *flag.FlagSet) {
 	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
+	v.security.Add(f)
 	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` of the frames, comma-separated. They must exist.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say which records are done. A new group starts at the first record.")
 	v.output.Add(f)
@@ -71,6 +74,7 @@ func (v *EndpointFlags) Add(f *flag.FlagSet) {
 type Endpoints struct {
 	StateDir string // absolute
 	Kafka    string // host:port, comma-separated
+	Security kafkaconf.Config
 	Topics   []string
 	User     string // Hadoop user
 	Output   string // hdfs://user@host:port/path, or a folder of this machine
@@ -82,7 +86,7 @@ var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
 // Check completes what is not set from the local stack. Its errors say what is wrong
 // and what would be right.
 func (v *EndpointFlags) Check() (Endpoints, error) {
-	p := Endpoints{Kafka: v.kafka, Group: v.group}
+	p := Endpoints{Kafka: v.kafka, Security: v.security, Group: v.group}
 	stateDir, err := v.output.state.Dir()
 	if err != nil {
 		return p, err
@@ -93,6 +97,9 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 			return p, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
 		}
 		p.Kafka = local.Kafka
+		if err := p.Security.Default(local.Secret(stateDir, state.KafkaConfig)); err != nil {
+			return p, err
+		}
 	}
 	brokers, err := cli.Brokers("--kafka", p.Kafka)
 	if err != nil {

@@ -33,6 +33,14 @@ func AddOpens() []string {
 	return flags
 }
 
+// Kerberos returns the flag for $KRB5_CONFIG, which Java does not read.
+func Kerberos() []string {
+	if file := os.Getenv("KRB5_CONFIG"); file != "" {
+		return []string{"-Djava.security.krb5.conf=" + file}
+	}
+	return nil
+}
+
 // logSettings are those of the logging libraries in use: warnings, to the console. To
 // Beam's data plane every harness that ends with its job is an error.
 var logSettings = []struct{ file, flag, settings string }{

@@ -38,7 +38,7 @@ const (
 
 func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	o := c.options
-	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics)
+	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics, o.Security.Options()...)
 	if errors.Is(err, kafka.ErrUnreachable) {
 		return f, err
 	}

@@ -18,12 +18,14 @@ import (
 
 const usage = `stack runs real services on this machine, for development:
 
+  kdc    Kerberos: with it kafka takes nobody without a password over TLS, and hdfs nobody
+         without a ticket
   kafka  a broker
   hdfs   a NameNode and a DataNode with the web file browser
   flink  a JobManager, two TaskManagers of one slot each, and Beam's job server
   spark  a Master, two Workers of one core each, and Beam's job server
 
-  facestream-stack up [flags] [kafka] [hdfs] [flink] [spark]
+  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark]
       Start the named services, or kafka and hdfs, and wait until they work.
   facestream-stack status   Say what runs, where, as which processes, and where the logs are.
   facestream-stack env      Print the addresses of what runs, one a line, for a shell.
@@ -46,7 +48,7 @@ A service that runs already is left alone; one with a process that has died is
 started again with its data and, if they are free, its ports. The services go on
 running afterwards.
 
-  facestream-stack up [flags] [kafka] [hdfs] [flink] [spark]
+  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark]
 
 Flags (a port that is 0 is a free one):
 `
@@ -102,6 +104,7 @@ func Command(name string) cli.Command {
 func setupUp(f *flag.FlagSet) cli.Run {
 	var s paths.State
 	s.Add(f)
+	secure := f.Bool("secure", false, "Start kdc, too. Needs Debian's krb5-kdc and krb5-admin-server.")
 	wanted := map[string]*int{} // ports, by flag
 	for _, a := range state.Addresses {
 		if a.Flag != "" {
@@ -112,6 +115,12 @@ func setupUp(f *flag.FlagSet) cli.Run {
 		dir, err := s.Dir()
 		if err != nil {
 			return err
+		}
+		if *secure {
+			args = append(args, state.KDC)
+			if len(args) == 1 {
+				args = append(args, state.Kafka, state.HDFS)
+			}
 		}
 		names, addrs, err := parseUp(args, wanted)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,12 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	stack, err := state.Load(dir)
 	if err != nil {
 		return err
+	}
+	switch _, secured := stack[state.KDC]; {
+	case secured && !slices.Contains(names, state.KDC):
+		names = append([]string{state.KDC}, names...)
+	case !secured && len(stack) > 0 && slices.Contains(names, state.KDC):
+		return errors.New("the services that were started are not secured: end them with down first")
 	}
 	var o services.Options
 	var missing []string
@@ -151,6 +158,8 @@ func status(_ context.Context, dir string, out io.Writer) error {
 		switch {
 		case !s.Running():
 			fmt.Fprintf(out, "%s is not running\n", name)
+		case name == state.KDC:
+			fmt.Fprintf(out, "kdc is running at %s\n", s.Addrs.KDC)
 		case name == state.Kafka:
 			fmt.Fprintf(out, "kafka is running at %s\n", s.Addrs.Kafka)
 		case name == state.HDFS:
@@ -186,6 +195,11 @@ func env(_ context.Context, dir string, out io.Writer) error {
 		return err
 	}
 	addrs := stack.Addrs()
+	if addrs.KDC != "" {
+		for _, f := range services.ClientFiles {
+			fmt.Fprintf(out, "%s=%s\n", f[0], filepath.Join(dir, f[1]))
+		}
+	}
 	for _, a := range state.Addresses {
 		if addr := *a.In(&addrs); addr != "" {
 			fmt.Fprintf(out, "%s=%s\n", a.Env, addr)

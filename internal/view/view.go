@@ -20,8 +20,12 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
+	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
+	"facestream/internal/stack/state"
 	"facestream/transforms/kafka"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const usage = `view shows the faces of an output as web pages, also while a run writes it. It
@@ -55,6 +59,8 @@ func Command(name string, crop Crop) cli.Command {
 		f.StringVar(&a.token, "token", "", "`TOKEN` that whoever looks must know, or @FILE with it, which keeps it out of the list of processes. It is given once as ?token=... behind the address.")
 		f.StringVar(&a.userHeader, "user_header", "", "`NAME` of the header in which a proxy says who looks. Requests without it are refused; only the proxy may reach the address.")
 		brokers := f.String("kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated, to show how many records wait. Default: the broker of the local stack if --output is there, too.")
+		var security kafkaconf.Config
+		security.Add(f)
 		return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 			o, local, err := output.Check()
 			if err == nil {
@@ -68,14 +74,17 @@ func Command(name string, crop Crop) cli.Command {
 			}
 			if *brokers == "" && local.HDFS != "" && strings.Contains(o.Output, strings.TrimPrefix(local.HDFS, "hdfs://")) {
 				*brokers = local.Kafka
+				if err := security.Default(local.Secret(o.StateDir, state.KafkaConfig)); err != nil {
+					return err
+				}
 			}
-			return serve(ctx, o.Output, *listen, *brokers, crop, a, stdout)
+			return serve(ctx, o.Output, *listen, *brokers, security.Options(), crop, a, stdout)
 		}
 	}}
 }
 
 // serve shows an output until ctx is over.
-func serve(ctx context.Context, root, listen, brokers string, crop Crop, a access, stdout io.Writer) error {
+func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt, crop Crop, a access, stdout io.Writer) error {
 	ix, err := openIndex(ctx, root)
 	if errors.Is(err, errNoOutput) || errors.Is(err, fs.ErrNotExist) {
 		return cli.Usagef("--output: %w; give the folder that a run was given", err)
@@ -89,7 +98,7 @@ func serve(ctx context.Context, root, listen, brokers string, crop Crop, a acces
 	}
 	s := newServer(ix, crop, a)
 	if brokers != "" {
-		s.lag = lagOf(brokers)
+		s.lag = lagOf(brokers, security)
 	}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go ix.summarize(ctx)
@@ -113,7 +122,7 @@ func serve(ctx context.Context, root, listen, brokers string, crop Crop, a acces
 
 // lagOf returns how many records wait for the groups whose books are given. The connection
 // is kept until it fails, or until other topics are read.
-func lagOf(brokers string) func(context.Context, map[string]book) (int64, error) {
+func lagOf(brokers string, security []kgo.Opt) func(context.Context, map[string]book) (int64, error) {
 	var mu sync.Mutex
 	var offsets *kafka.Offsets
 	var topics []string // of offsets
@@ -137,7 +146,7 @@ func lagOf(brokers string) func(context.Context, map[string]book) (int64, error)
 			offsets = nil
 		}
 		if offsets == nil {
-			if offsets, err = kafka.Open(ctx, brokers, "", names); err != nil {
+			if offsets, err = kafka.Open(ctx, brokers, "", names, security...); err != nil {
 				return 0, err
 			}
 			topics = names

@@ -55,8 +55,8 @@ func Arguments(dir, classPath string, expansion ...string) ([]string, error) {
 	if err := os.WriteFile(filepath.Join(dir, source), program, 0o644); err != nil {
 		return nil, err
 	}
-	args := append(slices.Clone(jvmFlags), "-Djava.io.tmpdir="+dir, "-cp", classPath, source, socket)
-	return append(args, expansion...), nil
+	args := slices.Concat(jvmFlags, jvm.Kerberos(), []string{"-Djava.io.tmpdir=" + dir, "-cp", classPath, source, socket}, expansion)
+	return args, nil
 }
 
 // Pool is a worker pool whose workers are all in one JVM.

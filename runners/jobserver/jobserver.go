@@ -101,7 +101,7 @@ func New(c Config) (Program, error) {
 	}
 	p := Program{
 		ClassPath: classPath,
-		JVM:       jvm.AddOpens(),
+		JVM:       append(jvm.AddOpens(), jvm.Kerberos()...),
 		Args: []string{
 			"--job-host=127.0.0.1", "--job-port=" + strconv.Itoa(c.Port),
 			"--artifact-port=" + strconv.Itoa(c.ArtifactPort), "--artifacts-dir=" + filepath.Join(c.Dir, "artifacts"),
@@ -121,7 +121,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			sparkRetries,
-			"-Dspark.executor.extraJavaOptions="+strings.Join(jvm.AddOpens(), " "),
+			"-Dspark.executor.extraJavaOptions="+strings.Join(append(jvm.AddOpens(), jvm.Kerberos()...), " "),
 		)
 		if c.Own {
 			p.JVM = append(p.JVM, ownSpark...)

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 	"facestream/transforms/parallel"
 )
@@ -50,7 +51,11 @@ func (fn *readFn) ProcessElement(ctx context.Context, shard int, emit func(Recor
 	if err != nil {
 		return err
 	}
-	offsets, err := Connect(ctx, w.Brokers, w.Group, w.Topics, opts...)
+	security, err := kafkaconf.Read(w.Security)
+	if err != nil {
+		return fmt.Errorf("%w; it must be there on every node", err)
+	}
+	offsets, err := Connect(ctx, w.Brokers, w.Group, w.Topics, append(opts, security.Options()...)...)
 	if err != nil {
 		return err
 	}

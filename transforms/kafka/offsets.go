@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -68,8 +69,8 @@ type Offsets struct {
 
 // Open connects to the brokers (host:port, comma-separated) and makes sure that
 // every topic exists. It creates nothing.
-func Open(ctx context.Context, brokers, group string, topics []string) (*Offsets, error) {
-	o, err := Connect(ctx, brokers, group, topics)
+func Open(ctx context.Context, brokers, group string, topics []string, opts ...kgo.Opt) (*Offsets, error) {
+	o, err := Connect(ctx, brokers, group, topics, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +194,7 @@ func (o *Offsets) ask(ctx context.Context, what string, request func(context.Con
 			return nil
 		}
 		if last == nil || ctx.Err() == nil {
-			last = err
+			last = kafkaconf.Explain(err)
 		}
 		if o.passing(err) && ctx.Err() == nil {
 			select {

@@ -8,6 +8,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/kafkaconf"
 )
 
 const (
@@ -36,6 +38,7 @@ type Window struct {
 	Topics   []string
 	Group    string            // Required. The consumer group whose offsets mark the start.
 	Consumer map[string]string // Optional. More consumer settings; see CheckConsumerSettings.
+	Security string            // Optional. A file with security settings, on every node; see kafkaconf.
 	// MaxRecords is the most that Read reads from the offsets that the group has committed,
 	// or the first record of a partition without one, and MaxSeconds after how long it ends.
 	// Required for Read.
@@ -74,6 +77,11 @@ func Read(s beam.Scope, w Window, expansionAddr string) (beam.PCollection, error
 		isolationLevel:              "read_committed",
 	}
 	maps.Copy(consumer, w.Consumer)
+	security, err := kafkaconf.Read(w.Security)
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	maps.Copy(consumer, security.References())
 	for key, fixed := range fixedSettings {
 		consumer[key] = fixed.value
 	}

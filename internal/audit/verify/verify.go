@@ -39,7 +39,7 @@ func (p *progress) say(format string, args ...any) {
 func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	p.last = time.Now()
 	cfg := store.Config{Root: o.Output}
-	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics)
+	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics, o.Security.Options()...)
 	if err != nil {
 		return audit.Report{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 	"facestream/internal/wait"
 	"facestream/transforms/frame"
@@ -45,17 +46,18 @@ const (
 
 // Config says what is sent where.
 type Config struct {
-	Brokers    []string // Required, but for DryRun. HOST:PORT each.
-	Topic      string   // Required. Made if it is missing.
-	Partitions int32    // Required. Of a topic that is missing, 1 or more; a topic that is there keeps its own.
-	Camera     string   // Required by Send. Key and camera header of every record.
-	ByCamera   bool     // Optional. All of a camera's pictures go to the partition of its name. Without it, picture i goes to partition i modulo their number.
-	Format     string   // Required. One of Formats.
-	Quality    int      // Optional. Of JPEGs, 1 to 100; 0 stands for a source's own files, and video.JPEGQuality where it has none.
-	Frames     int      // Optional. Send no more than so many of each camera; 0 stands for all.
-	FPS        float64  // Optional. Pictures a second of each camera; 0 stands for as fast as possible. A live source loses those that are too many.
-	RealTime   bool     // Optional. Send a video file at its own pace; not together with FPS.
-	DryRun     bool     // Optional. Do everything but send: no broker is asked.
+	Brokers    []string         // Required, but for DryRun. HOST:PORT each.
+	Topic      string           // Required. Made if it is missing.
+	Partitions int32            // Required. Of a topic that is missing, 1 or more; a topic that is there keeps its own.
+	Security   kafkaconf.Config // Optional. How to be let in by the brokers.
+	Camera     string           // Required by Send. Key and camera header of every record.
+	ByCamera   bool             // Optional. All of a camera's pictures go to the partition of its name. Without it, picture i goes to partition i modulo their number.
+	Format     string           // Required. One of Formats.
+	Quality    int              // Optional. Of JPEGs, 1 to 100; 0 stands for a source's own files, and video.JPEGQuality where it has none.
+	Frames     int              // Optional. Send no more than so many of each camera; 0 stands for all.
+	FPS        float64          // Optional. Pictures a second of each camera; 0 stands for as fast as possible. A live source loses those that are too many.
+	RealTime   bool             // Optional. Send a video file at its own pace; not together with FPS.
+	DryRun     bool             // Optional. Do everything but send: no broker is asked.
 	// Optional. Fail when Kafka has acknowledged nothing for so long; 0 stands for never.
 	GiveUp time.Duration
 	// Optional. Prints one line a second and camera, and notes; several goroutines call it.
@@ -132,7 +134,7 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 		if s.topic, err = prepareTopic(ctx, cfg, most, s.note); err != nil {
 			return nil, err
 		}
-		if s.client, err = newProducer(cfg.Brokers, s.topic.maxBytes, s.trouble); err != nil {
+		if s.client, err = newProducer(cfg, s.topic.maxBytes, s.trouble); err != nil {
 			return nil, fmt.Errorf("making a Kafka producer: %w", err)
 		}
 		defer s.client.Close()
@@ -160,9 +162,9 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 }
 
 // newProducer returns a client that sends batches of up to maxBytes.
-func newProducer(brokers []string, maxBytes int32, trouble *trouble) (*kgo.Client, error) {
-	return kgo.NewClient(
-		kgo.SeedBrokers(brokers...),
+func newProducer(cfg Config, maxBytes int32, trouble *trouble) (*kgo.Client, error) {
+	return kgo.NewClient(append(cfg.Security.Options(),
+		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		// JPEGs do not get smaller, and raw frames are to arrive as large as they are.
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
@@ -172,7 +174,7 @@ func newProducer(brokers []string, maxBytes int32, trouble *trouble) (*kgo.Clien
 		// Nothing is sent after a failure, so that nothing can be doubled.
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.WithLogger(trouble),
-	)
+	)...)
 }
 
 // sender is one SendAll.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/kafkaconf"
 	"facestream/internal/wait"
 )
 
@@ -49,14 +50,14 @@ func MaxBytesFor(size int) int {
 func prepareTopic(ctx context.Context, cfg Config, size int, note func(format string, args ...any)) (topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	client, err := kgo.NewClient(append(cfg.Security.Options(), kgo.SeedBrokers(cfg.Brokers...))...)
 	if err != nil {
 		return topic{}, fmt.Errorf("making a Kafka client: %w", err)
 	}
 	defer client.Close()
 	// The first thing asked: it fails at once where nobody listens.
 	if err := client.Ping(ctx); err != nil {
-		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), err)
+		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), kafkaconf.Explain(err))
 	}
 	admin := kadm.NewClient(client)
 

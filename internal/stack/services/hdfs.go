@@ -28,7 +28,7 @@ const (
 // whose folders in dir have the suffix. A DataNode takes free ports and tells
 // them to the NameNode; it names itself by address, so that WebHDFS redirects a
 // browser to where it can go without any resolver.
-func hdfsSettings(dir, suffix string, o Options) string {
+func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 	const anyPort = "127.0.0.1:0"
 	file := func(name string) string {
 		return (&url.URL{Scheme: "file", Path: filepath.Join(dir, name)}).String()
@@ -56,10 +56,18 @@ func hdfsSettings(dir, suffix string, o Options) string {
 		{"ipc.client.connect.retry.interval", "100"},
 		{"ipc.client.connect.max.retries", "600"},
 	}
+	if secrets != "" {
+		settings = append(settings, secrets.hdfs()...)
+	}
 	// Of two settings of one name, Hadoop takes the later.
 	for _, name := range slices.Sorted(maps.Keys(o.HDFSSettings)) {
 		settings = append(settings, [2]string{name, o.HDFSSettings[name]})
 	}
+	return hadoopXML(settings)
+}
+
+// hadoopXML is a file of Hadoop's with settings.
+func hadoopXML(settings [][2]string) string {
 	var b strings.Builder
 	b.WriteString("<configuration>\n")
 	for _, s := range settings {
@@ -70,13 +78,13 @@ func hdfsSettings(dir, suffix string, o Options) string {
 }
 
 // hdfsPrograms are a NameNode and DataNodes that keep their data in dir.
-func hdfsPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
+func hdfsPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	program := func(name, suffix, class string) javaProgram {
-		settings := hdfsSettings(dir, suffix, o)
+		settings := hdfsSettings(dir, suffix, s.secrets, o)
 		return javaProgram{
 			name: name + suffix, classes: "hadoop", conf: filepath.Join(dir, "conf"+suffix), readConf: true,
 			settings: map[string]string{"core-site.xml": settings, "hdfs-site.xml": settings},
-			heap:     hdfsHeap, class: "org.apache.hadoop.hdfs.server." + class, env: []string{"HADOOP_USER_NAME=" + superuser},
+			heap:     hdfsHeap, class: "org.apache.hadoop.hdfs.server." + class, env: []string{"HADOOP_USER_NAME=" + superuser}, jvm: s.secrets.jvm(),
 		}
 	}
 	programs := []javaProgram{program(nameNode, "", "namenode.NameNode")}
@@ -152,7 +160,10 @@ func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 
 // tryHDFS opens the usual folders to everybody, and stores, reads and removes a file,
 // all through WebHDFS: there the DataNode is a client of HDFS like any other.
-func tryHDFS(ctx context.Context, a state.Addrs) error {
+func tryHDFS(ctx context.Context, s *Stack) error {
+	if s.secrets != "" {
+		return s.trySecureHDFS(ctx)
+	}
 	const (
 		file = "/stack-check"
 		data = "a file"
@@ -168,7 +179,7 @@ func tryHDFS(ctx context.Context, a state.Addrs) error {
 		{http.MethodGet, file, "OPEN", "", data},
 		{http.MethodDelete, file, "DELETE", "", ""},
 	} {
-		got, err := request(ctx, step.method, a.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
+		got, err := request(ctx, step.method, s.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
 		if err == nil && !strings.Contains(string(got), step.want) {
 			err = fmt.Errorf("%s: read %q instead of %q", step.path, got, step.want)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/internal/stack/state"
+	"facestream/internal/kafkaconf"
 )
 
 const (
@@ -50,13 +50,39 @@ group.coordinator.rebalance.protocols=classic,consumer
 log.cleaner.dedupe.buffer.size=4194304
 `
 
+// secureKafkaSettings come after these: with the addresses of the broker, of the controller
+// and of a listener that takes clients by their certificates, the folder of the secrets, and the
+// port.
+const secureKafkaSettings = `listeners=CLIENT://%[1]s,MUTUAL://%[3]s,CONTROLLER://%[2]s
+advertised.listeners=CLIENT://` + hostname + `:%[5]s,MUTUAL://%[3]s
+listener.security.protocol.map=CLIENT:SASL_SSL,MUTUAL:SSL,CONTROLLER:SSL
+inter.broker.listener.name=CLIENT
+ssl.keystore.type=PEM
+ssl.keystore.location=%[4]s/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=%[4]s/ca.pem
+ssl.client.auth=required
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN,GSSAPI
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.kerberos.service.name=kafka
+config.providers=file
+config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
+listener.name.client.plain.sasl.jaas.config=` + kafkaLogins + `plain.PlainLoginModule required username="admin" password="${file:%[4]s/passwords:admin}" user_admin="${file:%[4]s/passwords:admin}" user_` + User + `="${file:%[4]s/passwords:user}";
+listener.name.client.scram-sha-512.sasl.jaas.config=` + kafkaLogins + `scram.ScramLoginModule required;
+listener.name.client.gssapi.sasl.jaas.config=com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab="%[4]s/kafka.keytab" principal="` + kafkaPrincipal + `";
+`
+
 // kafkaPrograms are a broker that keeps its data in dir.
-func kafkaPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
+func kafkaPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	conf := filepath.Join(dir, "conf")
+	settings := fmt.Sprintf(kafkaSettings, o.Addrs.Kafka, o.controller, dir)
+	if s.secrets != "" {
+		settings += fmt.Sprintf(secureKafkaSettings, o.Addrs.Kafka, o.controller, o.mutual, s.secrets, portOf(o.Addrs.Kafka))
+	}
 	return []javaProgram{{
 		name: "kafka", classes: "kafka", conf: conf, heap: kafkaHeap, class: "kafka.Kafka",
-		settings: map[string]string{serverProperties: fmt.Sprintf(kafkaSettings, o.Addrs.Kafka, o.controller, dir)},
-		args:     []string{filepath.Join(conf, serverProperties)},
+		settings: map[string]string{serverProperties: settings}, jvm: s.secrets.jvm(),
+		args: []string{filepath.Join(conf, serverProperties)},
 	}}, nil
 }
 
@@ -68,22 +94,29 @@ func formatKafka(ctx context.Context, s *Stack, broker javaProgram) error {
 }
 
 // tryKafka creates a topic, passes a record through it and deletes it.
-func tryKafka(ctx context.Context, a state.Addrs) error {
+func tryKafka(ctx context.Context, s *Stack) error {
 	// While the port is closed the client would wait longer and longer between
 	// its own attempts.
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Kafka)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Kafka)
 	if err != nil {
 		return err
 	}
 	if err := conn.Close(); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(a.Kafka))
+	security, err := kafkaconf.Read(s.Secret(kafkaAdmin))
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append(security.Options(), kgo.SeedBrokers(s.Kafka))...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
+	if err := s.secrets.makeKafkaUser(ctx, admin); err != nil {
+		return err
+	}
 	// An earlier round may have left the topic.
 	if _, err := admin.CreateTopic(ctx, 1, 1, nil, checkTopic); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("creating a topic: %w", err)

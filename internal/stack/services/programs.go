@@ -43,6 +43,7 @@ type javaProgram struct {
 	heap     string            // as in -Xmx
 	jvm      []string
 	class    string
+	binary   string // instead of Java
 	args     []string
 	env      []string
 }
@@ -117,26 +118,21 @@ func (s *Stack) running(kind *service) (members int, whole bool) {
 
 // launch starts a process with its output in its log.
 func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)) (*child, error) {
-	classPath, err := paths.ClassPath(p.classes)
-	if err != nil {
-		return nil, err
-	}
-	if p.readConf {
-		classPath = p.conf + string(filepath.ListSeparator) + classPath
-	}
 	// What is unpacked at run time goes where it is removed with the rest.
 	tmp := filepath.Join(p.conf, "tmp")
 	if err := os.MkdirAll(tmp, dirMode); err != nil {
 		return nil, err
 	}
-	for name, settings := range p.settings {
-		if err := os.WriteFile(filepath.Join(p.conf, name), []byte(settings), fileMode); err != nil {
+	if err := p.write(); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.binary, p.args...)
+	if p.binary == "" {
+		java, err := s.javaArgs(p, tmp)
+		if err != nil {
 			return nil, err
 		}
-	}
-	logging, err := jvm.LogFlags(p.conf)
-	if err != nil {
-		return nil, err
+		cmd = exec.Command(s.java, java...)
 	}
 	logPath := s.logPath(p.name)
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
@@ -144,8 +140,6 @@ func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(s.java, slices.Concat(jvmFlags, p.jvm, logging,
-		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", classPath, p.class}, p.args)...)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	running, err := begin(cmd)
@@ -161,6 +155,30 @@ func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	return &child{Process: process, Child: running, program: p}, nil
+}
+
+// write writes the program's settings.
+func (p javaProgram) write() error {
+	for name, settings := range p.settings {
+		if err := os.WriteFile(filepath.Join(p.conf, name), []byte(settings), fileMode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// javaArgs are the arguments of Java for a program.
+func (s *Stack) javaArgs(p javaProgram, tmp string) ([]string, error) {
+	classPath, err := paths.ClassPath(p.classes)
+	if err != nil {
+		return nil, err
+	}
+	if p.readConf {
+		classPath = p.conf + string(filepath.ListSeparator) + classPath
+	}
+	logging, err := jvm.LogFlags(p.conf)
+	return slices.Concat(jvmFlags, p.jvm, logging,
+		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", classPath, p.class}, p.args), err
 }
 
 // logPath is where a program's output goes.

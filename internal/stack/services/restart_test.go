@@ -34,7 +34,7 @@ func TestRestartWaits(t *testing.T) {
 			var old *child
 			registered, tried := -1, false
 			kind := &service{
-				works: func(context.Context, state.Addrs) error { tried = true; return nil },
+				works: func(context.Context, *Stack) error { tried = true; return nil },
 				// The old members stay on the list of a head that has not restarted.
 				// At each question after the restart, one more has registered.
 				members: func(context.Context, state.Addrs) ([]string, error) {

@@ -50,6 +50,9 @@ type Options struct {
 	HDFS  bool
 	Flink bool
 	Spark bool
+	// KDC starts a KDC. In its folder, Kafka takes nobody without a password over TLS, and HDFS
+	// nobody without a ticket; see Stack.Secret.
+	KDC bool
 
 	// Optional. Where the services listen; a free port of the loopback address if
 	// empty.
@@ -68,12 +71,12 @@ type Options struct {
 	// whatever happens. If not set, they die with this process, however it ends.
 	Started func(service string, p proc.Process) error
 
-	controller, jobManager string // host:port of what only the services themselves call
+	controller, jobManager, mutual string // host:port of what only the services themselves call
 }
 
 // Wants returns the field of a service.
 func (o *Options) Wants(service string) *bool {
-	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark}[service]
+	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark, state.KDC: &o.KDC}[service]
 }
 
 // service is a kind of service.
@@ -89,7 +92,7 @@ type service struct {
 	// share. Nil if the service has none.
 	members func(context.Context, state.Addrs) ([]string, error)
 	// works does what the service is for.
-	works func(context.Context, state.Addrs) error
+	works func(context.Context, *Stack) error
 	// membersLast has members start when the others answer.
 	membersLast bool
 }
@@ -97,21 +100,24 @@ type service struct {
 var kinds = []*service{
 	{name: state.Kafka, programs: kafkaPrograms, format: formatKafka, works: tryKafka},
 	{name: state.HDFS, programs: hdfsPrograms, format: formatHDFS, members: dataNodes, works: tryHDFS},
+	kdc,
 	// A new cluster knows nothing of an earlier one's jobs.
 	{name: state.Flink, programs: flinkPrograms, members: taskManagers,
-		works: func(ctx context.Context, a state.Addrs) error { return tryJobServer(ctx, a.Flink) }},
+		works: func(ctx context.Context, s *Stack) error { return tryJobServer(ctx, s.Flink) }},
 	// A Worker that finds no Master asks again after many seconds.
 	{name: state.Spark, programs: sparkPrograms, members: sparkWorkers, membersLast: true,
-		works: func(ctx context.Context, a state.Addrs) error { return tryJobServer(ctx, a.Spark) }},
+		works: func(ctx context.Context, s *Stack) error { return tryJobServer(ctx, s.Spark) }},
 }
 
 // Stack is what was started.
 type Stack struct {
 	state.Addrs
+	Mutual string // host:port of the broker for clients with certificates, if it is secured
 
 	java    string
 	logs    string // folder
 	started func(service string, p proc.Process) error
+	secrets secrets      // empty if services are open to all
 	admins  atomic.Int64 // programs that Admin has run
 
 	mu  sync.Mutex
@@ -144,12 +150,21 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err := o.chooseAddrs(); err != nil {
 		return nil, err
 	}
-	s := &Stack{Addrs: o.Addrs, java: java, logs: logs, started: o.Started}
+	s := &Stack{Addrs: o.Addrs, Mutual: o.mutual, java: java, logs: logs, started: o.Started}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	secured := filepath.Join(dir, state.KDC)
+	if _, err := os.Stat(secured); err == nil || o.KDC {
+		s.secrets = secrets(secured)
+	}
+	if o.KDC { // the others log in
+		if err := s.start(startCtx, kdc, string(s.secrets), o); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
+	}
 	g, startCtx := errgroup.WithContext(startCtx)
 	for _, kind := range kinds {
-		if *o.Wants(kind.name) {
+		if *o.Wants(kind.name) && kind != kdc {
 			g.Go(func() error { return s.start(startCtx, kind, filepath.Join(dir, kind.name), o) })
 		}
 	}
@@ -219,7 +234,7 @@ func (s *Stack) await(ctx context.Context, kind *service, before []string, membe
 		if !try {
 			return nil
 		}
-		return kind.works(ctx, s.Addrs)
+		return kind.works(ctx, s)
 	}, procs...)
 }
 
@@ -294,17 +309,17 @@ func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
 // chooseAddrs takes free ports for what is wanted and has no address, and refuses
 // addresses that are taken.
 func (o *Options) chooseAddrs() error {
-	free, err := ports.Free(len(state.Addresses) + 2)
+	free, err := ports.Free(len(state.Addresses) + 3)
 	if err != nil {
 		return err
 	}
-	o.controller, o.jobManager = ports.Loopback(free[0]), ports.Loopback(free[1])
+	o.controller, o.jobManager, o.mutual = ports.Loopback(free[0]), ports.Loopback(free[1]), ports.Loopback(free[2])
 	for i, a := range state.Addresses {
 		switch addr := a.In(&o.Addrs); {
 		case !*o.Wants(a.Service):
 			*addr = ""
 		case *addr == "":
-			*addr = a.Scheme + ports.Loopback(free[i+2])
+			*addr = a.Scheme + ports.Loopback(free[i+3])
 		default:
 			l, err := net.Listen("tcp", state.HostPort(*addr))
 			if err != nil {

@@ -22,13 +22,15 @@ const (
 	HDFS  = "hdfs"
 	Flink = "flink"
 	Spark = "spark"
+	// KDC makes HDFS and Kafka take nobody whom it does not know.
+	KDC = "kdc"
 )
 
 // View is what shows the pictures. It is no service: other programs do not need it.
 const View = "view"
 
 // Services are all names, in the order in which people are told of them.
-var Services = []string{Kafka, HDFS, Flink, Spark}
+var Services = []string{KDC, Kafka, HDFS, Flink, Spark}
 
 const (
 	dirMode  = 0o755
@@ -38,6 +40,7 @@ const (
 
 // Addrs says where services answer. What does not run is empty.
 type Addrs struct {
+	KDC   string // host:port of Kerberos
 	Kafka string // host:port of the broker
 	HDFS  string // hdfs://host:port of the NameNode
 	Web   string // http://host:port of the NameNode's web pages and of WebHDFS
@@ -63,6 +66,7 @@ type Address struct {
 // Addresses are all of them, those of a service together, the one of its clients
 // first.
 var Addresses = []Address{
+	{KDC, "KDC", "", "the KDC", "", func(a *Addrs) *string { return &a.KDC }},
 	{Kafka, "KAFKA", "kafka_port", "the broker", "", func(a *Addrs) *string { return &a.Kafka }},
 	{HDFS, "HDFS", "hdfs_port", "the NameNode", "hdfs://", func(a *Addrs) *string { return &a.HDFS }},
 	{HDFS, "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", func(a *Addrs) *string { return &a.Web }},
@@ -136,6 +140,17 @@ func Running(stateDir string) (addrs Addrs, ok bool) {
 	}
 	addrs = stack.Addrs()
 	return addrs, addrs != Addrs{}
+}
+
+// KafkaConfig is the file for Kafka's clients in the folder of a KDC.
+const KafkaConfig = "kafka.properties"
+
+// Secret returns a file of the folder of the KDC, if one runs.
+func (a Addrs) Secret(stateDir, name string) string {
+	if a.KDC == "" {
+		return ""
+	}
+	return filepath.Join(Dir(stateDir), KDC, name)
 }
 
 // Dir returns the stack's folder in a state directory.
