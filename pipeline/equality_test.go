@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/camera/video"
 	"facestream/internal/run"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
@@ -149,7 +150,7 @@ func TestWindowOfManyRawFrames(t *testing.T) {
 	const topic, total = "large", 220
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 4)
-	raws := frames(t, addrs.Kafka, topic+"-raw", feed.Raw, 4)
+	raws := frames(t, feed.Raw, 4)
 	for i := range total {
 		testkit.Must(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % 4), Value: raws[i%len(raws)]}).FirstErr())
 	}
@@ -234,8 +235,8 @@ func differences(a, b map[string]string) []string {
 // of each ten, seven are JPEG frames of the demo video, two raw ones, and one is bad.
 func sendMixed(t *testing.T, broker, topic string, total int) {
 	t.Helper()
-	jpegs := frames(t, broker, topic+"-jpeg", feed.JPEG, 60)
-	raws := frames(t, broker, topic+"-raw", feed.Raw, 12)
+	jpegs := frames(t, feed.JPEG, 60)
+	raws := frames(t, feed.Raw, 12)
 	bad := [][]byte{nil, {}, make([]byte, 999), make([]byte, 5000), jpegs[0][:len(jpegs[0])/2], raws[0][:len(raws[0])-1]}
 	c, admin := kafkaClient(t, broker)
 	createTopic(t, admin, topic, 4)
@@ -262,15 +263,16 @@ func sendMixed(t *testing.T, broker, topic string, total int) {
 	testkit.Must(t, c.Flush(t.Context()))
 }
 
-// frames returns the values of n frames of the demo video as the camera sends
-// them.
-func frames(t *testing.T, broker, topic, format string, n int) [][]byte {
+// frames returns the values of n frames of the demo video.
+func frames(t *testing.T, format string, n int) [][]byte {
 	t.Helper()
-	sent := sendDemo(t, broker, topic, format, 0, n)
-	byName := values(t, broker, topic, n)
-	out := make([][]byte, len(sent))
-	for i, s := range sent {
-		out[i] = byName[recordName(s.Topic, s.Partition, s.Offset)]
+	demo := testkit.Value(video.NewDemo(n))(t)
+	out := make([][]byte, n)
+	for i := range out {
+		p := demo.Frame(i)
+		if out[i] = p.BGR; format == feed.JPEG {
+			out[i] = jpegOf(t, p)
+		}
 	}
 	return out
 }

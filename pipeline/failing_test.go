@@ -58,7 +58,7 @@ func (fn *failFn) ProcessElement(r kafka.Record, emit func(kafka.Record)) error 
 func TestDoFnFailsOnOneRecord(t *testing.T) {
 	addrs := allServices(t)
 	const total, bad, user = 8, 5, "grace"
-	jpegs := frames(t, addrs.Kafka, "failing", feed.JPEG, total)
+	jpegs := frames(t, feed.JPEG, total)
 	var records []any
 	var want []string // every third frame of the demo has no face
 	for i, value := range jpegs {

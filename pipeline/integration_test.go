@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/draw"
 	"image/jpeg"
-	"image/png"
 	"io"
 	"io/fs"
 	"maps"
@@ -30,6 +29,7 @@ import (
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
+	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
 
@@ -155,10 +155,8 @@ func TestBadAndOddRecords(t *testing.T) {
 	addrs := realServices(t)
 	demo := testkit.Value(video.NewDemo(1))(t)
 	raw := demo.Frame(0).BGR
-	picture := func() []byte { // of a face, as the camera would send it
-		sent := sendDemo(t, addrs.Kafka, "odd-picture", feed.JPEG, 0, 1)
-		return values(t, addrs.Kafka, "odd-picture", 1)[recordName("odd-picture", sent[0].Partition, sent[0].Offset)]
-	}()
+	picture := jpegOf(t, demo.Frame(0))
+	png16 := frametest.PNG(drawn(t, picture, image.NewGray16))
 	header := func(value string) []kgo.RecordHeader {
 		return []kgo.RecordHeader{{Key: "content-type", Value: []byte(value)}}
 	}
@@ -186,14 +184,14 @@ func TestBadAndOddRecords(t *testing.T) {
 		{raw[:5000], "door", header("video/x-raw;format=BGR;width=640"), frame.BadContentType},
 		{picture[:len(picture)/2], "door", nil, frame.CorruptJPEG},
 		{raw[:5000], "door", header("image/jpeg"), frame.FormatMismatch},
-		{greyJPEG(t, picture), "door", nil, "door"},
+		{frametest.JPEG(drawn(t, picture, image.NewGray)), "door", nil, "door"},
 		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", header("image/webp"), frame.UnsupportedFormat},
 		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", nil, frame.UnsupportedFormat},
 		{padded("II*\x00\x08\x00\x00\x00"), "door", header("image/tiff"), frame.UnsupportedFormat},
-		{greyPNG16(t, picture), "door", header("image/png"), "door"},
-		{greyPNG16(t, picture), "door", nil, "door"},
-		{greyPNG16(t, picture)[:5000], "door", nil, frame.CorruptPNG},
-		{pngOf(t, image.NewGray(image.Rect(0, 0, 16000, 16000))), "door", header("image/png"), frame.TooLarge}, // a bomb
+		{png16, "door", header("image/png"), "door"},
+		{png16, "door", nil, "door"},
+		{png16[:5000], "door", nil, frame.CorruptPNG},
+		{frametest.PNG(image.NewGray(image.Rect(0, 0, 16000, 16000))), "door", header("image/png"), frame.TooLarge}, // a bomb
 		{random(5000), "door", nil, frame.WrongSize},
 		{append([]byte{0xFF, 0xD8, 0xFF}, random(5000)...), "door", nil, frame.CorruptJPEG},
 	}
@@ -281,29 +279,13 @@ func onlyGreen(bgr []byte) []byte {
 	return grey
 }
 
-func greyJPEG(t *testing.T, file []byte) []byte {
+// drawn draws a JPEG into another kind of picture.
+func drawn[T draw.Image](t *testing.T, file []byte, newImage func(image.Rectangle) T) T {
 	t.Helper()
 	colour := testkit.Value(jpeg.Decode(bytes.NewReader(file)))(t)
-	grey := image.NewGray(colour.Bounds())
-	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
-	var b bytes.Buffer
-	testkit.Must(t, jpeg.Encode(&b, grey, nil))
-	return b.Bytes()
-}
-
-func greyPNG16(t *testing.T, file []byte) []byte {
-	t.Helper()
-	colour := testkit.Value(jpeg.Decode(bytes.NewReader(file)))(t)
-	grey := image.NewGray16(colour.Bounds())
-	draw.Draw(grey, grey.Rect, colour, grey.Rect.Min, draw.Src)
-	return pngOf(t, grey)
-}
-
-func pngOf(t *testing.T, img image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	testkit.Must(t, png.Encode(&b, img))
-	return b.Bytes()
+	to := newImage(colour.Bounds())
+	draw.Draw(to, to.Bounds(), colour, image.Point{}, draw.Src)
+	return to
 }
 
 // Case 1: an empty topic ends with the duration.

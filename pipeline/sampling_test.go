@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"image"
-	"image/jpeg"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -170,13 +167,7 @@ func (r sampledRecord) record(topic string, values map[string][]byte) kafka.Reco
 // jpegOf returns a picture as a JPEG file.
 func jpegOf(t *testing.T, p video.Picture) []byte {
 	t.Helper()
-	img := image.NewRGBA(image.Rect(0, 0, p.Width, p.Height))
-	for i := range p.Width * p.Height {
-		copy(img.Pix[4*i:], []byte{p.BGR[3*i+2], p.BGR[3*i+1], p.BGR[3*i], 255})
-	}
-	var b bytes.Buffer
-	testkit.Must(t, jpeg.Encode(&b, img, nil))
-	return b.Bytes()
+	return testkit.Value(video.EncodeJPEG(p))(t)
 }
 
 // However a log is cut into windows, and in whatever order the records of one

@@ -46,7 +46,7 @@ func TestRecordsLostToRetention(t *testing.T) {
 		"--output=" + addrs.HDFS + dir, "--duration=5m", "--drain", "--min_face=150", "--scale_factor=1.5"}
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 1)
-	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
+	value := frames(t, feed.JPEG, 1)[0]
 	send := func(n int) {
 		for range n {
 			testkit.Must(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value}).FirstErr())
@@ -200,7 +200,7 @@ func TestHostileCameras(t *testing.T) {
 	addrs := realServices(t)
 	topic := testservices.Name("hostile")
 	dir := "/user/judy/" + topic
-	value := frames(t, addrs.Kafka, topic+"-frames", feed.JPEG, 1)[0]
+	value := frames(t, feed.JPEG, 1)[0]
 	c, admin := kafkaClient(t, addrs.Kafka)
 	createTopic(t, admin, topic, 1)
 	var want []string

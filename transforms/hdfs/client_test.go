@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -44,24 +43,15 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
-	conf := t.TempDir()
-	t.Setenv("HADOOP_CONF_DIR", conf)
+	writeConf(t, nil)
 	f := ownClients(time.Second, time.Hour)
 	if _, err := f.Size(context.Background(), "hdfs://bob@nowhere/a"); err == nil || !strings.Contains(err.Error(), "HADOOP_CONF_DIR") {
 		t.Errorf("nameservice without configuration: %v", err)
 	}
-	configure(t, conf, map[string]string{"hadoop.security.authentication": "kerberos"})
+	configure(t, map[string]string{"hadoop.security.authentication": "kerberos"})
 	if _, err := f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a"); err == nil || !strings.Contains(err.Error(), "Kerberos") {
 		t.Errorf("Kerberos: %v", err)
 	}
-}
-
-func configure(t *testing.T, dir string, settings map[string]string) {
-	text := "<configuration>"
-	for name, value := range settings {
-		text += "<property><name>" + name + "</name><value>" + value + "</value></property>"
-	}
-	testkit.WriteFile(t, filepath.Join(dir, "hdfs-site.xml"), []byte(text+"</configuration>"))
 }
 
 // A process has the same few clients, however many file systems it opens.

@@ -27,6 +27,16 @@ func writeConf(t *testing.T, files map[string]string) {
 	}
 }
 
+// configure is writeConf with one file.
+func configure(t *testing.T, settings map[string]string) {
+	t.Helper()
+	text := ""
+	for name, value := range settings {
+		text += propertyOf(name, value)
+	}
+	writeConf(t, map[string]string{"hdfs-site.xml": text})
+}
+
 func propertyOf(name, value string) string {
 	return "<property><name>" + name + "</name><value>" + value + "</value></property>"
 }

@@ -81,10 +81,8 @@ func TestResolve(t *testing.T) {
 		{map[string]string{"fs.defaultFS": "file:///"}, "hdfs:///faces", "file:///, which is no HDFS"},
 		{map[string]string{"dfs.ha.namenodes.c": "a"}, "hdfs://c/faces", "dfs.namenode.rpc-address.c.a"},
 	} {
-		conf := t.TempDir()
-		t.Setenv(confEnv, conf)
-		if test.conf != nil {
-			configure(t, conf, test.conf)
+		if writeConf(t, nil); test.conf != nil {
+			configure(t, test.conf)
 		}
 		got, err := Resolve(test.name)
 		if strings.HasPrefix(test.want, "hdfs://") && strings.Contains(test.want, "nn") {
@@ -100,9 +98,7 @@ func TestResolve(t *testing.T) {
 // Of two NameNodes the one that hangs is first.
 func TestNameService(t *testing.T) {
 	nameNode, hangs := hdfsAddress(t), silent(t, new(atomic.Int64))
-	conf := t.TempDir()
-	t.Setenv(confEnv, conf)
-	configure(t, conf, map[string]string{
+	configure(t, map[string]string{
 		"dfs.ha.namenodes.cluster":             "a,b",
 		"dfs.namenode.rpc-address.cluster.a":   hangs,
 		"dfs.namenode.rpc-address.cluster.b":   nameNode,
