@@ -38,6 +38,15 @@ func Free(n int) ([]int, error) {
 	return ports, nil
 }
 
+// Check returns an error if somebody listens on an address of this machine.
+func Check(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
 // Loopback returns the address of a port on this machine. It is an IPv4
 // address, because "localhost" may lead to IPv6, where nothing listens.
 func Loopback(port int) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"facestream/internal/ports"
 	"facestream/internal/proc"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
@@ -26,15 +26,11 @@ const (
 
 // up starts those of the named services that do not run, where they are wanted.
 func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out io.Writer) error {
-	unlock, err := lock(ctx, dir)
+	stack, unlock, err := load(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	stack, err := state.Load(dir)
-	if err != nil {
-		return err
-	}
 	switch _, secured := stack[state.KDC]; {
 	case secured && !slices.Contains(names, state.KDC):
 		names = append([]string{state.KDC}, names...)
@@ -111,28 +107,20 @@ func samePlace(name string, wanted, has state.Addrs) error {
 // free returns those of the addresses that nobody uses.
 func free(addrs state.Addrs) state.Addrs {
 	for _, a := range state.Addresses {
-		addr := a.In(&addrs)
-		l, err := net.Listen("tcp", state.HostPort(*addr))
-		if err != nil {
+		if addr := a.In(&addrs); ports.Check(state.HostPort(*addr)) != nil {
 			*addr = ""
-			continue
 		}
-		_ = l.Close()
 	}
 	return addrs
 }
 
 // down ends all services and removes what they stored.
 func down(ctx context.Context, dir string, out io.Writer) error {
-	unlock, err := lock(ctx, dir)
+	stack, unlock, err := load(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	stack, err := state.Load(dir)
-	if err != nil {
-		return err
-	}
 	var procs []proc.Process
 	for _, s := range stack {
 		procs = append(procs, s.Processes...)
@@ -208,16 +196,16 @@ func env(_ context.Context, dir string, out io.Writer) error {
 	return nil
 }
 
-// lock waits until no other up or down works on the stack in dir. What it locks
-// is the folder around dir, which stays when down removes dir.
-func lock(ctx context.Context, dir string) (unlock func(), err error) {
+// load reads the state in dir once no other command works on it, and keeps others away
+// until unlock. It locks the folder around dir, which stays when down removes dir.
+func load(ctx context.Context, dir string) (stack state.Stack, unlock func(), err error) {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, dirMode); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := os.Open(parent)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	waited := wait.Until(ctx, lockPoll, func() bool {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -227,7 +215,10 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 		err = fmt.Errorf("waiting for another up or down: %w", waited)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", parent, err), f.Close())
+		return nil, nil, errors.Join(fmt.Errorf("locking %s: %w", parent, err), f.Close())
 	}
-	return func() { _ = f.Close() }, nil
+	if stack, err = state.Load(dir); err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return stack, func() { _ = f.Close() }, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,15 +32,11 @@ const (
 
 // view starts the pages of the pictures in HDFS, unless they are there.
 func view(ctx context.Context, dir string, out io.Writer) error {
-	unlock, err := lock(ctx, dir)
+	stack, unlock, err := load(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	stack, err := state.Load(dir)
-	if err != nil {
-		return err
-	}
 	if s := stack[state.View]; !s.Running() {
 		if err := proc.End(s.Processes, services.EndGrace); err != nil {
 			return err
@@ -60,9 +55,11 @@ func startView(ctx context.Context, dir string, stack state.Stack) error {
 		return err
 	}
 	addr := ports.Loopback(viewPort)
-	if l, err := net.Listen("tcp", addr); err == nil {
-		l.Close()
-	} else if free, err := ports.Free(1); err == nil {
+	if ports.Check(addr) != nil {
+		free, err := ports.Free(1)
+		if err != nil {
+			return err
+		}
 		addr = ports.Loopback(free[0])
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "log"), dirMode); err != nil {
@@ -84,33 +81,26 @@ func startView(ctx context.Context, dir string, stack state.Stack) error {
 	if err != nil {
 		return err
 	}
-	stack[state.View] = state.Service{Pages: "http://" + addr + "/", Processes: []proc.Process{p}}
+	shown := state.Service{Pages: "http://" + addr + "/", Processes: []proc.Process{p}}
+	stack[state.View] = shown
 	if err := stack.Save(dir); err != nil { // from now on, down can end it
 		return errors.Join(err, p.End(0))
 	}
 	ctx, stop := context.WithTimeout(ctx, viewTimeout)
 	defer stop()
-	answers := func() bool {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+addr+"/", nil)
-		if err != nil {
-			return false
-		}
-		resp, err := http.DefaultClient.Do(req)
+	err = wait.Until(ctx, lockPoll, func() bool {
+		resp, err := http.Head(shown.Pages)
 		if err == nil {
 			resp.Body.Close()
 		}
-		return err == nil
-	}
-	ready := false
-	err = wait.Until(ctx, lockPoll, func() bool {
-		ready = answers()
-		return ready || child.HasEnded()
+		shown.Ready = err == nil
+		return shown.Ready || child.HasEnded()
 	})
-	if !ready {
+	if !shown.Ready {
 		said, _ := os.ReadFile(log)
 		return errors.Join(err, errors.New(string(said)), p.End(services.EndGrace))
 	}
-	stack[state.View] = state.Service{Pages: "http://" + addr + "/", Ready: true, Processes: []proc.Process{p}}
+	stack[state.View] = shown
 	return stack.Save(dir)
 }
 

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -321,11 +320,9 @@ func (o *Options) chooseAddrs() error {
 		case *addr == "":
 			*addr = a.Scheme + ports.Loopback(free[i+3])
 		default:
-			l, err := net.Listen("tcp", state.HostPort(*addr))
-			if err != nil {
+			if err := ports.Check(state.HostPort(*addr)); err != nil {
 				return err
 			}
-			_ = l.Close()
 		}
 	}
 	return nil
