@@ -336,13 +336,13 @@ func FuzzModel(f *testing.F) {
 	})
 }
 
-// TestNetworksAreFreed looks at 5,000 frames of many sizes: there are never more networks
+// TestNetworksAreFreed looks at 2,000 frames of many sizes: there are never more networks
 // than the pool keeps, and no Mat stays open, which TestMain counts.
 func TestNetworksAreFreed(t *testing.T) {
 	p := anyNetwork(t)
 	p.DetectWidth = MaxDetectWidth
 	before, d := loaded.Load(), newDetector(t, p)
-	for i := range 5000 {
+	for i := range 2000 {
 		side := 40
 		if i%1000 < 10 { // by then others are of use
 			side = 64 + 32*(i%10)

@@ -21,7 +21,7 @@ import (
 
 var (
 	update      = flag.Bool("update", false, "write the golden files anew")
-	checkFrames = flag.Int("frames", 100, "how many frames of the demo TestDemoDetected looks at")
+	checkFrames = flag.Int("frames", 60, "how many frames of the demo TestDemoDetected looks at: so many show every mix of faces")
 )
 
 const (
