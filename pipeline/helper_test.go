@@ -47,8 +47,7 @@ func realServices(t testing.TB) state.Addrs {
 // which name Kafka and the output.
 func optionsFor(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	o := testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
-	return o
+	return testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
 }
 
 // runOnce runs the pipeline and returns its summary, which must say DONE.

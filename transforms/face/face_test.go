@@ -126,8 +126,7 @@ func TestPool(t *testing.T) {
 	var pool pool
 	lease := func(cascade []byte) *model {
 		t.Helper()
-		c := testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
-		return c
+		return testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
 	}
 	before := loaded.Load()
 	a, b := lease(cascade), lease(cascade)

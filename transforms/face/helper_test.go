@@ -36,8 +36,7 @@ func box(x, y, width, height int32) record.Box {
 
 func mustCascade(t testing.TB) string {
 	t.Helper()
-	cascade := testkit.Value(PresetFile(Parity))(t)
-	return cascade
+	return testkit.Value(PresetFile(Parity))(t)
 }
 
 // otherCascade returns the path of another of OpenCV's cascades.
@@ -49,8 +48,7 @@ var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parit
 
 func defaultParams(t testing.TB) Params {
 	t.Helper()
-	p := testkit.Value(loadParams())(t)
-	return p
+	return testkit.Value(loadParams())(t)
 }
 
 // quickParams are for tests to which it does not matter which faces are found.

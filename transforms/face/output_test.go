@@ -129,8 +129,7 @@ func TestFiles(t *testing.T) {
 			o := everything
 			o.CropMargin = 0.1
 			files := func(o Output) store.Entry {
-				e := testkit.Value(Files(o, d))(t)
-				return e
+				return testkit.Value(Files(o, d))(t)
 			}
 			e := files(o)
 			if !bytes.Equal(f.Data, before) {

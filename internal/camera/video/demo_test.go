@@ -32,14 +32,12 @@ const (
 
 func newDemo(t testing.TB, frames int) *Demo {
 	t.Helper()
-	d := testkit.Value(NewDemo(frames))(t)
-	return d
+	return testkit.Value(NewDemo(frames))(t)
 }
 
 func mustEncode(t testing.TB, p Picture) []byte {
 	t.Helper()
-	data := testkit.Value(EncodeJPEG(p))(t)
-	return data
+	return testkit.Value(EncodeJPEG(p))(t)
 }
 
 func TestDemoGolden(t *testing.T) {
