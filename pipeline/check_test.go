@@ -155,12 +155,6 @@ func TestCheckFails(t *testing.T) {
 			`ok    topic check-empty  2 partitions, 0 records, 0 waiting for group facestream`,
 			`ok    output .*`,
 		}},
-		{"no HDFS", "--output=hdfs://" + nobody + "/faces", []string{
-			`ok    kafka .*`,
-			`wait  output .*127\.0\.0\.1:1/faces has not answered yet.* Is its port that of a NameNode's RPC.*`,
-			`FAIL  output .*hdfs://bob@127\.0\.0\.1:1/faces.* \(is the file system running, and is this its address\?\)`,
-			`skip  space              not checked, as output failed`,
-		}},
 		{"no permission", "--output=" + addrs.HDFS + "/check-private/faces", []string{
 			`FAIL  output .*hdfs://bob@.*/check-private/faces.* \(choose a folder this user may write to.*`,
 		}},

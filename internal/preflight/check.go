@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// checkTimeout is for Check, which a person waits for. A run waits for an output as
-	// long as the file system tries again.
-	checkTimeout = 15 * time.Second
 	// quiet is how long anything waits for the output before it says so.
 	quiet = 4 * time.Second
 	// patience is how much longer than its own start a run waits for checks that
@@ -28,6 +25,10 @@ const (
 	// brokerTimeout is for what the brokers say of themselves: a run waits for it.
 	brokerTimeout = 2 * time.Second
 )
+
+// checkTimeout is for Check, which a person waits for. A run waits for an output as
+// long as the file system tries again.
+var checkTimeout = 15 * time.Second
 
 // check is for one thing that a run needs, and changes nothing.
 type check struct {

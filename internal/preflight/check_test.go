@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"facestream/internal/camera/video"
 	"facestream/internal/config"
@@ -130,6 +132,26 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	bad.start(ctx)
 	if err := bad.Rest(ctx, &out); !errors.Is(err, wrong) {
 		t.Errorf("error %v, want that of the check", err)
+	}
+}
+
+// An output that does not answer is waited for, which is said, and then a failure.
+func TestCheckWaitsForTheOutput(t *testing.T) {
+	defer func(before time.Duration) { checkTimeout = before }(checkTimeout)
+	checkTimeout = quiet + time.Second
+	o := testkit.Value(config.Parse("--kafka=127.0.0.1:1", "--user=bob", "--output=hdfs://127.0.0.1:1/faces", "--runner=direct", "--state_dir="+t.TempDir()))(t)
+	var out strings.Builder
+	if Check(t.Context(), o, &out) == nil {
+		t.Error("no error")
+	}
+	for _, want := range []string{
+		`wait  output .*127\.0\.0\.1:1/faces has not answered yet.* Is its port that of a NameNode's RPC.*`,
+		`FAIL  output .*hdfs://bob@127\.0\.0\.1:1/faces.* \(is the file system running, and is this its address\?\)`,
+		`skip  space .*not checked, as output failed`,
+	} {
+		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(out.String()) {
+			t.Errorf("no line %s in\n%s", want, out.String())
+		}
 	}
 }
 

@@ -223,22 +223,3 @@ func TestCutAfter(t *testing.T) {
 		r.refuses(t)
 	})
 }
-
-// Close does not wait for what is held or late.
-func TestClose(t *testing.T) {
-	r := newRig(t)
-	client, server := r.connect(t)
-	passes(t, client, server, "before")
-	r.Hold(ToTarget, true)
-	r.SetLatency(time.Hour)
-	send(t, client, "held")
-	send(t, server, "late")
-	testkit.Must(t, r.target.Close())
-	r.refuses(t) // as nobody answers
-	testkit.Must(t, r.Close())
-	isReset(t, client)
-	isReset(t, server)
-	if conn, err := net.Dial("tcp", r.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("connecting: got %v, error %v, want %v", conn, err, syscall.ECONNREFUSED)
-	}
-}
