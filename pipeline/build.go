@@ -51,7 +51,12 @@ func process(s beam.Scope, w run.Window, records beam.PCollection) []beam.PColle
 	detections, damaged := face.Detect(s, w.Frame, w.Face, frames)
 	detections = face.Cooldown(s, w.Sampling, detections)
 	entries := face.Render(s, w.Output, w.Sampling, detections)
-	written := store.Write(s, w.Store, entries)
+	var written beam.PCollection
+	if w.Output.Rows {
+		written = store.WriteRows(s, w.Store, w.Name, entries)
+	} else {
+		written = store.Write(s, w.Store, entries)
+	}
 	rejected := store.WriteRejects(s, w.Store, beam.Flatten(s, rejects, damaged))
 	files := []beam.PCollection{store.WriteLedger(s, w.Store, w.Name, written, rejected)}
 	if w.Output.Events {

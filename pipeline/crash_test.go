@@ -112,7 +112,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 		want  []string // records with a picture or a reject
 	}{
 		"all":     {nil, all},
-		"sampled": {[]string{"--max_fps=2.5", "--cooldown=2s"}, sampled},
+		"sampled": {[]string{"--max_fps=2.5", "--cooldown=2s", "--store=parquet"}, sampled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Of two processes at a time, each completes what the one before it has left, and
@@ -155,7 +155,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for n, ended := int64(1), false; !ended; n += 2 * every {
 		r := crashingRun{Dir: dir, Crash: n, Flags: []string{
 			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=crashes-again", "--output=/unused", "--state_dir=" + t.TempDir(),
-			"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}}
+			"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB", "--store=parquet"}}
 		var ok bool
 		if ended, ok = crash(t, []crashingRun{r}); !ok {
 			return
@@ -198,6 +198,7 @@ func mustBeComplete(t *testing.T, r crashingRun, topic string, log []sampledReco
 		t.Errorf("%s, verify: exit status %d\n%s", at, status, said.String())
 	}
 	files := localFiles(t, r.Dir)
+	unpack(t, r.Dir, files, func(_, name string, data []byte) { files[name] = data })
 	if got := recordsIn(files); !slices.Equal(got, want) {
 		t.Errorf("%s there are files of %v; want %v", at, got, want)
 	}

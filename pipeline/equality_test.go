@@ -53,11 +53,14 @@ func everyRunner(addrs state.Addrs) map[string][]string {
 	}
 }
 
-// everyWay are the runners with each reader.
+// everyWay are the runners with each reader, half of them with either store.
 func everyWay(addrs state.Addrs) map[string][]string {
 	ways := everyRunner(addrs)
 	for name, flags := range everyRunner(addrs) {
 		ways[name+"-native"] = append(flags, "--reader=native", "--window=10m") // one window: a job takes long to start
+	}
+	for _, name := range []string{"prism-native", "flink-local", "flink-cluster-native", "spark-local-native", "spark-cluster"} {
+		ways[name] = append(ways[name], "--store=parquet")
 	}
 	return ways
 }
@@ -66,12 +69,12 @@ func everyWay(addrs state.Addrs) map[string][]string {
 type outcome struct {
 	Summary run.Summary       // without times and windows
 	Ledger  []store.Partition // of all windows together
-	Files   map[string]string // SHA-256 by path, without ledgers and _SUCCESS
+	Files   map[string]string // SHA-256 by path, without ledgers and _SUCCESS; rows as the files that they would be
 	Events  map[string]string // by record and face, without what differs each time
 }
 
 // Records of JPEG and raw frames on four partitions, some of them bad, give the same on
-// every runner with each reader: the same files with the same bytes, and the same counts.
+// every runner with each reader and store: the same pictures, and the same counts.
 // The detector is a network; TestEveryRunnerLeavesOutTheSame has a cascade. On a cluster
 // both slots work, though one partition has four of five records.
 func TestEveryRunnerDoesTheSame(t *testing.T) {
@@ -110,6 +113,9 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 	got.Summary.FirstFileSeconds, got.Summary.Start = nil, time.Time{}
 	got.Summary.LatencyMillis, got.Summary.Latency = nil, store.Latency{}
 	files := hdfsFiles(t, addrs.HDFS, dir)
+	unpack(t, addrs.HDFS+dir, files, func(table, name string, data []byte) {
+		files[name] = hdfsFile{files[table].owner, data}
+	})
 	pictures(t, files, "erin")
 	var all store.Ledger
 	for _, l := range ledgers(t, addrs.HDFS+dir) {
@@ -126,7 +132,7 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 					t.Fatalf("%s: %v", name, err)
 				}
 				key := fmt.Sprintf("%s face %d", recordName(e.Topic, e.Partition, e.Offset), e.Face)
-				e.DetectMillis = 0
+				e.DetectMillis, e.SettingsSHA256 = 0, "" // which has the store
 				again := testkit.Value(json.Marshal(e))(t)
 				got.Events[key] += string(again) // twice would differ
 			}

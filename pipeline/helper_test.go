@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +49,8 @@ func realServices(t testing.TB) state.Addrs {
 // which name Kafka and the output.
 func optionsFor(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	return testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
+	o := testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
+	return o
 }
 
 // runOnce runs the pipeline and returns its summary, which must say DONE.
@@ -161,4 +164,26 @@ func localFiles(t testing.TB, root string) map[string][]byte {
 	})
 	testkit.Must(t, err)
 	return out
+}
+
+// unpack removes the tables of pictures from the files of an output, and calls add with
+// the pictures that were in them, by the names that they have as files.
+func unpack[V any](t testing.TB, root string, files map[string]V, add func(table, name string, data []byte)) {
+	t.Helper()
+	seen := map[string]string{}
+	for _, table := range slices.Sorted(maps.Keys(files)) {
+		if !store.IsTable(table) {
+			continue
+		}
+		testkit.Must(t, store.Pictures(t.Context(), store.Config{Root: root}, table, func(p store.Picture, read func() ([]byte, error)) error {
+			data, err := read()
+			if other, twice := seen[p.Name]; twice {
+				t.Errorf("%s is in %s and in %s", p.Name, other, table)
+			}
+			seen[p.Name] = table
+			add(table, p.Name, data)
+			return err
+		}))
+		delete(files, table)
+	}
 }

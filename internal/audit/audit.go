@@ -120,9 +120,8 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	if modified.After(a.written) {
 		a.written = modified
 	}
-	kind, n := store.KindOf(name)
-	switch kind {
-	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest, store.KindLease: // a ledger that was not read yet is newer
+	switch kind, _ := store.KindOf(name); kind {
+	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest, store.KindLease, store.KindTable: // a ledger that was not read yet is newer
 	case store.KindEvents:
 		a.facts.addFile(windowOf(name), listedFact, name, size)
 	case store.KindPurged:
@@ -134,19 +133,31 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	case store.KindUnknown:
 		a.report.Add(Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
 	default:
-		topic, asked := a.names[n.Topic]
-		switch other := a.others[n.Topic]; {
-		case asked && n.Offset < math.MaxInt64:
-			which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
-			a.facts.add(topic, n.Partition, n.Offset, recordFact, which, name, size)
-		case !asked && other != nil:
-			other.Files++
-		default:
-			a.report.Add(Problem{
-				Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
-				Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
-			})
-		}
+		a.addPicture(name, size, false)
+	}
+}
+
+// AddPicture adds a picture that is in a row of a table, by the name that it has as a file.
+// Of a table that is staged, its rows may be published as well.
+func (a *Audit) AddPicture(p store.Picture, table string) {
+	kind, _ := store.KindOf(table)
+	a.addPicture(p.Name, p.Bytes, kind == store.KindStaged)
+}
+
+func (a *Audit) addPicture(name string, size int64, staged bool) {
+	kind, n := store.KindOf(name)
+	topic, asked := a.names[n.Topic]
+	switch other := a.others[n.Topic]; {
+	case asked && n.Offset < math.MaxInt64:
+		which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
+		a.facts.add(topic, n.Partition, n.Offset, recordFact, which, name, size, staged)
+	case !asked && other != nil:
+		other.Files++
+	default:
+		a.report.Add(Problem{
+			Kind: FileUnknown, Topic: n.Topic, Partition: &n.Partition, File: name,
+			Text: fmt.Sprintf("%s is of topic %s, which was not asked for and is in no ledger", name, n.Topic),
+		})
 	}
 }
 
@@ -220,7 +231,7 @@ func (a *Audit) finish() {
 	slices.SortFunc(r.OtherTopics, func(x, y OtherTopic) int { return strings.Compare(x.Topic, y.Topic) })
 	r.Temporary.Files = len(a.temporary)
 	for _, t := range a.temporary {
-		if a.written.Sub(t.modified) >= store.TmpAge {
+		if store.Dead(t.name, a.written.Sub(t.modified)) {
 			r.Temporary.Old++
 			r.Add(Problem{Kind: TemporaryOld, File: t.name, Text: t.name + " was left by an attempt that is dead; the next run removes it"})
 		}

@@ -53,7 +53,7 @@ const (
 	logFact    = "a"  // what Kafka holds of the partition: start, end, committed
 	ledgerFact = "b"  // from the first offset of one: a ledger as JSON
 	purgedFact = "bb" // from the first offset of a range: files or events, last
-	recordFact = "c"  // a file: family, name, size
+	recordFact = "c"  // a file: family, name, size, whether it is staged
 	eventFact  = "d"  // group, face, faces, bytes of the line, file, bytes before it
 )
 
@@ -88,6 +88,8 @@ type file struct {
 	which int
 	name  string
 	size  int64
+	// staged is a picture in a table that is not published.
+	staged bool
 }
 
 // kind is what follows the record in the name.
@@ -120,7 +122,11 @@ func (p *part) add(f fields) {
 	case purgedFact:
 		p.purged[rest.number(0)] = rest.number(1) + 1
 	case recordFact:
-		p.files = append(p.files, file{int(rest.number(0)), rest.text(1), rest.number(2)})
+		one := file{int(rest.number(0)), rest.text(1), rest.number(2), rest[3] == "true"}
+		if n := len(p.files); n > 0 && p.files[n-1].name == one.name && p.files[n-1].staged != one.staged {
+			break // a run publishes it meanwhile
+		}
+		p.files = append(p.files, one)
 	case eventFact:
 		p.events = append(p.events, event{rest.text(0), rest.text(4), rest.number(1), rest.number(2), rest.number(3), rest.number(5)})
 	}

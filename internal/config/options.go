@@ -44,7 +44,8 @@ type Options struct {
 	Summary       string        // a file, or empty
 	CPUProfile    string        // a file, or empty
 	Write         face.Output
-	Latest        bool // keep a copy of the latest picture
+	SegmentBytes  int64 // up to which Parquet files grow
+	Latest        bool  // keep a copy of the latest picture
 	Umask         hdfs.Umask
 	Retain        time.Duration // what is older is removed once a day; 0 for never
 	LogFormat     string        // one of cli.LogFormats
@@ -164,6 +165,13 @@ func (v *Flags) Options() (Options, error) {
 	if o.Write, err = v.output.check(); err != nil {
 		return o, err
 	}
+	if o.Write.Rows && o.Window > maxRowsWindow {
+		return o, fmt.Errorf("--window=%s: with --store=parquet it must be at most %s", o.Window, maxRowsWindow)
+	}
+	if o.Write.Rows && o.Retain > 0 {
+		return o, errors.New("--retain is for --store=files: remove whole folders of Parquet files instead")
+	}
+	o.SegmentBytes = int64(v.output.segmentBytes)
 	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
 		return o, err
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"facestream/internal/cli"
 	"facestream/transforms/face"
 	"facestream/transforms/hdfs"
+	"facestream/transforms/store"
 )
 
 // defaultCropMargin leaves room for hair and chin, which a face's box cuts off.
@@ -15,15 +17,25 @@ const defaultCropMargin = 0.2
 
 // outputFlags say what is stored of a frame with faces.
 type outputFlags struct {
-	write, umask string
-	margin       float64
-	latest       bool
+	write, umask, store string
+	margin              float64
+	latest              bool
+	segmentBytes        cli.Bytes
 }
+
+const (
+	minSegment = 1 << 20
+	// maxRowsWindow is the longest window whose tables are there at its end.
+	maxRowsWindow = store.TableAge / 2
+)
 
 func (v *outputFlags) add(f *flag.FlagSet) {
 	f.StringVar(&v.write, "write", "frame,events", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
 	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("Margin around a face in its crop, a `PART` of the sides of its box, from 0 to %d.", face.MaxCropMargin))
 	f.BoolVar(&v.latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
+	f.StringVar(&v.store, "store", store.Files, "`NAME` of how pictures are stored: files, one for each; or parquet, rows of Parquet files, for clusters that must live with the number of files.")
+	v.segmentBytes = 512 << 20
+	f.Var(&v.segmentBytes, "segment_bytes", "The `BYTES` up to which Parquet files of an hour are put together, such as 512MiB.")
 	f.StringVar(&v.umask, "umask", "", "`UMASK` of new files and folders in HDFS, in octal such as 027, or as the permissions that are left, such as u=rwx,g=rx,o=. Default: fs.permissions.umask-mode of the configuration in $HADOOP_CONF_DIR, or 022.")
 }
 
@@ -38,6 +50,15 @@ func (v *outputFlags) check() (face.Output, error) {
 	}
 	if !o.Crops {
 		o.CropMargin = 0 // it changes nothing
+	}
+	if err := cli.OneOf("store", v.store, store.Stores); err != nil {
+		return o, err
+	}
+	if o.Rows = v.store == store.Parquet; o.Rows && !o.Pictures() {
+		return o, errors.New("--store=parquet needs a picture: add frame, annotated or crops to --write")
+	}
+	if v.segmentBytes < minSegment {
+		return o, fmt.Errorf("--segment_bytes=%v: it must be at least 1MiB", v.segmentBytes)
 	}
 	if v.latest && !o.Pictures() {
 		return o, errors.New("--latest needs a picture: add frame, annotated or crops to --write")

@@ -210,7 +210,7 @@ func (s *session) describe(run string) error {
 	o := s.options
 	s.options.Runner.Dir = s.dir
 	s.window = Window{
-		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run},
+		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run, SegmentBytes: o.SegmentBytes},
 		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer, Security: o.Security.String()},
 	}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}

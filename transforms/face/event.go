@@ -7,6 +7,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 // Event is what is known of one face. Its JSON is one line of a window's file of
@@ -37,38 +38,65 @@ type Event struct {
 
 const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// eventsOf returns the events of a frame, as compact JSON.
-func eventsOf(o Output, d Detection, name store.Name) ([]string, error) {
-	path := func(stored bool, path string) string {
-		if !stored {
+// rowOf returns what is known of a frame, with the pictures of files, which are in the order
+// of Files.
+func rowOf(o Output, d Detection, files []store.File) *table.Row {
+	row := &table.Row{
+		ID: d.Frame.ID, Camera: d.Frame.Camera, TimestampMillis: d.Frame.TimestampMillis, FrameWidth: d.Width, FrameHeight: d.Height,
+		Detector: o.Detector, SettingsSHA256: o.SettingsSHA256, DetectMillis: rounded(d.Millis, 3),
+	}
+	width, height := float64(d.Width), float64(d.Height)
+	for i, f := range d.Faces {
+		b := f.Box
+		one := table.Face{
+			Face: int32(i + 1), Box: b,
+			BoxNormalized: record.NormalizedBox{
+				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
+				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),
+			},
+			Blur: rounded(f.Blur, 2), Landmarks: f.Landmarks,
+		}
+		if f.Score > 0 {
+			one.Score = &f.Score
+		}
+		row.Faces = append(row.Faces, one)
+	}
+	next := func(stored bool) (data []byte) {
+		if stored {
+			data, files = files[0].Data, files[1:]
+		}
+		return data
+	}
+	row.Picture, row.Annotated = next(o.Frame), next(o.Annotated)
+	for i := range row.Faces {
+		row.Faces[i].Crop = next(o.Crops)
+	}
+	row.Complete()
+	return row
+}
+
+// EventsOf returns the events of a row, as compact JSON. Its pictures may be left out.
+func EventsOf(row *table.Row) ([]string, error) {
+	name := store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
+	path := func(bytes int32, path string) string {
+		if bytes == 0 {
 			return ""
 		}
 		return path
 	}
 	var timestamp *string
-	if millis := d.Frame.TimestampMillis; record.Dated(millis) {
-		text := time.UnixMilli(millis).UTC().Format(timestampLayout)
+	if record.Dated(row.TimestampMillis) {
+		text := time.UnixMilli(row.TimestampMillis).UTC().Format(timestampLayout)
 		timestamp = &text
 	}
 	var lines []string
-	width, height := float64(d.Width), float64(d.Height)
-	for i, f := range d.Faces {
-		b := f.Box
-		var score *float64
-		if f.Score > 0 {
-			score = &f.Score
-		}
+	for _, f := range row.Faces {
 		data, err := json.Marshal(Event{
-			ID: d.Frame.ID, Camera: d.Frame.Camera, Timestamp: timestamp, TimestampMillis: d.Frame.TimestampMillis,
-			Face: i + 1, Faces: len(d.Faces), FrameWidth: d.Width, FrameHeight: d.Height,
-			Box: b,
-			BoxNormalized: record.NormalizedBox{
-				X: rounded(float64(b.X)/width, 6), Y: rounded(float64(b.Y)/height, 6),
-				Width: rounded(float64(b.Width)/width, 6), Height: rounded(float64(b.Height)/height, 6),
-			},
-			Blur: rounded(f.Blur, 2), Score: score, Landmarks: f.Landmarks,
-			Picture: path(o.Frame, name.Path()), Annotated: path(o.Annotated, name.AnnotatedPath()), Crop: path(o.Crops, name.FacePath(i+1)),
-			Detector: o.Detector, SettingsSHA256: o.SettingsSHA256, DetectMillis: rounded(d.Millis, 3),
+			ID: row.ID, Camera: row.Camera, Timestamp: timestamp, TimestampMillis: row.TimestampMillis,
+			Face: int(f.Face), Faces: len(row.Faces), FrameWidth: row.FrameWidth, FrameHeight: row.FrameHeight,
+			Box: f.Box, BoxNormalized: f.BoxNormalized, Blur: f.Blur, Score: f.Score, Landmarks: f.Landmarks,
+			Picture: path(row.PictureBytes, name.Path()), Annotated: path(row.AnnotatedBytes, name.AnnotatedPath()), Crop: path(f.CropBytes, name.FacePath(int(f.Face))),
+			Detector: row.Detector, SettingsSHA256: row.SettingsSHA256, DetectMillis: row.DetectMillis,
 		})
 		if err != nil {
 			return nil, err

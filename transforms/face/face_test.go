@@ -126,7 +126,8 @@ func TestPool(t *testing.T) {
 	var pool pool
 	lease := func(cascade []byte) *model {
 		t.Helper()
-		return testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
+		c := testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
+		return c
 	}
 	before := loaded.Load()
 	a, b := lease(cascade), lease(cascade)

@@ -134,7 +134,8 @@ func TestProfileSeesBothSides(t *testing.T) {
 	d := newDetector(t, p)
 	grey := decoded(t, readPhoto(t), gocv.IMReadGrayScale)
 	sides := func(m gocv.Mat) []record.Box {
-		return testkit.Value(d.detectProfiles(m, p))(t)
+		boxes := testkit.Value(d.detectProfiles(m, p))(t)
+		return boxes
 	}
 	one, other := sides(grey), sides(derived(t, func(to *gocv.Mat) { gocv.Flip(grey, to, 1) }))
 	left, err := d.profile.detect(grey, p)

@@ -36,7 +36,8 @@ func box(x, y, width, height int32) record.Box {
 
 func mustCascade(t testing.TB) string {
 	t.Helper()
-	return testkit.Value(PresetFile(Parity))(t)
+	cascade := testkit.Value(PresetFile(Parity))(t)
+	return cascade
 }
 
 // otherCascade returns the path of another of OpenCV's cascades.
@@ -48,7 +49,8 @@ var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parit
 
 func defaultParams(t testing.TB) Params {
 	t.Helper()
-	return testkit.Value(loadParams())(t)
+	p := testkit.Value(loadParams())(t)
+	return p
 }
 
 // quickParams are for tests to which it does not matter which faces are found.

@@ -16,6 +16,7 @@ type Output struct {
 	// CropMargin is what a crop shows around a face, as a part of its box's
 	// sides: from 0 to MaxCropMargin.
 	CropMargin float64
+	Rows       bool // the pictures are a row of a table, and not files
 
 	// What events say of all this.
 	Detector       string

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -129,7 +130,8 @@ func TestFiles(t *testing.T) {
 			o := everything
 			o.CropMargin = 0.1
 			files := func(o Output) store.Entry {
-				return testkit.Value(Files(o, d))(t)
+				e := testkit.Value(Files(o, d))(t)
+				return e
 			}
 			e := files(o)
 			if !bytes.Equal(f.Data, before) {
@@ -262,11 +264,31 @@ func TestEvents(t *testing.T) {
 		}
 	}
 
-	d.Frame.Camera = "door"
-	lines, err := eventsOf(everything, d, store.Name{ID: f.ID, Camera: "door", TimestampMillis: f.TimestampMillis})
+	d.Frame.Camera, d.Frame.TimestampMillis = "door", f.TimestampMillis
+	lines, err := EventsOf(rowOf(everything, d, slices.Repeat([]store.File{{Data: []byte("x")}}, 4)))
 	const record = `"door/2023/11/14/22/video+3+00000000000000000099`
 	paths := `"picture":` + record + `.jpg","annotated":` + record + `.annotated.jpg","crop":` + record + `.face-2.jpg",`
 	if err != nil || len(lines) != 2 || !strings.Contains(lines[1], paths) {
 		t.Errorf("got %q, %v, want %s", lines, err, paths)
+	}
+}
+
+// A row has the pictures that would be files, under the same names, and the same events.
+func TestRow(t *testing.T) {
+	d := Detection{Width: 640, Height: 480, Faces: []Face{{Box: box(10, 48, 64, 96)}, {Box: box(320, 240, 100, 100), Score: 0.9, Landmarks: landmarksAt(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)}}}
+	d.Frame = frame.Frame{ID: record.In("video", 3).At(99), TimestampMillis: 1_700_000_000_123, Camera: "door", Format: frame.JPEG, Data: readPhoto(t)}
+	for _, write := range []string{"frame,annotated,crops,events", "crops", "annotated,events"} {
+		o := testkit.Value(ParseOutput(write))(t)
+		files := testkit.Value(Files(o, d))(t)
+		o.Rows = true
+		e := testkit.Value(Files(o, d))(t)
+		var got []store.File
+		for _, p := range store.PicturesOf(e.Row) {
+			data := map[store.Kind][]byte{store.KindPicture: e.Row.Picture, store.KindAnnotated: e.Row.Annotated, store.KindFace: e.Row.Faces[max(0, p.Face-1)].Crop}[p.Kind]
+			got = append(got, store.File{Name: p.Name, Data: data})
+		}
+		if !reflect.DeepEqual(got, files.Files) || !reflect.DeepEqual(e.Tally, files.Tally) || len(e.Files) > 0 {
+			t.Errorf("%s: the row has other pictures or events than the files: %d and %d", write, len(got), len(files.Files))
+		}
 	}
 }

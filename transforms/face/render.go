@@ -48,7 +48,8 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 	return e, err
 }
 
-// Files returns the files and events of one frame, as Render does:
+// Files returns the files, or the row with the same pictures, and the events of one frame,
+// as Render does:
 //
 //   - the frame: of a JPEG the very bytes that came in, of another a JPEG of
 //     quality 95, grey if the frame is;
@@ -77,11 +78,17 @@ func Files(o Output, d Detection) (store.Entry, error) {
 		files, err = drawn(o, d, name)
 		e.Files = append(e.Files, files...)
 	}
-	if err == nil && o.Events {
-		e.Events, err = eventsOf(o, d, name)
-	}
 	if err != nil {
 		return store.Entry{}, recordError(f, err)
+	}
+	row := rowOf(o, d, e.Files)
+	if o.Events {
+		if e.Events, err = EventsOf(row); err != nil {
+			return store.Entry{}, recordError(f, err)
+		}
+	}
+	if o.Rows {
+		e.Row, e.Files = row, nil
 	}
 	return e, nil
 }

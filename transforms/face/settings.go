@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"facestream/transforms/frame"
+	"facestream/transforms/store"
 )
 
 // Settings are what the files of a record depend on beside the record. A ledger
@@ -38,6 +39,7 @@ type Settings struct {
 	ModelSHA256   string  `json:"model_sha256,omitempty"`   // of the ONNX file
 	DetectWidth   int     `json:"detect_width,omitempty"`
 	MinScore      float64 `json:"min_score,omitempty"`
+	Store         string  `json:"store,omitempty"` // one of store.Stores, but for files
 }
 
 // SettingsOf returns the settings of a pipeline with these parts.
@@ -48,6 +50,9 @@ func SettingsOf(cfg frame.Config, p Params, o Output) (Settings, error) {
 		Write: o.List(), CropMargin: o.CropMargin,
 		Detector: o.Detector, Downscale: p.Downscale, Equalize: p.Equalize,
 		DetectWidth: p.DetectWidth, MinScore: p.MinScore,
+	}
+	if o.Rows {
+		s.Store = store.Parquet
 	}
 	if len(p.Model) > 0 {
 		sum := sha256.Sum256(p.Model)

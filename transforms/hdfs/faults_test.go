@@ -109,6 +109,18 @@ func (c *cluster) restart(t *testing.T, process string) {
 	testkit.Must(t, c.Restart(context.Background(), process))
 }
 
+// startProxy puts a proxy before an address.
+func startProxy(t *testing.T, target string) *proxy.Proxy {
+	t.Helper()
+	p := testkit.Value(proxy.Start(target))(t)
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
 // bad makes the first connections that dial makes go through proxies that harm
 // has been done to, and returns how many connections there were.
 func bad(t *testing.T, dial *dialFunc, first int64, harm func(*proxy.Proxy)) *atomic.Int64 {
@@ -116,7 +128,7 @@ func bad(t *testing.T, dial *dialFunc, first int64, harm func(*proxy.Proxy)) *at
 	good := *dial
 	*dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if connections.Add(1) <= first {
-			p := proxy.Start(t, address)
+			p := startProxy(t, address)
 			harm(p)
 			address = p.Addr()
 		}

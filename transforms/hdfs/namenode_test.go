@@ -183,7 +183,7 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 					t.Errorf("cut after %d bytes: %v", limit, err)
 				}
 			}
-			p := proxy.Start(t, c.address)
+			p := startProxy(t, c.address)
 			f := ownClients(faultTimeout, retryBudget)
 			connections := bad(t, &f.clients.dialNameNode, 0, nil)
 			if err := write(f, p.Addr()); err != nil {
@@ -205,7 +205,7 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 // testSlowNameNode has answers that take 50 ms each.
 func testSlowNameNode(t *testing.T, c *cluster) {
 	root := c.folder(t)
-	p := proxy.Start(t, c.address)
+	p := startProxy(t, c.address)
 	p.SetLatency(50 * time.Millisecond)
 	f := ownClients(nameNodeTimeout, retryBudget)
 	want := make([]string, 8)

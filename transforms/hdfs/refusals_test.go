@@ -135,7 +135,7 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	unchecked := testkit.Value(f.clients.get(ctx, account{testUser, c.address}))(t)
 	unchecked.folders.Store(coded, nil)
 	wrong := coded + "/wrong"
-	testkit.Must(t, write(ctx, unchecked, wrong, content(wrong)))
+	testkit.Must(t, write(ctx, unchecked, wrong, whole(content(wrong))))
 	from := name(testUser, c.address, wrong)
 	_, err := filesystem.Read(ctx, f, from)
 	refused(t, err, from, nil, "erasure coded, which this client cannot read")

@@ -52,14 +52,30 @@ func (w *writer) Close() error {
 	}
 	w.closed = true
 	return w.clients.do(w.ctx, "create", w.to, func(c *client) error {
-		return write(w.ctx, c, w.to.path, w.data.Bytes())
+		return write(w.ctx, c, w.to.path, whole(w.data.Bytes()))
 	})
+}
+
+// WriteFrom makes a file as a writer of OpenWrite does, but of what content writes, and
+// without keeping it: each try calls content once more.
+func (f *fileSystem) WriteFrom(ctx context.Context, name string, content func(io.Writer) error) error {
+	return f.do(ctx, "create", name, func(c *client, l location) error { return write(ctx, c, l.path, content) })
+}
+
+// whole writes data. An empty Write would allocate a block that no DataNode ever reports.
+func whole(data []byte) func(io.Writer) error {
+	return func(w io.Writer) (err error) {
+		if len(data) > 0 {
+			_, err = w.Write(data)
+		}
+		return err
+	}
 }
 
 // write makes one file. When the answer to one of its calls is lost, even that to
 // the last one, the next try removes the file and writes it again: nothing tells a
 // complete file from one that is not.
-func write(ctx context.Context, c *client, name string, data []byte) error {
+func write(ctx context.Context, c *client, name string, content func(io.Writer) error) error {
 	if err := c.checkFolder(path.Dir(name)); err != nil {
 		return err
 	}
@@ -67,7 +83,7 @@ func write(ctx context.Context, c *client, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	err = interpret(fill(ctx, out, data))
+	err = interpret(fill(ctx, out, content))
 	if err == nil {
 		return nil
 	}
@@ -101,7 +117,7 @@ func (f *fileSystem) CreateNew(ctx context.Context, name string, data []byte) er
 			}
 		}
 		if err == nil {
-			err = interpret(fill(ctx, out, data))
+			err = interpret(fill(ctx, out, whole(data)))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
 				_ = c.Remove(l.path)
 			}
@@ -139,19 +155,16 @@ func create(c *client, name string) (*hdfs.FileWriter, error) {
 	return out, err
 }
 
-// fill writes data and closes the file. After an error, too, the library holds
+// fill writes the content and closes the file. After an error, too, the library holds
 // nothing that must be closed.
-func fill(ctx context.Context, out *hdfs.FileWriter, data []byte) error {
+func fill(ctx context.Context, out *hdfs.FileWriter, content func(io.Writer) error) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := out.SetDeadline(deadline); err != nil {
 			return err
 		}
 	}
-	// An empty Write would allocate a block that no DataNode ever reports.
-	if len(data) > 0 {
-		if _, err := out.Write(data); err != nil {
-			return err
-		}
+	if err := content(out); err != nil {
+		return err
 	}
 	return closeFile(ctx, out.Close)
 }

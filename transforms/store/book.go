@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,7 @@ type Hour struct {
 	Ledgers   []Ledger     `json:"ledgers"`   // one for each settings, merged from those of windows; the last window's comes last
 	Events    []EventsFile `json:"events"`
 	Purged    int64        `json:"purged,omitempty"` // of how many of its records the events were purged
+	Tables    []Table      `json:"tables,omitempty"` // of pictures that are rows
 }
 
 // EventsFile is a file of events, and how many of its bytes count. What is behind these
@@ -226,8 +228,8 @@ func (b *Book) Latest() (latest Latest) {
 	return latest
 }
 
-// Keep makes a window count: it stages the window's events and then keeps its ledger, in
-// which next are the positions behind the window. A *WrongError says that the ledger is
+// Keep makes a window count: it stages the window's events and tables and then keeps its
+// ledger, in which next are the positions behind the window. A *WrongError says that the ledger is
 // not that of a window that was read once: then nothing was kept.
 func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID) (Ledger, error) {
 	l.Run, l.Number = b.run, b.number()+1
@@ -248,15 +250,20 @@ func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID
 		return Ledger{}, err
 	}
 	if l.Sum().Events > 0 {
-		if err := b.rename(ctx, pending(b.cfg, name+eventsExtension), b.staged(name)); err != nil {
+		if err := b.rename(ctx, pending(b.cfg, name+eventsExtension), b.staged(name+eventsExtension)); err != nil {
 			return Ledger{}, fmt.Errorf("staging the window's events: %w", err)
+		}
+	}
+	for _, t := range l.Tables {
+		if err := b.rename(ctx, pending(b.cfg, path.Base(t.File)), b.staged(t.File)); err != nil {
+			return Ledger{}, fmt.Errorf("staging the window's pictures: %w", err)
 		}
 	}
 	if err := putLedger(ctx, b.cfg, b.dir+"/"+name+ledgerExtension, l); err != nil {
 		return Ledger{}, err
 	}
 	// If this fails, End removes the file.
-	_ = b.remove(ctx, []string{pending(b.cfg, name+ledgerExtension)})
+	_ = b.remove(ctx, append(b.leftovers(ctx, name), pending(b.cfg, name+ledgerExtension)))
 	b.windows, b.carry = append(b.windows, window{name, l}), carry
 	for _, id := range next {
 		b.at[id.TopicPartition] = id.Offset
@@ -276,6 +283,18 @@ func (b *Book) check(ctx context.Context, name string, l *Ledger) error {
 	if wrong := l.Wrong(); len(wrong) > 0 {
 		return &WrongError{strings.Join(wrong, "; ")}
 	}
+	if s := l.Run.Stored(); s.Rows {
+		var rows, pictures int64
+		for _, t := range l.Tables {
+			rows += t.Rows
+		}
+		for _, p := range l.Partitions {
+			pictures += record.Count(p.Pictures)
+		}
+		if rows != pictures {
+			return &WrongError{fmt.Sprintf("its tables have %d rows, and %d records have pictures", rows, pictures)}
+		}
+	}
 	var data []byte
 	var err error
 	if l.Sum().Events > 0 {
@@ -292,8 +311,9 @@ func (b *Book) Due(idle bool) bool {
 	return len(b.windows) >= gatherWindows || len(b.windows) > 0 && (since >= gatherEvery || idle && since >= gatherIdle)
 }
 
-// Gather adds the windows to their hours' files, and publishes their events. Whenever it
-// ends, each event is published at most once, and what is done is found to be done.
+// Gather adds the windows to their hours' files, and publishes their events and tables.
+// Whenever it ends, each event and row is published at most once, and what is done is found
+// to be done.
 func (b *Book) Gather(ctx context.Context) error {
 	for len(b.windows) > 0 {
 		n := 1
@@ -332,14 +352,18 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	next.Ledgers = slices.Clone(next.Ledgers)
 	var events bytes.Buffer
 	var done []string
+	var staged []Table
 	for _, w := range windows {
 		done = append(done, b.dir+"/"+w.name+ledgerExtension)
 		next.add(w.ledger)
+		for _, t := range w.ledger.Tables {
+			staged, done = append(staged, t), append(done, b.staged(t.File))
+		}
 		if w.ledger.Sum().Events == 0 {
 			continue
 		}
-		done = append(done, b.staged(w.name))
-		data, err := b.cfg.read(ctx, b.staged(w.name))
+		done = append(done, b.staged(w.name+eventsExtension))
+		data, err := b.cfg.read(ctx, b.staged(w.name+eventsExtension))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // verify reports missing ones
 			return err
 		}
@@ -347,6 +371,9 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	}
 	var err error
 	if next.Events, err = b.publish(ctx, next.Events, windows[0].name, events.Bytes()); err != nil {
+		return err
+	}
+	if next.Tables, err = b.publishTables(ctx, next.Tables, staged); err != nil {
 		return err
 	}
 	if err := b.putHour(ctx, b.dir+"/"+hourFile, next); err != nil {
@@ -365,7 +392,7 @@ func (h *Hour) add(l Ledger) {
 		merged = Merge(h.Ledgers[i], l)
 		h.Ledgers = slices.Delete(h.Ledgers, i, i+1)
 	}
-	merged.Run, merged.Number, merged.Positions = l.Run, l.Number, nil
+	merged.Run, merged.Number, merged.Positions, merged.Tables = l.Run, l.Number, nil, nil
 	h.Ledgers = append(h.Ledgers, merged)
 }
 
@@ -394,7 +421,17 @@ func (b *Book) publish(ctx context.Context, files []EventsFile, name string, lin
 	return files, b.cfg.put(ctx, files[n-1].File, slices.Concat(before, lines))
 }
 
-func (b *Book) staged(name string) string { return b.dir + "/" + name + eventsExtension }
+// staged is the name of a file of a window that is kept and not gathered.
+func (b *Book) staged(name string) string { return b.dir + "/" + path.Base(name) }
+
+// leftovers returns the tables of a window that a bundle wrote which was done again.
+func (b *Book) leftovers(ctx context.Context, window string) []string {
+	if !b.run.Stored().Rows {
+		return nil
+	}
+	names, _ := b.cfg.list(ctx, pending(b.cfg, window+tableMark+"*"+tableExtension)) // if this fails, End removes them
+	return names
+}
 
 func (b *Book) putHour(ctx context.Context, name string, h Hour) error {
 	data, err := json.Marshal(h)

@@ -6,15 +6,17 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/transforms/store/table"
 )
 
-var bookRun = Run{ID: "this-run", Group: "g", Settings: []byte(`{"write":"events"}`), SettingsSHA256: "s"}
+var bookRun = Run{ID: "this-run", Group: "g", Settings: []byte(`{"write":"frame,events","store":"parquet"}`), SettingsSHA256: "s"}
 
 // openBook opens the book of a run of topic a.
 func openBook(t testing.TB, root string, run Run) *Book {
@@ -30,11 +32,18 @@ func jobLeaves(t testing.TB, root, name string, first, end int64) Ledger {
 	t.Helper()
 	var l Ledger
 	var events strings.Builder
+	job := &rowsFn{Config: testConfig(root), Window: name}
+	emit := func(w Written) { l = Merge(l, ledgerOfWritten(w)) }
+	testkit.Must(t, job.StartBundle(t.Context(), emit))
 	for offset := first; offset < end; offset++ {
-		w := Written{Tally: Tally{ID: record.In("a", 0).At(offset), Size: 1000, Faces: 1, Events: []string{event("a", 0, offset, 1)}}}
-		events.WriteString(w.Events[0] + "\n")
-		l = Merge(l, ledgerOfWritten(w))
+		id := record.In("a", 0).At(offset)
+		events.WriteString(event("a", 0, offset, 1) + "\n")
+		testkit.Must(t, job.ProcessElement(t.Context(), Entry{
+			Tally: Tally{ID: id, TimestampMillis: testMillis, Size: 1000, Faces: 1, Events: []string{event("a", 0, offset, 1)}},
+			Row:   &table.Row{ID: id, Camera: "door", TimestampMillis: testMillis, Picture: fmt.Append(nil, "picture ", offset)},
+		}, emit))
 	}
+	testkit.Must(t, job.FinishBundle(t.Context(), emit))
 	store(t, root, "_tmp/this-run/"+name+".jsonl", events.String())
 	return l
 }
@@ -45,7 +54,10 @@ func keep(t testing.TB, b *Book, root, name string, first, end int64) {
 	testkit.Must(t, err)
 }
 
-// published returns the offsets of all events that readers see.
+// byChance is what differs in the name of a table whenever it is written.
+var byChance = regexp.MustCompile(`\+[A-Z2-7]{26}`)
+
+// published returns the offsets of all events that readers see, which are those of the rows.
 func published(t testing.TB, root string) (offsets []int64) {
 	t.Helper()
 	all := files(t, root)
@@ -60,6 +72,26 @@ func published(t testing.TB, root string) (offsets []int64) {
 			}
 			offsets = append(offsets, offset)
 		}
+	}
+	var rows []int64
+	for name := range all {
+		if kind, _ := KindOf(name); kind != KindTable {
+			continue
+		}
+		testkit.Must(t, Pictures(t.Context(), testConfig(root), name, func(p Picture, _ func() ([]byte, error)) error {
+			_, id := KindOf(p.Name)
+			if rows = append(rows, id.Offset); id.Offset%16 != 0 {
+				return nil
+			}
+			data, err := ReadPicture(t.Context(), testConfig(root), p.Name)
+			if want := fmt.Sprint("picture ", id.Offset); string(data) != want {
+				t.Errorf("%s holds %q, want %q", p.Name, data, want)
+			}
+			return err
+		}))
+	}
+	if sorted := slices.Sorted(slices.Values(offsets)); !slices.Equal(slices.Sorted(slices.Values(rows)), sorted) {
+		t.Errorf("there are rows of %v, and events of %v", rows, sorted)
 	}
 	return offsets
 }
@@ -87,8 +119,12 @@ func TestBookGathersByHour(t *testing.T) {
 		if got := published(t, root); !slices.Equal(got, upTo(2*perHour)) {
 			t.Errorf("published are %v", got)
 		}
-		names := slices.Sorted(maps.Keys(files(t, root)))
+		var names []string
+		for _, name := range slices.Sorted(maps.Keys(files(t, root))) {
+			names = append(names, byChance.ReplaceAllString(name, ""))
+		}
 		want := []string{"_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", "_events/2026-01-02/20260102T040000.000Z-5f3a9c01.jsonl",
+			"_pictures/2026-01-02/03/20260102T030000.000Z-5f3a9c01.parquet", "_pictures/2026-01-02/03/20260102T040000.000Z-5f3a9c01.parquet",
 			"_windows/g+a/2026-01/02T03.json", "_windows/g+a/hour.json"}
 		if !slices.Equal(names, want) {
 			t.Errorf("the files are %q, want %q", names, want)
@@ -145,10 +181,14 @@ func TestBookIsCompleted(t *testing.T) {
 		want  int64                                    // up to where
 		note  string
 	}{
-		"a ledger is kept":                   {func(*testing.T, string, *Book) {}, 5, ""},
-		"events are staged without a ledger": {func(t *testing.T, root string, b *Book) { store(t, root, b.staged(two), event("a", 0, 5, 1)+"\n") }, 5, ""},
+		"a ledger is kept": {func(*testing.T, string, *Book) {}, 5, ""},
+		"events are staged without a ledger": {func(t *testing.T, root string, b *Book) {
+			store(t, root, b.staged(two+eventsExtension), event("a", 0, 5, 1)+"\n")
+		}, 5, ""},
 		"events are published, and not counted": {func(t *testing.T, root string, b *Book) {
-			_, err := b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one)]))
+			_, err := b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one+eventsExtension)]))
+			testkit.Must(t, err)
+			_, err = b.publishTables(t.Context(), nil, b.windows[0].ledger.Tables)
 			testkit.Must(t, err)
 		}, 5, ""},
 		"windows are gathered, and still there": {func(t *testing.T, root string, b *Book) {

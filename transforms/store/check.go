@@ -17,7 +17,8 @@ func (e *WrongError) Error() string { return "the window's ledger is wrong: " + 
 // Stored is what a run's settings say of the files of a frame with faces.
 type Stored struct {
 	Frame, Annotated, Crops, Events bool
-	KeepBytes                       int // of rejected records
+	KeepBytes                       int  // of rejected records
+	Rows                            bool // pictures are rows of tables, and not files
 }
 
 // Stored returns what the run's settings say. Of settings that cannot be read it is what
@@ -26,11 +27,12 @@ func (r Run) Stored() Stored {
 	var s struct {
 		KeepBytes int    `json:"keep_bytes"`
 		Write     string `json:"write"`
+		Store     string `json:"store"`
 	}
 	_ = json.Unmarshal(r.Settings, &s)
 	write := strings.Split(s.Write, ",")
 	has := func(what string) bool { return slices.Contains(write, what) }
-	return Stored{s.Write == "" || has("frame"), has("annotated"), has("crops"), has("events"), s.KeepBytes}
+	return Stored{s.Write == "" || has("frame"), has("annotated"), has("crops"), has("events"), s.KeepBytes, s.Store == Parquet}
 }
 
 // Wrong returns what of the ledger does not add up, as sentences.

@@ -3,6 +3,7 @@ package store
 import (
 	"facestream/internal/record"
 	"facestream/transforms/opaque"
+	"facestream/transforms/store/table"
 )
 
 // File is one file to be stored.
@@ -22,21 +23,24 @@ type Tally struct {
 	Slots           []Slot   // in which it is the one that was kept; none without max_fps and cooldown
 }
 
-// Entry holds all files of one frame; a frame without a face has none. There
-// is one Entry for every decoded frame, so that counting entries counts frames.
+// Entry holds all files of one frame, or a row with the same pictures; a frame without a
+// face has none. There is one Entry for every decoded frame, so that counting entries
+// counts frames.
 type Entry struct {
 	Tally
 	Files []File
+	Row   *table.Row // for WriteRows
 }
 
 // Written says what is now in the file system for one frame. There is one
 // Written for every Entry.
 type Written struct {
 	Tally
-	Files       int32
-	Bytes       int64  // of the files
-	FirstMillis int64  // when the first file got its final name, since 1970; 0 without files
-	Picture     string // the first file's name below the root; empty without files
+	Files       int32   // of a row, its pictures
+	Bytes       int64   // of the files
+	FirstMillis int64   // when the first file got its final name, since 1970; 0 without files
+	Picture     string  // the first file's name below the root; empty without files
+	Tables      []Table // with the first row of each
 }
 
 func encodeEntry(e Entry) ([]byte, error) { return opaque.Encode(e) }

@@ -33,7 +33,7 @@ func keepLatest(ctx context.Context, cfg Config, latest Latest) error {
 	if json.Unmarshal(about, &kept) == nil && latest.Before(kept) {
 		return nil
 	}
-	picture, err := cfg.read(ctx, latest.Picture)
+	picture, err := ReadPicture(ctx, cfg, latest.Picture)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -38,6 +39,7 @@ type Ledger struct {
 	FirstMillis int64       `json:"first_file_ms"` // when the first file was stored, since 1970; 0 without files
 	Latest      Latest      `json:"latest"`
 	Latency     Latency     `json:"latency,omitzero"` // of the pictures of dated records
+	Tables      []Table     `json:"tables,omitempty"` // which hold the pictures of a window, if these are rows
 	// Positions are where the group stands in every partition behind the window.
 	Positions []Position `json:"positions,omitempty"`
 }
@@ -188,7 +190,7 @@ func ledgerOfWritten(w Written) Ledger {
 		p.Cooled = 1
 	}
 	p.Slots = w.Slots
-	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis}
+	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis, Tables: w.Tables}
 	if w.Picture != "" && record.Dated(w.TimestampMillis) {
 		l.Latency = latencyOf(w.FirstMillis - w.TimestampMillis)
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
@@ -230,6 +232,10 @@ func decodeLedger(data []byte) (Ledger, error) {
 // an accumulator again.
 func Merge(a, b Ledger) Ledger {
 	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest, Latency: a.Latency.Plus(b.Latency)}
+	if len(a.Tables)+len(b.Tables) > 0 {
+		out.Tables = slices.Concat(a.Tables, b.Tables)
+		slices.SortFunc(out.Tables, func(a, b Table) int { return strings.Compare(a.File, b.File) })
+	}
 	if out.Latest.Before(b.Latest) {
 		out.Latest = b.Latest
 	}

@@ -26,8 +26,9 @@ const (
 	KindReject                // of Name.RejectPath
 	KindKept                  // of Name.KeptPath
 	KindLedger                // of a window that counts, or of an hour
-	KindStaged                // events that are not published yet
+	KindStaged                // events and tables that are not published yet
 	KindEvents                // events that are
+	KindTable                 // pictures as rows, of WriteRows and Book.Gather
 	KindLatest                // of KeepLatest
 	KindSuccess               // of WriteSuccess
 	KindLease                 // of Acquire
@@ -53,6 +54,10 @@ func KindOf(name string) (Kind, record.ID) {
 		if name == eventsPath(strings.TrimSuffix(path.Base(rest), eventsExtension)) {
 			kind = KindEvents
 		}
+	case folder == tableFolder:
+		if _, err := time.Parse(tableHour, path.Dir(rest)); (err == nil || path.Dir(rest) == undatedFolder) && path.Ext(rest) == tableExtension {
+			kind = KindTable
+		}
 	case folder == leaseFolder:
 		if strings.HasSuffix(rest, leaseExtension) && !strings.Contains(rest, "/") {
 			kind = KindLease
@@ -61,7 +66,7 @@ func KindOf(name string) (Kind, record.ID) {
 		switch path.Ext(rest) {
 		case ledgerExtension, unreadableExtension:
 			kind = KindLedger
-		case eventsExtension:
+		case eventsExtension, tableExtension:
 			kind = KindStaged
 		}
 	default:
@@ -70,6 +75,12 @@ func KindOf(name string) (Kind, record.ID) {
 		}
 	}
 	return kind, record.ID{}
+}
+
+// IsTable reports whether a file has pictures of kept windows as rows, by its name.
+func IsTable(name string) bool {
+	kind, _ := KindOf(name)
+	return kind == KindTable || kind == KindStaged && path.Ext(name) == tableExtension
 }
 
 // List calls visit for every file below the root, with its name relative to the

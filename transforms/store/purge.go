@@ -77,6 +77,9 @@ func Purge(ctx context.Context, cfg Config, s Selection, own *Book, dry bool, pr
 	if err != nil {
 		return freed, fmt.Errorf("looking for an output to purge: %w", err)
 	}
+	if tables, err := cfg.list(ctx, tableFolder); err != nil || len(tables) > 0 {
+		return freed, errors.Join(err, fmt.Errorf("%s has pictures in Parquet files, from which single ones cannot be purged: remove whole folders of %s", cfg.Root, tableFolder))
+	}
 	if !dry {
 		var lease *Lease
 		if lease, ctx, err = Acquire(ctx, cfg, purgeGroup, []string{purgeTopic}); err != nil {

@@ -100,7 +100,7 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 	}
 	for _, name := range names {
 		counts := func(w window) bool { return w.name == windowOf(name) }
-		if path.Ext(name) != eventsExtension || slices.ContainsFunc(s.windows, counts) {
+		if ext := path.Ext(name); ext != eventsExtension && ext != tableExtension || slices.ContainsFunc(s.windows, counts) {
 			continue
 		}
 		if slices.Contains(s.unreadable, dir+"/"+windowOf(name)+ledgerExtension) {
@@ -123,7 +123,8 @@ type BookFile struct {
 	// Events are those of the ledgers. For a window that is not gathered, the file is not
 	// published yet.
 	Events []EventsFile
-	Err    error // why it cannot be read; then there is nothing but its name
+	Tables []Table // the same of pictures that are rows
+	Err    error   // why it cannot be read; then there is nothing but its name
 }
 
 // Books calls visit with all ledgers of an output: those of older versions, then book by
@@ -170,7 +171,7 @@ func NewBooks(ctx context.Context, cfg Config, known func(name string) bool, vis
 
 func readBook(ctx context.Context, cfg Config, dir string, known func(name string) bool, visit func(BookFile) error) error {
 	ofHour := func(name string, h Hour) BookFile {
-		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events}
+		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events, Tables: h.Tables}
 	}
 	last := "" // that was visited
 	visitHours := func(names []string) error {
@@ -238,6 +239,10 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 		if n := w.ledger.Sum(); n.Events > 0 {
 			f.Events = []EventsFile{{dir + "/" + w.name + eventsExtension, n.EventBytes}}
 		}
+		for _, t := range w.ledger.Tables {
+			t.File = dir + "/" + path.Base(t.File)
+			f.Tables = append(f.Tables, t)
+		}
 		if err := visit(f); err != nil {
 			return err
 		}
@@ -265,7 +270,10 @@ func flatLedgers(ctx context.Context, cfg Config) ([]string, error) {
 }
 
 // windowOf returns the name of a window by that of one of its files.
-func windowOf(file string) string { return strings.TrimSuffix(path.Base(file), path.Ext(file)) }
+func windowOf(file string) string {
+	window, _, _ := strings.Cut(strings.TrimSuffix(path.Base(file), path.Ext(file)), tableMark)
+	return window
+}
 
 // errMalformed is wrapped by the error of a file that is JSON and no ledger.
 var errMalformed = errors.New("not a ledger")

@@ -43,6 +43,9 @@ type Config struct {
 	// Run is the name of the run, one path component that no other run has. Its
 	// temporary files are in a folder of this name. Required.
 	Run string
+	// SegmentBytes is the most that a table of pictures should take. Optional; what a Book
+	// gathers is then not bounded.
+	SegmentBytes int64
 }
 
 // with does something in the file system of the root.
@@ -101,13 +104,18 @@ var puts sync.RWMutex
 // other attempt has, and renames it. After an error no temporary file is left,
 // as far as the file system lets us remove it.
 func put(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, data []byte) error {
+	return putFrom(ctx, fsys, cfg, name, func(tmp string) error { return filesystem.Write(ctx, fsys, tmp, data) })
+}
+
+// putFrom is put of a temporary file that write makes, which may be called again.
+func putFrom(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, write func(tmp string) error) error {
 	puts.RLock()
 	defer puts.RUnlock()
 	final := join(cfg.Root, name)
 	tmp := join(cfg.tmp(), rand.Text())
 	err := ctx.Err() // not every file system checks it
 	if err == nil {
-		err = inFolder(ctx, fsys, tmp, func() error { return filesystem.Write(ctx, fsys, tmp, data) })
+		err = inFolder(ctx, fsys, tmp, func() error { return write(tmp) })
 	}
 	if err == nil {
 		err = inFolder(ctx, fsys, final, func() error { return filesystem.Rename(ctx, fsys, tmp, final) })

@@ -22,6 +22,14 @@ const tmpDir = "_tmp"
 // soon after the file system's budget of one and a half minutes.
 const TmpAge = 15 * time.Minute
 
+// TableAge is TmpAge for tables, which are in use until their window ends.
+const TableAge = 24 * time.Hour
+
+// Dead reports whether no attempt uses a temporary file of this name and age any more.
+func Dead(name string, age time.Duration) bool {
+	return age >= TableAge || age >= TmpAge && path.Ext(name) != tableExtension
+}
+
 // UniqueName is the name of a run or of a window. Names sort by time.
 func UniqueName(t time.Time) string {
 	id := make([]byte, 4)
@@ -45,28 +53,30 @@ func LastWrite(ctx context.Context, cfg Config) (at time.Time, err error) {
 // Clean removes temporary files of any run that are older than TmpAge, by the
 // file system's own clock, and empty folders that are.
 func Clean(ctx context.Context, cfg Config) error {
-	return cfg.with(ctx, func(fsys filesystem.Interface) error { return clean(ctx, fsys, cfg, TmpAge) })
+	return cfg.with(ctx, func(fsys filesystem.Interface) error { return clean(ctx, fsys, cfg, 0) })
 }
 
-func clean(ctx context.Context, fsys filesystem.Interface, cfg Config, age time.Duration) error {
+// clean is Clean at a time that is so much later.
+func clean(ctx context.Context, fsys filesystem.Interface, cfg Config, later time.Duration) error {
 	now, err := clock(ctx, fsys, cfg)
 	if err != nil {
 		return err
 	}
+	now = now.Add(later)
 	files, err := fsys.List(ctx, join(cfg.Root, path.Join(tmpDir, "*", "*")))
 	if err != nil {
 		return err
 	}
 	for _, name := range files {
 		at, err := lastModified(ctx, fsys, name)
-		if err == nil && now.Sub(at) >= age {
+		if err == nil && Dead(name, now.Sub(at)) {
 			err = remove(ctx, fsys, name)
 		}
 		if err := ignoreGone(err); err != nil {
 			return err
 		}
 	}
-	return removeEmpty(ctx, fsys, cfg, now.Add(-age))
+	return removeEmpty(ctx, fsys, cfg, now.Add(-TmpAge))
 }
 
 // End removes all temporary files of the run, and those of others that Clean
@@ -85,7 +95,7 @@ func End(ctx context.Context, cfg Config) error {
 				return err
 			}
 		}
-		return clean(ctx, fsys, cfg, TmpAge)
+		return clean(ctx, fsys, cfg, 0)
 	})
 }
 

@@ -29,13 +29,14 @@ func write(t *testing.T, root, name string) {
 func TestCleanGoesByAge(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		cfg := testConfig(root)
-		const orphan = tmpDir + "/dead-run/orphan"
+		const orphan, rows = tmpDir + "/dead-run/orphan", tmpDir + "/dead-run/window+1.parquet"
 		write(t, root, orphan)
+		write(t, root, rows)
 		testkit.Must(t, Clean(t.Context(), cfg))
-		mustHold(t, root, map[string]string{orphan: "half a pic"})
-		if err := clean(t.Context(), open(t, root), cfg, -time.Minute); err != nil { // as if it were later
-			t.Fatal(err)
-		}
+		mustHold(t, root, map[string]string{orphan: "half a pic", rows: "half a pic"})
+		testkit.Must(t, clean(t.Context(), open(t, root), cfg, TmpAge+time.Minute))
+		mustHold(t, root, map[string]string{rows: "half a pic"})
+		testkit.Must(t, clean(t.Context(), open(t, root), cfg, TableAge+time.Minute))
 		mustHold(t, root, nil)
 		if left, err := open(t, root).List(t.Context(), join(root, "*")); err != nil || len(left) > 0 {
 			t.Errorf("left are %v (%v)", left, err)

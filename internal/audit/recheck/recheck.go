@@ -152,7 +152,7 @@ func (c *Checker) compare(ctx context.Context, one audit.Chosen, files []store.F
 	wanted := map[string]bool{}
 	for _, f := range files {
 		wanted[f.Name] = true
-		got, err := filesystem.Read(ctx, c.fsys, c.path(f.Name))
+		got, err := store.ReadPicture(ctx, c.config, f.Name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, differs(one.ID, f.Name, "%s is what the record gives, and it is not there", f.Name))

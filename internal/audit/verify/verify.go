@@ -58,7 +58,10 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 		files++
 		p.say("listing: %d files", files)
 		a.AddFile(name, size, modified)
-		return nil
+		if !store.IsTable(name) {
+			return nil
+		}
+		return addTable(ctx, cfg, a, name)
 	})
 	if err != nil {
 		return audit.Report{}, err
@@ -88,6 +91,18 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 		err = recheckSome(ctx, o, cfg, offsets, a, report, p)
 	}
 	return *report, err
+}
+
+// addTable adds the pictures of a table as the files that they would be.
+func addTable(ctx context.Context, cfg store.Config, a *audit.Audit, name string) error {
+	err := store.Pictures(ctx, cfg, name, func(p store.Picture, _ func() ([]byte, error)) error {
+		a.AddPicture(p, name)
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) { // it is published, or another has taken its place
+		return nil
+	}
+	return err
 }
 
 // errGathered says that a run has published a window's events while they were looked for.

@@ -32,12 +32,14 @@ const (
 
 func newDemo(t testing.TB, frames int) *Demo {
 	t.Helper()
-	return testkit.Value(NewDemo(frames))(t)
+	d := testkit.Value(NewDemo(frames))(t)
+	return d
 }
 
 func mustEncode(t testing.TB, p Picture) []byte {
 	t.Helper()
-	return testkit.Value(EncodeJPEG(p))(t)
+	data := testkit.Value(EncodeJPEG(p))(t)
+	return data
 }
 
 func TestDemoGolden(t *testing.T) {

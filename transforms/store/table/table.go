@@ -40,7 +40,7 @@ import (
 type Row struct {
 	record.ID
 	Camera          string `parquet:"camera,dict"`
-	Timestamp       *int64 `parquet:"timestamp,timestamp"` // null for an undated record; Write sets it
+	Timestamp       *int64 `parquet:"timestamp,timestamp"` // null for an undated record; Complete sets it
 	TimestampMillis int64  `parquet:"timestamp_ms"`        // of the record, whatever it is
 	FrameWidth      int32  `parquet:"frame_width"`         // pixels of the upright frame
 	FrameHeight     int32  `parquet:"frame_height"`
@@ -52,7 +52,7 @@ type Row struct {
 	Picture      []byte  `parquet:"picture,optional"`
 	Annotated    []byte  `parquet:"annotated,optional"`
 
-	// Sizes of the pictures, which Write sets; 0 for what is not stored.
+	// Sizes of the pictures, which Complete sets; 0 for what is not stored.
 	PictureBytes   int32 `parquet:"picture_bytes"`
 	AnnotatedBytes int32 `parquet:"annotated_bytes"`
 }
@@ -93,7 +93,7 @@ func newWriter(w io.Writer) *parquet.GenericWriter[Row] {
 	return parquet.NewGenericWriter[Row](w, options...)
 }
 
-// Write writes rows, which it sorts, as a file of one row group. It needs the memory of
+// Write writes rows, which it sorts and completes, as a file of one row group. It needs the memory of
 // the pictures once more.
 func Write(w io.Writer, rows []Row) error {
 	slices.SortFunc(rows, func(a, b Row) int {
@@ -105,9 +105,9 @@ func Write(w io.Writer, rows []Row) error {
 		leaf, _ := out.Schema().Lookup(name...)
 		pictures = append(pictures, out.ColumnWriters()[leaf.ColumnIndex])
 	}
-	for _, row := range rows {
-		row.complete()
-		if _, err := out.Write([]Row{row}); err != nil {
+	for i := range rows {
+		rows[i].Complete()
+		if _, err := out.Write(rows[i : i+1]); err != nil {
 			return err
 		}
 		for _, column := range pictures {
@@ -119,8 +119,8 @@ func Write(w io.Writer, rows []Row) error {
 	return out.Close()
 }
 
-// complete sets the fields that follow from others.
-func (r *Row) complete() {
+// Complete sets the fields that follow from others.
+func (r *Row) Complete() {
 	if r.Timestamp = nil; record.Dated(r.TimestampMillis) {
 		r.Timestamp = &r.TimestampMillis
 	}

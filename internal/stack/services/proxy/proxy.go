@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"sync"
-	"testing"
 	"time"
 
 	"facestream/internal/wait"
@@ -49,20 +48,18 @@ type lane struct {
 	holdAt func(piece []byte) // holds from a certain piece on; nil if that is not asked
 }
 
-// Start starts a proxy to host:port that does no harm yet, and ends with the test. A
-// client's connection is reset if the target cannot be reached.
-func Start(t testing.TB, target string) *Proxy {
-	t.Helper()
+// Start starts a proxy to host:port that does no harm yet. A client's connection
+// is reset if the target cannot be reached.
+func Start(target string) (*Proxy, error) {
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	open := make(chan struct{})
 	close(open)
 	free := lane{open: open, limit: math.MaxInt64}
 	p := &Proxy{target: target, listener: listener, lanes: [2]lane{free, free}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	t.Cleanup(func() { _ = p.Close() })
 	p.running.Go(func() {
 		for {
 			client, err := listener.AcceptTCP()
@@ -72,7 +69,7 @@ func Start(t testing.TB, target string) *Proxy {
 			p.running.Go(func() { p.serve(client) })
 		}
 	})
-	return p
+	return p, nil
 }
 
 // Addr returns where the proxy listens, host:port.

@@ -28,7 +28,9 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	target := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = target.Close() })
-	return &rig{Proxy: Start(t, target.Addr().String()), target: target}
+	p := testkit.Value(Start(target.Addr().String()))(t)
+	t.Cleanup(func() { _ = p.Close() })
+	return &rig{Proxy: p, target: target}
 }
 
 // connect returns both ends of a connection through the proxy.

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+
+	"facestream/internal/record"
+	"facestream/internal/testkit"
+	"facestream/transforms/store/table"
+)
+
+// rowEntry is of a frame with one face, whose picture and crop have so many bytes together.
+func rowEntry(offset, millis int64, bytes int) Entry {
+	id := record.In("t", 1).At(offset)
+	return Entry{Tally: Tally{ID: id, TimestampMillis: millis, Size: 9, Faces: 1}, Row: &table.Row{
+		ID: id, Camera: "cam", TimestampMillis: millis, Picture: picture(bytes - 4), Faces: []table.Face{{Face: 1, Crop: []byte("crop")}},
+	}}
+}
+
+const hourMillis = 3_600_000
+
+// Rows are in a table for each hour of a bundle, in parts that are bounded. Every frame
+// gives a Written, and each table is in one.
+func TestWriteRows(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		entries := []Entry{rowEntry(0, testMillis, 1000), rowEntry(1, -1, 1000), rowEntry(2, testMillis+hourMillis, 1000), rowEntry(3, testMillis, 1000),
+			{Tally: Tally{ID: record.In("t", 1).At(4)}}, rowEntry(5, testMillis, tableBytes), rowEntry(6, testMillis, 1000)}
+		want := []string{"2026-01-02/03: 0,3,5", "2026-01-02/03: 6", "2026-01-02/04: 2", "undated: 1"}
+		p, s := beam.NewPipelineWithRoot()
+		written := WriteRows(s, testConfig(root), "w", beam.CreateList(s, entries))
+		passert.Count(s, written, "frames", len(entries))
+		WriteLedger(s, testConfig(root), "w", written, beam.CreateList(s, []Rejected{}))
+		// Twice: a bundle that is done again leaves others.
+		for range 2 {
+			ptest.RunAndValidate(t, p)
+			l, err := ReadWritten(t.Context(), testConfig(root), "w")
+			testkit.Must(t, err)
+			if sum := l.Sum(); sum.Read != 7 || sum.Files != 12 || sum.Bytes != tableBytes+5000 || l.Latest.Picture != nameOf("cam", testMillis+hourMillis, "t", 1, 2).Path() {
+				t.Errorf("the ledger is %+v", l)
+			}
+			var got []string
+			for _, table := range l.Tables {
+				var offsets []string
+				testkit.Must(t, Pictures(t.Context(), testConfig(root), pending(testConfig(root), path.Base(table.File)), func(p Picture, read func() ([]byte, error)) error {
+					_, id := KindOf(p.Name)
+					data, err := read()
+					if p.Kind == KindPicture {
+						offsets = append(offsets, fmt.Sprint(id.Offset))
+					}
+					if want := entries[id.Offset].Row; string(data) != map[Kind]string{KindPicture: string(want.Picture), KindFace: "crop"}[p.Kind] || int64(len(data)) != p.Bytes {
+						t.Errorf("%s has %d bytes, which are not those that were written", p.Name, len(data))
+					}
+					return err
+				}))
+				got = append(got, strings.TrimPrefix(path.Dir(table.File), "_pictures/")+": "+strings.Join(offsets, ","))
+				if table.Rows != int64(len(offsets)) {
+					t.Errorf("%s has %d rows, and %d are counted", table.File, len(offsets), table.Rows)
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("the tables are %q, want %q", got, want)
+			}
+		}
+		l, err := ReadWritten(t.Context(), testConfig(root), "w")
+		testkit.Must(t, err)
+		run := bookRun
+		run.Settings = []byte(`{"write":"frame,crops","store":"parquet"}`)
+		b := openBook(t, root, run)
+		short := l
+		short.Tables = l.Tables[1:]
+		if _, err := b.Keep(t.Context(), "w", short, nil); err == nil || !strings.Contains(err.Error(), "rows, and 6 records have pictures") {
+			t.Errorf("with a table less: %v", err)
+		}
+		_, err = b.Keep(t.Context(), "w", l, nil)
+		testkit.Must(t, err)
+		for name := range files(t, root) {
+			if strings.HasPrefix(name, tmpDir) {
+				t.Errorf("%s is left", name)
+			}
+		}
+	})
+}
+
+// Tables of many windows become a few, by how much is there and is added.
+func TestTablesGrow(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	b := openBook(t, root, bookRun)
+	b.cfg.SegmentBytes = 250 << 10
+	var published []Table
+	add := func(n int64, bytes int) {
+		job := &rowsFn{Config: b.cfg, Window: fmt.Sprintf("w%d", n)}
+		var tables []Table
+		emit := func(w Written) { tables = append(tables, w.Tables...) }
+		testkit.Must(t, job.StartBundle(t.Context(), emit))
+		testkit.Must(t, job.ProcessElement(t.Context(), rowEntry(n, testMillis, bytes), emit))
+		testkit.Must(t, job.FinishBundle(t.Context(), emit))
+		for _, table := range tables {
+			testkit.Must(t, b.rename(t.Context(), pending(b.cfg, path.Base(table.File)), b.staged(table.File)))
+		}
+		var err error
+		published, err = b.publishTables(t.Context(), published, tables)
+		testkit.Must(t, err)
+	}
+	rows := func() (rows []int64) {
+		for _, table := range published {
+			rows = append(rows, table.Rows)
+		}
+		return rows
+	}
+	for n := range int64(5) {
+		add(n, 60<<10)
+	}
+	if got, want := rows(), []int64{3, 2}; !slices.Equal(got, want) {
+		t.Errorf("the tables have %v rows, want %v", got, want)
+	}
+	// One that somebody has removed does not stand in the way of those that come.
+	testkit.Must(t, b.remove(t.Context(), []string{published[1].File}))
+	add(5, 1000)
+	if got, want := rows(), []int64{3, 1}; !slices.Equal(got, want) {
+		t.Errorf("the tables have %v rows, want %v", got, want)
+	}
+	// A large one is left alone for a few bytes.
+	published[1].Bytes, b.cfg.SegmentBytes = smallTable, 0
+	add(6, 1000)
+	if got, want := rows(), []int64{3, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("the tables have %v rows, want %v", got, want)
+	}
+}

@@ -1,0 +1,281 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/transforms/store/table"
+)
+
+const (
+	blockBytes = 128 << 10 // of HDFS that are read at a time
+	keptBlocks = 8         // of a file
+
+	// A table is appended to while it has fewer bytes than smallTable, or than appendTimes
+	// those that are added: so each byte is copied a few times at most, and the number of
+	// tables follows from bytes and hours, not from windows.
+	smallTable  = 32 << 20
+	appendTimes = 4
+	joinTables  = 64 // at a time
+)
+
+// OpenTable is a table that is being read. It is to be closed.
+type OpenTable struct {
+	*table.File
+	io.Closer
+}
+
+// OpenTable opens a table by its name below the root.
+func (c Config) OpenTable(ctx context.Context, fsys filesystem.Interface, name string) (*OpenTable, error) {
+	in, err := fsys.OpenRead(ctx, join(c.Root, name))
+	if err != nil {
+		return nil, err
+	}
+	t := &OpenTable{Closer: in}
+	size, err := fsys.Size(ctx, join(c.Root, name))
+	if err == nil {
+		var r io.ReaderAt
+		if r, err = randomAccess(in, size); err == nil {
+			t.File, err = table.Open(r, size)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the table %s: %w", join(c.Root, name), err), in.Close())
+	}
+	return t, nil
+}
+
+// randomAccess makes an io.ReaderAt of a file.
+func randomAccess(in io.Reader, size int64) (io.ReaderAt, error) {
+	if r, ok := in.(io.ReaderAt); ok {
+		return r, nil
+	}
+	if s, ok := in.(io.ReadSeeker); ok {
+		return &blocks{in: s, size: size}, nil
+	}
+	data, err := io.ReadAll(in)
+	return bytes.NewReader(data), err
+}
+
+// blocks reads a file of HDFS in large pieces, and keeps some: rows are read from many
+// places near to one another, and to seek means a new connection to a DataNode.
+type blocks struct {
+	mu       sync.Mutex
+	in       io.ReadSeeker
+	at, size int64
+	kept     []block // the last used one comes last
+}
+
+type block struct {
+	at   int64
+	data []byte
+}
+
+func (b *blocks) ReadAt(p []byte, at int64) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for n < len(p) && at+int64(n) < b.size {
+		data, err := b.read(at + int64(n))
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], data)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// read returns what there is from an offset to the end of its block.
+func (b *blocks) read(at int64) ([]byte, error) {
+	first := at / blockBytes * blockBytes
+	i := slices.IndexFunc(b.kept, func(k block) bool { return k.at == first })
+	if i < 0 {
+		if b.at != first {
+			if _, err := b.in.Seek(first, io.SeekStart); err != nil {
+				return nil, err
+			}
+		}
+		one := block{first, make([]byte, min(blockBytes, b.size-first))}
+		n, err := io.ReadFull(b.in, one.data)
+		if b.at = first + int64(n); err != nil {
+			return nil, err
+		}
+		if i = len(b.kept); i == keptBlocks {
+			i, b.kept = i-1, slices.Delete(b.kept, 0, 1)
+		}
+		b.kept = append(b.kept, one)
+	}
+	found := b.kept[i]
+	b.kept = append(slices.Delete(b.kept, i, i+1), found)
+	return found.data[at-first:], nil
+}
+
+// ReadPicture reads a picture by the name that it has as a file: that file, or a row of a
+// table.
+func ReadPicture(ctx context.Context, cfg Config, name string) ([]byte, error) {
+	data, err := cfg.read(ctx, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	missing := err
+	// What is published meanwhile is found at its new place, so that one comes last.
+	for _, glob := range []string{ledgerFolder + "/*/*" + tableExtension, folderOfPicture(name) + "/*" + tableExtension} {
+		tables, err := cfg.list(ctx, glob)
+		if err != nil {
+			return nil, err
+		}
+		for _, of := range tables {
+			if data, err := cfg.pictureIn(ctx, of, name); data != nil || ignoreGone(err) != nil {
+				return data, err
+			}
+		}
+	}
+	return nil, missing
+}
+
+// folderOfPicture is that of the tables which may have a picture.
+func folderOfPicture(name string) string {
+	_, hour, _ := strings.Cut(path.Dir(name), "/")
+	if strings.HasPrefix(hour, undatedFolder+"/") {
+		return tableFolder + "/" + undatedFolder
+	}
+	day, hour := path.Split(hour)
+	return tableFolder + "/" + strings.ReplaceAll(strings.TrimSuffix(day, "/"), "/", "-") + "/" + hour
+}
+
+// pictureIn returns a picture that is in a table, or nil.
+func (c Config) pictureIn(ctx context.Context, of, name string) (data []byte, err error) {
+	err = c.rowsOf(ctx, of, func(t *table.File, n int64, row table.Row) (more bool, err error) {
+		for _, p := range PicturesOf(&row) {
+			if p.Name == name {
+				data, err = p.Read(t, n)
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	return data, err
+}
+
+// rowsOf calls visit with the rows of a table, without their pictures, while there is more
+// to do.
+func (c Config) rowsOf(ctx context.Context, of string, visit func(t *table.File, n int64, row table.Row) (more bool, err error)) error {
+	return c.with(ctx, func(fsys filesystem.Interface) error {
+		t, err := c.OpenTable(ctx, fsys, of)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		n := int64(0)
+		for row, err := range t.Rows() {
+			if err != nil {
+				return fmt.Errorf("reading the table %s: %w", join(c.Root, of), err)
+			}
+			if more, err := visit(t.File, n, row); !more {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+}
+
+// Pictures calls visit with the pictures of a table, by the name of that below the root. A
+// picture is read by read only.
+func Pictures(ctx context.Context, cfg Config, of string, visit func(p Picture, read func() ([]byte, error)) error) error {
+	return cfg.rowsOf(ctx, of, func(t *table.File, n int64, row table.Row) (more bool, err error) {
+		for _, p := range PicturesOf(&row) {
+			if err = visit(p, func() ([]byte, error) { return p.Read(t, n) }); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// publishTables adds the rows of staged tables to published ones, or makes others. Each
+// is replaced in one step, and found to be done by how many of its rows count.
+func (b *Book) publishTables(ctx context.Context, published, staged []Table) ([]Table, error) {
+	published, staged = slices.Clone(published), slices.Clone(staged)
+	slices.SortFunc(staged, func(s, t Table) int { return strings.Compare(s.File, t.File) })
+	for len(staged) > 0 {
+		folder, bytes, n := path.Dir(staged[0].File), int64(0), 0
+		for n < min(len(staged), joinTables) && path.Dir(staged[n].File) == folder && (n == 0 || b.fits(bytes+staged[n].Bytes)) {
+			bytes += staged[n].Bytes
+			n++
+		}
+		into := len(published) // a new one
+		for i, t := range published {
+			if path.Dir(t.File) == folder {
+				into = i // the last one, if any
+			}
+		}
+		if into < len(published) {
+			if t := published[into]; !b.fits(t.Bytes+bytes) || t.Bytes >= max(smallTable, appendTimes*bytes) {
+				into = len(published)
+			}
+		}
+		if into == len(published) {
+			published = append(published, Table{File: staged[0].File})
+		}
+		var err error
+		if published[into], err = b.join(ctx, published[into], staged[:n]); err != nil {
+			return nil, fmt.Errorf("gathering %d tables into %s: %w", n, published[into].File, err)
+		}
+		staged = staged[n:]
+	}
+	return slices.DeleteFunc(published, func(t Table) bool { return t.Rows == 0 }), nil
+}
+
+// fits reports whether a table may have so many bytes.
+func (b *Book) fits(bytes int64) bool { return b.cfg.SegmentBytes == 0 || bytes <= b.cfg.SegmentBytes }
+
+// join writes the rows of a table that count and those of staged ones as one table. What is
+// missing is left out, and verify reports it.
+func (b *Book) join(ctx context.Context, t Table, staged []Table) (Table, error) {
+	err := b.cfg.with(ctx, func(fsys filesystem.Interface) error {
+		var files []*table.File
+		var rows []int64
+		for i, one := range slices.Insert(slices.Clone(staged), 0, t) {
+			name := b.staged(one.File)
+			if i == 0 {
+				name = t.File
+			}
+			if one.Rows == 0 {
+				continue
+			}
+			in, err := b.cfg.OpenTable(ctx, fsys, name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			files, rows = append(files, in.File), append(rows, one.Rows)
+		}
+		t.Rows, t.Bytes = 0, 0
+		for _, n := range rows {
+			t.Rows += n
+		}
+		if t.Rows == 0 {
+			return nil
+		}
+		var err error
+		t.Bytes, err = b.cfg.putTable(ctx, fsys, t.File, func(w io.Writer) error { return table.Join(w, files, rows) })
+		return err
+	})
+	return t, err
+}
