@@ -39,7 +39,7 @@ func TestAll(t *testing.T) {
 		t.Fatalf("%v: %s", err, &stdout)
 	}
 	row := got.Rows[0]
-	if row.combination != (combination{"prism", "jpeg", "parity", 1}) {
+	if row.combination != (combination{"prism", "jpeg", "parity", 1, "kafkaio", "files"}) {
 		t.Errorf("%s is not what was asked for", row.combination)
 	}
 	for what, v := range map[string]float64{
@@ -144,7 +144,7 @@ func TestDay(t *testing.T) {
 	if status := one.Main(t.Context(), []string{"--runners=spark, prism", "--slots=2", "--formats=raw"}, &stdout, &stderr); status != 1 {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
-	want := []combination{{"spark", "raw", "parity", 2}, {"spark", "raw", "fast", 2}, {"prism", "raw", "parity", 2}, {"prism", "raw", "fast", 2}}
+	want := []combination{{"spark", "raw", "parity", 2, "kafkaio", "files"}, {"spark", "raw", "fast", 2, "kafkaio", "files"}, {"prism", "raw", "parity", 2, "kafkaio", "files"}, {"prism", "raw", "fast", 2, "kafkaio", "files"}}
 	if o := got.combinations(); !equal(o, want) || !strings.Contains(stdout.String(), "| three | 10.0 |") {
 		t.Errorf("%v, want %v; printed %s", o, want, &stdout)
 	}

@@ -16,6 +16,8 @@ import (
 	"facestream/internal/cli"
 	"facestream/internal/paths"
 	"facestream/transforms/face"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 const usage = `bench measures the pipeline with services of its own: Kafka, HDFS, and clusters of
@@ -56,11 +58,11 @@ func libraries() []string { return []string{"OpenCV " + face.OpenCVVersion()} }
 
 // choice is what to measure.
 type choice struct {
-	runners, formats, presets, readers []string
-	slots                              []int
-	scale                              float64
-	times                              int
-	labels                             string // of detect
+	runners, formats, presets, readers, stores []string
+	slots                                      []int
+	scale                                      float64
+	times                                      int
+	labels                                     string // of detect
 }
 
 // command is a subcommand that measures.
@@ -80,8 +82,11 @@ func (c command) cli() cli.Command {
 		chosen, state := c.choices, paths.State{}
 		choose(f, "runners", "`NAMES` of the runners", &chosen.runners)
 		choose(f, "formats", "`NAMES` of the frames' formats", &chosen.formats)
-		choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets, face.Presets...)
-		choose(f, "readers", "`NAMES` of the readers", &chosen.readers)
+		if len(chosen.presets) > 1 {
+			choose(f, "presets", "`NAMES` of the detector's presets", &chosen.presets, face.Presets...)
+		}
+		choose(f, "readers", "`NAMES` of the readers", &chosen.readers, kafka.Readers...)
+		choose(f, "stores", "`NAMES` of how pictures are stored", &chosen.stores, store.Stores...)
 		choose(f, "slots", "`NUMBERS` of slots", &chosen.slots)
 		chosen.scale, chosen.times = 1, 1
 		if c.services {
@@ -133,7 +138,7 @@ func (c command) cli() cli.Command {
 // choose adds a flag of comma-separated values, if there are several to choose from; more are
 // all that may be chosen, if those are not only the default ones.
 func choose[T any](f *flag.FlagSet, name, about string, values *[]T, more ...T) {
-	if len(*values) < 2 {
+	if len(*values) == 0 || len(*values)+len(more) < 2 {
 		return
 	}
 	known := *values

@@ -155,7 +155,7 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	summary := filepath.Join(l.dir, name+".json")
 	args := append([]string{
 		l.program(), "--runner=" + j.Runner, "--state_dir=" + l.dir, "--kafka=" + l.stack.Kafka, "--topics=" + j.topic,
-		"--group=" + name, "--user=" + user, "--output=" + output, "--detector=" + j.Preset, "--summary=" + summary,
+		"--group=" + name, "--user=" + user, "--output=" + output, "--detector=" + j.Preset, "--reader=" + j.Reader, "--store=" + j.Store, "--summary=" + summary,
 	}, j.flags...)
 	if model := l.modelOf(j.Preset); model != "" {
 		args = append(args, "--model="+model)

@@ -12,6 +12,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
 	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 const (
@@ -48,7 +49,7 @@ func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
 		for _, reader := range slices.Repeat(c.readers, c.times) {
 			topic := fmt.Sprint("live-", l.runs)
 			r, err := l.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
-				combination: combination{runner, feed.JPEG, parity, liveSlots}, topic: topic, flags: []string{"--reader=" + reader},
+				combination: combination{runner, feed.JPEG, parity, liveSlots, reader, store.Files}, topic: topic,
 			})
 			if err == nil && r.Latency == nil {
 				err = errors.New("no picture was stored")

@@ -11,6 +11,8 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/runners"
 	"facestream/transforms/frame"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 // The presets of the detector that are measured with runners.
@@ -20,7 +22,7 @@ const (
 )
 
 var (
-	keys       = slices.Clip([]string{"runner", "format", "preset", "slots"}) // of a combination
+	keys       = slices.Clip([]string{"runner", "format", "preset", "slots", "reader", "store"}) // of a combination
 	allRunners = []string{runners.Prism, runners.Flink, runners.Spark}
 	onlyJPEG   = []string{feed.JPEG}
 )
@@ -31,20 +33,33 @@ type combination struct {
 	Format string `json:"format" col:"format"`
 	Preset string `json:"preset" col:"preset"`
 	Slots  int    `json:"slots" col:"slots"`
+	Reader string `json:"reader" col:"reader"`
+	Store  string `json:"store" col:"store"`
 }
 
 func (o combination) String() string {
-	return fmt.Sprintf("%s, %s, %s, %s", o.Runner, o.Format, o.Preset, plural(o.Slots, "slot"))
+	return fmt.Sprintf("%s, %s, %s, %s, %s, %s", o.Runner, o.Format, o.Preset, plural(o.Slots, "slot"), o.Reader, o.Store)
 }
 
-func (c choice) combinations() (out []combination) {
-	for _, runner := range c.runners {
-		for _, format := range c.formats {
-			for _, preset := range c.presets {
-				for _, slots := range c.slots {
-					out = append(out, combination{runner, format, preset, slots})
-				}
-			}
+func (c choice) combinations() []combination {
+	all := []combination{{Reader: kafka.KafkaIO, Store: store.Files}}
+	all = vary(all, c.runners, func(o *combination) *string { return &o.Runner })
+	all = vary(all, c.formats, func(o *combination) *string { return &o.Format })
+	all = vary(all, c.presets, func(o *combination) *string { return &o.Preset })
+	all = vary(all, c.slots, func(o *combination) *int { return &o.Slots })
+	all = vary(all, c.readers, func(o *combination) *string { return &o.Reader })
+	return vary(all, c.stores, func(o *combination) *string { return &o.Store })
+}
+
+// vary returns each combination with each value of one of its fields, if there are any.
+func vary[T any](all []combination, values []T, field func(*combination) *T) (out []combination) {
+	if len(values) == 0 {
+		return all
+	}
+	for _, o := range all {
+		for _, v := range values {
+			*field(&o) = v
+			out = append(out, o)
 		}
 	}
 	return out
@@ -57,7 +72,8 @@ steady state: two runs of different lengths, so that no start counts. Right befo
 many workers as slots measure two bounds: the bare detector, with frames in memory, and
 the bare plumbing, from Kafka to HDFS without Beam. On Prism, which has no slots, the
 program and its bounds are bound to as many processors.`,
-	choices:  choice{runners: allRunners, formats: []string{feed.JPEG, feed.Raw}, presets: []string{parity, fast}, slots: []int{1, 2}},
+	choices: choice{runners: allRunners, formats: []string{feed.JPEG, feed.Raw}, presets: []string{parity, fast}, slots: []int{1, 2},
+		readers: []string{kafka.KafkaIO}, stores: []string{store.Files}},
 	services: true,
 	measure:  measureAll,
 }

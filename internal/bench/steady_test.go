@@ -45,22 +45,22 @@ func TestPlan(t *testing.T) {
 		of          combination
 		short, long int
 	}{
-		{1, combination{runners.Flink, feed.JPEG, parity, 1}, 60, 180},
-		{1, combination{runners.Flink, feed.JPEG, parity, 2}, 60, 300},
-		{1, combination{runners.Flink, feed.JPEG, fast, 2}, 180, 1620},
-		{2, combination{runners.Flink, feed.JPEG, parity, 1}, 120, 360},
-		{0.01, combination{runners.Flink, feed.JPEG, fast, 2}, 60, 120},
+		{1, combination{runners.Flink, feed.JPEG, parity, 1, "kafkaio", "files"}, 60, 180},
+		{1, combination{runners.Flink, feed.JPEG, parity, 2, "kafkaio", "files"}, 60, 300},
+		{1, combination{runners.Flink, feed.JPEG, fast, 2, "kafkaio", "files"}, 180, 1620},
+		{2, combination{runners.Flink, feed.JPEG, parity, 1, "kafkaio", "files"}, 120, 360},
+		{0.01, combination{runners.Flink, feed.JPEG, fast, 2, "kafkaio", "files"}, 60, 120},
 		// Executors are new for each run on Spark.
-		{1, combination{runners.Spark, feed.JPEG, parity, 2}, 180, 420},
-		{1, combination{runners.Spark, feed.JPEG, fast, 1}, 540, 1260},
+		{1, combination{runners.Spark, feed.JPEG, parity, 2, "kafkaio", "files"}, 180, 420},
+		{1, combination{runners.Spark, feed.JPEG, fast, 1, "kafkaio", "files"}, 540, 1260},
 		// 256 MiB hold 271 raw frames of 640x480 with their slack.
-		{1, combination{runners.Flink, feed.Raw, fast, 2}, 60, 240},
-		{9, combination{runners.Flink, feed.Raw, parity, 2}, 60, 240},
-		{1, combination{runners.Spark, feed.Raw, fast, 2}, 60, 240},
-		{0.01, combination{runners.Flink, feed.Raw, parity, 1}, 60, 120},
+		{1, combination{runners.Flink, feed.Raw, fast, 2, "kafkaio", "files"}, 60, 240},
+		{9, combination{runners.Flink, feed.Raw, parity, 2, "kafkaio", "files"}, 60, 240},
+		{1, combination{runners.Spark, feed.Raw, fast, 2, "kafkaio", "files"}, 60, 240},
+		{0.01, combination{runners.Flink, feed.Raw, parity, 1, "kafkaio", "files"}, 60, 120},
 		// Prism has several windows of raw frames.
-		{1, combination{runners.Prism, feed.Raw, fast, 2}, 120, 480},
-		{1, combination{runners.Prism, feed.Raw, parity, 2}, 120, 300},
+		{1, combination{runners.Prism, feed.Raw, fast, 2, "kafkaio", "files"}, 120, 480},
+		{1, combination{runners.Prism, feed.Raw, parity, 2, "kafkaio", "files"}, 120, 300},
 	} {
 		p := choice{scale: tc.scale}.plan(tc.of)
 		if p.short != tc.short || p.long != tc.long || p.windows != (tc.of.Runner == runners.Prism && tc.of.Format == feed.Raw) {
