@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -170,4 +171,21 @@ func hasAnchor(page, anchor string) bool {
 		}
 	}
 	return false
+}
+
+// systemd takes the unit of the docs.
+func TestUnit(t *testing.T) {
+	unit := string(testkit.ReadFile(t, "../docs/facestream.service"))
+	// It wants the program to be there, and its user.
+	for from, to := range map[string]string{"/opt/facestream/bin/facestream": os.Args[0], "User=video": "User=root"} {
+		if !strings.Contains(unit, from) {
+			t.Fatalf("the unit has no %s", from)
+		}
+		unit = strings.ReplaceAll(unit, from, to)
+	}
+	file := filepath.Join(t.TempDir(), "facestream.service")
+	testkit.WriteFile(t, file, []byte(unit))
+	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", file).CombinedOutput(); err != nil || strings.Contains(string(out), "facestream.service") {
+		t.Errorf("%v: %s", err, out)
+	}
 }

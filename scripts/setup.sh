@@ -126,6 +126,7 @@ need_for_tests() {
 	need chromium command -v chromium
 	need krb5-kdc test -e /usr/sbin/krb5kdc
 	need krb5-admin-server test -e /usr/sbin/kadmin.local
+	need systemd command -v systemd-analyze
 }
 
 need_for_first_go() {

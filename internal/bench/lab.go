@@ -189,7 +189,7 @@ func execute(ctx context.Context, o combination, args ...string) error {
 	cmd.Env = append(os.Environ(), "SPARK_EXECUTOR_MEMORY="+executorHeap)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// The group has the compilers and linkers that go starts.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = endGrace
 	var child *proc.Child
 	err := o.bind(func() (err error) {

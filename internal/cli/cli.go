@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -51,16 +52,61 @@ type Command struct {
 type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 // Main runs a command with this process's arguments and ends the process. The first
-// Ctrl-C or SIGTERM ends the command's context, the second one the process.
+// Ctrl-C or SIGTERM ends the command's context, the second one the process; see Draining.
 func Main(c Command) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	d := &draining{begun: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), drainingKey{}, d))
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for s := range signals {
+			if s != syscall.SIGTERM || !d.begin() {
+				signal.Stop(signals)
+				cancel()
+			}
+		}
+	}()
 	// Without a handler, "facestream-bench all | head" would end the process at once and
 	// leave its services behind. The signal itself means nothing: a connection that its
 	// peer has broken raises it, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, cancel := context.WithCancel(ctx)
 	os.Exit(c.Main(ctx, os.Args[1:], output{os.Stdout, cancel}, output{os.Stderr, cancel}))
+}
+
+// draining is what a SIGTERM means to a command that has called Draining.
+type draining struct {
+	mu    sync.Mutex
+	say   func()
+	begun chan struct{}
+}
+
+type drainingKey struct{}
+
+// Draining returns a channel that is closed, once say was called, when SIGTERM asks the
+// command to end by itself, having done what it is about. From this call on, the first
+// SIGTERM does not end ctx; Ctrl-C and another SIGTERM do.
+func Draining(ctx context.Context, say func()) <-chan struct{} {
+	d, ok := ctx.Value(drainingKey{}).(*draining)
+	if !ok { // the command is not Main's
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.say = say
+	return d.begun
+}
+
+// begin reports whether it has closed the channel.
+func (d *draining) begin() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.say == nil {
+		return false
+	}
+	d.say()
+	d.say = nil
+	close(d.begun)
+	return true
 }
 
 // output calls broken when nobody reads what is written to a file.

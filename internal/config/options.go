@@ -28,9 +28,10 @@ type Options struct {
 	Endpoints
 
 	Runner        runners.Config
-	Reader        string // one of kafka.Readers
-	WindowBytes   int64  // the most that the records of a window may take
-	Duration      time.Duration
+	Reader        string        // one of kafka.Readers
+	WindowBytes   int64         // the most that the records of a window may take
+	Duration      time.Duration // Forever has no end
+	DrainTimeout  time.Duration // until a window under way ends when the run is asked to
 	Drain         bool          // end when no record is waiting
 	Window        time.Duration // the most a window may take
 	StallTimeout  time.Duration // beyond Window, until a window without progress fails
@@ -52,6 +53,9 @@ type Options struct {
 	LogLevel      slog.Level
 }
 
+// Forever is a duration without an end.
+const Forever = time.Duration(math.MaxInt64)
+
 // OwnExpansion reports whether a run starts an expansion service for KafkaIO.
 func (o Options) OwnExpansion() bool { return o.Reader == kafka.KafkaIO && o.ExpansionAddr == "" }
 
@@ -66,7 +70,7 @@ type Flags struct {
 	summary, endpoint, master, worker   string
 	cpuProfile                          string
 	parallelism                         int
-	window, stallTimeout                time.Duration
+	window, stallTimeout, drainTimeout  time.Duration
 	windowBytes                         cli.Bytes
 	retain                              cli.Age
 	consumer, runnerOptions             cli.KeyValues
@@ -87,7 +91,8 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
 	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
 	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
-	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes.")
+	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
+	f.DurationVar(&v.drainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
@@ -121,7 +126,7 @@ func (v *Flags) Options() (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
-		Retain: time.Duration(v.retain), LogFormat: v.logFormat,
+		Retain: time.Duration(v.retain), LogFormat: v.logFormat, DrainTimeout: v.drainTimeout,
 	}
 	if v.quiet {
 		o.LogLevel = slog.LevelWarn
@@ -143,6 +148,12 @@ func (v *Flags) Options() (Options, error) {
 	}
 	if o.Duration, err = parseDuration(v.duration); err != nil {
 		return o, err
+	}
+	if o.Duration == Forever && o.Drain {
+		return o, errors.New("--drain ends a run when no record is waiting, and --duration=forever never does: give one of them")
+	}
+	if o.DrainTimeout < 0 {
+		return o, fmt.Errorf("--drain_timeout=%s: it must be 0s or more", o.DrainTimeout)
 	}
 	if o.Window < time.Second {
 		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
@@ -221,14 +232,17 @@ func (v *Flags) checkReader(o *Options) error {
 	return nil
 }
 
-// parseDuration takes Go's form, or a bare number: minutes.
+// parseDuration takes Go's form, a bare number, which is minutes, or forever.
 func parseDuration(s string) (time.Duration, error) {
+	if s == "forever" {
+		return Forever, nil
+	}
 	d, err := time.ParseDuration(s)
 	if minutes, nerr := strconv.ParseFloat(s, 64); nerr == nil {
 		d, err = time.Duration(minutes*float64(time.Minute)), nil
 	}
 	if err != nil || d < time.Second {
-		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, or a number of minutes", s)
+		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, a number of minutes, or forever", s)
 	}
 	return d, nil
 }

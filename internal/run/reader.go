@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"facestream/internal/wait"
 	"facestream/transforms/kafka"
 )
 
@@ -61,6 +60,7 @@ func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
 func (s *session) follow(ctx context.Context, window string, limit time.Duration) (following context.Context, stop func()) {
 	following, end := context.WithCancelCause(ctx)
 	saying, stopSaying := context.WithCancel(ctx)
+	asked := s.asked
 	var done sync.WaitGroup
 	done.Go(func() {
 		deadline, ended := time.Now().Add(limit), false
@@ -75,7 +75,12 @@ func (s *session) follow(ctx context.Context, window string, limit time.Duration
 				end(fmt.Errorf("telling the workers of the window: %w", err))
 				return
 			}
-			_ = wait.Sleep(saying, pause)
+			select {
+			case <-saying.Done():
+			case <-time.After(pause):
+			case <-asked: // to end
+				deadline, asked = time.Now(), nil
+			}
 		}
 	})
 	return following, func() {

@@ -77,8 +77,12 @@ type session struct {
 	latest  store.Latest // the picture that face.jpg is a copy of
 	// recordBytes is the size of records, as far as it is known.
 	recordBytes int64
-	followed    bool      // whether the last window has also read what came
-	retainAt    time.Time // when to look for what is too old
+	followed    bool            // whether the last window has also read what came
+	retainAt    time.Time       // when to look for what is too old
+	asked       <-chan struct{} // closed when the run is asked to end behind the window under way
+	done        int             // windows that are, and those without records
+	begun       bool            // a window, so the settings are right
+	away        time.Time       // since when something keeps the run from working; see persist
 
 	expansion *runners.Expansion // nil if another one is used, or none
 	progress  *progress
@@ -96,6 +100,9 @@ func Run(ctx context.Context, o config.Options, build Build, dir string, out io.
 		}
 	}
 	s.log = cli.NewLog(out, o.LogFormat, o.LogLevel)
+	s.asked = cli.Draining(ctx, func() {
+		s.log.Info(fmt.Sprintf("asked to end: behind the window under way, within %s; once more, at once", o.DrainTimeout))
+	})
 	err := s.run(ctx)
 	switch {
 	case err == nil:
@@ -118,29 +125,42 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.describe(store.UniqueName(s.summary.Start)); err != nil {
 		return err
 	}
-	// The rest of them look while the runner starts.
-	checks := preflight.Start(ctx, *o, s.window.Store)
-	defer checks.Stop()
-	if err := checks.Essential(ctx, s.warnings()); err != nil {
-		return err
-	}
-	s.offsets = checks.Offsets
-	var err error
+	ctx, stop := s.endInTime(ctx)
+	defer stop()
+	var checks *preflight.Checks
 	var held context.Context
-	if s.lease, held, err = store.Acquire(ctx, s.window.Store, o.Group, o.Topics); err != nil {
+	err := s.persist(ctx, func() (err error) {
+		// The rest of them look while the runner starts.
+		checks = preflight.Start(ctx, *o, s.window.Store)
+		if err = checks.Essential(ctx, s.warnings()); err == nil {
+			s.lease, held, err = store.Acquire(ctx, s.window.Store, o.Group, o.Topics)
+		}
+		if err != nil {
+			checks.Stop()
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
+	defer checks.Stop()
+	s.offsets = checks.Offsets
 	defer s.lease.Release(ctx)
 	for _, text := range s.lease.TakenOver {
 		s.log.Warn(text)
 	}
-	if err = s.runAlone(held, checks); errors.Is(context.Cause(held), store.ErrLost) {
-		err = context.Cause(held)
+	err = s.persist(held, func() error {
+		err := s.runAlone(held, checks)
+		checks = nil
+		return err
+	})
+	if cause := context.Cause(held); err != nil && (errors.Is(cause, store.ErrLost) || errors.Is(cause, errDrained)) {
+		err = cause
 	}
 	return err
 }
 
-// runAlone is what a run does while it has the lease.
+// runAlone is what a run does while it has the lease. Without checks, these are done.
 func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error {
 	o := &s.options
 	// What this user may not remove is no reason not to run.
@@ -159,8 +179,10 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 			return err
 		}
 	}
-	if err := checks.Rest(ctx, s.warnings()); err != nil {
-		return err
+	if checks != nil {
+		if err := checks.Rest(ctx, s.warnings()); err != nil {
+			return err
+		}
 	}
 	if err := s.openBook(ctx); err != nil {
 		return err
@@ -172,9 +194,14 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 		_ = s.gather(ending)
 	}()
 	// The duration is that of reading: it does not pay for the start.
-	deadline := time.Now().Add(o.Duration)
-	s.log.Info(fmt.Sprintf("reading %s at %s as group %s on %s, until %s",
-		strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, deadline.Format(time.TimeOnly)), "topics", o.Topics, "group", o.Group, "runner", o.Runner.Name)
+	deadline, until := time.Now().Add(o.Duration), "it is stopped"
+	if o.Duration != config.Forever {
+		until = deadline.Format(time.TimeOnly)
+	}
+	if !s.begun {
+		s.log.Info(fmt.Sprintf("reading %s at %s as group %s on %s, until %s",
+			strings.Join(o.Topics, ", "), o.Kafka, o.Group, o.Runner.Name, until), "topics", o.Topics, "group", o.Group, "runner", o.Runner.Name)
+	}
 	defer s.reportProgress(ctx)()
 	if err := s.readWindows(ctx, deadline); err != nil {
 		return err
@@ -227,7 +254,7 @@ func (s *session) describe(run string) error {
 func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 	o, summary := s.options, s.summary
 	rate, repeats := float64(firstRate), 0
-	for time.Until(deadline) > 0 {
+	for time.Until(deadline) > 0 && !s.isAsked() {
 		if err := s.retain(ctx); err != nil {
 			return err
 		}
@@ -240,17 +267,20 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if err != nil {
 			return err
 		}
-		if plan.Records == 0 && o.Drain {
+		if plan.Records == 0 && (o.Drain || s.isAsked()) {
 			return nil
 		}
 		summary.Windows++
 		if plan.Records == 0 {
+			s.done++
+			s.recovered()
 			s.log.Info(fmt.Sprintf("window %d: no records for %.0f s", summary.Windows, time.Since(began).Seconds()), "window", summary.Windows, "records_read", 0)
 			continue
 		}
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
+		s.begun = true
 		s.progress.begin(summary.Windows)
 		ledger, err := s.readWindow(ctx, records, limit)
 		if err != nil {
@@ -265,6 +295,8 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 			return fmt.Errorf("window %d: %w", summary.Windows, err)
 		}
 		repeats = 0
+		s.done++
+		s.recovered()
 		summary.Add(ledger)
 		reportLost(s.log, ledger)
 		lag, err := s.lag(ctx)
@@ -316,6 +348,8 @@ func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafk
 			return kafka.Plan{}, ctx.Err()
 		case <-timeout.C:
 			return plan, nil
+		case <-s.asked:
+			return kafka.Plan{}, nil
 		case <-tick.C:
 		}
 	}

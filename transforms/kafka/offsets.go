@@ -36,7 +36,13 @@ var (
 	ErrUnknownTopic = errors.New("topic does not exist")
 	ErrUnreachable  = errors.New("cannot be reached from here")
 	ErrGroupInUse   = errors.New("is in use")
+	ErrOutage       = errors.New("no broker answers") // for as long as was waited
 )
+
+// outage is an error that wraps ErrOutage and says nothing of it.
+type outage struct{ error }
+
+func (e outage) Unwrap() []error { return []error{e.error, ErrOutage} }
 
 // Offsets reads and commits the offsets of a consumer group. It is the driver's
 // side of Kafka and never joins the group.
@@ -182,7 +188,7 @@ func (o *Offsets) Exists(topic string) error {
 // should, as a new cluster does that has no group coordinator yet, and during an
 // outage.
 func (o *Offsets) ask(ctx context.Context, what string, request func(context.Context) error) error {
-	start := time.Now()
+	start, caller := time.Now(), ctx
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
 	again := time.NewTicker(askAgain)
@@ -205,6 +211,9 @@ func (o *Offsets) ask(ctx context.Context, what string, request func(context.Con
 		}
 		if ctx.Err() != nil {
 			last = fmt.Errorf("giving up after %s: %w", time.Since(start).Round(time.Second), last)
+			if !errors.Is(caller.Err(), context.Canceled) {
+				last = outage{last}
+			}
 		}
 		return fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, last)
 	}

@@ -1,0 +1,121 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"facestream/internal/config"
+	"facestream/runners"
+	"facestream/transforms/hdfs"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
+)
+
+const (
+	firstPause = time.Second // between two attempts
+	maxPause   = time.Minute
+	// failingLimit is for windows that fail although Kafka and HDFS answer: a runner may
+	// need the time to recover, and what does not is no outage.
+	failingLimit = 15 * time.Minute
+)
+
+// errDrained is why a window under way did not end behind a SIGTERM.
+var errDrained = errors.New("the window under way has not ended within --drain_timeout; it is not committed and will be read again")
+
+// endInTime returns a context that ends --drain_timeout after the run was asked to end.
+func (s *session) endInTime(ctx context.Context) (ending context.Context, stop func()) {
+	ending, end := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-s.asked:
+		case <-ending.Done():
+			return
+		}
+		select {
+		case <-time.After(s.options.DrainTimeout):
+			end(errDrained)
+		case <-ending.Done():
+		}
+	}()
+	return ending, func() { end(nil) }
+}
+
+// isAsked reports whether the run is asked to end.
+func (s *session) isAsked() bool {
+	select {
+	case <-s.asked:
+		return true
+	default:
+		return false
+	}
+}
+
+// persist makes an attempt, and in a run without end further ones with growing pauses,
+// while that may help. It says so once.
+func (s *session) persist(ctx context.Context, attempt func() error) error {
+	pause := firstPause
+	for {
+		done := s.done
+		err := attempt()
+		if err == nil {
+			s.recovered()
+			return nil
+		}
+		if s.options.Duration != config.Forever || ctx.Err() != nil || s.isAsked() {
+			return err
+		}
+		if s.done > done {
+			pause = firstPause
+		}
+		if !s.mayPass(err) {
+			return err
+		}
+		if s.away.IsZero() {
+			s.away = time.Now()
+			s.log.Warn(fmt.Sprintf("waiting, and trying again: %v", err))
+		}
+		slog.Warn("trying again", "pause", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-s.asked:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// mayPass reports whether an error is one of an outage, and not of a wrong setting.
+func (s *session) mayPass(err error) bool {
+	for _, final := range []error{
+		kafka.ErrUnknownTopic, kafka.ErrGroupInUse, kafka.ErrUnreachable, store.ErrHeld, store.ErrLost,
+		runners.ErrUnknownOption, fs.ErrPermission, syscall.EDQUOT,
+	} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	var unknown *net.DNSError
+	if errors.As(err, &unknown) && unknown.IsNotFound {
+		return s.begun // it was known before
+	}
+	if errors.Is(err, kafka.ErrOutage) || errors.Is(err, hdfs.ErrOutage) || errors.As(err, new(*net.OpError)) {
+		return true
+	}
+	return s.begun && (s.away.IsZero() || time.Since(s.away) < failingLimit)
+}
+
+// recovered says that the waiting is over.
+func (s *session) recovered() {
+	if !s.away.IsZero() {
+		s.log.Warn(fmt.Sprintf("going on after %s", time.Since(s.away).Round(time.Second)))
+		s.away = time.Time{}
+	}
+}
