@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // The exit statuses.
@@ -78,7 +79,12 @@ type draining struct {
 	mu    sync.Mutex
 	say   func()
 	begun chan struct{}
+	at    time.Time // when it was closed
 }
+
+// sameSignal is how long after a SIGTERM another one means the same: timeout(1) sends one
+// to the process and one to its group.
+const sameSignal = time.Second
 
 type drainingKey struct{}
 
@@ -96,15 +102,15 @@ func Draining(ctx context.Context, say func()) <-chan struct{} {
 	return d.begun
 }
 
-// begin reports whether it has closed the channel.
+// begin closes the channel, and reports whether a SIGTERM means no more than that.
 func (d *draining) begin() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.say == nil {
-		return false
+		return time.Since(d.at) < sameSignal
 	}
 	d.say()
-	d.say = nil
+	d.say, d.at = nil, time.Now()
 	close(d.begun)
 	return true
 }

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // program is a command with two subcommands. What runs prints its name, its flag and
@@ -163,4 +165,29 @@ func TestOutputWithoutReader(t *testing.T) {
 	if _, err := out.Write([]byte("a line\n")); err == nil || ctx.Err() == nil {
 		t.Errorf("without a reader: %v, %v", err, ctx.Err())
 	}
+}
+
+// The first SIGTERM lets a command end by itself that has asked for it, and so does the
+// same signal to its group. A later one ends it.
+func TestDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &draining{begun: make(chan struct{})}
+		ctx := context.WithValue(t.Context(), drainingKey{}, d)
+		if d.begin() {
+			t.Error("a command that has not asked for it goes on")
+		}
+		said := 0
+		begun := Draining(ctx, func() { said++ })
+		if !d.begin() || !d.begin() {
+			t.Error("a command that has asked for it is ended")
+		}
+		<-begun
+		time.Sleep(sameSignal)
+		if d.begin() || said != 1 {
+			t.Errorf("a later signal does not end it, or it is told %d times", said)
+		}
+		if Draining(t.Context(), func() {}) != nil {
+			t.Error("outside of Main there are no signals")
+		}
+	})
 }

@@ -66,6 +66,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 	}{
 		{"--duration=3", func(o Options) bool { return o.Duration == 3*time.Minute }},
 		{"--duration=0.5", func(o Options) bool { return o.Duration == 30*time.Second }},
+		{"--duration=forever", func(o Options) bool { return o.Duration == Forever }},
 		{"--duration=90s", func(o Options) bool { return o.Duration == 90*time.Second }},
 		{"--topics=a, b,a", func(o Options) bool { return slices.Equal(o.Topics, []string{"a", "b"}) }},
 		{"--output=hdfs://nn:8020/a/../b/", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn:8020/b") }},
@@ -188,6 +189,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--output=s3://bucket/x", "hdfs://HOST:PORT/PATH"},
 		{"--output=hdfs://nn:8020/x?y", "hdfs://HOST:PORT/PATH"},
 		{"--output=hdfs://mallory@nn:8020/x", "another user"},
+		{"--duration=forever --drain", "give one of them"},
+		{"--drain_timeout=-1s", "0s or more"},
+		{"--retain=59m", "such as 30d"},
 		{"--duration=0", "at least 1s"},
 		{"--duration=-1m", "at least 1s"},
 		{"--duration=soon", "number of minutes"},
