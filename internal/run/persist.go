@@ -106,10 +106,8 @@ func (s *session) mayPass(err error) bool {
 	if errors.As(err, &unknown) && unknown.IsNotFound {
 		return s.begun // it was known before
 	}
-	if errors.Is(err, kafka.ErrOutage) || errors.Is(err, hdfs.ErrOutage) || errors.As(err, new(*net.OpError)) {
-		return true
-	}
-	return s.begun && (s.away.IsZero() || time.Since(s.away) < failingLimit)
+	s.outage = errors.Is(err, kafka.ErrOutage) || errors.Is(err, hdfs.ErrOutage) || errors.As(err, new(*net.OpError))
+	return s.outage || s.begun && (s.away.IsZero() || time.Since(s.away) < failingLimit)
 }
 
 // recovered says that the waiting is over.

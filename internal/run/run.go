@@ -83,6 +83,7 @@ type session struct {
 	done        int             // windows that are, and those without records
 	begun       bool            // a window, so the settings are right
 	away        time.Time       // since when something keeps the run from working; see persist
+	outage      bool            // whether it is known what
 
 	expansion *runners.Expansion // nil if another one is used, or none
 	progress  *progress
@@ -180,9 +181,12 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 		}
 	}
 	if checks != nil {
-		if err := checks.Rest(ctx, s.warnings()); err != nil {
-			return err
-		}
+		err = checks.Rest(ctx, s.warnings())
+	} else {
+		err = store.Check(ctx, s.window.Store) // what a job says of an outage nobody understands
+	}
+	if err != nil {
+		return err
 	}
 	if err := s.openBook(ctx); err != nil {
 		return err
@@ -281,6 +285,9 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
 		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
 		s.begun = true
+		if s.outage {
+			s.recovered()
+		}
 		s.progress.begin(summary.Windows)
 		ledger, err := s.readWindow(ctx, records, limit)
 		if err != nil {
