@@ -16,6 +16,7 @@ import (
 	"facestream/internal/wait"
 	"facestream/runners"
 	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 const (
@@ -77,8 +78,9 @@ func (s *soak) run(ctx context.Context, dir string) (err error) {
 	defer func() { err = errors.Join(err, s.lab.close()) }()
 	for _, name := range s.runners {
 		reader := kafka.Readers[s.random.IntN(len(kafka.Readers))]
-		s.say("on %s, %s reads", name, reader)
-		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--reader="+reader, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
+		stored := store.Stores[s.random.IntN(len(store.Stores))]
+		s.say("on %s, %s reads, and pictures are stored as %s", name, reader, stored)
+		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--reader="+reader, "--store="+stored, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
 	}
 	began := time.Now()
 	until := began.Add(s.duration)
