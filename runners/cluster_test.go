@@ -33,8 +33,7 @@ func realClusters(t *testing.T) state.Addrs {
 // on its nodes.
 func onCluster(t *testing.T, name string, addrs state.Addrs) runners.Config {
 	t.Helper()
-	self, err := os.Executable()
-	testkit.Must(t, err)
+	self := testkit.Value(os.Executable())(t)
 	c := runners.Config{Dir: t.TempDir(), Name: name, Worker: self}
 	switch name {
 	case runners.Flink:
@@ -54,8 +53,7 @@ func TestLocalCluster(t *testing.T) {
 	for _, name := range clusters {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			r, err := runners.Open(t.Context(), runners.Config{Dir: dir, Name: name, Parallelism: 2})
-			testkit.Must(t, err)
+			r := testkit.Value(runners.Open(t.Context(), runners.Config{Dir: dir, Name: name, Parallelism: 2}))(t)
 			testRunFails(t, r)
 			testRunIsCancelled(t, r)
 			r.Close()
@@ -82,8 +80,7 @@ func TestCluster(t *testing.T) {
 			testRunFails(t, r)
 			testRunIsCancelled(t, r)
 			// Nothing of it may be left, neither there nor on the nodes.
-			self, err := os.Executable()
-			testkit.Must(t, err)
+			self := testkit.Value(os.Executable())(t)
 			testkit.Await(t, "the end of the jobs and of their workers", func() bool {
 				return len(testservices.Jobs(t, addrs))+len(workers(t, self)) == 0
 			})

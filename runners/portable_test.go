@@ -82,18 +82,16 @@ func TestNoJobIsLeft(t *testing.T) {
 					interrupt(interrupted)
 				}
 			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			testkit.Must(t, err)
+			l := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 			server := grpc.NewServer()
 			jobpb.RegisterJobServiceServer(server, service)
 			go func() { _ = server.Serve(l) }()
 			defer server.Stop()
-			r, err := Open(t.Context(), Config{Name: tc.runner, Endpoint: l.Addr().String(), Worker: "/worker", Parallelism: 1})
-			testkit.Must(t, err)
+			r := testkit.Value(Open(t.Context(), Config{Name: tc.runner, Endpoint: l.Addr().String(), Worker: "/worker", Parallelism: 1}))(t)
 			defer r.Close()
 			p, s := beam.NewPipelineWithRoot()
 			beam.ParDo0(s, pass, beam.Impulse(s))
-			err = r.Run(ctx, "left", p)
+			err := r.Run(ctx, "left", p)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrNotCancelled) != tc.mayRunOn {
 				t.Errorf("error %v, want one with %q; that it may run on: %v", err, tc.want, tc.mayRunOn)
 			}
@@ -125,8 +123,7 @@ func TestJobsShareOptionsID(t *testing.T) {
 	o := newOptions(Config{Name: Flink, MaxBytes: 1 << 20})
 	ids := map[float64]bool{}
 	for _, job := range []string{"one", "two"} {
-		got, err := o.proto(job)
-		testkit.Must(t, err)
+		got := testkit.Value(o.proto(job))(t)
 		if name := got.Fields["beam:option:job_name:v1"].GetStringValue(); name != job {
 			t.Errorf("the job's name is %q, want %q", name, job)
 		}

@@ -27,8 +27,7 @@ func kill([]byte) {
 
 func prismForTest(t *testing.T) *prismRunner {
 	t.Helper()
-	r, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: Prism})
-	testkit.Must(t, err)
+	r := testkit.Value(Open(t.Context(), Config{Dir: t.TempDir(), Name: Prism}))(t)
 	t.Cleanup(r.Close)
 	return r.(*prismRunner)
 }

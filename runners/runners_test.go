@@ -62,8 +62,7 @@ func hang(ctx context.Context, url string) error {
 
 func open(t *testing.T, c runners.Config) runners.Runner {
 	t.Helper()
-	r, err := runners.Open(t.Context(), c)
-	testkit.Must(t, err)
+	r := testkit.Value(runners.Open(t.Context(), c))(t)
 	t.Cleanup(r.Close)
 	return r
 }
@@ -134,13 +133,11 @@ func TestExpansion(t *testing.T) {
 	}
 	dir := t.TempDir()
 	scratch := func() []string {
-		found, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
-		testkit.Must(t, err)
+		found := testkit.Value(filepath.Glob(filepath.Join(dir, "tmp", "*")))(t)
 		return found
 	}
 	e := runners.NewExpansion(dir)
-	addr, err := e.Next(t.Context())
-	testkit.Must(t, err)
+	addr := testkit.Value(e.Next(t.Context()))(t)
 	if len(scratch()) != 1 {
 		t.Errorf("folders %v while it runs, want one", scratch())
 	}

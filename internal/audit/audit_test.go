@@ -99,8 +99,7 @@ func (s *scene) report(t testing.TB) Report {
 // compare also chooses so many records.
 func (s *scene) compare(t testing.TB, choose int) (*Report, *Audit) {
 	t.Helper()
-	a, err := New([]string{"t"}, choose)
-	testkit.Must(t, err)
+	a := testkit.Value(New([]string{"t"}, choose))(t)
 	defer a.Close()
 	for _, w := range s.windows {
 		f := store.BookFile{Name: path.Join(cmp.Or(w.Book, "_windows"), w.Name+".json"), Book: w.Book, Number: w.Ledger.Number, Positions: w.Ledger.Positions, Err: w.Err}
@@ -680,8 +679,7 @@ func TestProblemFields(t *testing.T) {
 	delete(s.files, picture(12))
 	delete(s.files, picture(13))
 	s.files[picture(4)] = 1
-	data, err := json.Marshal(s.report(t).Problems)
-	testkit.Must(t, err)
+	data := testkit.Value(json.Marshal(s.report(t).Problems))(t)
 	want := `[{"kind":"picture_missing","topic":"t","partition":0,"offsets":{"first":12,"last":13},"ledger":"w2","text":"offsets 12 to 13 of partition 0 of topic t: picture missing"},` +
 		`{"kind":"picture_unknown","topic":"t","partition":0,"offsets":{"first":4,"last":4},"file":"door/2026/01/02/03/t+0+00000000000000000004.jpg",` +
 		`"text":"offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"}]`
@@ -697,8 +695,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, ctx := range []context.Context{t.Context(), interrupted} {
-		a, err := New([]string{"t"}, 0)
-		testkit.Must(t, err)
+		a := testkit.Value(New([]string{"t"}, 0))(t)
 		a.AddFile(picture(3), 1, testTime)
 		if _, _, err := a.Compare(ctx, nil); !errors.Is(err, ctx.Err()) {
 			t.Errorf("comparing: %v, want %v", err, ctx.Err())

@@ -27,8 +27,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 func compareWindows(t testing.TB, windows int) {
-	a, err := New([]string{"t"}, 100)
-	testkit.Must(t, err)
+	a := testkit.Value(New([]string{"t"}, 100))(t)
 	defer a.Close()
 	began := time.UnixMilli(testMillis)
 	for i := range windows {

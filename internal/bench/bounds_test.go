@@ -15,8 +15,7 @@ import (
 
 func TestBareDetector(t *testing.T) {
 	for _, format := range []string{feed.JPEG, feed.Raw} {
-		do, err := bareDetector(format, 6)
-		testkit.Must(t, err)
+		do := testkit.Value(bareDetector(format, 6))(t)
 		if rate, err := (&lab{}).bare(t.Context(), combination{Preset: fast, Slots: 2}, 6, do); err != nil || rate <= 0 {
 			t.Errorf("%s: %v frames/s (%v)", format, rate, err)
 		}
@@ -26,8 +25,7 @@ func TestBareDetector(t *testing.T) {
 // On Prism, this program and what it starts have as many processors as slots are meant.
 func TestBind(t *testing.T) {
 	count := func() string {
-		out, err := exec.Command("nproc").Output()
-		testkit.Must(t, err)
+		out := testkit.Value(exec.Command("nproc").Output())(t)
 		return strings.TrimSpace(string(out))
 	}
 	all := count()
@@ -65,8 +63,7 @@ func TestWork(t *testing.T) {
 
 // What a topic repeats holds every mix of faces as often as any other.
 func TestPeriod(t *testing.T) {
-	all, err := pictures(usual(period+3), 1, feed.Raw)
-	testkit.Must(t, err)
+	all := testkit.Value(pictures(usual(period+3), 1, feed.Raw))(t)
 	sizes := func(p video.Picture) (out []int32) {
 		for _, f := range p.Faces {
 			out = append(out, f.Width)

@@ -7,30 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 func TestProfile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cpu.pprof")
-	stop, err := Profile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stop := testkit.Value(Profile(file))(t)
 	if _, err := Profile(file + "2"); err == nil || !strings.Contains(err.Error(), "--cpu_profile") {
 		t.Errorf("a second profile at the same time: error %v, want one that names --cpu_profile", err)
 	}
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, stop())
+	f := testkit.Value(os.Open(file))(t)
 	defer f.Close()
 	// A profile is a gzip-compressed message with the names of its values in it.
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	zip := testkit.Value(gzip.NewReader(f))(t)
 	profile, err := io.ReadAll(zip)
 	if err != nil || !strings.Contains(string(profile), "nanoseconds") {
 		t.Errorf("%d bytes that are no CPU profile (%v)", len(profile), err)
@@ -38,10 +29,7 @@ func TestProfile(t *testing.T) {
 }
 
 func TestNoProfile(t *testing.T) {
-	stop, err := Profile("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stop := testkit.Value(Profile(""))(t)
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
 
@@ -28,13 +29,8 @@ func sampleSummary() *Summary {
 // Other programs read these names.
 func TestSummarySave(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "summary.json")
-	if err := sampleSummary().Save(file); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, sampleSummary().Save(file))
+	got := testkit.Value(os.ReadFile(file))(t)
 	const want = `{
   "runner": "prism",
   "state": "DONE",

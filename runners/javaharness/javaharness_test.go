@@ -22,8 +22,7 @@ import (
 // nothing, when it may, and returns the lines that it was sent.
 func java(t *testing.T, dir string, answer []byte, may <-chan struct{}) (lines <-chan []string) {
 	t.Helper()
-	l, err := net.Listen("unix", filepath.Join(dir, socket))
-	testkit.Must(t, err)
+	l := testkit.Value(net.Listen("unix", filepath.Join(dir, socket)))(t)
 	t.Cleanup(func() { l.Close() })
 	out := make(chan []string, 1)
 	go func() {
@@ -63,8 +62,7 @@ type runner struct {
 
 func newRunner(t *testing.T) *runner {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
+	l := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	r := &runner{url: l.Addr().String(), left: make(chan struct{}, 1)}
 	server := grpc.NewServer()
 	fnpb.RegisterProvisionServiceServer(server, r)
@@ -97,8 +95,7 @@ func (r *runner) request() *fnpb.StartWorkerRequest {
 
 func serve(t *testing.T, dir string) *Pool {
 	t.Helper()
-	p, err := Serve(dir)
-	testkit.Must(t, err)
+	p := testkit.Value(Serve(dir))(t)
 	t.Cleanup(p.Close)
 	return p
 }

@@ -72,8 +72,7 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 
 func (to *topic) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(to.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(append(opts, kgo.SeedBrokers(to.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...))(t)
 	t.Cleanup(client.Close)
 	return client
 }
@@ -103,8 +102,7 @@ func (to *topic) end(t *testing.T, client *kgo.Client, how kgo.TransactionEndTry
 	t.Helper()
 	testkit.Must(t, client.EndTransaction(t.Context(), how))
 	testkit.Await(t, "the control records", func() bool {
-		listed, err := to.admin.ListEndOffsets(t.Context(), to.name)
-		testkit.Must(t, err)
+		listed := testkit.Value(to.admin.ListEndOffsets(t.Context(), to.name))(t)
 		for partition, end := range ends {
 			if listed[to.name][int32(partition)].Offset != end {
 				return false

@@ -103,8 +103,7 @@ func TestTransactions(t *testing.T) {
 	to.begin(t, other, value(0, "open"))
 	to.end(t, to.client, kgo.TryAbort, 15)
 	to.mustPlan(t, 1<<20, kafka.Plan{})
-	all, err := kafka.Open(t.Context(), to.broker, to.name, []string{to.name})
-	testkit.Must(t, err)
+	all := testkit.Value(kafka.Open(t.Context(), to.broker, to.name, []string{to.name}))(t)
 	defer all.Close()
 	all.Uncommitted = true
 	if plan, err := all.Plan(t.Context(), 1<<20); err != nil || plan != (kafka.Plan{Records: 5, Lag: 5}) {

@@ -192,8 +192,7 @@ func TestShardsFollow(t *testing.T) {
 	}
 
 	f.fetches.Store(0)
-	review, err := f.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, end-1)}})
-	testkit.Must(t, err)
+	review := testkit.Value(f.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, end-1)}}))(t)
 	testkit.Must(t, f.Commit(t.Context(), review))
 	if n := f.fetches.Load(); n != 0 || review.Next[0].Offset != end {
 		t.Errorf("the driver fetched %d times to commit offset %d, want %d", n, review.Next[0].Offset, end)

@@ -40,8 +40,7 @@ func TestProbe(t *testing.T) {
 	send(plain, 1, "b00", 997)
 	send(small, 1, "b01", 4997)
 
-	offsets, err := kafka.Connect(ctx, to.broker, topic, []string{topic, nowhere})
-	testkit.Must(t, err)
+	offsets := testkit.Value(kafka.Connect(ctx, to.broker, topic, []string{topic, nowhere}))(t)
 	defer offsets.Close()
 	if err := offsets.Exists(topic); err != nil {
 		t.Error(err)
@@ -98,8 +97,7 @@ func TestGroupInUse(t *testing.T) {
 	to := newTopic(t, "in-use", 1, nil)
 	to.send(t, value(0, "x"))
 	testkit.Must(t, to.offsets.Idle(t.Context()))
-	review, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(0, 0, 0)})
-	testkit.Must(t, err)
+	review := testkit.Value(to.offsets.Review(t.Context(), []record.Offsets{to.of(0, 0, 0)}))(t)
 	for protocol, join := range map[string]func(*testing.T, *topic) func(){"classic": joinClassic, "consumer": joinNewer} {
 		leave := join(t, to)
 		for what, err := range map[string]error{"asked": to.offsets.Idle(t.Context()), "commit": to.offsets.Commit(t.Context(), review)} {
@@ -129,8 +127,7 @@ func joinNewer(t *testing.T, to *topic) (leave func()) {
 	beat.Group, beat.RebalanceTimeoutMillis = to.name, 60_000
 	beat.SubscribedTopicNames, beat.Topics = []string{to.name}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 	send := func() string {
-		answer, err := beat.RequestWith(t.Context(), client)
-		testkit.Must(t, err)
+		answer := testkit.Value(beat.RequestWith(t.Context(), client))(t)
 		testkit.Must(t, kerr.ErrorForCode(answer.ErrorCode))
 		return *answer.MemberID
 	}
@@ -144,14 +141,12 @@ func joinNewer(t *testing.T, to *topic) (leave func()) {
 // Brokers that say that they are where nobody is are named. If another one can be
 // reached, they may just be down.
 func TestAdvertisedListeners(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
-	testkit.Must(t, err)
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t")))(t)
 	defer cluster.Close()
 	at := cluster.ListenAddrs()[0]
 	host, port, err := net.SplitHostPort(at)
 	testkit.Must(t, err)
-	good, err := strconv.ParseInt(port, 10, 32)
-	testkit.Must(t, err)
+	good := testkit.Value(strconv.ParseInt(port, 10, 32))(t)
 	var ports []int32
 	cluster.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()

@@ -45,34 +45,27 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	run, err := paths.NewRun(t.TempDir())
-	testkit.Must(t, err)
-	r, err := runners.Open(ctx, runners.Config{Name: runner, Dir: run})
-	testkit.Must(t, err)
+	run := testkit.Value(paths.NewRun(t.TempDir()))(t)
+	r := testkit.Value(runners.Open(ctx, runners.Config{Name: runner, Dir: run}))(t)
 	defer r.Close()
 	dir := t.TempDir()
 	p, s := beam.NewPipelineWithRoot()
 	w := kafka.Window{Brokers: to.broker, Topics: []string{to.name}, Group: group, MaxRecords: records, MaxSeconds: seconds, Consumer: consumer}
 	var elements beam.PCollection
 	if runner == runners.Direct {
-		o, err := kafka.Open(ctx, to.broker, group, w.Topics)
-		testkit.Must(t, err)
+		o := testkit.Value(kafka.Open(ctx, to.broker, group, w.Topics))(t)
 		defer o.Close()
 		o.Uncommitted = kafka.ReadsUncommitted(consumer)
-		w.Shards, _, err = o.Share(ctx, 3, 1<<20, false)
+		shards, _, err := o.Share(ctx, 3, 1<<20, false)
 		testkit.Must(t, err)
+		w.Shards = shards
 		elements = kafka.ReadNative(s, w)
 	} else {
-		addr, err := expansion.Next(ctx)
-		if err == nil {
-			elements, err = kafka.Read(s, w, addr)
-		}
-		testkit.Must(t, err)
+		elements = testkit.Value(kafka.Read(s, w, testkit.Value(expansion.Next(ctx))(t)))(t)
 	}
 	beam.ParDo0(s, &dumpFn{Dir: dir}, elements)
 	testkit.Must(t, r.Run(ctx, "read", p))
-	files, err := os.ReadDir(dir)
-	testkit.Must(t, err)
+	files := testkit.Value(os.ReadDir(dir))(t)
 	out := map[string]kafka.Record{}
 	for _, f := range files {
 		var one kafka.Record

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+
+	"facestream/internal/testkit"
 )
 
 func TestParallel(t *testing.T) {
@@ -28,16 +30,12 @@ func TestParallel(t *testing.T) {
 	}
 	close(release)
 	for i := n; i < total; i++ {
-		if err := p.Begin(func() (int, error) { return i, nil }, emit); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, p.Begin(func() (int, error) { return i, nil }, emit))
 		if p.open > n {
 			t.Fatalf("%d under way, want at most %d", p.open, n)
 		}
 	}
-	if err := p.Finish(emit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, p.Finish(emit))
 	slices.Sort(got)
 	for i, v := range got {
 		if v != i {
@@ -85,9 +83,7 @@ func TestSource(t *testing.T) {
 		t.Helper()
 		p := New[int](2)
 		p.Join(ctx, emit)
-		if err := p.Begin(work, emit); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, p.Begin(work, emit))
 	}
 	begin(metrics.SetBundleID(t.Context(), "another"), func() (int, error) { return 1, nil })
 	begin(ctx, func() (int, error) { return 2, nil })

@@ -73,15 +73,13 @@ func hdfsRoot(t testing.TB) string {
 
 // superuser returns a client that may do everything.
 func superuser(t testing.TB, address string) *hdfs.Client {
-	c, err := hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: "hdfs"})
-	testkit.Must(t, err)
+	c := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: "hdfs"}))(t)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
 
 func open(t testing.TB, root string) filesystem.Interface {
-	fsys, err := filesystem.New(t.Context(), root)
-	testkit.Must(t, err)
+	fsys := testkit.Value(filesystem.New(t.Context(), root))(t)
 	t.Cleanup(func() { fsys.Close() })
 	return fsys
 }
@@ -124,8 +122,7 @@ func files(t testing.TB, root string) map[string]string {
 	found := map[string]string{}
 	for depth, glob := 0, root; depth < 8; depth++ {
 		glob += "/*"
-		names, err := fsys.List(ctx, glob)
-		testkit.Must(t, err)
+		names := testkit.Value(fsys.List(ctx, glob))(t)
 		for _, name := range names {
 			data, err := filesystem.Read(ctx, fsys, name)
 			if err != nil && strings.Contains(err.Error(), "is a directory") {

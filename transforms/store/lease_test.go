@@ -108,8 +108,7 @@ func ended(t *testing.T) int {
 // holderText is the lease of a run on this machine.
 func holderText(t *testing.T, h Holder) string {
 	t.Helper()
-	kernel, err := proc.Kernel()
-	testkit.Must(t, err)
+	kernel := testkit.Value(proc.Kernel())(t)
 	return fmt.Sprintf(`{"run": %q, "host": "here", "kernel": %q, "pid": %d, "process_start": "earlier", "since": "2026-11-27T00:00:00Z"}`, h.Run, kernel, h.PID)
 }
 
@@ -133,8 +132,7 @@ func TestLeaseIsTakenOver(t *testing.T) {
 			store(t, root, name, tt.lease)
 			if tt.term == short || tt.lease == "" {
 				testkit.Await(t, "the term", func() bool {
-					l, err := lookAtLease(t.Context(), open(t, root), testConfig(root), name)
-					testkit.Must(t, err)
+					l := testkit.Value(lookAtLease(t.Context(), open(t, root), testConfig(root), name))(t)
 					return l.renewed > short && (tt.lease != "" || l.renewed > leaseWriting)
 				})
 			}

@@ -103,14 +103,12 @@ func (w *world) run(t *testing.T, more ...string) {
 func (w *world) makeOld(t *testing.T) {
 	t.Helper()
 	name := w.files(t)[store.KindLedger][0]
-	data, err := w.client.ReadFile(path.Join(testOutput, name))
-	testkit.Must(t, err)
+	data := testkit.Value(w.client.ReadFile(path.Join(testOutput, name)))(t)
 	var hour store.Hour
 	testkit.Must(t, json.Unmarshal(data, &hour))
 	l := hour.Ledgers[0]
 	l.Number = 0
-	data, err = json.Marshal(l)
-	testkit.Must(t, err)
+	data = testkit.Value(json.Marshal(l))(t)
 	w.write(t, "_windows/"+strings.TrimSuffix(path.Base(hour.Events[0].File), ".jsonl")+".json", data)
 	testkit.Must(t, w.client.RemoveAll(path.Join(testOutput, path.Dir(name))))
 }
@@ -123,10 +121,9 @@ func (w *world) flags(more ...string) []string {
 // send sends six frames, of which four have faces, and the bad records.
 func (w *world) send(t *testing.T, format string) {
 	t.Helper()
-	demo, err := video.NewDemo(6)
-	testkit.Must(t, err)
+	demo := testkit.Value(video.NewDemo(6))(t)
 	defer demo.Close()
-	_, err = feed.Send(t.Context(), feed.Config{
+	_, err := feed.Send(t.Context(), feed.Config{
 		Brokers: []string{w.addrs.Kafka}, Topic: testTopic, Partitions: partitions, Camera: "demo", Format: format,
 	}, demo)
 	testkit.Must(t, err)
@@ -336,8 +333,7 @@ func one([]byte) []byte { return []byte("x") }
 
 func defaultCascade(t *testing.T) string {
 	t.Helper()
-	file, err := face.PresetFile(face.Parity)
-	testkit.Must(t, err)
+	file := testkit.Value(face.PresetFile(face.Parity))(t)
 	return file
 }
 
@@ -357,8 +353,7 @@ func TestStatus(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	good := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
-	client, err := kgo.NewClient(kgo.SeedBrokers(addrs.Kafka))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(addrs.Kafka)))(t)
 	defer client.Close()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
 		t.Fatal(err)

@@ -80,11 +80,10 @@ func TestYear(t *testing.T) {
 			y.reads.Add(1)
 		}
 	})
-	o, err := config.Parse("--kafka=localhost:1", "--output="+y.root, "--state_dir="+t.TempDir())
-	testkit.Must(t, err)
-	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
-	testkit.Must(t, err)
+	o := testkit.Value(config.Parse("--kafka=localhost:1", "--output="+y.root, "--state_dir="+t.TempDir()))(t)
+	settings := testkit.Value(face.SettingsOf(o.Frame, o.Face, o.Write))(t)
 	y.run = store.Run{ID: "year", Group: "year", Runner: "direct"}
+	var err error
 	y.run.Settings, y.run.SettingsSHA256, err = settings.JSON()
 	testkit.Must(t, err)
 
@@ -221,11 +220,9 @@ func (y *year) checkFiles(days int) {
 // verify runs the command, with a Kafka that holds the last week.
 func (y *year) verify() {
 	t := y.t
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(yearPartitions, yearTopic))
-	testkit.Must(t, err)
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(yearPartitions, yearTopic)))(t)
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100_000))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100_000)))(t)
 	defer client.Close()
 	var failed atomic.Pointer[error]
 	for p, n := range y.next {
@@ -247,13 +244,11 @@ func (y *year) verify() {
 		committed.AddOffset(yearTopic, int32(p), n, -1)
 	}
 	admin := kadm.NewClient(client)
-	deleted, err := admin.DeleteRecords(t.Context(), gone)
-	testkit.Must(t, err)
+	deleted := testkit.Value(admin.DeleteRecords(t.Context(), gone))(t)
 	testkit.Must(t, deleted.Error())
 	testkit.Must(t, admin.CommitAllOffsets(t.Context(), y.run.Group, committed))
 
-	args, err := json.Marshal([]string{"--kafka=" + cluster.ListenAddrs()[0], "--topics=" + yearTopic, "--group=" + y.run.Group, "--output=" + y.root, "--state_dir=" + t.TempDir()})
-	testkit.Must(t, err)
+	args := testkit.Value(json.Marshal([]string{"--kafka=" + cluster.ListenAddrs()[0], "--topics=" + yearTopic, "--group=" + y.run.Group, "--output=" + y.root, "--state_dir=" + t.TempDir()}))(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), yearEnv+"="+string(args))
 	began := time.Now()
