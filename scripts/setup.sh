@@ -10,7 +10,8 @@
 #   scripts/setup.sh tests
 #
 # installs what only the tests need: Python, with which some read what was stored, a
-# browser, which looks at the web pages, and a KDC for the secured services.
+# browser, which looks at the web pages, a KDC for the secured services, and Prometheus,
+# which reads metrics.
 #
 #   scripts/setup.sh models
 #
@@ -260,6 +261,17 @@ models() {
 	say "CenterFace: downloaded"
 }
 
+# prometheus unpacks Debian's package below build. Installed, it would listen on all addresses.
+prometheus() {
+	[ ! -x build/prometheus/usr/bin/prometheus ] || return 0
+	tmp=$(mktemp -d -p build)
+	attempt "updating the list of Debian packages" apt-get update -o Acquire::Retries=3
+	(cd "$tmp" && attempt "downloading Prometheus" apt-get download -o Acquire::Retries=3 prometheus)
+	attempt "unpacking Prometheus" dpkg-deb -x "$tmp"/prometheus_*.deb "$tmp/prometheus"
+	mv "$tmp/prometheus" build/
+	say "Prometheus: downloaded"
+}
+
 demo_java_parts() {
 	java_parts beam kafka hadoop
 }
@@ -274,6 +286,7 @@ if [ "$*" = tests ] || [ "$*" = models ]; then
 	may_install "need_for_$1"
 	install "$1" "need_for_$1"
 	models
+	[ "$1" = models ] || prometheus
 	exit
 fi
 [ $# = 0 ] || fail "usage: scripts/setup.sh [tests | models | java PROFILE...]"

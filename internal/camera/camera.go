@@ -21,6 +21,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
 	"facestream/internal/cli"
+	"facestream/internal/metrics"
 )
 
 // Command returns the command under a name.
@@ -45,6 +46,21 @@ func Command(name string) cli.Command {
 func send(ctx context.Context, o options, stderr io.Writer) error {
 	say := log.New(stderr, "", 0).Printf
 	o.feed.Progress = say
+	if o.metrics != "" {
+		server, err := metrics.Listen(o.metrics)
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		say("metrics are at http://%s/metrics", server.Addr)
+		var c counters
+		c.totals.Store(&[]feed.Total{})
+		server.MustRegister(&c)
+		o.feed.Watch = func(totals []feed.Total, wants string) {
+			c.totals.Store(&totals)
+			server.SetReady(wants)
+		}
+	}
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if o.duration > 0 {
 		limited, cancel = context.WithTimeout(ctx, o.duration)

@@ -14,6 +14,7 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/cli"
 	"facestream/internal/kafkaconf"
+	"facestream/internal/metrics"
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 )
@@ -49,6 +50,7 @@ type options struct {
 	loop     bool
 	duration time.Duration // 0 stands for no limit
 	truth    string        // file name, or empty
+	metrics  string        // HOST:PORT to listen at, or empty
 }
 
 const usage = `camera sends videos to a Kafka topic, one record a picture. Without flags it sends the
@@ -113,6 +115,7 @@ func newFlags(f *flag.FlagSet) *flags {
 	f.IntVar(&v.o.demo.Noise, "noise", 0, fmt.Sprintf("The `most` that noise adds to or takes from a byte of the demo's frames, 0 to %d.", video.MaxNoise))
 	f.BoolVar(&v.o.feed.DryRun, "dry_run", false, "Do everything but send: open the sources, encode, and print what would be sent. No Kafka is needed.")
 	f.StringVar(&v.o.truth, "truth", "", "Write to this `file` what was sent and where the demo's faces are: one JSON object a line and frame.")
+	f.StringVar(&v.o.metrics, "metrics", "", metrics.Usage)
 	v.state.Add(f)
 	return v
 }
@@ -126,6 +129,9 @@ func (v *flags) options() (options, error) {
 	err := cli.CheckTopic("--topic", o.feed.Topic)
 	if err == nil {
 		err = cli.OneOf("format", o.feed.Format, feed.Formats)
+	}
+	if err == nil && o.metrics != "" {
+		err = metrics.CheckAddr(o.metrics)
 	}
 	switch {
 	case err != nil:

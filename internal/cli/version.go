@@ -17,7 +17,7 @@ var commit string
 // VersionLine names this build: its version and commit, Go, Beam where it is inside,
 // and the libraries.
 func VersionLine(libraries ...string) string {
-	text := []string{"facestream " + Version, "commit " + buildCommit(), "Go " + strings.TrimPrefix(runtime.Version(), "go")}
+	text := []string{"facestream " + Version, "commit " + Commit(), "Go " + strings.TrimPrefix(runtime.Version(), "go")}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			if m.Path == "github.com/apache/beam/sdks/v2" {
@@ -28,9 +28,9 @@ func VersionLine(libraries ...string) string {
 	return strings.Join(append(text, libraries...), ", ")
 }
 
-// buildCommit returns the commit that the linker was given, else the one that Go has
+// Commit returns the commit that the linker was given, else the one that Go has
 // stamped. "go run" stamps none: Git knows what the source's checkout is at.
-func buildCommit() string {
+func Commit() string {
 	if commit != "" {
 		return commit
 	}

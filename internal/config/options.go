@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"facestream/internal/cli"
+	"facestream/internal/metrics"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -51,6 +52,7 @@ type Options struct {
 	Retain        time.Duration // what is older is removed once a day; 0 for never
 	LogFormat     string        // one of cli.LogFormats
 	LogLevel      slog.Level
+	Metrics       string // HOST:PORT to listen at, or empty
 }
 
 // Forever is a duration without an end.
@@ -75,7 +77,7 @@ type Flags struct {
 	retain                              cli.Age
 	consumer, runnerOptions             cli.KeyValues
 	drain, keepRejects, quiet           bool
-	logFormat                           string
+	logFormat, metrics                  string
 }
 
 // New adds the flags of a run to f.
@@ -105,6 +107,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
 	f.StringVar(&v.cpuProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
+	f.StringVar(&v.metrics, "metrics", "", metrics.Usage)
 	f.BoolVar(&v.quiet, "quiet", false, "Print warnings and errors only.")
 	f.StringVar(&v.logFormat, "log_format", cli.LogPlain, "`FORMAT` of what is printed: plain, lines for a person and on a terminal one that renews itself; or json, an object a line.")
 	return v
@@ -126,12 +129,15 @@ func (v *Flags) Options() (Options, error) {
 	o := Options{
 		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
 		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
-		Retain: time.Duration(v.retain), LogFormat: v.logFormat, DrainTimeout: v.drainTimeout,
+		Retain: time.Duration(v.retain), LogFormat: v.logFormat, DrainTimeout: v.drainTimeout, Metrics: v.metrics,
 	}
 	if v.quiet {
 		o.LogLevel = slog.LevelWarn
 	}
 	err := cli.OneOf("log_format", v.logFormat, cli.LogFormats)
+	if err == nil && v.metrics != "" {
+		err = metrics.CheckAddr(v.metrics)
+	}
 	if err != nil {
 		return o, err
 	}

@@ -20,6 +20,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
+	"facestream/internal/metrics"
 	"facestream/internal/preflight"
 	"facestream/internal/record"
 	"facestream/runners"
@@ -87,6 +88,8 @@ type session struct {
 
 	expansion *runners.Expansion // nil if another one is used, or none
 	progress  *progress
+	server    *metrics.Server // nil without --metrics, as the next
+	metrics   *runMetrics
 }
 
 // Run reads windows until the duration is over. Logs and temporary files go to dir. On a
@@ -125,6 +128,15 @@ func (s *session) run(ctx context.Context) error {
 	o := &s.options
 	if err := s.describe(store.UniqueName(s.summary.Start)); err != nil {
 		return err
+	}
+	if o.Metrics != "" {
+		var err error
+		if s.server, err = metrics.Listen(o.Metrics); err != nil {
+			return err
+		}
+		defer s.server.Close()
+		s.metrics = newRunMetrics(s.server, o.Write, o.Topics)
+		s.log.Info("metrics are at http://" + s.server.Addr + "/metrics")
 	}
 	ctx, stop := s.endInTime(ctx)
 	defer stop()
@@ -225,10 +237,20 @@ func (s *session) warnings() io.Writer {
 // reportProgress reports the progress until stop is called.
 func (s *session) reportProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	stopWatching := store.Watch(s.window.Store, s.progress.see)
+	stopWatching := store.Watch(s.window.Store, func(l store.Ledger) {
+		s.progress.see(l)
+		if s.metrics != nil {
+			s.metrics.see(l)
+		}
+	})
 	var done sync.WaitGroup
 	done.Go(func() { s.progress.report(ctx) })
+	if s.metrics != nil {
+		done.Go(func() { s.metrics.followLag(ctx, s.progress) })
+	}
+	s.server.SetReady("")
 	return func() {
+		s.server.SetReady("not reading: the run is ending, or waits for a service")
 		cancel()
 		done.Wait()
 		stopWatching()
@@ -314,6 +336,9 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		sum := ledger.Sum()
 		measured := float64(sum.Read) / took.Seconds()
 		s.progress.end(&ledger, measured)
+		if s.metrics != nil {
+			s.metrics.end(ledger, s.progress.local, took)
+		}
 		if sum.Read > 0 {
 			s.recordBytes = max(1, sum.ReadBytes/sum.Read)
 		}

@@ -61,7 +61,7 @@ func (fn *renderFn) ProcessElement(d Detection) (store.Entry, error) {
 func Files(o Output, d Detection) (store.Entry, error) {
 	f := d.Frame
 	e := store.Entry{Tally: store.Tally{
-		ID: f.ID, TimestampMillis: f.TimestampMillis, Size: f.Size, Faces: int32(len(d.Faces)), Cooled: d.Cooled,
+		ID: f.ID, TimestampMillis: f.TimestampMillis, Size: f.Size, Camera: f.Camera, DetectMillis: d.Millis, Faces: int32(len(d.Faces)), Cooled: d.Cooled,
 	}}
 	if len(d.Faces) == 0 || d.Cooled {
 		return e, nil

@@ -17,6 +17,8 @@ type Tally struct {
 	record.ID
 	TimestampMillis int64 // of the record; the latest picture is chosen by it
 	Size            int64 // bytes of the record's value
+	Camera          string
+	DetectMillis    float64 // how long detection took
 	Faces           int32
 	Cooled          bool     // it has faces and no files: they were stored before
 	Events          []string // JSON objects of one line, one for each face

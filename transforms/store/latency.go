@@ -7,22 +7,22 @@ import (
 	"slices"
 )
 
-// bucketsPerDoubling is how finely a Latency counts: a bucket ends 9 % above the one
+// BucketsPerDoubling is how finely a Latency counts: a bucket ends 9 % above the one
 // before.
-const bucketsPerDoubling = 8
+const BucketsPerDoubling = 8
 
-// Latency counts how long after their records' timestamps pictures had their names. The
-// buckets are the same everywhere, so that the counts of windows add up. Bucket n ends at
-// 2^(n/8) ms, and 0 is for those before 1 ms.
+// Latency counts times, such as how long after their records' timestamps pictures had their
+// names. The buckets are the same everywhere, so that the counts of windows add up. Bucket n
+// ends at 2^(n/8) ms, and 0 is for what took less than 1 ms.
 type Latency struct {
 	Counts    map[int]int64 `json:"counts"`
 	MaxMillis int64         `json:"max_ms"`
 }
 
-// latencyOf counts one picture.
-func latencyOf(millis int64) Latency {
-	bucket := int(math.Ceil(math.Log2(float64(max(1, millis))) * bucketsPerDoubling))
-	return Latency{map[int]int64{bucket: 1}, max(0, millis)}
+// latencyOf counts one time.
+func latencyOf(millis float64) Latency {
+	bucket := int(math.Ceil(math.Log2(max(1, millis)) * BucketsPerDoubling))
+	return Latency{map[int]int64{bucket: 1}, int64(math.Ceil(max(0, millis)))}
 }
 
 // Plus adds the counts of two, and changes neither.
@@ -59,7 +59,7 @@ func (l Latency) Percentiles() *Percentiles {
 		left := int64(math.Ceil(part * float64(all)))
 		for _, bucket := range slices.Sorted(maps.Keys(l.Counts)) {
 			if left -= l.Counts[bucket]; left <= 0 {
-				return min(l.MaxMillis, int64(math.Exp2(float64(bucket)/bucketsPerDoubling)))
+				return min(l.MaxMillis, int64(math.Exp2(float64(bucket)/BucketsPerDoubling)))
 			}
 		}
 		return l.MaxMillis

@@ -13,7 +13,7 @@ import (
 func TestLatency(t *testing.T) {
 	var windows [3]Latency
 	for i := range int64(1000) { // 1, 2, ... 1,000 s
-		windows[i%3] = windows[i%3].Plus(latencyOf((i + 1) * 1000))
+		windows[i%3] = windows[i%3].Plus(latencyOf(float64((i + 1) * 1000)))
 	}
 	windows[1] = windows[1].Plus(latencyOf(-5)) // the camera's clock is ahead
 	before := windows[1].Plus(Latency{})

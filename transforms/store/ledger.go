@@ -40,6 +40,10 @@ type Ledger struct {
 	Latest      Latest      `json:"latest"`
 	Latency     Latency     `json:"latency,omitzero"` // of the pictures of dated records
 	Tables      []Table     `json:"tables,omitempty"` // which hold the pictures of a window, if these are rows
+	Detect      Latency     `json:"detect,omitzero"`  // how long detection took, of frames
+	// Cameras are the faces of each camera, as its folder is named: of the first MostCameras
+	// of these names, and of all others together as OtherCameras.
+	Cameras map[string]int64 `json:"faces_by_camera,omitempty"`
 	// Positions are where the group stands in every partition behind the window.
 	Positions []Position `json:"positions,omitempty"`
 }
@@ -190,9 +194,12 @@ func ledgerOfWritten(w Written) Ledger {
 		p.Cooled = 1
 	}
 	p.Slots = w.Slots
-	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis, Tables: w.Tables}
+	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis, Tables: w.Tables, Detect: latencyOf(w.DetectMillis)}
+	if w.Faces > 0 {
+		l.Cameras = map[string]int64{escape(w.Camera): p.Faces}
+	}
 	if w.Picture != "" && record.Dated(w.TimestampMillis) {
-		l.Latency = latencyOf(w.FirstMillis - w.TimestampMillis)
+		l.Latency = latencyOf(float64(w.FirstMillis - w.TimestampMillis))
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
 	}
 	return l
@@ -231,7 +238,8 @@ func decodeLedger(data []byte) (Ledger, error) {
 // Merge adds two ledgers; the run is a's. It changes neither: a runner may use
 // an accumulator again.
 func Merge(a, b Ledger) Ledger {
-	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest, Latency: a.Latency.Plus(b.Latency)}
+	out := Ledger{Run: a.Run, Partitions: slices.Clone(a.Partitions), FirstMillis: a.FirstMillis, Latest: a.Latest, Latency: a.Latency.Plus(b.Latency),
+		Detect: a.Detect.Plus(b.Detect), Cameras: mergeCameras(a.Cameras, b.Cameras)}
 	if len(a.Tables)+len(b.Tables) > 0 {
 		out.Tables = slices.Concat(a.Tables, b.Tables)
 		slices.SortFunc(out.Tables, func(a, b Table) int { return strings.Compare(a.File, b.File) })
@@ -251,6 +259,38 @@ func Merge(a, b Ledger) Ledger {
 		out.Partitions[i] = out.Partitions[i].plus(p)
 	}
 	return out
+}
+
+// How many cameras a ledger tells apart, and what stands for the others. No folder has that
+// name.
+const (
+	MostCameras  = 100
+	OtherCameras = "(others)"
+)
+
+// mergeCameras adds two. A name that is among the first of all is among those of each part,
+// so it has all of its faces.
+func mergeCameras(a, b map[string]int64) map[string]int64 {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	sum := maps.Clone(a)
+	if sum == nil {
+		sum = map[string]int64{}
+	}
+	for name, n := range b {
+		sum[name] += n
+	}
+	if len(sum) <= MostCameras {
+		return sum
+	}
+	names := slices.Sorted(maps.Keys(sum))
+	names = slices.DeleteFunc(names, func(name string) bool { return name == OtherCameras })
+	for _, name := range names[min(len(names), MostCameras):] {
+		sum[OtherCameras] += sum[name]
+		delete(sum, name)
+	}
+	return sum
 }
 
 // AddLost counts offsets of a partition that were gone before they could be

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
 	"testing"
 
@@ -17,7 +19,7 @@ func TestWriteLedger(t *testing.T) {
 		cfg := testConfig(t.TempDir())
 		p, s := beam.NewPipelineWithRoot()
 		written := beam.Create(s,
-			Written{Tally: Tally{ID: record.In("b", 0).At(7), TimestampMillis: testMillis, Size: 1000, Faces: 2, Events: []string{"1", "22"}}, Files: 1, Bytes: 100, FirstMillis: testMillis + 900, Picture: "seven"},
+			Written{Tally: Tally{ID: record.In("b", 0).At(7), TimestampMillis: testMillis, Size: 1000, Camera: "a/b", DetectMillis: 8, Faces: 2, Events: []string{"1", "22"}}, Files: 1, Bytes: 100, FirstMillis: testMillis + 900, Picture: "seven"},
 			Written{Tally: Tally{ID: record.In("a", 1).At(3), Size: 1}},
 			Written{Tally: Tally{ID: record.In("b", 0).At(5), TimestampMillis: testMillis + 1, Size: 200, Faces: 1, Events: []string{"333"}}, Files: 1, Bytes: 11, FirstMillis: testMillis + 801, Picture: "five"},
 			Written{Tally: Tally{ID: record.In("c", 0).At(1), Size: 10, Faces: 2, Slots: []Slot{
@@ -42,17 +44,18 @@ func TestWriteLedger(t *testing.T) {
 			got.Sampled != 1 || got.Cooled != 1 || got.Files != 4 || got.Slots != nil {
 			t.Errorf("%s: the sum is %+v", runner, got)
 		}
-		want := Ledger{FirstMillis: testMillis + 801, Latency: Latency{map[int]int64{78: 1, 79: 1}, 900}, Latest: Latest{testMillis + 1, "five"}, Partitions: []Partition{
-			{TopicPartition: record.In("a", 0), FirstOffset: 0, LastOffset: 0, Offsets: testkit.Ranges(0, 0), Read: 1, Skipped: 1},
-			{TopicPartition: record.In("a", 1), FirstOffset: 3, LastOffset: 3, Offsets: testkit.Ranges(3, 3), Read: 1, ReadBytes: 1, Decoded: 1},
-			{TopicPartition: record.In("b", 0), FirstOffset: 5, LastOffset: 8, Offsets: testkit.Ranges(5, 8), Pictures: testkit.Ranges(5, 5, 7, 7), Rejects: testkit.Ranges(6, 6), Lost: testkit.Ranges(), Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1, Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
-			{TopicPartition: record.In("c", 0), FirstOffset: 1, LastOffset: 4, Offsets: testkit.Ranges(1, 4), Pictures: testkit.Ranges(1, 1, 4, 4), Rejects: testkit.Ranges(), Lost: testkit.Ranges(), Read: 4, ReadBytes: 100, Decoded: 3, Sampled: 1, Rejected: map[string]int64{}, FramesWithFaces: 3, Cooled: 1, Faces: 6, Files: 2, Bytes: 20, Slots: []Slot{
-				{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}, {4, boxes(9, 9, 9, 9)}}},
-				{"door", SlotSampled, 8, []Kept{{Offset: 1}}},
-				{"door", SlotSampled, 9, []Kept{{Offset: 2}}},
-				{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
-			}},
-		}}
+		want := Ledger{FirstMillis: testMillis + 801, Latency: Latency{map[int]int64{78: 1, 79: 1}, 900}, Latest: Latest{testMillis + 1, "five"},
+			Detect: Latency{map[int]int64{0: 5, 24: 1}, 8}, Cameras: map[string]int64{"a%2Fb": 2, "unknown": 7}, Partitions: []Partition{
+				{TopicPartition: record.In("a", 0), FirstOffset: 0, LastOffset: 0, Offsets: testkit.Ranges(0, 0), Read: 1, Skipped: 1},
+				{TopicPartition: record.In("a", 1), FirstOffset: 3, LastOffset: 3, Offsets: testkit.Ranges(3, 3), Read: 1, ReadBytes: 1, Decoded: 1},
+				{TopicPartition: record.In("b", 0), FirstOffset: 5, LastOffset: 8, Offsets: testkit.Ranges(5, 8), Pictures: testkit.Ranges(5, 5, 7, 7), Rejects: testkit.Ranges(6, 6), Lost: testkit.Ranges(), Read: 4, ReadBytes: 1234, Decoded: 2, Skipped: 1, Rejected: map[string]int64{frame.WrongSize: 1}, FramesWithFaces: 2, Faces: 3, Files: 2, Bytes: 111, Events: 3, EventBytes: 9},
+				{TopicPartition: record.In("c", 0), FirstOffset: 1, LastOffset: 4, Offsets: testkit.Ranges(1, 4), Pictures: testkit.Ranges(1, 1, 4, 4), Rejects: testkit.Ranges(), Lost: testkit.Ranges(), Read: 4, ReadBytes: 100, Decoded: 3, Sampled: 1, Rejected: map[string]int64{}, FramesWithFaces: 3, Cooled: 1, Faces: 6, Files: 2, Bytes: 20, Slots: []Slot{
+					{"door", SlotCooldown, 4, []Kept{{1, boxes(1, 2, 3, 4, 5, 6, 7, 8)}, {4, boxes(9, 9, 9, 9)}}},
+					{"door", SlotSampled, 8, []Kept{{Offset: 1}}},
+					{"door", SlotSampled, 9, []Kept{{Offset: 2}}},
+					{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
+				}},
+			}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", runner, got, want)
 		}
@@ -74,6 +77,28 @@ func TestWriteLedgerOfMany(t *testing.T) {
 	got := testkit.Value(ReadWritten(t.Context(), cfg, "w1"))(t)
 	if sum := got.Sum(); sum.Read != records || sum.ReadBytes != records || len(got.Partitions[0].Offsets) != records {
 		t.Errorf("%d records of %d bytes in %d ranges, want %d of each", sum.Read, sum.ReadBytes, len(got.Partitions[0].Offsets), records)
+	}
+}
+
+// However many cameras there are, and in whichever order they come, a ledger has the first
+// of their names with all of their faces, and the others' faces together.
+func TestLedgerOfManyCameras(t *testing.T) {
+	var sums [3]Ledger
+	for i := range 3 * MostCameras {
+		camera := fmt.Sprintf("%03d", i*7%(2*MostCameras)) // the first half of them twice
+		sums[i%3] = Merge(sums[i%3], Ledger{Cameras: map[string]int64{camera: 2}})
+	}
+	got := Merge(sums[2], Merge(sums[0], sums[1])).Cameras
+	want := map[string]int64{}
+	for i := range 3 * MostCameras {
+		camera := fmt.Sprintf("%03d", i*7%(2*MostCameras))
+		if camera >= fmt.Sprintf("%03d", MostCameras) {
+			camera = OtherCameras
+		}
+		want[camera] += 2
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

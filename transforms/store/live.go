@@ -24,7 +24,7 @@ func tell(run string, l Ledger) {
 
 // Counts is a ledger without what grows with its records.
 func (l Ledger) Counts() Ledger {
-	l.Positions, l.Partitions = nil, slices.Clone(l.Partitions)
+	l.Positions, l.Tables, l.Partitions = nil, nil, slices.Clone(l.Partitions)
 	for i, p := range l.Partitions {
 		l.Partitions[i] = p.counts()
 	}

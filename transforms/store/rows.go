@@ -92,7 +92,9 @@ func (fn *rowsFn) StartBundle(ctx context.Context, _ func(Written)) (err error) 
 
 func (fn *rowsFn) ProcessElement(ctx context.Context, e Entry, emit func(Written)) error {
 	if e.Row == nil {
-		emit(Written{Tally: e.Tally})
+		w := Written{Tally: e.Tally}
+		tell(fn.Config.Run, ledgerOfWritten(w))
+		emit(w)
 		return nil
 	}
 	e.Row.Complete()
@@ -161,6 +163,7 @@ func (fn *rowsFn) write(ctx context.Context, folder string, entries []Entry) ([]
 		for _, p := range pictures {
 			written[i].Bytes += p.Bytes
 		}
+		tell(fn.Config.Run, ledgerOfWritten(written[i]))
 	}
 	written[0].Tables = []Table{t}
 	return written, nil

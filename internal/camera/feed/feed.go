@@ -62,6 +62,8 @@ type Config struct {
 	GiveUp time.Duration
 	// Optional. Prints one line a second and camera, and notes; several goroutines call it.
 	Progress func(format string, args ...any)
+	// Optional. Is told the totals each second, and why frames do not arrive if they do not.
+	Watch func(totals []Total, wants string)
 }
 
 // Camera is one of several videos.
@@ -513,14 +515,19 @@ func (s *sender) report(done <-chan struct{}) {
 		if silent >= patience {
 			waiting = fmt.Sprintf(", waiting for Kafka for %v%s", silent.Round(time.Second), s.trouble)
 		}
+		var totals []Total
 		for _, c := range s.cameras {
 			total := s.totalOf(c)
+			totals = append(totals, total)
 			dropped := ""
 			if total.Dropped > 0 {
 				dropped = fmt.Sprintf(", %d lost since they were not sent in time", total.Dropped)
 			}
 			s.note("%s: %d frames, %.1f MB, %.0f frames/s%s%s", total.Camera, total.Frames, float64(total.Bytes)/1e6,
 				float64(total.Frames)/time.Since(start).Seconds(), dropped, waiting)
+		}
+		if s.cfg.Watch != nil {
+			s.cfg.Watch(totals, strings.TrimPrefix(waiting, ", "))
 		}
 		if s.cfg.GiveUp > 0 && silent >= s.cfg.GiveUp {
 			s.fail(fmt.Errorf("no acknowledgement of Kafka for %v (--give_up)%s", silent.Round(time.Second), s.trouble))

@@ -1,0 +1,174 @@
+package run
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"facestream/internal/metrics"
+	"facestream/internal/wait"
+	"facestream/transforms/face"
+	"facestream/transforms/frame"
+	"facestream/transforms/store"
+)
+
+const (
+	lagEvery = 5 * time.Second
+	// mostCameras bounds the cameras that have a label of their own in a process.
+	mostCameras = store.MostCameras
+)
+
+// The outcomes of records.
+const (
+	outcomeDecoded  = "decoded"
+	outcomeSkipped  = "skipped"
+	outcomeSampled  = "sampled"
+	outcomeRejected = "rejected"
+	outcomeLost     = "lost"
+)
+
+// A bucket of store.Latency ends at each of these seconds, so that its counts are exact.
+var (
+	latencyBuckets = prometheus.ExponentialBuckets(0.016, 2, 15)
+	detectBuckets  = prometheus.ExponentialBuckets(0.001, 2, 12)
+	windowBuckets  = []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600}
+)
+
+// runMetrics are what --metrics tells of a run.
+type runMetrics struct {
+	output                           face.Output
+	records, rejects, faces, written *prometheus.CounterVec
+	bytes                            prometheus.Counter
+	detect, latency, windows         prometheus.Histogram
+	lag                              *prometheus.GaugeVec
+
+	mu      sync.Mutex
+	cameras map[string]bool
+}
+
+func newRunMetrics(s *metrics.Server, output face.Output, topics []string) *runMetrics {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "facestream_" + name, Help: help}, labels)
+		s.MustRegister(c)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "facestream_" + name, Help: help, Buckets: buckets})
+		s.MustRegister(h)
+		return h
+	}
+	m := &runMetrics{
+		output: output, cameras: map[string]bool{},
+		records: counters("records_total", "Records by what became of them: decoded, skipped, sampled (passed over because of --max_fps), rejected, lost (removed by Kafka before they were read).", "topic", "outcome"),
+		rejects: counters("rejects_total", "Rejected records by reason.", "reason"),
+		faces:   counters("faces_total", "Faces found, by camera as its folder is named.", "camera"),
+		written: counters("pictures_written_total", "Pictures stored: frame, annotated, crop.", "kind"),
+		bytes:   counters("written_bytes_total", "Bytes of the pictures stored.").WithLabelValues(),
+		detect:  histogram("detect_seconds", "Time that detection took for a frame.", detectBuckets),
+		latency: histogram("latency_seconds", "Time from a record's timestamp until its picture had its name.", latencyBuckets),
+		windows: histogram("window_seconds", "Time from a window's begin until its offsets were committed.", windowBuckets),
+		lag:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "facestream_lag_records", Help: "Offsets that wait; there is none while Kafka does not say."}, []string{"topic", "partition"}),
+	}
+	s.MustRegister(m.lag)
+	for _, topic := range topics {
+		for _, outcome := range []string{outcomeDecoded, outcomeSkipped, outcomeSampled, outcomeRejected, outcomeLost} {
+			m.records.WithLabelValues(topic, outcome)
+		}
+	}
+	for _, reason := range frame.Reasons {
+		if r := (frame.Reject{Reason: reason}); !r.Skipped() && reason != frame.Sampled {
+			m.rejects.WithLabelValues(reason)
+		}
+	}
+	return m
+}
+
+// see counts a ledger of one record or of many.
+func (m *runMetrics) see(l store.Ledger) {
+	for _, p := range l.Partitions {
+		add := func(outcome string, n int64) { m.records.WithLabelValues(p.Topic, outcome).Add(float64(n)) }
+		add(outcomeDecoded, p.Decoded)
+		add(outcomeSkipped, p.Skipped)
+		add(outcomeSampled, p.Sampled)
+		var rejected int64
+		for reason, n := range p.Rejected {
+			m.rejects.WithLabelValues(reason).Add(float64(n))
+			rejected += n
+		}
+		add(outcomeRejected, rejected)
+		m.bytes.Add(float64(p.Bytes))
+		stored, files := p.FramesWithFaces-p.Cooled, p.Files
+		for _, one := range []struct {
+			kind string
+			on   bool
+		}{{"frame", m.output.Frame}, {"annotated", m.output.Annotated}} {
+			if one.on {
+				m.written.WithLabelValues(one.kind).Add(float64(stored))
+				files -= stored
+			}
+		}
+		if m.output.Crops {
+			m.written.WithLabelValues("crop").Add(float64(files))
+		}
+	}
+	for camera, n := range l.Cameras {
+		m.faces.WithLabelValues(m.camera(camera)).Add(float64(n))
+	}
+	observe(m.latency, l.Latency)
+	observe(m.detect, l.Detect)
+}
+
+// camera returns the label of a camera.
+func (m *runMetrics) camera(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.cameras[name] && len(m.cameras) >= mostCameras {
+		return store.OtherCameras
+	}
+	m.cameras[name] = true
+	return name
+}
+
+// observe adds counts. Their times are taken as the ends of their buckets.
+func observe(h prometheus.Histogram, l store.Latency) {
+	for bucket, n := range l.Counts {
+		seconds := math.Exp2(float64(bucket)/store.BucketsPerDoubling) / 1000
+		// What is exact must not be pushed over its bucket's end by the arithmetic.
+		seconds = math.Round(seconds*1e9) / 1e9
+		for range n {
+			h.Observe(seconds)
+		}
+	}
+}
+
+// end counts a window that is done; seen is whether its records were told already.
+func (m *runMetrics) end(l store.Ledger, seen bool, took time.Duration) {
+	m.windows.Observe(took.Seconds())
+	if !seen {
+		m.see(l)
+	}
+	for _, p := range l.Partitions {
+		lost := store.Ledger{Partitions: []store.Partition{p}}.Lost()
+		m.records.WithLabelValues(p.Topic, outcomeLost).Add(float64(lost))
+	}
+}
+
+// followLag keeps the lag until ctx ends.
+func (m *runMetrics) followLag(ctx context.Context, p *progress) {
+	for {
+		lag, err := p.lag(ctx)
+		if err != nil {
+			m.lag.Reset()
+		}
+		for partition, n := range lag {
+			m.lag.WithLabelValues(partition.Topic, strconv.Itoa(int(partition.Partition))).Set(float64(n))
+		}
+		if wait.Sleep(ctx, lagEvery) != nil {
+			return
+		}
+	}
+}
