@@ -137,3 +137,44 @@ func TestTablesGrow(t *testing.T) {
 		t.Errorf("purge: %v", err)
 	}
 }
+
+// Who reads published tables while others are gathered sees each row once, and never less
+// than before.
+func TestReadWhileTablesGrow(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	b := openBook(t, root, bookRun)
+	const windows = 40
+	ended := make(chan error, 1)
+	go func() {
+		for n := range int64(windows) {
+			keep(t, b, root, fmt.Sprintf("20260102T03%02d00.000Z-5f3a9c01", n), n, n+1)
+			if err := b.Gather(t.Context()); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	for last, over := 0, false; !over; {
+		select {
+		case err := <-ended:
+			testkit.Must(t, err)
+			over = true
+		default:
+		}
+		rows := map[string]bool{}
+		for _, name := range testkit.Value(b.cfg.list(t.Context(), tableFolder+"/*/*/*"))(t) {
+			testkit.Must(t, Pictures(t.Context(), b.cfg, name, func(p Picture, _ func() ([]byte, error)) error {
+				if rows[p.Name] {
+					t.Errorf("%s is there twice", p.Name)
+				}
+				rows[p.Name] = true
+				return nil
+			}))
+		}
+		if len(rows) < last || over && len(rows) != windows {
+			t.Errorf("there are %d rows after %d", len(rows), last)
+		}
+		last = len(rows)
+	}
+}
