@@ -13,6 +13,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
 	"facestream/runners"
+	"facestream/transforms/kafka"
 )
 
 const (
@@ -65,7 +66,11 @@ func (c choice) plan(o combination) plan {
 	if o.Format == feed.Raw {
 		short, long = min(short, period), min(long, rawLimit)
 	}
-	return plan{short, max(long, short+period), inOneWindow, false}
+	flags := inOneWindow
+	if o.Reader == kafka.Native { // whose windows have no bound
+		flags = toTheEnd
+	}
+	return plan{short, max(long, short+period), flags, false}
 }
 
 // boundFrames is how many frames a bound is measured with. Its start is not measured.

@@ -182,9 +182,18 @@ func TestBookIsCompleted(t *testing.T) {
 		note  string
 	}{
 		"a ledger is kept": {func(*testing.T, string, *Book) {}, 5, ""},
-		"events are staged without a ledger": {func(t *testing.T, root string, b *Book) {
+		"events and rows are staged without a ledger": {func(t *testing.T, root string, b *Book) {
 			store(t, root, b.staged(two+eventsExtension), event("a", 0, 5, 1)+"\n")
+			store(t, root, b.staged(two+tableMark+"X"+tableExtension), "rows")
 		}, 5, ""},
+		"events and rows are published behind others, and not counted": {func(t *testing.T, root string, b *Book) {
+			testkit.Must(t, b.Gather(t.Context()))
+			keep(t, b, root, two, 5, 7)
+			_, err := b.publish(t.Context(), b.hour.Events, two, []byte(files(t, root)[b.staged(two+eventsExtension)]))
+			testkit.Must(t, err)
+			_, err = b.publishTables(t.Context(), b.hour.Tables, b.windows[0].ledger.Tables)
+			testkit.Must(t, err)
+		}, 7, ""},
 		"events are published, and not counted": {func(t *testing.T, root string, b *Book) {
 			_, err := b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one+eventsExtension)]))
 			testkit.Must(t, err)
@@ -232,6 +241,11 @@ func TestBookIsCompleted(t *testing.T) {
 			before := published(t, root)
 			keep(t, b, root, "20260102T050000.000Z-5f3a9c01", at[0].Offset, 9)
 			testkit.Must(t, b.Gather(t.Context()))
+			for name := range files(t, root) {
+				if kind, _ := KindOf(name); kind == KindStaged {
+					t.Errorf("%s is left", name)
+				}
+			}
 			got := published(t, root)
 			if !slices.Equal(got[:len(before)], before) || !slices.Equal(slices.Compact(slices.Sorted(slices.Values(got))), upTo(9)) {
 				t.Errorf("published are %v, before the last window %v", got, before)
