@@ -228,7 +228,7 @@ func (r *portable) environment(ctx context.Context) (*pipepb.Environment, error)
 	if r.worker != nil {
 		return graphx.CreateEnvironment(ctx, graphx.URNEnvExternal, r.worker.EnvironmentConfig)
 	}
-	config, err := goharness.Environment(r.config.Worker)
+	config, err := goharness.Environment(r.config.Worker, r.config.WorkerKeytab)
 	if err != nil {
 		return nil, err
 	}

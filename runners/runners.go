@@ -43,8 +43,10 @@ type Config struct {
 	// Worker is this very program on each of the cluster's nodes, which the
 	// cluster starts to run the DoFns. Where the job server is the cluster, they
 	// run in this process.
-	Worker      string
-	Parallelism int // slots of the cluster that a job uses; 0 is all that it has
+	Worker string
+	// WorkerKeytab is the keytab on each of the cluster's nodes; empty without Kerberos.
+	WorkerKeytab string
+	Parallelism  int // slots of the cluster that a job uses; 0 is all that it has
 	// Options are further pipeline options for the runner, by the names that
 	// Beam's Java SDK gives them, in lower case with underscores.
 	Options map[string]string

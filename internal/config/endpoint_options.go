@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os/user"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"facestream/internal/cli"
 	"facestream/internal/kafkaconf"
+	"facestream/internal/kerberos"
 	"facestream/internal/paths"
 	"facestream/internal/stack/state"
 	"facestream/transforms/hdfs"
@@ -20,12 +22,15 @@ import (
 // OutputFlags say where the pictures are, and the state directory of this machine.
 type OutputFlags struct {
 	user, output string
+	login        kerberos.Login
 	state        paths.State
 }
 
 // Add adds the flags to f.
 func (v *OutputFlags) Add(f *flag.FlagSet) {
-	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program.")
+	f.StringVar(&v.user, "user", "", "Hadoop `USER` that owns the pictures. Default: who runs this program; with Kerberos, the principal's.")
+	f.StringVar(&v.login.Principal, "kerberos_principal", "", "`NAME@REALM` to log in as where hadoop.security.authentication in $HADOOP_CONF_DIR is kerberos. Default: that of the ticket cache, $KRB5CCNAME.")
+	f.StringVar(&v.login.Keytab, "kerberos_keytab", "", "`FILE` with the key of --kerberos_principal.")
 	f.StringVar(&v.output, "output", "", "`URL` of the folder of the pictures, hdfs://HOST:PORT/PATH, or a folder of this machine. HOST:PORT may be several, comma-separated, or a nameservice of the configuration in $HADOOP_CONF_DIR. Default: /user/USER/faces on the HDFS of the local stack.")
 	v.state.Add(f)
 }
@@ -39,6 +44,19 @@ func (v *OutputFlags) Check() (o Endpoints, local state.Addrs, err error) {
 		return o, local, err
 	}
 	local, _ = state.Running(o.StateDir)
+	if o.Kerberos, err = v.kerberos(); err != nil {
+		return o, local, err
+	}
+	if len(o.Kerberos.Settings) > 0 {
+		principals, err := o.Kerberos.User()
+		switch {
+		case err != nil:
+			return o, local, err
+		case o.User != "" && o.User != principals:
+			return o, local, fmt.Errorf("--user=%s: with Kerberos it is the principal's, %s; leave it out, or log in as another one", o.User, principals)
+		}
+		o.User = principals
+	}
 	if o.User == "" {
 		me, err := user.Current()
 		if err != nil {
@@ -51,6 +69,28 @@ func (v *OutputFlags) Check() (o Endpoints, local state.Addrs, err error) {
 	}
 	o.Output, err = outputURL(v.output, o.User, local.HDFS)
 	return o, local, err
+}
+
+// kerberos has this process let in by an HDFS with Kerberos.
+func (v *OutputFlags) kerberos() (hdfs.Security, error) {
+	if (v.login.Principal == "") != (v.login.Keytab == "") {
+		return hdfs.Security{}, errors.New("--kerberos_principal and --kerberos_keytab go together; without both, the ticket cache is used")
+	}
+	if v.output != "" && !strings.Contains(v.output, "://") { // a folder of this machine
+		return hdfs.Security{}, nil
+	}
+	login := v.login
+	if login.Keytab != "" {
+		var err error
+		if login.Keytab, err = filepath.Abs(login.Keytab); err != nil {
+			return hdfs.Security{}, err
+		}
+	}
+	s, err := hdfs.ConfiguredSecurity(login)
+	if err == nil && len(s.Settings) > 0 {
+		err = hdfs.SetSecurity(s)
+	}
+	return s, err
 }
 
 // EndpointFlags say where things are: the output, the broker, the topics and the group.
@@ -75,6 +115,7 @@ type Endpoints struct {
 	StateDir string // absolute
 	Kafka    string // host:port, comma-separated
 	Security kafkaconf.Config
+	Kerberos hdfs.Security // that of HDFS
 	Topics   []string
 	User     string // Hadoop user
 	Output   string // hdfs://user@host:port/path, or a folder of this machine
@@ -119,7 +160,7 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 		return p, errors.New("--group is empty: give the consumer group a name, such as facestream")
 	}
 	o, _, err := v.output.Check()
-	p.StateDir, p.User, p.Output = o.StateDir, o.User, o.Output
+	p.StateDir, p.User, p.Output, p.Kerberos = o.StateDir, o.User, o.Output, o.Kerberos
 	return p, err
 }
 

@@ -70,6 +70,7 @@ type Flags struct {
 	runner, reader, duration, frameSize string
 	expansionAddr                       string
 	summary, endpoint, master, worker   string
+	workerKeytab                        string
 	cpuProfile                          string
 	parallelism                         int
 	window, stallTimeout, drainTimeout  time.Duration
@@ -91,6 +92,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
+	f.StringVar(&v.workerKeytab, "worker_keytab", "", "`PATH` of a keytab for --kerberos_principal on every node of the cluster. Default: that of --kerberos_keytab.")
 	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
 	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
@@ -145,6 +147,9 @@ func (v *Flags) Options() (Options, error) {
 		return o, err
 	}
 	if o.Endpoints, err = v.endpoints.Check(); err != nil {
+		return o, err
+	}
+	if err := o.checkWorkerKeytab(v.workerKeytab); err != nil {
 		return o, err
 	}
 	if o.ExpansionAddr != "" {

@@ -15,6 +15,7 @@ import (
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 	"facestream/transforms/face"
+	"facestream/transforms/hdfs"
 )
 
 // localStack makes a state directory of a stack with Kafka and HDFS, and returns the
@@ -182,6 +183,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--topics=..", "cannot be a topic"},
 		{"--group=", "consumer group"},
 		{"--user=../x", "Hadoop user"},
+		{"--kerberos_principal=amy", "go together"},
+		{"--kerberos_principal=amy --kerberos_keytab=k", "is not kerberos"},
+		{"--worker_keytab=/k", "no cluster"},
 		{"--output=hdfs://nn/x", "write nn:8020"},
 		{"--output=hdfs:///x", "hdfs://HOST:PORT/x"},
 		{"--output=hdfs://nn:8020,nn/x", "HOST:PORT"},
@@ -274,5 +278,41 @@ func TestParseOptionsRefuses(t *testing.T) {
 		if _, err := Parse(append(flags, "--state_dir="+dir)...); err == nil || !strings.Contains(err.Error(), "make up") {
 			t.Errorf("%v without a local stack: error %v, want one that says make up", flags, err)
 		}
+	}
+}
+
+// With Kerberos the principal says who the user is, and workers of a cluster need a keytab.
+func TestKerberosOptions(t *testing.T) {
+	conf := t.TempDir()
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	t.Setenv("KRB5_CONFIG", filepath.Join(conf, "krb5.conf"))
+	t.Setenv(hdfs.SecurityEnv, "") // restored in the end
+	testkit.WriteFile(t, filepath.Join(conf, "krb5.conf"), nil)
+	testkit.WriteFile(t, filepath.Join(conf, "core-site.xml"), []byte(`<configuration><property><name>hadoop.security.authentication</name><value>kerberos</value></property>
+		<property><name>dfs.namenode.kerberos.principal</name><value>hdfs/_HOST@X</value></property></configuration>`))
+	local := localStack(t)
+	const login, cluster = " --kerberos_principal=amy/host@X --kerberos_keytab=/k", "--runner=flink --endpoint=h:1"
+	for line, want := range map[string]string{
+		cluster + login: "/k",
+		cluster + login + " --worker_keytab=/other": "/other",
+		"--runner=prism" + login:                    "",
+	} {
+		o, err := Parse(append(splitFlags(line), local)...)
+		if err != nil || o.User != "amy" || o.Runner.WorkerKeytab != want || !strings.Contains(o.Output, "/user/amy/") {
+			t.Errorf("%s: %v: user %s, output %s, workers' keytab %q; want amy and %q", line, err, o.User, o.Output, o.Runner.WorkerKeytab, want)
+		}
+	}
+	t.Setenv("KRB5CCNAME", filepath.Join(conf, "none"))
+	for line, want := range map[string]string{
+		"--user=bob" + login:                       "with Kerberos it is the principal's, amy",
+		cluster + login + " --worker_keytab=other": "absolute path",
+		"--runner=prism":                           "get a ticket with kinit",
+	} {
+		if _, err := Parse(append(splitFlags(line), local)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q in it", line, err, want)
+		}
+	}
+	if o, err := Parse("--output=faces", local); err != nil || len(o.Kerberos.Settings) > 0 {
+		t.Errorf("a folder of this machine: %v, %+v", err, o.Kerberos)
 	}
 }

@@ -106,3 +106,20 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 	}
 	return nil
 }
+
+// checkWorkerKeytab completes with what the workers of a cluster log in.
+func (o *Options) checkWorkerKeytab(path string) error {
+	needed := o.Runner.Cluster() && len(o.Kerberos.Settings) > 0
+	switch {
+	case path != "" && !needed:
+		return errors.New("--worker_keytab is set, but there is no cluster whose workers would write to an HDFS with Kerberos")
+	case path == "" && needed && o.Kerberos.Keytab == "":
+		return errors.New("a ticket cache is not on the nodes of a cluster: give --kerberos_principal and --kerberos_keytab, and --worker_keytab if it is at another path there")
+	case path != "" && !filepath.IsAbs(path):
+		return fmt.Errorf("--worker_keytab=%s: it must be an absolute path, valid on every node", path)
+	}
+	if o.Runner.WorkerKeytab = path; path == "" && needed {
+		o.Runner.WorkerKeytab = o.Kerberos.Keytab
+	}
+	return nil
+}

@@ -15,6 +15,9 @@ import (
 	"github.com/jcmturner/gokrb5/v8/keytab"
 )
 
+// ErrNoKDC is wrapped by an error that may pass.
+var ErrNoKDC = errors.New("no KDC answers: see kdc in the settings of Kerberos")
+
 // Login says who logs in.
 type Login struct {
 	Principal string // NAME or NAME/HOST, maybe with @REALM. Of the ticket cache if Keytab is empty.
@@ -33,6 +36,22 @@ func (l Login) config() string {
 		}
 	}
 	return cmp.Or(os.Getenv("KRB5_CONFIG"), "/etc/krb5.conf")
+}
+
+// User is the first part of the principal, the user that Hadoop makes of it.
+func (l Login) User() (string, error) {
+	principal := l.Principal
+	if l.Keytab == "" {
+		c, err := l.Client()
+		if err != nil {
+			return "", err
+		}
+		defer c.Destroy()
+		principal = c.Credentials.UserName()
+	}
+	user, _, _ := strings.Cut(principal, "@")
+	user, _, _ = strings.Cut(user, "/")
+	return user, nil
 }
 
 // Client logs in. A client is for one connection: each logs in anew, so that tickets need no
@@ -89,7 +108,6 @@ var meanings = []struct{ said, means string }{
 	{"KDC_ERR_PREAUTH_FAILED", "the KDC does not take the key in the keytab: the key was changed, have a new keytab made"},
 	{"matching key not found in keytab", "the keytab has no key of this principal that the KDC takes: klist -ket tells what is in it"},
 	{"KRB_AP_ERR_SKEW", "this machine's clock and the KDC's differ by too much"},
-	{"Networking_Error", "no KDC answers: see kdc in the settings of Kerberos"},
 }
 
 // explain returns an error in words that say what to do.
@@ -98,6 +116,9 @@ func explain(err error) error {
 		if strings.Contains(err.Error(), m.said) {
 			return errors.New(m.means)
 		}
+	}
+	if strings.Contains(err.Error(), "Networking_Error") {
+		return ErrNoKDC
 	}
 	return err
 }

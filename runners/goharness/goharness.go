@@ -35,16 +35,19 @@ const (
 )
 
 // Environment is the configuration of a PROCESS environment that runs command,
-// a program that calls Main when Wanted, as JSON.
-func Environment(command string) (string, error) {
+// a program that calls Main when Wanted, as JSON. Its workers read the keytab from the given
+// path.
+func Environment(command, keytab string) (string, error) {
 	build, err := buildID()
 	if err != nil {
 		return "", err
 	}
-	config, err := json.Marshal(map[string]any{
-		"command": command,
-		"env":     map[string]string{wantedEnv: build, hdfs.UmaskEnv: os.Getenv(hdfs.UmaskEnv)},
-	})
+	env, err := hdfs.WorkerEnv(keytab)
+	if err != nil {
+		return "", err
+	}
+	env[wantedEnv] = build
+	config, err := json.Marshal(map[string]any{"command": command, "env": env})
 	return string(config), err
 }
 

@@ -9,7 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"facestream/internal/kerberos"
+
 	"github.com/colinmarc/hdfs/v2"
+	krb "github.com/jcmturner/gokrb5/v8/client"
 )
 
 // client is a connected client. Its defaults are fetched when it is made, because the
@@ -19,7 +22,17 @@ type client struct {
 	defaults hdfs.ServerDefaults
 	umask    Umask
 	broken   *atomic.Bool // its NameNode connection failed
+	kerberos *krb.Client  // nil without Kerberos
+	until    time.Time    // another one takes its place; zero is never
 	folders  sync.Map     // paths that checkFolder has accepted
+}
+
+// end closes the connection, and forgets its tickets.
+func (c *client) end() {
+	_ = c.Close()
+	if c.kerberos != nil {
+		c.kerberos.Destroy()
+	}
 }
 
 // connections is how many clients a process has for one account. The library
@@ -33,6 +46,7 @@ type clients struct {
 	nameNodeTimeout time.Duration
 	dataNodeTimeout time.Duration
 	retryBudget     time.Duration
+	securedLife     time.Duration
 	dialNameNode    dialFunc
 	dialDataNode    dialFunc
 
@@ -46,6 +60,7 @@ var ofProcess = &clients{
 	nameNodeTimeout: nameNodeTimeout,
 	dataNodeTimeout: dataNodeTimeout,
 	retryBudget:     retryBudget,
+	securedLife:     securedLife,
 	dialNameNode:    dialTCP,
 	dialDataNode:    dialTCP,
 }
@@ -73,7 +88,8 @@ func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if s.current != nil && !s.current.broken.Load() {
+	old := s.current != nil && !s.current.until.IsZero() && asked.After(s.current.until)
+	if s.current != nil && !s.current.broken.Load() && !old {
 		return s.current, nil
 	}
 	// Callers that waited share the error of the first. Otherwise each would take the
@@ -83,7 +99,11 @@ func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	}
 	if s.current != nil {
 		// Close waits for the calls of others.
-		go s.current.Close()
+		grace := time.Duration(0)
+		if old {
+			grace = securedGrace
+		}
+		time.AfterFunc(grace, s.current.end)
 		s.current = nil
 	}
 	c, err := cs.dial(s, a)
@@ -122,9 +142,19 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	if err != nil {
 		return nil, finalError{err}
 	}
+	secure, err := security()
+	if err != nil {
+		return nil, finalError{err}
+	}
+	conf = secure.overlaid(conf)
 	options := hdfs.ClientOptionsFromConf(conf)
 	if options.KerberosClient != nil {
-		return nil, finalError{errors.New("the Hadoop configuration asks for Kerberos, which is not supported yet")}
+		if options.KerberosClient, err = secure.Client(); err != nil {
+			if errors.Is(err, kerberos.ErrNoKDC) {
+				return nil, err
+			}
+			return nil, finalError{err}
+		}
 	}
 	if s.addresses == nil {
 		if s.addresses, err = nameNodes(a.address, conf); err != nil {
@@ -145,9 +175,17 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		var defaults hdfs.ServerDefaults
 		if defaults, err = c.ServerDefaults(); err == nil {
 			s.closed, s.answered = 0, true
-			return &client{Client: c, defaults: defaults, umask: mask, broken: broken}, nil
+			made := &client{Client: c, defaults: defaults, umask: mask, broken: broken, kerberos: options.KerberosClient}
+			if made.kerberos != nil {
+				made.until = time.Now().Add(cs.securedLife)
+			}
+			return made, nil
 		}
 		go c.Close()
+	}
+	if options.KerberosClient != nil {
+		options.KerberosClient.Destroy()
+		err = explainSecurity(err)
 	}
 	// The next try begins with another NameNode: this one may accept connections and
 	// never answer.
@@ -161,7 +199,7 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		return nil, *met
 	}
 	if strings.HasSuffix(err.Error(), wantsKerberos) {
-		return nil, finalError{fmt.Errorf("%w: it may ask for Kerberos, which is not supported yet", err)}
+		return nil, finalError{fmt.Errorf("%w: it may ask for Kerberos: have $HADOOP_CONF_DIR name the folder of the cluster's settings", err)}
 	}
 	return nil, err
 }

@@ -49,7 +49,7 @@ func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
 		t.Errorf("nameservice without configuration: %v", err)
 	}
 	configure(t, map[string]string{"hadoop.security.authentication": "kerberos"})
-	if _, err := f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a"); err == nil || !strings.Contains(err.Error(), "Kerberos") {
+	if _, err := f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a"); err == nil || !strings.Contains(err.Error(), "dfs.namenode.kerberos.principal is missing") {
 		t.Errorf("Kerberos: %v", err)
 	}
 }

@@ -120,7 +120,7 @@ func TestModes(t *testing.T) {
 				conf = propertyOf(umaskKey, test.configured)
 			}
 			writeConf(t, map[string]string{"core-site.xml": conf})
-			t.Setenv(UmaskEnv, test.set)
+			t.Setenv(umaskEnv, test.set)
 			f := ownClients(10*time.Second, 10*time.Second)
 			dir := folder(t, f, address) + "/new"
 			testkit.Must(t, f.MkdirAll(ctx, dir))
@@ -134,7 +134,7 @@ func TestModes(t *testing.T) {
 		})
 	}
 	writeConf(t, map[string]string{"core-site.xml": propertyOf(umaskKey, "rwx")})
-	t.Setenv(UmaskEnv, "")
+	t.Setenv(umaskEnv, "")
 	err := ownClients(time.Second, time.Hour).MkdirAll(ctx, "hdfs://alice@"+address+"/x")
 	if err == nil || !strings.Contains(err.Error(), umaskKey) {
 		t.Errorf("error %v, want one about %s", err, umaskKey)

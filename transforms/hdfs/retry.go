@@ -71,5 +71,8 @@ func (cs *clients) try(ctx context.Context, a account, call func(*client) error)
 	if err != nil {
 		return err
 	}
-	return call(c)
+	if err = call(c); err != nil && c.kerberos != nil {
+		err = explainSecurity(err)
+	}
+	return err
 }

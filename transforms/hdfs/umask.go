@@ -15,8 +15,8 @@ const (
 	oldUmaskKey = "dfs.umaskmode"
 )
 
-// UmaskEnv takes it to the workers, which have no configuration of Hadoop's.
-const UmaskEnv = "FACESTREAM_HDFS_UMASK"
+// umaskEnv takes it to the workers, which have no configuration of Hadoop's.
+const umaskEnv = "FACESTREAM_HDFS_UMASK"
 
 // Umask is the permission bits that new files and folders do not get.
 type Umask fs.FileMode
@@ -81,12 +81,12 @@ func ConfiguredUmask() (Umask, error) {
 }
 
 // SetUmask makes u the umask of this process and of its children.
-func SetUmask(u Umask) error { return os.Setenv(UmaskEnv, u.String()) }
+func SetUmask(u Umask) error { return os.Setenv(umaskEnv, u.String()) }
 
 // umask returns what SetUmask has set, here or where a job was submitted, or else the
 // configured one.
 func umask() (Umask, error) {
-	if text := os.Getenv(UmaskEnv); text != "" {
+	if text := os.Getenv(umaskEnv); text != "" {
 		return ParseUmask(text)
 	}
 	return ConfiguredUmask()

@@ -59,9 +59,11 @@ func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 	if secrets != "" {
 		settings = append(settings, secrets.hdfs()...)
 	}
-	// Of two settings of one name, Hadoop takes the later.
+	settings = slices.DeleteFunc(settings, func(s [2]string) bool { _, other := o.HDFSSettings[s[0]]; return other })
 	for _, name := range slices.Sorted(maps.Keys(o.HDFSSettings)) {
-		settings = append(settings, [2]string{name, o.HDFSSettings[name]})
+		if value := o.HDFSSettings[name]; value != "" {
+			settings = append(settings, [2]string{name, value})
+		}
 	}
 	return hadoopXML(settings)
 }

@@ -62,7 +62,7 @@ type Options struct {
 	DataNodes int
 
 	// Optional. Further settings of hdfs-site.xml by name. They override those
-	// made here.
+	// made here; an empty one removes.
 	HDFSSettings map[string]string
 
 	// Optional. If set, the processes outlive this one, and Started is called

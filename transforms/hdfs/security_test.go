@@ -1,0 +1,123 @@
+package hdfs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"facestream/internal/kerberos"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
+	"facestream/internal/testkit"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+)
+
+// picture is more than one packet of a data transfer.
+var picture = strings.Repeat("a picture", 10_000)
+
+// secured starts an HDFS with Kerberos, has this process use it as the services' user, and
+// returns a folder there.
+func secured(t *testing.T, settings map[string]string) (stack *services.Stack, login kerberos.Login, dir string) {
+	t.Helper()
+	stack = testservices.Own(t, services.Options{KDC: true, HDFS: true, HDFSSettings: settings})
+	t.Setenv(krb5Env, stack.Secret(services.Krb5Config))
+	t.Setenv(confEnv, stack.HadoopConfig())
+	login = kerberos.Login{Principal: services.User, Keytab: stack.Secret(services.UserKeytab)}
+	t.Setenv(SecurityEnv, "") // restored in the end
+	testkit.Must(t, SetSecurity(testkit.Value(ConfiguredSecurity(login))(t)))
+	return stack, login, "hdfs://" + services.User + "@" + state.HostPort(stack.HDFS) + "/user/" + services.User
+}
+
+// writeAndRead makes a file and returns what is read of it.
+func writeAndRead(t *testing.T, f *fileSystem, name string) (string, error) {
+	t.Helper()
+	if err := f.MkdirAll(t.Context(), name[:strings.LastIndexByte(name, '/')]); err != nil {
+		return "", err
+	}
+	if err := filesystem.Write(t.Context(), f, name, []byte(picture)); err != nil {
+		return "", err
+	}
+	data, err := filesystem.Read(t.Context(), f, name)
+	return string(data), err
+}
+
+// With RPC and data transfers encrypted, files are written and read as the principal, with
+// a keytab and with a ticket cache, also after the first ticket has expired.
+func TestKerberos(t *testing.T) {
+	stack, login, dir := secured(t, nil)
+	const life = 3 * time.Second
+	testkit.Must(t, stack.KAdmin(t.Context(), "modprinc -maxlife 3s "+services.User))
+	fs := ownClients(5*time.Second, 10*time.Second)
+	fs.clients.securedLife = time.Second
+	begin := time.Now()
+	testkit.Await(t, "the end of the first ticket, and of the time for which clocks may differ", func() bool {
+		if got, err := writeAndRead(t, fs, dir+"/a"); err != nil || got != picture {
+			t.Fatalf("read %d bytes: %v", len(got), err)
+		}
+		return time.Since(begin) > life+2*time.Second
+	})
+
+	kinit := func(args ...string) {
+		t.Helper()
+		t.Setenv("KRB5CCNAME", filepath.Join(t.TempDir(), "cache"))
+		if out, err := exec.Command("kinit", args...).CombinedOutput(); err != nil {
+			t.Fatalf("kinit: %v: %s", err, out)
+		}
+	}
+	use := func(l kerberos.Login) error {
+		t.Helper()
+		testkit.Must(t, SetSecurity(testkit.Value(ConfiguredSecurity(l))(t)))
+		_, err := writeAndRead(t, ownClients(5*time.Second, 10*time.Second), dir+"/b")
+		return err
+	}
+	kinit("-k", "-t", login.Keytab, services.User)
+	if err := use(kerberos.Login{}); err != nil {
+		t.Errorf("with a ticket cache: %v", err)
+	}
+	testkit.Await(t, "the end of the ticket in the cache", func() bool { return exec.Command("klist", "-s").Run() != nil })
+	for want, l := range map[string]kerberos.Login{
+		"no ticket that is good now":   {},
+		"does not know this principal": {Principal: "nobody", Keytab: login.Keytab},
+		"klist -ket":                   {Principal: "hdfs/localhost", Keytab: login.Keytab},
+		"no such file":                 {Principal: services.User, Keytab: "/nowhere"},
+	} {
+		if _, err := l.Client(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want %q in it", l, err, want)
+		}
+	}
+	if _, err := ConfiguredSecurity(login); err != nil {
+		t.Error(err)
+	}
+	t.Setenv(confEnv, t.TempDir())
+	if _, err := ConfiguredSecurity(login); err == nil || !strings.Contains(err.Error(), "is not kerberos") {
+		t.Errorf("a configuration without Kerberos: %v", err)
+	}
+}
+
+// Of each protection of RPC and of data transfers either everything works, or what fails is
+// said with the setting that helps.
+func TestProtections(t *testing.T) {
+	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+		t.Skip("each protection needs an HDFS of its own: make test-all")
+	}
+	const cipherKey = "dfs.encrypt.data.transfer.cipher.suites"
+	for name, tt := range map[string]struct{ rpc, data, cipher, want string }{
+		"authentication": {"authentication", "authentication", "", ""},
+		"integrity":      {"integrity", "integrity", "", cipherKey},
+		"RC4":            {"privacy", "privacy", "", cipherKey},
+		"mixed":          {"integrity", "privacy", "AES/CTR/NoPadding", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, dir := secured(t, map[string]string{"hadoop.rpc.protection": tt.rpc, "dfs.data.transfer.protection": tt.data, cipherKey: tt.cipher})
+			got, err := writeAndRead(t, ownClients(5*time.Second, 10*time.Second), dir+"/a")
+			if tt.want == "" && (err != nil || got != picture) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("read %d bytes: error %v, want %q in it", len(got), err, tt.want)
+			}
+		})
+	}
+}
