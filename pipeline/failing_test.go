@@ -79,7 +79,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 			fn.Offset = bad
 			p, s := beam.NewPipelineWithRoot()
 			w := windowOf(o, cfg)
-			w.Output = face.Output{Frame: true}
+			w.Output = face.Output{Frame: true, Rows: attempts > 1}
 			process(s, w, beam.ParDo(s, fn, beam.Create(s, records...)))
 			return r.Run(t.Context(), "failing", p)
 		}
@@ -99,10 +99,16 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 			if err != nil || l.Sum().Read != total || l.Sum().Files != int64(len(want)) {
 				t.Errorf("ledger %+v (%v), want %d records and %d files", l.Sum(), err, total, len(want))
 			}
+			var got []string
+			for _, of := range l.Tables { // and not those of the attempt that failed
+				testkit.Must(t, store.Pictures(t.Context(), cfg, path.Join("_tmp", cfg.Run, path.Base(of.File)), func(p store.Picture, _ func() ([]byte, error)) error {
+					got = append(got, p.Name)
+					return nil
+				}))
+			}
 			if err := store.End(t.Context(), cfg); err != nil {
 				t.Error(err)
 			}
-			var got []string
 			for file := range hdfsFiles(t, addrs.HDFS, path.Join("/user", user, name, "once")) {
 				got = append(got, file)
 			}
