@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +40,8 @@ type crashingRun struct {
 	Dir   string
 	Crash int64            // the call of the file system at which the process is killed; 0 for none
 	Purge *store.Selection // if it is a purge, without flags
+
+	Notified func() []string `json:"-"` // the records whose events --notify got, if the run has it
 }
 
 // crashAt is the number of the call of the file system at which the process is killed.
@@ -81,7 +85,7 @@ func crashingMain() int {
 // Case 28: whichever call of the file system is the last one that the process makes, the
 // next run completes what is missing. Pictures, rejects, events and counts are then those
 // of the log, which is read in windows of some records, with and without max_fps and
-// cooldown.
+// cooldown, and --notify gets each event.
 func TestCrashAtEveryStep(t *testing.T) {
 	addrs := realServices(t)
 	const topic, total = "crashes", 10
@@ -107,6 +111,18 @@ func TestCrashAtEveryStep(t *testing.T) {
 		}
 	}
 	slices.Sort(all)
+	var mu sync.Mutex
+	notified := map[string][]string{} // by group
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var e face.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		notified[r.URL.Path] = append(notified[r.URL.Path], recordName(e.Topic, e.Partition, e.Offset))
+	}))
+	defer hook.Close()
 	for name, mode := range map[string]struct {
 		flags []string
 		want  []string // records with a picture or a reject
@@ -127,6 +143,14 @@ func TestCrashAtEveryStep(t *testing.T) {
 						next := crashingRun{Dir: filepath.Join(t.TempDir(), "faces"), Crash: n, Flags: append([]string{
 							"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + group, "--output=/unused", "--state_dir=" + t.TempDir(),
 							"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}, mode.flags...)}
+						if name == "all" {
+							next.Flags = append(next.Flags, "--notify="+hook.URL+"/"+group)
+							next.Notified = func() []string {
+								mu.Lock()
+								defer mu.Unlock()
+								return slices.Compact(slices.Sorted(slices.Values(notified["/"+group])))
+							}
+						}
 						runs := []crashingRun{next}
 						if last.Crash > 0 {
 							runs = []crashingRun{{Flags: last.Flags, Dir: last.Dir}, next}
@@ -236,5 +260,10 @@ func mustBeComplete(t *testing.T, r crashingRun, topic string, log []sampledReco
 	slices.Sort(wantEvents)
 	if !slices.Equal(events, wantEvents) {
 		t.Errorf("%s the events are of %v; want %v", at, events, wantEvents)
+	}
+	if r.Notified != nil {
+		if got := r.Notified(); !slices.Equal(got, wantEvents) {
+			t.Errorf("%s, --notify got the events of %v; want %v", at, got, wantEvents)
+		}
 	}
 }

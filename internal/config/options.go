@@ -17,6 +17,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/metrics"
+	"facestream/internal/notify"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -53,6 +54,7 @@ type Options struct {
 	LogFormat     string        // one of cli.LogFormats
 	LogLevel      slog.Level
 	Metrics       string // HOST:PORT to listen at, or empty
+	Notify        notify.Config
 }
 
 // Forever is a duration without an end.
@@ -67,6 +69,7 @@ type Flags struct {
 	output                              outputFlags
 	detector                            detectorFlags
 	sampling                            samplingFlags
+	notify                              notifyFlags
 	runner, reader, duration, frameSize string
 	expansionAddr                       string
 	summary, endpoint, master, worker   string
@@ -109,6 +112,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
 	f.StringVar(&v.cpuProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
+	v.notify.add(f)
 	f.StringVar(&v.metrics, "metrics", "", metrics.Usage)
 	f.BoolVar(&v.quiet, "quiet", false, "Print warnings and errors only.")
 	f.StringVar(&v.logFormat, "log_format", cli.LogPlain, "`FORMAT` of what is printed: plain, lines for a person and on a terminal one that renews itself; or json, an object a line.")
@@ -194,6 +198,9 @@ func (v *Flags) Options() (Options, error) {
 		return o, errors.New("--retain is for --store=files: remove whole folders of Parquet files instead")
 	}
 	o.SegmentBytes = int64(v.output.segmentBytes)
+	if o.Notify, err = v.notify.check(o.Write.Events); err != nil {
+		return o, err
+	}
 	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
 		return o, err
 	}

@@ -316,3 +316,44 @@ func TestKerberosOptions(t *testing.T) {
 		t.Errorf("a folder of this machine: %v, %+v", err, o.Kerberos)
 	}
 }
+
+// A wrong --notify is refused with no more of it than its host.
+func TestNotifyOptions(t *testing.T) {
+	stack, dir := localStack(t), t.TempDir()
+	file := func(text string) string {
+		name := filepath.Join(dir, strings.ReplaceAll(text[:min(len(text), 8)], "/", "-"))
+		testkit.WriteFile(t, name, []byte(text+"\n"))
+		return name
+	}
+	const url = "https://hush:mum@faces.example/quiet?hush=mum"
+	for _, tc := range []struct {
+		args   []string
+		secret string
+		wrong  string
+	}{
+		{[]string{"--notify=" + url}, "", ""},
+		{[]string{"--notify=@" + file(url), "--notify_secret_file=" + file("0123456789abcdef")}, "0123456789abcdef", ""},
+		{[]string{"--notify=" + url, "--notify_secret_file=" + file("whsec_MDEyMzQ1Njc4OWFiY2RlZmc=")}, "0123456789abcdefg", ""},
+		{[]string{"--notify=" + url, "--notify_secret_file=" + file("whsec_%")}, "", "not base64"},
+		{[]string{"--notify=" + url, "--notify_secret_file=" + file("short")}, "", "16 bytes or more"},
+		{[]string{"--notify=" + url, "--notify_secret_file=" + dir + "/none"}, "", "no such file"},
+		{[]string{"--notify_secret_file=" + dir}, "", "is for --notify"},
+		{[]string{"--notify=@" + dir + "/none"}, "", "no such file"},
+		{[]string{"--notify=" + url, "--write=frame"}, "", "add events to --write"},
+		{[]string{"--notify=ftp://hush:mum@faces.example/quiet"}, "", "--notify=ftp://faces.example: it must be a URL"},
+		{[]string{"--notify=faces.example"}, "", "must be a URL"},
+	} {
+		o, err := Parse(append(tc.args, stack)...)
+		switch {
+		case tc.wrong == "" && (err != nil || o.Notify.URL != url || string(o.Notify.Secret) != tc.secret):
+			t.Errorf("%v: %+v, %v", tc.args, o.Notify, err)
+		case tc.wrong != "" && (err == nil || !strings.Contains(err.Error(), tc.wrong) || testkit.HasSecret(err.Error())):
+			t.Errorf("%v: %v, want %s", tc.args, err, tc.wrong)
+		}
+	}
+	for _, address := range testkit.SecretAddresses {
+		if _, err := Parse("--notify="+address, stack); err != nil && testkit.HasSecret(err.Error()) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"facestream/internal/metrics"
+	"facestream/internal/notify"
 	"facestream/internal/wait"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -171,4 +172,19 @@ func (m *runMetrics) followLag(ctx context.Context, p *progress) {
 			return
 		}
 	}
+}
+
+// registerNotifier has the metrics tell of --notify.
+func registerNotifier(s *metrics.Server, n *notify.Notifier) {
+	for outcome, count := range map[string]func() int64{
+		"delivered": func() int64 { delivered, _, _ := n.Counts(); return delivered },
+		"dropped":   func() int64 { _, dropped, _ := n.Counts(); return dropped },
+	} {
+		s.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "facestream_notifications_total", Help: "Events by what became of them at --notify.", ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(count()) }))
+	}
+	s.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "facestream_notifications_waiting_windows", Help: "Windows with events that --notify has still to take.",
+	}, func() float64 { _, _, waiting := n.Counts(); return float64(waiting) }))
 }

@@ -21,6 +21,7 @@ import (
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/metrics"
+	"facestream/internal/notify"
 	"facestream/internal/preflight"
 	"facestream/internal/record"
 	"facestream/runners"
@@ -90,6 +91,7 @@ type session struct {
 	progress  *progress
 	server    *metrics.Server // nil without --metrics, as the next
 	metrics   *runMetrics
+	notifier  *notify.Notifier // nil without --notify
 }
 
 // Run reads windows until the duration is over. Logs and temporary files go to dir. On a
@@ -162,6 +164,10 @@ func (s *session) run(ctx context.Context) error {
 	for _, text := range s.lease.TakenOver {
 		s.log.Warn(text)
 	}
+	if o.Notify.URL != "" {
+		s.startNotifying()
+		defer s.notifier.Stop()
+	}
 	err = s.persist(held, func() error {
 		err := s.runAlone(held, checks)
 		checks = nil
@@ -222,6 +228,9 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 	if err := s.readWindows(ctx, deadline); err != nil {
 		return err
 	}
+	if s.notifier != nil {
+		s.notifier.End(ctx)
+	}
 	if err := s.gather(ctx); err != nil {
 		return err
 	}
@@ -263,7 +272,7 @@ func (s *session) describe(run string) error {
 	o := s.options
 	s.options.Runner.Dir = s.dir
 	s.window = Window{
-		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run, SegmentBytes: o.SegmentBytes},
+		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run, SegmentBytes: o.SegmentBytes, HoldEvents: o.Notify.URL != ""},
 		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer, Security: o.Security.String()},
 	}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
@@ -443,6 +452,9 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
 		return store.Ledger{}, err
 	}
+	if s.notifier != nil && ledger.Sum().Events > 0 {
+		s.notifier.Add(w.Name)
+	}
 	// Another run that has taken over meanwhile reads what it does not find committed.
 	if err := s.lease.Check(ctx); err != nil {
 		return store.Ledger{}, err
@@ -467,7 +479,20 @@ func (s *session) gather(ctx context.Context) error {
 	if err := s.lease.Check(ctx); err != nil {
 		return err
 	}
-	return s.book.Gather(ctx)
+	if err := s.book.Gather(ctx); err != nil || s.notifier == nil {
+		return err
+	}
+	return s.book.Release(ctx, s.notifier.Finished())
+}
+
+// startNotifying starts what tells of faces.
+func (s *session) startNotifying() {
+	s.notifier = notify.New(s.options.Notify, func(ctx context.Context, window string) ([]byte, error) {
+		return store.StagedEvents(ctx, s.window.Store, s.options.Group, s.options.Topics, window)
+	}, func(text string) { s.log.Warn(text) })
+	if s.server != nil {
+		registerNotifier(s.server, s.notifier)
+	}
 }
 
 // openBook sets where the run begins: where the output's ledgers end, or where the group
@@ -487,6 +512,9 @@ func (s *session) openBook(ctx context.Context) error {
 	}
 	if s.book, err = store.OpenBook(ctx, s.window.Store, s.about, s.options.Topics, partitions); err != nil {
 		return err
+	}
+	if s.notifier != nil {
+		s.notifier.Add(s.book.Held()...)
 	}
 	for _, note := range s.book.Notes {
 		s.log.Warn("warning: " + note)

@@ -362,7 +362,9 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 		if w.ledger.Sum().Events == 0 {
 			continue
 		}
-		done = append(done, b.staged(w.name+eventsExtension))
+		if !b.cfg.HoldEvents {
+			done = append(done, b.staged(w.name+eventsExtension))
+		}
 		data, err := b.cfg.read(ctx, b.staged(w.name+eventsExtension))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // verify reports missing ones
 			return err
@@ -380,7 +382,43 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 		return err
 	}
 	b.hour, b.windows = next, b.windows[len(windows):]
+	for _, w := range windows {
+		if b.cfg.HoldEvents && w.ledger.Sum().Events > 0 {
+			b.held = append(b.held, w.name)
+		}
+	}
 	return b.remove(ctx, done)
+}
+
+// Held returns the windows whose staged events are there with Config.HoldEvents, in order.
+func (b *Book) Held() []string {
+	all := slices.Clone(b.held)
+	for _, w := range b.windows {
+		if w.ledger.Sum().Events > 0 {
+			all = append(all, w.name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Release removes the staged events of those windows that are gathered.
+func (b *Book) Release(ctx context.Context, windows []string) error {
+	var names, held []string
+	for _, w := range b.held {
+		if slices.Contains(windows, w) {
+			names = append(names, b.staged(w+eventsExtension))
+		} else {
+			held = append(held, w)
+		}
+	}
+	b.held = held
+	return b.remove(ctx, names)
+}
+
+// StagedEvents returns the events of a window, a line each, as long as they are staged.
+func StagedEvents(ctx context.Context, cfg Config, group string, topics []string, window string) ([]byte, error) {
+	return cfg.read(ctx, bookFolder(group, topics)+"/"+window+eventsExtension)
 }
 
 // add merges the ledger of the next window.

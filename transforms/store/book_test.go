@@ -371,3 +371,48 @@ func TestEventsFilesAreBounded(t *testing.T) {
 		t.Errorf("%v (%v), want %v", files, err, want)
 	}
 }
+
+// The events of windows stay staged until they are released, whatever is gathered and
+// whoever opens the book, but for one that holds none.
+func TestHeldEvents(t *testing.T) {
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		cfg.HoldEvents = true
+		open := func() *Book {
+			t.Helper()
+			return testkit.Value(OpenBook(t.Context(), cfg, bookRun, []string{"a"}, []record.TopicPartition{record.In("a", 0)}))(t)
+		}
+		holds := func(b *Book, want ...string) {
+			t.Helper()
+			if got := b.Held(); !slices.Equal(got, want) {
+				t.Errorf("held are %v, want %v", got, want)
+			}
+			for _, name := range want {
+				if data := testkit.Value(StagedEvents(t.Context(), cfg, bookRun.Group, []string{"a"}, name))(t); len(data) == 0 {
+					t.Errorf("%s has no events", name)
+				}
+			}
+		}
+		const w1, w2, w3 = "20260102T080000.000Z-00000001", "20260102T090000.000Z-00000002", "20260102T090100.000Z-00000003"
+		b := open()
+		keep(t, b, root, w1, 0, 3)
+		keep(t, b, root, w2, 3, 5)
+		holds(b, w1, w2)
+		testkit.Must(t, b.Release(t.Context(), []string{w1})) // not before it is gathered
+		holds(b, w1, w2)
+		testkit.Must(t, b.Gather(t.Context()))
+		keep(t, b, root, w3, 5, 6)
+		holds(b, w1, w2, w3)
+		testkit.Must(t, b.Release(t.Context(), []string{w1, w3}))
+		holds(b, w2, w3)
+		b = open()
+		holds(b, w2, w3)
+		testkit.Must(t, b.Release(t.Context(), []string{w3}))
+		holds(b, w2)
+		holds(openBook(t, root, bookRun))
+		holds(open())
+		if got := published(t, root); !slices.Equal(got, upTo(6)) {
+			t.Errorf("published are %v", got)
+		}
+	})
+}

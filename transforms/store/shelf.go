@@ -22,6 +22,7 @@ type window struct {
 type shelf struct {
 	hour       Hour
 	windows    []window // in order of number
+	held       []string // windows whose events are staged, and that are gathered or were not kept
 	done       []string // files that are gathered, or that belong to no window
 	unreadable []string
 }
@@ -105,6 +106,8 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 		}
 		if slices.Contains(s.unreadable, dir+"/"+windowOf(name)+ledgerExtension) {
 			s.unreadable = append(s.unreadable, name)
+		} else if cfg.HoldEvents && path.Ext(name) == eventsExtension {
+			s.held = append(s.held, windowOf(name))
 		} else {
 			s.done = append(s.done, name)
 		}

@@ -46,6 +46,8 @@ type Config struct {
 	// SegmentBytes is the most that a table of pictures should take. Optional; what a Book
 	// gathers is then not bounded.
 	SegmentBytes int64
+	// HoldEvents has a Book keep the staged events of its windows until Release. Optional.
+	HoldEvents bool
 }
 
 // with does something in the file system of the root.

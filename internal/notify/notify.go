@@ -1,0 +1,289 @@
+// Package notify posts events of faces to a URL, window by window and those of a camera in
+// order, beside the run. The staged events of a window stay in the output until they are
+// delivered: what a run leaves, the next one delivers.
+//
+// Requests are those of https://www.standardwebhooks.com.
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"facestream/internal/cli"
+	"facestream/internal/record"
+	"facestream/internal/wait"
+)
+
+const (
+	mostWindows   = 256 // that wait; the oldest beyond them is dropped
+	mostAnswers   = 10  // errors of the server about one event, until it is dropped
+	camerasAtOnce = 8
+	firstPause    = time.Second
+	maxPause      = 30 * time.Second
+	answerTimeout = 10 * time.Second
+	endTimeout    = 10 * time.Second
+)
+
+// Config says where events go.
+type Config struct {
+	URL    string
+	Secret []byte // that signs; nil for no signature
+}
+
+// Notifier delivers events.
+type Notifier struct {
+	cfg    Config
+	read   func(ctx context.Context, window string) ([]byte, error)
+	warn   func(text string)
+	client http.Client
+	pause  time.Duration // the first one
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	ended   chan struct{}
+	arrived chan struct{} // has one element if the queue may not be empty
+
+	mu                 sync.Mutex
+	queue              []queued
+	finished           map[string]bool // windows, until Finished
+	delivered, dropped int64
+	away               bool // whether the server's trouble was told
+}
+
+type queued struct {
+	window string
+	ctx    context.Context // ends when the window is dropped
+	drop   context.CancelFunc
+}
+
+// New starts a notifier. It reads the events of a window, a line each, with read.
+func New(cfg Config, read func(ctx context.Context, window string) ([]byte, error), warn func(text string)) *Notifier {
+	n := &Notifier{cfg: cfg, read: read, warn: warn, pause: firstPause, ended: make(chan struct{}), arrived: make(chan struct{}, 1), finished: map[string]bool{}}
+	n.client = http.Client{Timeout: answerTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	go n.work()
+	return n
+}
+
+// Add has the events of windows delivered, and never waits. Those that are known are not
+// delivered again.
+func (n *Notifier) Add(windows ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, w := range windows {
+		if n.finished[w] || slices.ContainsFunc(n.queue, func(q queued) bool { return q.window == w }) {
+			continue
+		}
+		ctx, drop := context.WithCancel(n.ctx)
+		n.queue = append(n.queue, queued{w, ctx, drop})
+		// What is dropped is still passed through, to be counted.
+		late := slices.DeleteFunc(slices.Clone(n.queue), func(q queued) bool { return q.ctx.Err() != nil })
+		if len(late) > mostWindows {
+			late[0].drop()
+			n.warn(fmt.Sprintf("--notify: events of more than %d windows wait; those of window %s that are left are dropped", mostWindows, late[0].window))
+		}
+	}
+	select {
+	case n.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Finished returns the windows whose events are delivered or dropped.
+func (n *Notifier) Finished() (windows []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w := range n.finished {
+		windows = append(windows, w)
+	}
+	return windows
+}
+
+// Counts returns how many events were delivered and dropped, and how many windows wait.
+func (n *Notifier) Counts() (delivered, dropped, waiting int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.delivered, n.dropped, int64(len(n.queue))
+}
+
+// End waits a moment for what is left, unless ctx is over, and says what is left then.
+func (n *Notifier) End(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, endTimeout)
+	defer stop()
+	_ = wait.Until(ctx, 10*time.Millisecond, func() bool { _, _, waiting := n.Counts(); return waiting == 0 })
+	n.Stop()
+	if _, dropped, waiting := n.Counts(); waiting+dropped > 0 {
+		n.warn(fmt.Sprintf("--notify: %d events were dropped; those of %d windows wait for the next run with --notify", dropped, waiting))
+	}
+}
+
+// Stop ends what is under way.
+func (n *Notifier) Stop() {
+	n.stop()
+	<-n.ended
+}
+
+func (n *Notifier) work() {
+	defer close(n.ended)
+	for {
+		n.mu.Lock()
+		var next queued
+		if len(n.queue) > 0 {
+			next = n.queue[0]
+		}
+		n.mu.Unlock()
+		if next.window == "" {
+			select {
+			case <-n.arrived:
+				continue
+			case <-n.ctx.Done():
+				return
+			}
+		}
+		n.deliver(next)
+		if n.ctx.Err() != nil {
+			return
+		}
+		n.mu.Lock()
+		n.finished[next.window] = true
+		n.queue = slices.DeleteFunc(n.queue, func(q queued) bool { return q.window == next.window })
+		n.mu.Unlock()
+		next.drop()
+	}
+}
+
+// event is what is needed of a line of events.
+type event struct {
+	record.ID
+	Camera string `json:"camera"`
+	Face   int    `json:"face"`
+
+	line []byte
+}
+
+// deliver posts the events of a window, those of several cameras at a time.
+func (n *Notifier) deliver(q queued) {
+	var data []byte
+	n.again(n.ctx, func() (err error, final bool) {
+		data, err = n.read(n.ctx, q.window)
+		return err, errors.Is(err, fs.ErrNotExist)
+	})
+	cameras := map[string][]event{}
+	for line := range bytes.Lines(data) {
+		var e event
+		if json.Unmarshal(line, &e) == nil { // else verify reports it
+			e.line = bytes.TrimSuffix(line, []byte("\n"))
+			cameras[e.Camera] = append(cameras[e.Camera], e)
+		}
+	}
+	var lanes errgroup.Group
+	lanes.SetLimit(camerasAtOnce)
+	for _, events := range cameras {
+		lanes.Go(func() error {
+			for _, e := range events {
+				answers := 0
+				ok := n.again(q.ctx, func() (error, bool) {
+					err, answered := n.post(q.ctx, e)
+					if answered {
+						answers++
+					}
+					return err, answers >= mostAnswers || errors.Is(err, errRefused)
+				})
+				n.mu.Lock()
+				if ok {
+					n.delivered++
+				} else if n.ctx.Err() == nil {
+					n.dropped++
+				}
+				n.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = lanes.Wait() // there is no error
+}
+
+// again tries until there is no error, or it is final, with growing pauses. Of errors that
+// follow one another it tells the first one.
+func (n *Notifier) again(ctx context.Context, try func() (err error, final bool)) bool {
+	for pause := n.pause; ; pause = min(2*pause, maxPause) {
+		err, final := try()
+		if ctx.Err() != nil && err != nil {
+			return false
+		}
+		n.mu.Lock()
+		switch {
+		case err != nil && !n.away && final:
+			n.warn("--notify: " + err.Error() + "; such events are dropped")
+		case err != nil && !n.away:
+			n.warn("--notify: " + err.Error() + "; trying again")
+		case err == nil && n.away:
+			n.warn("--notify: " + cli.Address(n.cfg.URL) + " takes events again")
+		}
+		n.away = err != nil
+		n.mu.Unlock()
+		if err == nil || final {
+			return err == nil
+		}
+		if wait.Sleep(ctx, pause) != nil {
+			return false
+		}
+	}
+}
+
+// errRefused is wrapped by the error of an event that the server does not want.
+var errRefused = errors.New("refused")
+
+// post makes one request. Answered is whether the error is the server's own about this event.
+func (n *Notifier) post(ctx context.Context, e event) (err error, answered bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.cfg.URL, bytes.NewReader(e.line))
+	if err != nil {
+		return fmt.Errorf("%s is no URL", cli.Address(n.cfg.URL)), false
+	}
+	id := fmt.Sprintf("%s+%d+%d+%d", e.Topic, e.Partition, e.Offset, e.Face)
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "facestream/"+cli.Version)
+	req.Header.Set("webhook-id", id)
+	req.Header.Set("webhook-timestamp", at)
+	if n.cfg.Secret != nil {
+		sum := hmac.New(sha256.New, n.cfg.Secret)
+		fmt.Fprintf(sum, "%s.%s.%s", id, at, e.line)
+		req.Header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		if wrong, ok := errors.AsType[*url.Error](err); ok { // whose text has the URL in it
+			err = wrong.Err
+		}
+		return fmt.Errorf("%s takes no event: %w", cli.Address(n.cfg.URL), err), false
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is used again
+	err = fmt.Errorf("%s answers %s", cli.Address(n.cfg.URL), resp.Status)
+	switch status := resp.StatusCode; {
+	case status < 300:
+		return nil, false
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 502 && status <= 504:
+		return err, false
+	case status >= 500:
+		return err, true
+	}
+	return fmt.Errorf("%w: %w", errRefused, err), true
+}
