@@ -22,10 +22,11 @@ import (
 
 // purgeScene is an output of which some records are old.
 type purgeScene struct {
-	topic string // also the group
-	dir   string
-	flags []string            // of Kafka
-	names map[string][]string // of its records, as those of files have them, by what is to become of them
+	topic  string // also the group
+	stored string // --store
+	dir    string
+	flags  []string            // of Kafka
+	names  map[string][]string // of its records, as those of files have them, by what is to become of them
 }
 
 const person = "../person"
@@ -35,11 +36,11 @@ var oldHour = time.Date(2023, 11, 14, 22, 0, 0, 0, time.UTC)
 
 // newPurgeScene makes an output of this machine: of old records, in an hour of the ledgers
 // that is over, and of new ones, in the newest.
-func newPurgeScene(t *testing.T) purgeScene {
+func newPurgeScene(t *testing.T, stored string) purgeScene {
 	addrs := realServices(t)
-	topic := testservices.Name(strings.ToLower(t.Name()))
+	topic := testservices.Name(strings.ToLower(t.Name()) + "-" + stored)
 	s := purgeScene{
-		topic: topic, dir: filepath.Join(t.TempDir(), "faces"), names: map[string][]string{},
+		topic: topic, stored: stored, dir: filepath.Join(t.TempDir(), "faces"), names: map[string][]string{},
 		flags: []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--state_dir=" + t.TempDir()},
 	}
 	c, admin := kafkaClient(t, addrs.Kafka)
@@ -82,7 +83,7 @@ func newPurgeScene(t *testing.T) purgeScene {
 // run reads what is waiting, and returns how many records that were.
 func (s purgeScene) run(t *testing.T, more ...string) int64 {
 	t.Helper()
-	flags := slices.Concat(s.flags, []string{"--output=" + s.dir, "--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--write=frame,crops,events", "--keep_rejects"}, more)
+	flags := slices.Concat(s.flags, []string{"--output=" + s.dir, "--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--write=frame,crops,events", "--keep_rejects", "--store=" + s.stored}, more)
 	return runOnce(t, optionsFor(t, flags...)).RecordsRead
 }
 
@@ -92,7 +93,15 @@ func (s purgeScene) copy(t *testing.T) purgeScene {
 	from := s.dir
 	s.dir = filepath.Join(t.TempDir(), "faces")
 	testkit.Must(t, os.CopyFS(s.dir, os.DirFS(from)))
-	testkit.Must(t, os.Chtimes(filepath.Join(s.dir, "door/undated/0/000"), oldHour, oldHour))
+	undated := "door/undated/0/000"
+	if s.stored == store.Parquet {
+		undated = "_pictures/undated/*"
+	}
+	found := testkit.Value(filepath.Glob(filepath.Join(s.dir, undated)))(t)
+	if len(found) != 1 {
+		t.Fatalf("undated are %v", found)
+	}
+	testkit.Must(t, os.Chtimes(found[0], oldHour, oldHour))
 	return s
 }
 
@@ -108,7 +117,7 @@ func (s purgeScene) mustVerify(t *testing.T, dir, when string) {
 // others.
 func (s purgeScene) mustLack(t *testing.T, dir, when string, kinds ...string) {
 	t.Helper()
-	before, after := localFiles(t, s.dir), localFiles(t, dir)
+	before, after := filesAndRows(t, s.dir), filesAndRows(t, dir)
 	event := func(files map[string][]byte, record string) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Values(files)), func(data []byte) bool { return bytes.Contains(data, []byte(record+".face-1.jpg")) })
 	}
@@ -132,14 +141,34 @@ func (s purgeScene) mustLack(t *testing.T, dir, when string, kinds ...string) {
 	}
 }
 
+// filesAndRows are the files, and the pictures in tables as if they were.
+func filesAndRows(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	files := localFiles(t, dir)
+	for name := range maps.Clone(files) {
+		if !store.IsTable(name) {
+			continue
+		}
+		delete(files, name)
+		testkit.Must(t, store.Pictures(t.Context(), store.Config{Root: dir}, name, func(p store.Picture, read func() ([]byte, error)) (err error) {
+			files[p.Name], err = read()
+			return err
+		}))
+	}
+	return files
+}
+
 func month() time.Time { return time.Now().AddDate(0, 0, -30) }
 
 // At whichever call of the file system a purge is killed: when it was done again, what was
 // to go is gone, all else is there, and verify agrees.
 func TestPurgeIsCompleted(t *testing.T) {
-	s := newPurgeScene(t)
+	scenes := map[string]purgeScene{}
+	for _, stored := range store.Stores {
+		scenes[stored] = newPurgeScene(t, stored)
+	}
 	camera := person
-	every := int64(7)
+	every := int64(11)
 	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
 		every = 1
 	}
@@ -151,32 +180,37 @@ func TestPurgeIsCompleted(t *testing.T) {
 		"person": {store.Selection{Camera: &camera}, []string{"their hour", "their next hour", "theirs now"}},
 		"hour":   {store.Selection{Camera: &camera, From: oldHour, To: oldHour.Add(time.Hour)}, []string{"their hour"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			steps := int64(1)
-			for ended := false; !ended; steps += every {
-				dir := s.copy(t).dir
-				var ok bool
-				if ended, ok = crash(t, []crashingRun{{Dir: dir, Crash: steps, Purge: &tc.selection}}); !ok {
-					return
-				}
-				when := fmt.Sprintf("killed at call %d", steps)
-				freed, err := store.Purge(t.Context(), store.Config{Root: dir, Run: "purge"}, tc.selection, nil, false, func(store.Freed) {})
-				if err != nil || len(freed.Left) > 0 {
-					t.Fatalf("%s: %+v, %v", when, freed, err)
-				}
-				s.mustLack(t, dir, when, tc.gone...)
-				s.mustVerify(t, dir, when)
+		for stored, s := range scenes {
+			if name == "hour" && stored == store.Parquet { // it is as with a person
+				continue
 			}
-			t.Logf("a purge makes some %d calls", steps-every)
-		})
+			t.Run(name+"/"+stored, func(t *testing.T) {
+				t.Parallel()
+				steps := int64(1)
+				for ended := false; !ended; steps += every {
+					dir := s.copy(t).dir
+					var ok bool
+					if ended, ok = crash(t, []crashingRun{{Dir: dir, Crash: steps, Purge: &tc.selection}}); !ok {
+						return
+					}
+					when := fmt.Sprintf("killed at call %d", steps)
+					freed, err := store.Purge(t.Context(), store.Config{Root: dir, Run: "purge"}, tc.selection, nil, false, func(store.Freed) {})
+					if err != nil || len(freed.Left) > 0 {
+						t.Fatalf("%s: %+v, %v", when, freed, err)
+					}
+					s.mustLack(t, dir, when, tc.gone...)
+					s.mustVerify(t, dir, when)
+				}
+				t.Logf("a purge makes some %d calls", steps-every)
+			})
+		}
 	}
 }
 
 // A run removes what is old by itself, once a day, and knows where it stands when it has
 // no ledger of that any more.
 func TestRetain(t *testing.T) {
-	s := newPurgeScene(t)
+	s := newPurgeScene(t, store.Parquet)
 	kept := s.copy(t)
 	if n := kept.run(t, "--retain=30d"); n != 0 {
 		t.Errorf("the run has read %d records", n)
@@ -198,7 +232,7 @@ func TestRetain(t *testing.T) {
 
 // The command: what it changes, what it says, and what it refuses.
 func TestPurge(t *testing.T) {
-	s := newPurgeScene(t)
+	s := newPurgeScene(t, store.Files)
 	purge := func(s purgeScene, status int, flags ...string) (said string) {
 		t.Helper()
 		var out strings.Builder

@@ -194,9 +194,6 @@ func (v *Flags) Options() (Options, error) {
 	if o.Write.Rows && o.Window > maxRowsWindow {
 		return o, fmt.Errorf("--window=%s: with --store=parquet it must be at most %s", o.Window, maxRowsWindow)
 	}
-	if o.Write.Rows && o.Retain > 0 {
-		return o, errors.New("--retain is for --store=files: remove whole folders of Parquet files instead")
-	}
 	o.SegmentBytes = int64(v.output.segmentBytes)
 	if o.Notify, err = v.notify.check(o.Write.Events); err != nil {
 		return o, err

@@ -213,7 +213,6 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--store=rows", "files, parquet"},
 		{"--store=parquet --write=events", "needs a picture"},
 		{"--store=parquet --window=13h", "at most 12h"},
-		{"--store=parquet --retain=30d", "whole folders"},
 		{"--store=parquet --segment_bytes=1000", "at least 1MiB"},
 		{"--write=", "frame, annotated, crops, events"},
 		{"--write=frame,boxes", `"boxes" is none of frame, annotated, crops, events`},

@@ -77,9 +77,6 @@ func Purge(ctx context.Context, cfg Config, s Selection, own *Book, dry bool, pr
 	if err != nil {
 		return freed, fmt.Errorf("looking for an output to purge: %w", err)
 	}
-	if tables, err := cfg.list(ctx, tableFolder); err != nil || len(tables) > 0 {
-		return freed, errors.Join(err, fmt.Errorf("%s has pictures in Parquet files, from which single ones cannot be purged: remove whole folders of %s", cfg.Root, tableFolder))
-	}
 	if !dry {
 		var lease *Lease
 		if lease, ctx, err = Acquire(ctx, cfg, purgeGroup, []string{purgeTopic}); err != nil {
@@ -131,16 +128,14 @@ func (p *purge) purge(ctx context.Context) (err error) {
 			return err
 		}
 		// The ledgers of a day make the notes of what was purged short.
-		if d, err := time.Parse(dayLayout, day); err == nil && p.Aged && !p.KeepEvents {
+		if d, err := time.Parse(dayLayout, day); err == nil && p.Aged {
 			if err := p.ledgers(ctx, d.AddDate(0, 0, 1)); err != nil {
 				return err
 			}
 		}
 	}
-	if !p.KeepEvents {
-		if err := p.ledgers(ctx, time.Time{}); err != nil {
-			return err
-		}
+	if err := p.ledgers(ctx, time.Time{}); err != nil {
+		return err
 	}
 	if p.dry {
 		return nil
@@ -373,7 +368,8 @@ func (p *purge) count(f purgedName) {
 	}
 }
 
-// ledgers removes the selected events of all books, and ledgers of which nothing is left.
+// ledgers removes what is selected of the events and tables of all books, and ledgers of
+// which nothing is left.
 // Before the last call, which has no end, it only looks for hours that go as a whole.
 func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 	books, err := bookFolders(ctx, p.cfg)
@@ -412,6 +408,9 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 		return nil
 	}
 	// Ledgers of older versions stay: they may be all that says where a group stands.
+	if p.KeepEvents {
+		return nil
+	}
 	flat, err := flatLedgers(ctx, p.cfg)
 	for _, name := range flat {
 		if err == nil {
@@ -425,20 +424,26 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 func (p *purge) pastHour(ctx context.Context, name string, h Hour, last bool) error {
 	old := false
 	if begin, err := time.Parse(hourName, h.Hour); err == nil && p.Aged {
-		old = p.hour(begin, time.Hour)
+		old = p.hour(begin, time.Hour) && !p.KeepEvents
+	}
+	before := slices.Clone(h.Events)
+	fewer, err := p.filterTables(ctx, &h)
+	if err != nil {
+		return err
 	}
 	filtered := last && !p.empty(h) && p.touches(h, old) || old && p.empty(h) && h.Purged > 0
 	if filtered {
-		before := slices.Clone(h.Events)
 		if err := p.filterAll(ctx, &h, old); err != nil {
 			return err
 		}
-		if !p.dry && !(old && p.empty(h)) && (h.Purged != p.marked(h) || !slices.Equal(h.Events, before)) {
-			h.Purged = p.marked(h)
-			return p.putHour(ctx, name, h)
-		}
 	}
 	if !old || !p.empty(h) {
+		if n := p.marked(h); !p.dry && (fewer || filtered && (h.Purged != n || !slices.Equal(h.Events, before))) {
+			if filtered {
+				h.Purged = n
+			}
+			return p.putHour(ctx, name, h)
+		}
 		return nil
 	}
 	p.over[name] = true
@@ -485,14 +490,24 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	all := Hour{Ledgers: slices.Clone(s.hour.Ledgers), Purged: s.hour.Purged}
+	all := Hour{Ledgers: slices.Clone(s.hour.Ledgers), Purged: s.hour.Purged, Tables: slices.Clone(s.hour.Tables)}
 	for _, w := range s.windows {
-		all.Ledgers = append(all.Ledgers, w.ledger)
+		all.Ledgers, all.Tables = append(all.Ledgers, w.ledger), append(all.Tables, w.ledger.Tables...)
 	}
-	if len(all.Ledgers) == 0 || !p.touches(all, false) {
+	tables := false
+	for _, t := range all.Tables {
+		of, err := p.ofTable(ctx, t)
+		if tables = tables || of; err != nil {
+			return err
+		}
+	}
+	if len(all.Ledgers) == 0 || !tables && !p.touches(all, false) {
 		return nil
 	}
 	if p.dry {
+		if _, err := p.filterTables(ctx, &s.hour); err != nil {
+			return err
+		}
 		return p.filterAll(ctx, &s.hour, false)
 	}
 	b := p.own
@@ -527,10 +542,15 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	}
 	h := b.hour
 	h.Events = slices.Clone(h.Events)
+	if _, err := p.filterTables(ctx, &h); err != nil {
+		return err
+	}
 	if err := p.filterAll(ctx, &h, false); err != nil {
 		return err
 	}
-	h.Purged = p.marked(h)
+	if !p.KeepEvents {
+		h.Purged = p.marked(h)
+	}
 	if err := p.putHour(ctx, b.dir+"/"+hourFile, h); err != nil {
 		return err
 	}
@@ -564,12 +584,15 @@ func (p *purge) marked(h Hour) (n int64) {
 // touches reports whether events of an hour may have to go. By age alone, those of later
 // hours go with their pictures.
 func (p *purge) touches(h Hour, old bool) bool {
-	return !p.Aged || p.Camera != nil || p.Records != nil || old || p.marked(h) != h.Purged
+	return !p.KeepEvents && (!p.Aged || p.Camera != nil || p.Records != nil || old || p.marked(h) != h.Purged)
 }
 
 // filterAll removes the selected events of an hour. Those of an old one that have no time
 // are as old as the hour.
 func (p *purge) filterAll(ctx context.Context, h *Hour, old bool) error {
+	if p.KeepEvents {
+		return nil
+	}
 	var left []EventsFile
 	for _, e := range h.Events {
 		n, err := p.filter(ctx, e, old)

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"facestream/internal/record"
+	"facestream/transforms/store/table"
+)
+
+// ofTable reports whether records of a table are selected by their time, which its folder
+// tells. An undated one is as old as it was last written.
+func (p *purge) ofTable(ctx context.Context, t Table) (bool, error) {
+	hour, err := time.Parse(tableHour, strings.TrimPrefix(path.Dir(t.File), tableFolder+"/"))
+	switch {
+	case err == nil:
+		return p.hour(hour, time.Hour), nil
+	case !p.Aged:
+		return p.From.IsZero() && p.To.IsZero(), nil
+	}
+	at, err := lastModified(ctx, p.fsys, join(p.cfg.Root, t.File))
+	return err == nil && at.Before(p.To), ignoreGone(err)
+}
+
+// filterTables removes what is selected of an hour's tables, and reports whether they are
+// others now.
+func (p *purge) filterTables(ctx context.Context, h *Hour) (changed bool, err error) {
+	var left []Table
+	for _, t := range h.Tables {
+		of, err := p.ofTable(ctx, t)
+		was := t
+		if err == nil && of {
+			t, err = p.filterTable(ctx, t)
+		}
+		if err != nil {
+			return changed, err
+		}
+		if changed = changed || t != was; t.Rows > 0 {
+			left = append(left, t)
+		}
+	}
+	h.Tables = left
+	return changed, nil
+}
+
+// filterTable removes the selected rows of a table; all at once if these are all, else by
+// writing it anew without them.
+func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
+	in, err := p.cfg.OpenTable(ctx, p.fsys, t.File)
+	if errors.Is(err, fs.ErrNotExist) { // a purge was killed
+		return Table{File: t.File}, nil
+	}
+	if err != nil {
+		return t, err
+	}
+	defer in.Close()
+	var rows []table.Row // that are kept, and which they are
+	var numbers []int64
+	var ids []record.ID
+	n := int64(0)
+	for row, err := range in.Rows() {
+		if err != nil {
+			return t, fmt.Errorf("reading the table %s: %w", t.File, err)
+		}
+		if n == t.Rows {
+			break
+		}
+		if p.camera(row.Camera) && p.record(row.ID) {
+			ids = append(ids, row.ID)
+			p.freed.Pictures += int64(len(PicturesOf(&row)))
+		} else {
+			rows, numbers = append(rows, row), append(numbers, n)
+		}
+		n++
+	}
+	p.mark(ids)
+	p.progress(p.freed)
+	if len(ids) == 0 || p.dry {
+		return t, ctx.Err()
+	}
+	if err := p.save(ctx); err != nil {
+		return t, err
+	}
+	old := t.Bytes
+	if t.Rows, t.Bytes = int64(len(rows)), 0; t.Rows == 0 {
+		err := ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, t.File)))
+		for dir := path.Dir(t.File); dir != "."; dir = path.Dir(dir) {
+			if remove(ctx, p.fsys, join(p.cfg.Root, dir)) != nil { // it is not empty
+				break
+			}
+		}
+		p.freed.Bytes += old
+		return t, err
+	}
+	for i := range rows {
+		if err := complete(in.File, numbers[i], &rows[i]); err != nil {
+			return t, fmt.Errorf("reading the table %s: %w", t.File, err)
+		}
+	}
+	t.Bytes, err = p.cfg.putTable(ctx, p.fsys, t.File, func(w io.Writer) error { return table.Write(w, rows) })
+	p.freed.Bytes += old - t.Bytes
+	return t, err
+}
+
+// complete reads the pictures of a row.
+func complete(from *table.File, n int64, row *table.Row) (err error) {
+	if row.Picture, err = from.Picture(n); err == nil {
+		row.Annotated, err = from.Annotated(n)
+	}
+	var crops [][]byte
+	if err == nil {
+		crops, err = from.Crops(n)
+	}
+	for i := range row.Faces {
+		if i < len(crops) {
+			row.Faces[i].Crop = crops[i]
+		}
+	}
+	return err
+}
