@@ -59,9 +59,12 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 	}
 	closeAll = r.Close
 	if r.onFlinkCluster() && c.Parallelism == 0 {
-		return r, r.useAllSlots(ctx)
+		err = r.useAllSlots(ctx)
 	}
-	return r, nil
+	if c.Name == Spark && c.Master != "" {
+		err = r.startExecutors(ctx)
+	}
+	return r, err
 }
 
 // dialJobServer connects to a job server and makes sure that it is one.

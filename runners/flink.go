@@ -11,7 +11,6 @@ import (
 
 	"facestream/internal/wait"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 )
 
@@ -41,17 +40,11 @@ func (r *portable) findFlink(ctx context.Context) (string, error) {
 	if master, err := r.flinkMaster(ctx, ""); err == nil {
 		return master, nil
 	}
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, emptyJob, beam.Impulse(s))
-	if err := r.Run(ctx, "facestream-finds-the-cluster", p); err != nil {
+	if err := r.runEmptyJob(ctx, "facestream-finds-the-cluster"); err != nil {
 		return "", err
 	}
 	return r.flinkMaster(ctx, "")
 }
-
-func init() { beam.RegisterFunction(emptyJob) }
-
-func emptyJob([]byte) {}
 
 // flinkMaster returns host:port of the REST API of the cluster that runs the job, or
 // any job if id is empty. The job server keeps it among the job's options.

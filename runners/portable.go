@@ -124,6 +124,17 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 	return errors.Join(err, cancelErr)
 }
 
+func init() { beam.RegisterFunction(doNothing) }
+
+func doNothing([]byte) {}
+
+// runEmptyJob runs a job for what comes of its having run.
+func (r *portable) runEmptyJob(ctx context.Context, name string) error {
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, doNothing, beam.Impulse(s))
+	return r.Run(ctx, name, p)
+}
+
 // follow waits for the end of the job. It returns an error without an end when ctx ends,
 // or when nobody says any more how the job is doing.
 func (r *portable) follow(ctx context.Context, id, name string) (ended bool, err error) {

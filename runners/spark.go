@@ -17,6 +17,17 @@ const (
 	turnPoll    = 200 * time.Millisecond
 )
 
+// startExecutors has the cluster start the executors that all jobs share, which takes
+// longer than most jobs: a run that begins to read is to find them ready.
+func (r *portable) startExecutors(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, turnTimeout)
+	defer stop()
+	if err := r.runEmptyJob(ctx, "facestream-starts-executors"); err != nil {
+		return fmt.Errorf("waiting for executors of %s: %w", r.config.Master, err)
+	}
+	return nil
+}
+
 // awaitTurn waits until the job server has no job. Beam's for Spark runs one at
 // a time and fails those that come meanwhile. There may be another run's, or one
 // that has lost its driver.
