@@ -81,7 +81,7 @@ func (l *lab) open(ctx context.Context, state string, names []string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		// Go refuses to stamp a version in a checkout that belongs to another user.
-		return execute(ctx, combination{}, "go", "build", "-C", root, "-buildvcs=false", "-o", l.program(), "./pipeline")
+		return execute(ctx, combination{}, nil, "go", "build", "-C", root, "-buildvcs=false", "-o", l.program(), "./pipeline")
 	})
 	g.Go(func() (err error) {
 		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
@@ -131,6 +131,7 @@ type job struct {
 	topic  string
 	frames int // the topic's last ones that are read
 	flags  []string
+	begins func() // optional, called when the run begins to read
 }
 
 // ran is what a run did and used.
@@ -168,7 +169,7 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	}
 	r.used, err = measureUse(l.mark(), func() error {
 		began := time.Now()
-		err := execute(ctx, j.combination, args...)
+		err := execute(ctx, j.combination, j.begins, args...)
 		r.seconds = time.Since(began).Seconds()
 		return err
 	})
@@ -182,9 +183,23 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	return r, json.Unmarshal(data, &r)
 }
 
+// output is what a program prints.
+type output struct {
+	text   bytes.Buffer
+	begins func() // or nil
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	if o.begins != nil && bytes.Contains(text, []byte("reading ")) {
+		o.begins()
+		o.begins = nil
+	}
+	return o.text.Write(text)
+}
+
 // execute runs a program for a combination to its end. When ctx ends, it ends the program.
-func execute(ctx context.Context, o combination, args ...string) error {
-	var out bytes.Buffer
+func execute(ctx context.Context, o combination, begins func(), args ...string) error {
+	out := output{begins: begins}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "SPARK_EXECUTOR_MEMORY="+executorHeap)
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -201,7 +216,7 @@ func execute(ctx context.Context, o combination, args ...string) error {
 	}
 	<-child.Ended
 	if child.Err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), child.Err, out.Bytes()[max(0, out.Len()-logTail):])
+		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), child.Err, out.text.Bytes()[max(0, out.text.Len()-logTail):])
 	}
 	return nil
 }

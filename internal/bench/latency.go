@@ -24,8 +24,8 @@ const (
 var latency = command{
 	name: "latency",
 	about: `latency measures how long after a frame its picture has its name, with each runner and
-reader, while a camera sends five frames a second for two minutes. The pauses between
-windows count, and the start of the run.`,
+reader, while a camera sends five frames a second for two minutes, from when the run
+says that it reads. The start of the first window counts, and the pauses between windows.`,
 	choices:  choice{runners: allRunners, readers: kafka.Readers},
 	services: true,
 	measure:  measureLatency,
@@ -82,15 +82,17 @@ func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration,
 	}
 	sending, stop := context.WithCancel(ctx)
 	var camera errgroup.Group
-	camera.Go(func() error {
-		_, err := feed.Send(sending, feed.Config{
-			Brokers: []string{l.stack.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, FPS: liveFPS,
-		}, demo)
-		if sending.Err() != nil {
-			err = nil
-		}
-		return err
-	})
+	j.begins = func() {
+		camera.Go(func() error {
+			_, err := feed.Send(sending, feed.Config{
+				Brokers: []string{l.stack.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, FPS: liveFPS,
+			}, demo)
+			if sending.Err() != nil {
+				err = nil
+			}
+			return err
+		})
+	}
 	j.flags = append(j.flags, "--duration="+duration.String())
 	r, err = l.run(ctx, j)
 	stop()
