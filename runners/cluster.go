@@ -1,8 +1,10 @@
 package runners
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,8 +139,12 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	if own {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
+	host, err := driverHost(c)
+	if err != nil {
+		return nil, err
+	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Port: free[0], ArtifactPort: free[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Host: host, Port: free[0], ArtifactPort: free[1], Dir: tmp,
 	})
 	if err != nil {
 		return nil, err
@@ -152,6 +158,19 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	cmd := exec.Command(java, args...)
 	cmd.Env = append(os.Environ(), program.Env...)
 	return startService(ctx, "the job server for "+c.Name, cmd, filepath.Join(c.Dir, "jobserver.log"), ports.Loopback(free[0]), tmp)
+}
+
+// driverHost returns where executors call the job server.
+func driverHost(c Config) (string, error) {
+	if c.DriverHost != "" || c.Name != Spark || c.Master == "" {
+		return cmp.Or(c.DriverHost, jobserver.Loopback), nil
+	}
+	way, err := net.Dial("udp", strings.TrimPrefix(c.Master, "spark://")) // sends nothing
+	if err != nil {
+		return "", fmt.Errorf("looking for this machine's address on the way to %s: %w (or give --driver_host)", c.Master, err)
+	}
+	defer way.Close()
+	return way.LocalAddr().(*net.UDPAddr).IP.String(), nil
 }
 
 // jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server

@@ -40,6 +40,9 @@ type Config struct {
 	// cluster itself.
 	Endpoint string
 	Master   string // host:port of Flink's REST API, or spark://host:port
+	// DriverHost is the address at which executors of Spark call the job server that is
+	// started. Without one, it is this machine's address on the way to the Master.
+	DriverHost string
 	// Worker is this very program on each of the cluster's nodes, which the
 	// cluster starts to run the DoFns. Where the job server is the cluster, they
 	// run in this process.

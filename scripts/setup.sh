@@ -10,8 +10,8 @@
 #   scripts/setup.sh tests
 #
 # installs what only the tests need: Python, with which some read what was stored, a
-# browser, which looks at the web pages, a KDC for the secured services, and Prometheus,
-# which reads metrics.
+# browser, which looks at the web pages, a KDC for the secured services, Prometheus,
+# which reads metrics, and what makes hosts out of network namespaces.
 #
 #   scripts/setup.sh models
 #
@@ -126,6 +126,7 @@ need_for_tests() {
 	need_for_models
 	need chromium command -v chromium
 	need krb5-kdc test -e /usr/sbin/krb5kdc
+	need iproute2 command -v ip
 	need krb5-admin-server test -e /usr/sbin/kadmin.local
 	need systemd command -v systemd-analyze
 }

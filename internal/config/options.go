@@ -73,7 +73,7 @@ type Flags struct {
 	runner, reader, duration, frameSize string
 	expansionAddr                       string
 	summary, endpoint, master, worker   string
-	workerKeytab                        string
+	driverHost, workerKeytab            string
 	cpuProfile                          string
 	parallelism                         int
 	window, stallTimeout, drainTimeout  time.Duration
@@ -94,6 +94,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.reader, "reader", "", "`NAME` of what reads from Kafka: kafkaio, which is Beam's and in Java, a window at a time; or native, in Go and in the workers, which stores what comes at once and needs no Java on prism. Default: kafkaio, but native with --runner=direct.")
 	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
 	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
+	f.StringVar(&v.driverHost, "driver_host", "", "`ADDRESS` of this machine at which a Spark cluster's executors call the job server that is started for --master. Default: the one on the way to the Master.")
 	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
 	f.StringVar(&v.workerKeytab, "worker_keytab", "", "`PATH` of a keytab for --kerberos_principal on every node of the cluster. Default: that of --kerberos_keytab.")
 	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")

@@ -172,6 +172,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--runner=spark --endpoint=h:1 --parallelism=2", "spark.cores.max"},
 		{"--runner=spark --worker=/opt/pipeline", "without a cluster"},
 		{"--runner=spark --endpoint=h:1 --worker=bin/pipeline", "absolute"},
+		{"--runner=spark --endpoint=h:1 --driver_host=10.0.0.1", "--driver_host"},
+		{"--runner=flink --master=h:1 --driver_host=10.0.0.1", "--driver_host"},
 		{"--runner=flink --runner_option=maxBundleSize=1", "lower case"},
 		{"--runner=flink --runner_option=experiments=x", "sets that itself"},
 		{"--kafka=broker", "HOST:PORT"},

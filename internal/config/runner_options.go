@@ -28,7 +28,7 @@ var (
 // runnerConfig checks the settings of the runner.
 func (v *Flags) runnerConfig() (runners.Config, error) {
 	c := runners.Config{
-		Name: v.runner, Endpoint: v.endpoint, Master: v.master, Worker: v.worker,
+		Name: v.runner, Endpoint: v.endpoint, Master: v.master, DriverHost: v.driverHost, Worker: v.worker,
 		Parallelism: v.parallelism, Options: v.runnerOptions, MaxBytes: int64(v.windowBytes),
 	}
 	if err := cli.OneOf("runner", c.Name, runners.Names); err != nil {
@@ -47,7 +47,7 @@ func (v *Flags) runnerConfig() (runners.Config, error) {
 	}
 	if c.Name != runners.Flink && c.Name != runners.Spark {
 		for flag, set := range map[string]bool{
-			"--endpoint": c.Endpoint != "", "--master": c.Master != "", "--worker": c.Worker != "",
+			"--endpoint": c.Endpoint != "", "--master": c.Master != "", "--driver_host": c.DriverHost != "", "--worker": c.Worker != "",
 			"--parallelism": c.Parallelism != 0, "--runner_option": len(c.Options) > 0,
 		} {
 			if set {
@@ -79,6 +79,9 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 		if err := cli.CheckAddr("--master", addr); err != nil {
 			return err
 		}
+	}
+	if c.DriverHost != "" && (c.Name != runners.Spark || c.Master == "") {
+		return errors.New("--driver_host is set, but it is for a job server for Spark that is started for --master=spark://HOST:PORT")
 	}
 	if c.Parallelism == 0 && !c.Cluster() {
 		c.Parallelism = runtime.GOMAXPROCS(0)

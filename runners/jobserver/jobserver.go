@@ -18,6 +18,9 @@ import (
 	"facestream/internal/paths"
 )
 
+// Loopback is where servers listen that only this machine calls.
+const Loopback = "127.0.0.1"
+
 // The engines.
 const (
 	Flink = "flink"
@@ -38,7 +41,9 @@ type Config struct {
 	OneRun bool
 	// Own says that the cluster is one that this program has started, on two cores
 	// maybe. A user's cluster keeps its own settings.
-	Own          bool
+	Own bool
+	// Host is the address of this machine at which Spark's executors call it.
+	Host         string
 	Port         int // of the job service, on the loopback address
 	ArtifactPort int // of the artifact service, likewise
 	// Dir is the job server's own folder; it must exist. It holds its settings
@@ -103,7 +108,7 @@ func New(c Config) (Program, error) {
 		ClassPath: classPath,
 		JVM:       append(jvm.AddOpens(), jvm.Kerberos()...),
 		Args: []string{
-			"--job-host=127.0.0.1", "--job-port=" + strconv.Itoa(c.Port),
+			"--job-host=" + Loopback, "--job-port=" + strconv.Itoa(c.Port),
 			"--artifact-port=" + strconv.Itoa(c.ArtifactPort), "--artifacts-dir=" + filepath.Join(c.Dir, "artifacts"),
 			"--expansion-port=-1",
 		},
@@ -117,7 +122,7 @@ func New(c Config) (Program, error) {
 		p.Class = "org.apache.beam.runners.spark.SparkJobServerDriver"
 		p.Args = append(p.Args, "--spark-master-url="+c.Master)
 		p.JVM = append(p.JVM,
-			"-Dspark.driver.host=127.0.0.1",
+			"-Dspark.driver.host="+c.Host,
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
 			sparkRetries,
@@ -132,8 +137,8 @@ func New(c Config) (Program, error) {
 		if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
-		_, p.Env, err = SparkHome(c.Dir)
-		p.Env = append(p.Env, jvm.Malloc...)
+		home, err := SparkHome(c.Dir)
+		p.Env = append(SparkEnv(home, c.Host), jvm.Malloc...)
 		return p, err
 	}
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
@@ -149,20 +154,25 @@ restart-strategy.fixed-delay.delay: 1 s
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their
-// jars in, and returns it with the environment variables that every one of
-// them needs.
-func SparkHome(dir string) (home string, env []string, err error) {
+// jars in, and returns it.
+func SparkHome(dir string) (home string, err error) {
 	classPath, err := paths.ClassPath(Spark)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	home = filepath.Join(dir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
-		return "", nil, err
+		return "", err
 	}
 	err = os.Symlink(filepath.Dir(classPath), filepath.Join(home, "jars"))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", nil, err
+		return "", err
 	}
-	return home, []string{"SPARK_HOME=" + home, "SPARK_SCALA_VERSION=2.12", "SPARK_LOCAL_IP=127.0.0.1"}, nil
+	return home, nil
+}
+
+// SparkEnv are the environment variables that every process of Spark needs, on a
+// machine of that address.
+func SparkEnv(home, host string) []string {
+	return []string{"SPARK_HOME=" + home, "SPARK_SCALA_VERSION=2.12", "SPARK_LOCAL_IP=" + host}
 }

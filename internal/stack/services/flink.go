@@ -13,23 +13,22 @@ const (
 	// workers is how many processes of a cluster run jobs, each with one slot.
 	workers = 2
 
+	jobManager     = "jobmanager"
 	jobManagerHeap = "512m"
 	taskHeap       = "1536m" // of a TaskManager: what its settings give to tasks and to the framework
 )
 
-// flinkSettings are config.yaml of the JobManager and the TaskManagers: with the port
-// of the JobManager, that of its web pages, and the folder.
+// flinkSettings are config.yaml of the JobManager and the TaskManagers: with the host
+// and the port of the JobManager, the port of its web pages, and the folder.
 const flinkSettings = `
-jobmanager.rpc.address: 127.0.0.1
-jobmanager.bind-host: 127.0.0.1
-jobmanager.rpc.port: %s
-rest.address: 127.0.0.1
-rest.bind-address: 127.0.0.1
-rest.port: %s
-rest.bind-port: %[2]s
-taskmanager.host: 127.0.0.1
-taskmanager.bind-host: 127.0.0.1
-io.tmp.dirs: %s/tmp
+jobmanager.rpc.address: %[1]s
+jobmanager.bind-host: %[1]s
+jobmanager.rpc.port: %[2]s
+rest.address: %[1]s
+rest.bind-address: %[1]s
+rest.port: %[3]s
+rest.bind-port: %[3]s
+io.tmp.dirs: %[4]s/tmp
 
 # A window may pass through one slot: 256 MB of frames, which KafkaIO and Beam hold in
 # the heap several times over. The sort before a GroupByKey uses managed memory, and
@@ -79,24 +78,25 @@ func flinkPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	program := func(name, heap, class string, flags ...string) javaProgram {
 		return javaProgram{
 			name: name, classes: state.Flink, conf: conf, heap: heap, class: "org.apache.flink.runtime." + class,
-			settings: map[string]string{"config.yaml": fmt.Sprintf(flinkSettings, portOf(o.jobManager), portOf(o.Addrs.FlinkWeb), dir)},
+			settings: map[string]string{"config.yaml": fmt.Sprintf(flinkSettings, o.hostOf(jobManager), portOf(o.jobManager), portOf(o.Addrs.FlinkWeb), dir)},
 			args:     []string{"--configDir", conf},
 			jvm:      append(append(flags, "-Dlog.file="+s.logPath(name)), jvm.AddOpens()...), // the web pages show the log
 		}
 	}
-	server, err := jobServer(state.Flink, dir, o.Addrs.Flink, state.HostPort(o.Addrs.FlinkWeb))
+	server, err := jobServer(o, state.Flink, dir, o.Addrs.Flink, state.HostPort(o.Addrs.FlinkWeb))
 	if err != nil {
 		return nil, err
 	}
 	programs := []javaProgram{
-		program("jobmanager", jobManagerHeap, "entrypoint.StandaloneSessionClusterEntrypoint"), server,
+		program(jobManager, jobManagerHeap, "entrypoint.StandaloneSessionClusterEntrypoint"), server,
 	}
 	for i := range workers {
 		// Direct memory is what is off the heap, and the network's.
 		task := program(fmt.Sprintf("taskmanager-%d", i+1), taskHeap, "taskexecutor.TaskManagerRunner",
 			"-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=256m")
 		task.member = true
-		task.args = append([]string{"-Dtaskmanager.resource-id=" + task.name}, task.args...)
+		at := o.hostOf(task.name)
+		task.args = append([]string{"-Dtaskmanager.resource-id=" + task.name, "-Dtaskmanager.host=" + at, "-Dtaskmanager.bind-host=" + at}, task.args...)
 		programs = append(programs, task)
 	}
 	return programs, nil

@@ -22,6 +22,7 @@ const (
 	hdfsHeap  = "256m"
 	superuser = "hdfs"
 	nameNode  = "namenode"
+	dataNode  = "datanode"
 )
 
 // hdfsSettings are core-site.xml and hdfs-site.xml in one, for the processes
@@ -29,7 +30,8 @@ const (
 // them to the NameNode; it names itself by address, so that WebHDFS redirects a
 // browser to where it can go without any resolver.
 func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
-	const anyPort = "127.0.0.1:0"
+	host := o.hostOf(dataNode + suffix)
+	anyPort := host + ":0"
 	file := func(name string) string {
 		return (&url.URL{Scheme: "file", Path: filepath.Join(dir, name)}).String()
 	}
@@ -43,7 +45,7 @@ func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 		{"dfs.datanode.address", anyPort},
 		{"dfs.datanode.http.address", anyPort},
 		{"dfs.datanode.ipc.address", anyPort},
-		{"dfs.datanode.hostname", "127.0.0.1"},
+		{"dfs.datanode.hostname", host},
 		{"dfs.namenode.datanode.registration.ip-hostname-check", "false"},
 		{"dfs.replication", "1"},
 		{"dfs.permissions.enabled", "true"},
@@ -95,7 +97,7 @@ func hdfsPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 		if i > 0 {
 			suffix = fmt.Sprintf("-%d", i+1)
 		}
-		data := program("datanode", suffix, "datanode.DataNode")
+		data := program(dataNode, suffix, "datanode.DataNode")
 		data.member = true
 		programs = append(programs, data)
 	}

@@ -17,7 +17,7 @@ import (
 const jobServerHeap = "512m"
 
 // jobServer is Beam's job server for the cluster at master, with its folder in dir.
-func jobServer(engine, dir, addr, master string, jvm ...string) (javaProgram, error) {
+func jobServer(o Options, engine, dir, addr, master string, jvm ...string) (javaProgram, error) {
 	port, err := strconv.Atoi(portOf(addr))
 	if err != nil {
 		return javaProgram{}, err
@@ -26,9 +26,10 @@ func jobServer(engine, dir, addr, master string, jvm ...string) (javaProgram, er
 	if err := os.MkdirAll(own, dirMode); err != nil {
 		return javaProgram{}, err
 	}
-	p, err := jobserver.New(jobserver.Config{Engine: engine, Master: master, Port: port, Dir: own, Own: true})
+	name := engine + "-jobserver"
+	p, err := jobserver.New(jobserver.Config{Engine: engine, Master: master, Port: port, Dir: own, Own: true, Host: o.hostOf(name)})
 	return javaProgram{
-		name: engine + "-jobserver", conf: filepath.Join(own, "conf"), classes: engine, heap: jobServerHeap,
+		name: name, conf: filepath.Join(own, "conf"), classes: engine, heap: jobServerHeap,
 		jvm: append(p.JVM, jvm...), class: p.Class, args: p.Args, env: p.Env,
 	}, err
 }

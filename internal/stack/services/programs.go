@@ -140,6 +140,9 @@ func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)
 		return nil, err
 	}
 	defer logFile.Close()
+	if at := s.hosts[p.name]; at != "" {
+		cmd = exec.Command("ip", append([]string{"netns", "exec", at}, cmd.Args...)...)
+	}
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	running, err := begin(cmd)

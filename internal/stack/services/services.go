@@ -7,15 +7,18 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +73,18 @@ type Options struct {
 	// whatever happens. If not set, they die with this process, however it ends.
 	Started func(service string, p proc.Process) error
 
+	// Optional. Hosts are the addresses of processes that run on hosts of their own, by
+	// name: each in the network namespace that is named like its address.
+	Hosts map[string]string
+
 	controller, jobManager, mutual string // host:port of what only the services themselves call
+}
+
+// hostOf is the address of a process.
+func (o *Options) hostOf(process string) string { return cmp.Or(o.Hosts[process], host) }
+
+func (o *Options) at(process string, port int) string {
+	return net.JoinHostPort(o.hostOf(process), strconv.Itoa(port))
 }
 
 // Wants returns the field of a service.
@@ -115,6 +129,7 @@ type Stack struct {
 
 	java    string
 	logs    string // folder
+	hosts   map[string]string
 	started func(service string, p proc.Process) error
 	secrets secrets      // empty if services are open to all
 	admins  atomic.Int64 // programs that Admin has run
@@ -149,7 +164,7 @@ func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	if err := o.chooseAddrs(); err != nil {
 		return nil, err
 	}
-	s := &Stack{Addrs: o.Addrs, Mutual: o.mutual, java: java, logs: logs, started: o.Started}
+	s := &Stack{Addrs: o.Addrs, Mutual: o.mutual, java: java, logs: logs, hosts: o.Hosts, started: o.Started}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	secured := filepath.Join(dir, state.KDC)
@@ -312,13 +327,13 @@ func (o *Options) chooseAddrs() error {
 	if err != nil {
 		return err
 	}
-	o.controller, o.jobManager, o.mutual = ports.Loopback(free[0]), ports.Loopback(free[1]), ports.Loopback(free[2])
+	o.controller, o.jobManager, o.mutual = ports.Loopback(free[0]), o.at(jobManager, free[1]), ports.Loopback(free[2])
 	for i, a := range state.Addresses {
 		switch addr := a.In(&o.Addrs); {
 		case !*o.Wants(a.Service):
 			*addr = ""
 		case *addr == "":
-			*addr = a.Scheme + ports.Loopback(free[i+3])
+			*addr = a.Scheme + o.at(a.Process, free[i+3])
 		default:
 			if err := ports.Check(state.HostPort(*addr)); err != nil {
 				return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"facestream/internal/jvm"
@@ -13,7 +12,8 @@ import (
 )
 
 const (
-	sparkHeap = "256m" // of the Master and of each Worker
+	sparkMaster = "spark-master"
+	sparkHeap   = "256m" // of the Master and of each Worker
 	// executorHeap holds a window of 256 MB of frames, as read and as shuffled.
 	// A Worker offers it to one executor at a time.
 	executorHeap = "1536m"
@@ -22,7 +22,7 @@ const (
 // sparkPrograms are a Master, Beam's job server and two Workers, which start an executor
 // each for every job.
 func sparkPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
-	home, env, err := jobserver.SparkHome(dir)
+	home, err := jobserver.SparkHome(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -38,18 +38,19 @@ func sparkPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
 		"-Dspark.local.dir=" + filepath.Join(dir, "local"),
 	}, jvm.AddOpens()...)
 	program := func(name, class string, args ...string) javaProgram {
+		at := o.hostOf(name)
 		return javaProgram{
 			name: name, classes: state.Spark, conf: conf, heap: sparkHeap, jvm: flags, class: "org.apache.spark.deploy." + class,
-			args: append([]string{"--host", host}, args...), env: env,
+			args: append([]string{"--host", at}, args...), env: jobserver.SparkEnv(home, at),
 		}
 	}
 	master := o.Addrs.SparkMaster
-	server, err := jobServer(state.Spark, dir, o.Addrs.Spark, master, "-Dspark.executor.memory="+executorHeap)
+	server, err := jobServer(o, state.Spark, dir, o.Addrs.Spark, master, "-Dspark.executor.memory="+executorHeap)
 	if err != nil {
 		return nil, err
 	}
 	programs := []javaProgram{
-		program("spark-master", "master.Master", "--port", portOf(master), "--webui-port", portOf(o.Addrs.SparkWeb)),
+		program(sparkMaster, "master.Master", "--port", portOf(master), "--webui-port", portOf(o.Addrs.SparkWeb)),
 		server,
 	}
 	// Executors take what their Worker has in its environment, whoever submits the job.
@@ -59,7 +60,7 @@ func sparkPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
 			"--port", "0", "--webui-port", "0", "--cores", "1", "--memory", executorHeap,
 			"--work-dir", filepath.Join(dir, fmt.Sprintf("work-%d", i+1)), master)
 		worker.member = true
-		worker.env = append(slices.Clone(env), "JDK_JAVA_OPTIONS="+executorFlags)
+		worker.env = append(worker.env, "JDK_JAVA_OPTIONS="+executorFlags)
 		programs = append(programs, worker)
 	}
 	return programs, nil

@@ -56,6 +56,7 @@ type Addrs struct {
 // Address describes one of the addresses in Addrs.
 type Address struct {
 	Service string
+	Process string // that answers there
 	Env     string // its name for a shell
 	Flag    string // of "up", for the port; empty if there is none
 	What    string // what answers there
@@ -66,15 +67,15 @@ type Address struct {
 // Addresses are all of them, those of a service together, the one of its clients
 // first.
 var Addresses = []Address{
-	{KDC, "KDC", "", "the KDC", "", func(a *Addrs) *string { return &a.KDC }},
-	{Kafka, "KAFKA", "kafka_port", "the broker", "", func(a *Addrs) *string { return &a.Kafka }},
-	{HDFS, "HDFS", "hdfs_port", "the NameNode", "hdfs://", func(a *Addrs) *string { return &a.HDFS }},
-	{HDFS, "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", func(a *Addrs) *string { return &a.Web }},
-	{Flink, "FLINK_ENDPOINT", "flink_port", "the job server for Flink", "", func(a *Addrs) *string { return &a.Flink }},
-	{Flink, "FLINK_WEB", "flink_web_port", "Flink's web pages and REST API", "http://", func(a *Addrs) *string { return &a.FlinkWeb }},
-	{Spark, "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", func(a *Addrs) *string { return &a.Spark }},
-	{Spark, "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", func(a *Addrs) *string { return &a.SparkWeb }},
-	{Spark, "SPARK_MASTER", "", "Spark's Master", "spark://", func(a *Addrs) *string { return &a.SparkMaster }},
+	{KDC, "kdc", "KDC", "", "the KDC", "", func(a *Addrs) *string { return &a.KDC }},
+	{Kafka, "kafka", "KAFKA", "kafka_port", "the broker", "", func(a *Addrs) *string { return &a.Kafka }},
+	{HDFS, "namenode", "HDFS", "hdfs_port", "the NameNode", "hdfs://", func(a *Addrs) *string { return &a.HDFS }},
+	{HDFS, "namenode", "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", func(a *Addrs) *string { return &a.Web }},
+	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "flink_port", "the job server for Flink", "", func(a *Addrs) *string { return &a.Flink }},
+	{Flink, "jobmanager", "FLINK_WEB", "flink_web_port", "Flink's web pages and REST API", "http://", func(a *Addrs) *string { return &a.FlinkWeb }},
+	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", func(a *Addrs) *string { return &a.Spark }},
+	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", func(a *Addrs) *string { return &a.SparkWeb }},
+	{Spark, "spark-master", "SPARK_MASTER", "", "Spark's Master", "spark://", func(a *Addrs) *string { return &a.SparkMaster }},
 }
 
 // Has reports whether the addresses are there of a service.
