@@ -18,13 +18,13 @@ import (
 const (
 	liveFPS   = 5
 	liveSlots = 2
-	liveFor   = 2 * time.Minute // by --scale
+	liveFor   = 10 * time.Minute // by --scale
 )
 
 var latency = command{
 	name: "latency",
 	about: `latency measures how long after a frame its picture has its name, with each runner and
-reader, while a camera sends five frames a second for two minutes, from when the run
+reader, while a camera sends five frames a second for ten minutes, from when the run
 says that it reads. The start of the first window counts, and the pauses between windows.`,
 	choices:  choice{runners: allRunners, readers: kafka.Readers},
 	services: true,

@@ -102,7 +102,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
 	f.DurationVar(&v.drainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
 	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
-	f.DurationVar(&v.window, "window", time.Minute, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each.")
+	f.DurationVar(&v.window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain, --max_fps and --cooldown.")
 	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
 	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound but with --max_fps or --cooldown, by the average size of the records before. Default: 64MiB on prism, 256MiB elsewhere.")
 	f.Var(&v.retain, "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
@@ -171,7 +171,7 @@ func (v *Flags) Options() (Options, error) {
 	if o.DrainTimeout < 0 {
 		return o, fmt.Errorf("--drain_timeout=%s: it must be 0s or more", o.DrainTimeout)
 	}
-	if o.Window < time.Second {
+	if o.Window < time.Second && o.Window != 0 {
 		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
 	}
 	if o.StallTimeout < time.Second {
@@ -245,7 +245,19 @@ func (v *Flags) checkReader(o *Options) error {
 	if err := check(o.Consumer); err != nil {
 		return fmt.Errorf("--consumer_config: %w", err)
 	}
+	if o.Window == 0 {
+		o.Window = time.Minute
+		if o.Follows() {
+			o.Window = 5 * time.Minute
+		}
+	}
 	return nil
+}
+
+// Follows reports whether a window also reads what comes while it lasts. What sampling
+// leaves out is decided when all of a window is read, so that following gains nothing.
+func (o *Options) Follows() bool {
+	return o.Reader == kafka.Native && !o.Drain && !o.Sampling.LeavesOut()
 }
 
 // parseDuration takes Go's form, a bare number, which is minutes, or forever.

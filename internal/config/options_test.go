@@ -80,8 +80,11 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Reader == "native" && !o.OwnExpansion() && o.Runner.MaxBytes == 256<<20 }},
 		{"--topics=a", func(o Options) bool { return o.Reader == "kafkaio" && o.OwnExpansion() && o.WindowBytes == 64<<20 }},
-		{"--reader=native --consumer_config=client.id=x", func(o Options) bool { return !o.OwnExpansion() && o.WindowBytes == math.MaxInt64 }},
-		{"--reader=native --max_fps=1", func(o Options) bool { return o.WindowBytes == 64<<20 }},
+		{"--reader=native --consumer_config=client.id=x", func(o Options) bool {
+			return !o.OwnExpansion() && o.WindowBytes == math.MaxInt64 && o.Window == 5*time.Minute
+		}},
+		{"--reader=native --drain", func(o Options) bool { return o.Window == time.Minute }},
+		{"--reader=native --max_fps=1", func(o Options) bool { return o.WindowBytes == 64<<20 && o.Window == time.Minute }},
 		{"--reader=native --window_bytes=1MiB", func(o Options) bool { return o.WindowBytes == 1<<20 }},
 		{"--reader=native --runner=spark --endpoint=h:1 --parallelism=2", func(o Options) bool { return o.Runner.Parallelism == 2 }},
 		{"--store=parquet", func(o Options) bool { return o.Write.Rows && o.SegmentBytes == 512<<20 }},

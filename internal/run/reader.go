@@ -46,9 +46,7 @@ func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
 	switch {
 	case err != nil:
 	case s.options.Reader == kafka.Native:
-		// What is left out is decided when all of a window is read: a long one gains nothing.
-		follow := !s.options.Drain && !s.options.Sampling.LeavesOut()
-		w.Read.Shards, s.followed, err = s.offsets.Share(ctx, s.runner.Slots(), records, follow)
+		w.Read.Shards, s.followed, err = s.offsets.Share(ctx, s.runner.Slots(), records, s.options.Follows())
 	case s.expansion != nil:
 		w.Expansion, err = s.expansion.Next(ctx)
 	}
