@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
@@ -74,6 +75,13 @@ func TestSecuredServices(t *testing.T) {
 		run := append(append(endpoints, cluster...), "--duration=2m", "--drain", "--summary="+filepath.Join(dir, "summary"))
 		if i == 0 {
 			command(facestream, append([]string{"check"}, run...)...)
+			wrong := filepath.Join(dir, "wrong.properties")
+			testkit.WriteFile(t, wrong, bytes.ReplaceAll(testkit.ReadFile(t, config), []byte(password), []byte("guess")))
+			var said strings.Builder
+			status := facestream(append([]string{"check", kafka[0], "--kafka_config=" + wrong}, run[len(kafka):]...), &said)
+			if want := "does not take the user and the password in sasl.jaas.config\n"; status != 1 || !strings.Contains(said.String(), want) {
+				t.Errorf("check with a wrong password: status %d: %s; want %q in it", status, said.String(), want)
+			}
 		}
 		processes := s.watch(t)
 		command(facestream, run...)

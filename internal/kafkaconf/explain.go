@@ -11,14 +11,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// ErrSecurity is wrapped by what Explain has explained.
+var ErrSecurity = errors.New("wrong security settings")
+
 // explained is an error in the words of whoever has made the settings.
 type explained struct {
 	text string
 	error
 }
 
-func (e explained) Error() string { return e.text }
-func (e explained) Unwrap() error { return e.error }
+func (e explained) Error() string   { return e.text }
+func (e explained) Unwrap() []error { return []error{ErrSecurity, e.error} }
 
 // Explain returns an error of Kafka's client in a sentence on what is wrong and what would
 // be right, if it is about security settings.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 	"facestream/runners"
 	"facestream/transforms/face"
@@ -39,7 +40,7 @@ const (
 func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	o := c.options
 	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics, o.Security.Options()...)
-	if errors.Is(err, kafka.ErrUnreachable) {
+	if errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, kafkaconf.ErrSecurity) {
 		return f, err
 	}
 	if err != nil {
