@@ -21,7 +21,7 @@ commit := $(shell git -c safe.directory='*' describe --always --dirty --exclude=
 ldflags := -s -w -X facestream/internal/cli.commit=$(commit)
 
 # Tests of these look for data races: they have goroutines that share memory.
-raced := $(addprefix facestream/,internal/camera/feed internal/proc internal/stack/services/proxy internal/view \
+raced := $(addprefix facestream/,internal/camera/feed internal/notify internal/proc internal/stack/services/proxy internal/view \
 	runners/javaharness transforms/hdfs transforms/kafka transforms/parallel transforms/store)
 # Tests of these count Mats that nobody closes, with the tag matprofile.
 profiled := $(addprefix facestream/,internal/camera/video transforms/face)

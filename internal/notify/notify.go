@@ -180,9 +180,9 @@ type event struct {
 // deliver posts the events of a window, those of several cameras at a time.
 func (n *Notifier) deliver(q queued) {
 	var data []byte
-	n.again(n.ctx, func() (err error, final bool) {
+	n.again(n.ctx, func() (final bool, err error) {
 		data, err = n.read(n.ctx, q.window)
-		return err, errors.Is(err, fs.ErrNotExist)
+		return errors.Is(err, fs.ErrNotExist), err
 	})
 	cameras := map[string][]event{}
 	for line := range bytes.Lines(data) {
@@ -198,12 +198,12 @@ func (n *Notifier) deliver(q queued) {
 		lanes.Go(func() error {
 			for _, e := range events {
 				answers := 0
-				ok := n.again(q.ctx, func() (error, bool) {
-					err, answered := n.post(q.ctx, e)
+				ok := n.again(q.ctx, func() (final bool, err error) {
+					answered, err := n.post(q.ctx, e)
 					if answered {
 						answers++
 					}
-					return err, answers >= mostAnswers || errors.Is(err, errRefused)
+					return answers >= mostAnswers || errors.Is(err, errRefused), err
 				})
 				n.mu.Lock()
 				if ok {
@@ -221,9 +221,9 @@ func (n *Notifier) deliver(q queued) {
 
 // again tries until there is no error, or it is final, with growing pauses. Of errors that
 // follow one another it tells the first one.
-func (n *Notifier) again(ctx context.Context, try func() (err error, final bool)) bool {
+func (n *Notifier) again(ctx context.Context, try func() (final bool, err error)) bool {
 	for pause := n.pause; ; pause = min(2*pause, maxPause) {
-		err, final := try()
+		final, err := try()
 		if ctx.Err() != nil && err != nil {
 			return false
 		}
@@ -251,10 +251,10 @@ func (n *Notifier) again(ctx context.Context, try func() (err error, final bool)
 var errRefused = errors.New("refused")
 
 // post makes one request. Answered is whether the error is the server's own about this event.
-func (n *Notifier) post(ctx context.Context, e event) (err error, answered bool) {
+func (n *Notifier) post(ctx context.Context, e event) (answered bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.cfg.URL, bytes.NewReader(e.line))
 	if err != nil {
-		return fmt.Errorf("%s is no URL", cli.Address(n.cfg.URL)), false
+		return false, fmt.Errorf("%s is no URL", cli.Address(n.cfg.URL))
 	}
 	id := fmt.Sprintf("%s+%d+%d+%d", e.Topic, e.Partition, e.Offset, e.Face)
 	at := strconv.FormatInt(time.Now().Unix(), 10)
@@ -272,18 +272,18 @@ func (n *Notifier) post(ctx context.Context, e event) (err error, answered bool)
 		if wrong, ok := errors.AsType[*url.Error](err); ok { // whose text has the URL in it
 			err = wrong.Err
 		}
-		return fmt.Errorf("%s takes no event: %w", cli.Address(n.cfg.URL), err), false
+		return false, fmt.Errorf("%s takes no event: %w", cli.Address(n.cfg.URL), err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is used again
 	err = fmt.Errorf("%s answers %s", cli.Address(n.cfg.URL), resp.Status)
 	switch status := resp.StatusCode; {
 	case status < 300:
-		return nil, false
+		return false, nil
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 502 && status <= 504:
-		return err, false
+		return false, err
 	case status >= 500:
-		return err, true
+		return true, err
 	}
-	return fmt.Errorf("%w: %w", errRefused, err), true
+	return true, fmt.Errorf("%w: %w", errRefused, err)
 }
