@@ -19,6 +19,7 @@ import (
 	"facestream/internal/audit/verify"
 	"facestream/internal/cli"
 	"facestream/internal/config"
+	"facestream/internal/extract"
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/purge"
@@ -39,6 +40,7 @@ const usage = `facestream finds faces in video frames from Kafka and stores the 
   facestream verify [flags]   check that every record is accounted for
   facestream view [flags]     show the faces as web pages
   facestream purge [flags]    remove what is too old, or is not to be kept
+  facestream extract [flags]  copy pictures out, by camera, time or record
 
 In a checkout, "go run ./pipeline" stands for facestream. A run goes on where the
 group's last run stopped, in windows, until the duration is over. With a stack
@@ -100,6 +102,7 @@ func program() cli.Command {
 				}
 			}},
 			verify.Command("facestream verify"),
+			extract.Command("facestream extract"),
 			view.Command("facestream view", face.Crop),
 			purge.Command("facestream purge"),
 		},

@@ -38,6 +38,17 @@ type Event struct {
 
 const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
 
+// ParseEvent reads a line of events, of any version.
+func ParseEvent(line []byte) (e Event, err error) {
+	err = json.Unmarshal(line, &e)
+	if e.TimestampMillis == 0 && e.Timestamp != nil { // older lines have only this
+		if at, err := time.Parse(time.RFC3339, *e.Timestamp); err == nil {
+			e.TimestampMillis = at.UnixMilli()
+		}
+	}
+	return e, err
+}
+
 // rowOf returns what is known of a frame, with the pictures of files, which are in the order
 // of Files.
 func rowOf(o Output, d Detection, files []store.File) *table.Row {

@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"slices"
-	"time"
 
 	"facestream/internal/audit"
 	"facestream/transforms/face"
@@ -81,13 +79,8 @@ func (c *Checker) readPlaces(ctx context.Context, file string, places []audit.Ev
 	return nil
 }
 
-func parseEvent(line []byte) (e face.Event, err error) {
-	err = json.Unmarshal(line, &e)
+func parseEvent(line []byte) (face.Event, error) {
+	e, err := face.ParseEvent(line)
 	e.DetectMillis = 0
-	if e.TimestampMillis == 0 && e.Timestamp != nil { // older lines have only this
-		if at, err := time.Parse(time.RFC3339, *e.Timestamp); err == nil {
-			e.TimestampMillis = at.UnixMilli()
-		}
-	}
 	return e, err
 }

@@ -67,7 +67,7 @@ func Command(name string) cli.Command {
 			if err := o.check(); err != nil {
 				return cli.Usagef("%w", err)
 			}
-			report, err := verify(ctx, o, &progress{out: stderr})
+			report, err := verify(ctx, o, cli.NewProgress(stderr))
 			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, recheck.ErrModel) {
 				return cli.Usagef("%w", err)
 			}

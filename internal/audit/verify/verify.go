@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -14,30 +13,14 @@ import (
 
 	"facestream/internal/audit"
 	"facestream/internal/audit/recheck"
+	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
-// progressEvery is how often long work says how far it is.
-const progressEvery = 2 * time.Second
-
-// progress tells a person that something goes on.
-type progress struct {
-	out  io.Writer
-	last time.Time
-}
-
-func (p *progress) say(format string, args ...any) {
-	if now := time.Now(); now.Sub(p.last) >= progressEvery {
-		p.last = now
-		fmt.Fprintf(p.out, format+"\n", args...)
-	}
-}
-
 // verify compares everything. The order of reading is that of audit.Audit.
-func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
-	p.last = time.Now()
+func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, error) {
 	cfg := store.Config{Root: o.Output}
 	offsets, err := kafka.Open(ctx, o.Kafka, o.Group, o.Topics, o.Security.Options()...)
 	if err != nil {
@@ -56,7 +39,7 @@ func verify(ctx context.Context, o options, p *progress) (audit.Report, error) {
 	files := 0
 	err = store.List(ctx, cfg, func(name string, size int64, modified time.Time) error {
 		files++
-		p.say("listing: %d files", files)
+		p.Say("listing: %d files", files)
 		a.AddFile(name, size, modified)
 		if !store.IsTable(name) {
 			return nil
@@ -110,7 +93,7 @@ var errGathered = errors.New("a run gathers faster than its ledgers can be read"
 
 // newAudit returns an audit with all ledgers and events, which are read anew if a run
 // gathers some meanwhile.
-func newAudit(ctx context.Context, o options, cfg store.Config, p *progress) (*audit.Audit, error) {
+func newAudit(ctx context.Context, o options, cfg store.Config, p *cli.Progress) (*audit.Audit, error) {
 	const tries = 5
 	for try := 1; ; try++ {
 		a, err := audit.New(o.Topics, o.recheck)
@@ -128,7 +111,7 @@ func newAudit(ctx context.Context, o options, cfg store.Config, p *progress) (*a
 }
 
 // readBooks reads all ledgers, and the events of each.
-func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *progress) error {
+func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *cli.Progress) error {
 	fsys, err := filesystem.New(ctx, cfg.Root)
 	if err != nil {
 		return err
@@ -137,7 +120,7 @@ func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *progres
 	files := 0
 	return store.Books(ctx, cfg, func(f store.BookFile) error {
 		files++
-		p.say("reading ledgers: %d files, now %s", files, f.Name)
+		p.Say("reading ledgers: %d files, now %s", files, f.Name)
 		group := a.AddLedgers(f)
 		for _, e := range f.Events {
 			if err := readEvents(ctx, fsys, cfg, a, f, e, group); err != nil {
@@ -185,14 +168,14 @@ func logsOf(held []kafka.Log, committed []record.ID) []audit.Log {
 
 // findGaps returns those of the doubtful offsets that hold records: of each
 // range, all from its first record on.
-func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Offsets, p *progress) ([]record.Offsets, error) {
+func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Offsets, p *cli.Progress) ([]record.Offsets, error) {
 	gaps := slices.Clone(doubtful)
 	for i := range gaps {
 		gaps[i].Ranges = nil
 	}
 	err := offsets.Visit(ctx, doubtful, func(r kafka.Record) (more bool, err error) {
 		id := kafka.ID(&r)
-		p.say("looking for gaps: %s", id)
+		p.Say("looking for gaps: %s", id)
 		i := slices.IndexFunc(doubtful, func(d record.Offsets) bool { return d.TopicPartition == id.TopicPartition })
 		in := slices.IndexFunc(doubtful[i].Ranges, func(in record.Range) bool { return id.Offset <= in.Last })
 		gaps[i].Ranges = append(gaps[i].Ranges, record.Range{First: id.Offset, Last: doubtful[i].Ranges[in].Last})
@@ -203,7 +186,7 @@ func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Off
 
 // recheckSome makes the files of some records once more, and adds what differs
 // to the report.
-func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, a *audit.Audit, report *audit.Report, p *progress) error {
+func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, a *audit.Audit, report *audit.Report, p *cli.Progress) error {
 	chosen, settings := a.Chosen()
 	checker, err := recheck.New(ctx, cfg, o.models, chosen, settings)
 	if err != nil {
@@ -221,7 +204,7 @@ func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafk
 	report.Recheck = &audit.Recheck{}
 	seen := 0
 	err = offsets.Visit(ctx, at, func(r kafka.Record) (more bool, err error) {
-		p.say("rechecking: %d of %d records", seen, len(chosen))
+		p.Say("rechecking: %d of %d records", seen, len(chosen))
 		seen++
 		found, err := checker.Check(ctx, r, report.Recheck)
 		for _, problem := range found {

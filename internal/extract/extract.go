@@ -1,0 +1,330 @@
+package extract
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
+	"facestream/internal/cli"
+	"facestream/internal/record"
+	"facestream/transforms/face"
+	"facestream/transforms/parallel"
+	"facestream/transforms/store"
+)
+
+const (
+	readers = 8       // of pictures that are files
+	tries   = 5       // of reading the books: a run moves events and rows
+	maxLine = 1 << 20 // of events
+	maxSaid = 10      // of what is missing
+)
+
+// copying is a command under way.
+type copying struct {
+	options
+	cfg  store.Config
+	fs   filesystem.Interface
+	to   sink
+	say  *cli.Progress
+	done done
+
+	books           int     // files of ledgers
+	frames, without int     // copied, and with none of the pictures that were asked for
+	moved           bool    // a file of a book could not be read, maybe because a run has moved it
+	missing         []error // first ones of what could not be copied
+	misses          int
+}
+
+// done are records, 64 to an entry.
+type done map[record.ID]uint64
+
+func (d done) bit(id record.ID) (key record.ID, bit uint64) {
+	return id.TopicPartition.At(id.Offset / 64), 1 << (id.Offset % 64)
+}
+
+func (d done) has(id record.ID) bool {
+	key, bit := d.bit(id)
+	return d[key]&bit != 0
+}
+
+func (d done) add(id record.ID) {
+	key, bit := d.bit(id)
+	d[key] |= bit
+}
+
+// frame is what an output has of a record.
+type frame struct {
+	store.Name
+	pictures []store.Picture
+	events   []string // lines
+}
+
+// copied is a frame that was read.
+type copied struct {
+	frame
+	files []store.File
+	err   error
+}
+
+func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	c := &copying{options: o, cfg: store.Config{Root: o.root}, say: cli.NewProgress(stderr), done: done{}}
+	if c.fs, err = filesystem.New(ctx, o.root); err != nil {
+		return err
+	}
+	defer c.fs.Close()
+	if c.to, err = newSink(o, stdout); err != nil {
+		return err
+	}
+	for try := 0; try == 0 || c.moved && try < tries; try++ {
+		c.moved, c.missing, c.misses, c.without = false, nil, 0, 0
+		if err = store.Books(ctx, c.cfg, func(f store.BookFile) error { return c.book(ctx, f) }); err != nil {
+			break
+		}
+	}
+	files, bytes, err := c.to.end(err)
+	if err != nil {
+		return err
+	}
+	if o.tar == stdio {
+		stdout = stderr
+	}
+	fmt.Fprintf(stdout, "frames: %d, files: %d, bytes: %d\n", c.frames, files, bytes)
+	return c.verdict(stderr)
+}
+
+// verdict says what is missing.
+func (c *copying) verdict(stderr io.Writer) error {
+	if c.without > 0 {
+		fmt.Fprintf(stderr, "frames with none of %[2]s stored: %[1]d\n", c.without, c.write.List())
+	}
+	for id, found := range c.records {
+		if !found {
+			c.miss(fmt.Errorf("%s: no picture of it is known", id))
+		}
+	}
+	for _, err := range c.missing {
+		fmt.Fprintln(stderr, err)
+	}
+	switch {
+	case c.misses > 0:
+		return fmt.Errorf("missing: %d, the first ones are above; verify may say why", c.misses)
+	case c.books == 0:
+		return cli.Usagef("--output: no run of facestream has written to %s", c.root)
+	case c.frames == 0:
+		return errors.New("there is no such picture")
+	}
+	return nil
+}
+
+func (c *copying) miss(err error) {
+	if c.misses++; len(c.missing) < maxSaid {
+		c.missing = append(c.missing, err)
+	}
+}
+
+// book copies what a file of ledgers names. Only what cannot be copied by anybody is an
+// error: a full disk, an interruption.
+func (c *copying) book(ctx context.Context, f store.BookFile) error {
+	c.books++
+	if f.Err != nil {
+		c.miss(f.Err)
+	}
+	for _, t := range f.Tables {
+		if err := c.table(ctx, t); err != nil {
+			return err
+		}
+	}
+	inRows := map[string]bool{} // settings of runs whose pictures are rows
+	for _, l := range f.Ledgers {
+		inRows[l.Run.SettingsSHA256] = l.Run.Stored().Rows
+	}
+	for _, e := range f.Events {
+		if err := c.events(ctx, e, f.Book != "", inRows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unread notes that a file of a book could not be read.
+func (c *copying) unread(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.moved = true
+	c.miss(fmt.Errorf("reading %s: %w", name, err))
+	return nil
+}
+
+// table copies the rows of a table that count.
+func (c *copying) table(ctx context.Context, t store.Table) error {
+	if hour, err := time.Parse("_pictures/2006-01-02/15", path.Dir(t.File)); err == nil && !c.overlaps(hour) {
+		return nil
+	}
+	in, err := c.cfg.OpenTable(ctx, c.fs, t.File)
+	if err != nil {
+		return c.unread(ctx, t.File, err)
+	}
+	defer in.Close()
+	n := int64(0)
+	for row, err := range in.Rows() {
+		if err != nil {
+			return c.unread(ctx, t.File, err)
+		}
+		if n == t.Rows {
+			break
+		}
+		at := n
+		n++
+		if c.say.Say("%s: %d of %d rows; %d frames copied", t.File, n, t.Rows, c.frames); !c.wanted(row.ID, row.Camera, row.TimestampMillis) {
+			continue
+		}
+		f := frame{Name: store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}, pictures: store.PicturesOf(&row)}
+		if c.write.Events {
+			if f.events, err = face.EventsOf(&row); err != nil {
+				return c.unread(ctx, t.File, err)
+			}
+		}
+		one := c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, at) })
+		if one.err != nil {
+			return c.unread(ctx, t.File, one.err)
+		}
+		if err := c.add(ctx, one); err != nil {
+			return err
+		}
+	}
+	if n < t.Rows {
+		return c.unread(ctx, t.File, fmt.Errorf("it has %d rows, and its ledger %d", n, t.Rows))
+	}
+	return nil
+}
+
+func (c *copying) wanted(id record.ID, camera string, millis int64) bool {
+	return c.wants(id, camera, millis) && !c.done.has(id)
+}
+
+// events copies the pictures that are files and have events in a file.
+func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, inRows map[string]bool) error {
+	in, err := c.fs.OpenRead(ctx, c.path(e.File))
+	if err != nil {
+		return c.unread(ctx, e.File, err)
+	}
+	defer in.Close()
+	from := io.Reader(in)
+	if counted {
+		from = io.LimitReader(in, e.Bytes)
+	}
+	var failed error // of what is to be written
+	work := parallel.New[copied](readers)
+	add := func(one copied) {
+		if one.err != nil {
+			c.miss(one.err)
+		} else if failed == nil {
+			failed = c.add(ctx, one)
+		}
+	}
+	var f frame
+	flush := func() error {
+		if one := f; len(one.events) > 0 {
+			err := work.Begin(func() (copied, error) {
+				return c.read(one, func(p store.Picture) ([]byte, error) { return filesystem.Read(ctx, c.fs, c.path(p.Name)) }), nil
+			}, add)
+			if err != nil {
+				return err
+			}
+		}
+		f = frame{}
+		return errors.Join(failed, ctx.Err())
+	}
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		event, err := face.ParseEvent(lines.Bytes())
+		c.say.Say("%s; %d frames copied", e.File, c.frames)
+		if err != nil {
+			c.miss(fmt.Errorf("%s: a line is no event: %w", e.File, err))
+			continue
+		}
+		if inRows[event.SettingsSHA256] || !c.wanted(event.ID, event.Camera, event.TimestampMillis) {
+			continue
+		}
+		if event.ID != f.ID || len(f.events) == 0 {
+			if err := flush(); err != nil {
+				return err
+			}
+			f.Name = store.Name{ID: event.ID, Camera: event.Camera, TimestampMillis: event.TimestampMillis}
+			f.add(event.Picture, event.Annotated)
+		}
+		f.add(event.Crop)
+		f.events = append(f.events, lines.Text())
+	}
+	if err := errors.Join(flush(), work.Finish(add), failed); err != nil {
+		return err
+	}
+	if err := lines.Err(); err != nil {
+		return c.unread(ctx, e.File, err)
+	}
+	return nil
+}
+
+// add adds pictures by their names. What has no name of a picture could lead anywhere.
+func (f *frame) add(names ...string) {
+	for _, name := range names {
+		switch kind, _ := store.KindOf(name); kind {
+		case store.KindPicture, store.KindAnnotated, store.KindFace:
+			f.pictures = append(f.pictures, store.Picture{Name: name, Kind: kind})
+		}
+	}
+}
+
+func (c *copying) path(name string) string { return strings.TrimSuffix(c.root, "/") + "/" + name }
+
+// read reads the files of a frame.
+func (c *copying) read(f frame, picture func(store.Picture) ([]byte, error)) copied {
+	one := copied{frame: f}
+	folder := path.Dir(f.Path())
+	for _, p := range f.pictures {
+		folder = path.Dir(p.Name)
+		if !map[store.Kind]bool{store.KindPicture: c.write.Frame, store.KindAnnotated: c.write.Annotated, store.KindFace: c.write.Crops}[p.Kind] {
+			continue
+		}
+		data, err := picture(p)
+		if err != nil {
+			one.err = fmt.Errorf("%s: %w", p.Name, err)
+			return one
+		}
+		one.files = append(one.files, store.File{Name: p.Name, Data: data})
+	}
+	if c.write.Events && (len(one.files) > 0 || !c.write.Pictures()) {
+		data := "[" + strings.Join(f.events, ",\n ") + "]\n"
+		one.files = append(one.files, store.File{Name: folder + "/" + store.RecordName(f.ID) + ".json", Data: []byte(data)})
+	}
+	return one
+}
+
+// add writes a frame.
+func (c *copying) add(ctx context.Context, one copied) error {
+	if len(one.files) == 0 {
+		c.without++
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.to.add(one); err != nil {
+		return err
+	}
+	c.frames++
+	c.done.add(one.ID)
+	if c.records != nil {
+		c.records[one.ID] = true
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"facestream/internal/extract"
+	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
+)
+
+const extractUser = "zoe"
+
+// extracted runs the command on an output.
+func extracted(t *testing.T, ctx context.Context, root string, flags ...string) (status int, said string) {
+	t.Helper()
+	var out bytes.Buffer
+	flags = append([]string{"--output=" + root, "--user=" + extractUser, "--state_dir=" + t.TempDir()}, flags...)
+	return extract.Command("extract").Main(ctx, flags, &out, &out), out.String()
+}
+
+// picturesOf returns the files of a tree that no underscore hides.
+func picturesOf(t *testing.T, root string) map[string][]byte {
+	t.Helper()
+	files := localFiles(t, root)
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return strings.HasPrefix(name, "_") })
+	return files
+}
+
+func mustBeTree(t *testing.T, got, want map[string][]byte) {
+	t.Helper()
+	if !maps.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("there are %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Both stores, here and in HDFS, give the tree that --store=files leaves, and a tar that
+// has the events of each frame beside it.
+func TestExtract(t *testing.T) {
+	cascade := []string{"--min_face=100", "--scale_factor=1.3", "--user=" + extractUser}
+	parquet := append(slices.Clone(cascade), "--store=parquet")
+	windows := func(detector []string) []eventsWindow {
+		return []eventsWindow{
+			{"frame,annotated,crops,events", "door", 1_700_000_000_123, detector},
+			{"frame,events", "007", 1_700_003_600_000, detector},
+			{"frame,crops,events", "a/b", -1, detector},
+			{"crops,events", "door", 1_700_000_000_456, cascade},
+		}
+	}
+	hdfs := strings.Replace(testservices.Start(t, services.Options{HDFS: true}).HDFS, "hdfs://", "hdfs://"+extractUser+"@", 1) + "/user/" + extractUser + "/" + testservices.Name("extract")
+	files, rows := filepath.Join(t.TempDir(), "files"), filepath.Join(t.TempDir(), "rows")
+	writeEvents(t, files, windows(cascade))
+	all := picturesOf(t, files)
+	if len(all) != 7 {
+		t.Fatalf("the output has %q, want 7 pictures", slices.Sorted(maps.Keys(all)))
+	}
+	for _, root := range []string{rows, hdfs + "/files", hdfs + "/rows"} {
+		detector := cascade
+		if strings.HasSuffix(root, "rows") {
+			detector = parquet
+		}
+		writeEvents(t, root, windows(detector))
+	}
+	for _, root := range []string{files, rows, hdfs + "/files", hdfs + "/rows"} {
+		into := t.TempDir()
+		if status, said := extracted(t, t.Context(), root, "--into="+into, "--write=frame,annotated,crops"); status != 0 || !strings.Contains(said, "frames: 4, files: 7") {
+			t.Errorf("%s: status %d: %s", root, status, said)
+		}
+		mustBeTree(t, localFiles(t, into), all)
+	}
+
+	// What is known of a frame is what its events are.
+	file := filepath.Join(t.TempDir(), "all.tar")
+	if status, said := extracted(t, t.Context(), rows, "--tar="+file, "--write=frame,annotated,crops,events"); status != 0 {
+		t.Fatalf("status %d: %s", status, said)
+	}
+	lines := map[string]json.RawMessage{}
+	for name, data := range localFiles(t, rows) {
+		for line := range strings.Lines(string(data)) {
+			if strings.HasPrefix(name, "_events/") {
+				var e struct{ Offset int64 }
+				testkit.Must(t, json.Unmarshal([]byte(line), &e))
+				lines[recordName("t", 0, e.Offset)] = []byte(strings.TrimSpace(line))
+			}
+		}
+	}
+	inTar := untar(t, file)
+	for name, data := range inTar {
+		if path.Ext(name) == ".json" {
+			var events []json.RawMessage
+			testkit.Must(t, json.Unmarshal(data, &events))
+			if want := lines[strings.TrimSuffix(path.Base(name), ".json")]; len(events) != 1 || !bytes.Equal(events[0], want) {
+				t.Errorf("%s has %s, want %s", name, data, want)
+			}
+			delete(inTar, name)
+			delete(lines, strings.TrimSuffix(path.Base(name), ".json"))
+		}
+	}
+	if len(lines) > 0 {
+		t.Errorf("the tar lacks what is known of %q", slices.Sorted(maps.Keys(lines)))
+	}
+	mustBeTree(t, inTar, all)
+}
+
+// untar returns the files of a tar.
+func untar(t *testing.T, file string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	in := tar.NewReader(bytes.NewReader(testkit.ReadFile(t, file)))
+	for {
+		header, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		testkit.Must(t, err)
+		if files[header.Name] != nil {
+			t.Errorf("%s is in the tar twice", header.Name)
+		}
+		files[header.Name], err = io.ReadAll(in)
+		testkit.Must(t, err)
+	}
+}
+
+// Only what is asked for is copied, and nothing that is there is lost.
+func TestExtractSome(t *testing.T) {
+	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
+	root := filepath.Join(t.TempDir(), "faces")
+	const first = 1_700_000_000_123 // 2023-11-14T22:13:20.123Z
+	writeEvents(t, root, []eventsWindow{
+		{"frame,events", "door", first, cascade},
+		{"frame,events", "door", first + 1, append(cascade, "--store=parquet")},
+		{"frame,events", "gate", -1, append(cascade, "--store=parquet")},
+	})
+	list := filepath.Join(t.TempDir(), "list")
+	testkit.WriteFile(t, list, []byte("t,0,2\n\nt,0,7\n"))
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, tc := range map[string]struct {
+		flags  []string
+		ctx    context.Context
+		status int
+		says   string
+		want   []int64 // offsets
+	}{
+		"all":          {nil, nil, 0, "frames: 3", []int64{0, 1, 2}},
+		"a camera":     {[]string{"--camera=gate"}, nil, 0, "frames: 1", []int64{2}},
+		"cameras":      {[]string{"--camera=gate", "--camera=door"}, nil, 0, "frames: 3", []int64{0, 1, 2}},
+		"from":         {[]string{"--from=2023-11-14T23:13:20.124+01:00"}, nil, 0, "frames: 1", []int64{1}},
+		"to":           {[]string{"--from=2023-11-14", "--to=2023-11-14T22:13:20.124Z"}, nil, 0, "frames: 1", []int64{0}},
+		"another hour": {[]string{"--from=2023-11-14T23:00"}, nil, 1, "no such picture", nil},
+		"records":      {[]string{"--records=" + list}, nil, 1, "offset 7 of partition 0 of topic t", []int64{2}},
+		"not stored":   {[]string{"--write=crops"}, nil, 1, "none of crops stored: 3", nil},
+		"interrupted":  {nil, ended, 130, "interrupted", nil},
+		"what":         {[]string{"--write=faces"}, nil, 2, `"faces" is none of`, nil},
+		"a time":       {[]string{"--from=yesterday"}, nil, 2, "2026-11-24T09:30", nil},
+		"no time":      {[]string{"--from=2023-11-14", "--to=2023-11-14"}, nil, 2, "before --to", nil},
+		"no list":      {[]string{"--records=/nowhere"}, nil, 2, "/nowhere", nil},
+		"neither":      {[]string{"--into="}, nil, 2, "either --into", nil},
+		"no output":    {[]string{"--output=/nowhere"}, nil, 2, "no run of facestream", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := tc.ctx
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			into := t.TempDir()
+			status, said := extracted(t, ctx, root, append([]string{"--write=frame", "--into=" + into}, tc.flags...)...)
+			if status != tc.status || !strings.Contains(said, tc.says) {
+				t.Errorf("status %d, want %d and %q: %s", status, tc.status, tc.says, said)
+			}
+			var got []int64
+			for name := range localFiles(t, into) {
+				var offset int64
+				_, err := fmt.Sscanf(path.Base(name), "t+0+%d.jpg", &offset)
+				testkit.Must(t, err)
+				got = append(got, offset)
+			}
+			if slices.Sort(got); !slices.Equal(got, tc.want) {
+				t.Errorf("offsets %v, want %v", got, tc.want)
+			}
+		})
+	}
+
+	into := t.TempDir()
+	again := func(status int, says string, flags ...string) {
+		t.Helper()
+		if got, said := extracted(t, t.Context(), root, append(flags, "--into="+into)...); got != status || !strings.Contains(said, says) {
+			t.Errorf("%v: status %d, want %d and %q: %s", flags, got, status, says, said)
+		}
+	}
+	again(0, "frames: 3, files: 6")
+	whole := localFiles(t, into)
+	one := filepath.Join(into, slices.Sorted(maps.Keys(whole))[0])
+	testkit.Must(t, os.Remove(one))
+	again(0, "frames: 3, files: 6") // which completes it
+	mustBeTree(t, localFiles(t, into), whole)
+	testkit.WriteFile(t, one, []byte("mine"))
+	again(1, one+" is there already")
+	if data := testkit.ReadFile(t, one); string(data) != "mine" {
+		t.Error("a file was replaced")
+	}
+	again(0, "frames: 3, files: 6", "--replace")
+	mustBeTree(t, localFiles(t, into), whole)
+
+	// A tar appears when it is complete, and no other is lost.
+	folder := t.TempDir()
+	flag := "--tar=" + filepath.Join(folder, "faces.tar")
+	if status, said := extracted(t, ended, root, flag); status != 130 {
+		t.Errorf("status %d: %s", status, said)
+	}
+	if left := localFiles(t, folder); len(left) > 0 {
+		t.Errorf("what is interrupted leaves %d files", len(left))
+	}
+	for _, want := range []int{0, 2} {
+		if status, said := extracted(t, t.Context(), root, flag); status != want {
+			t.Errorf("status %d, want %d: %s", status, want, said)
+		}
+	}
+	mustBeTree(t, untar(t, filepath.Join(folder, "faces.tar")), whole)
+}
