@@ -48,7 +48,7 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	data, err := s.index.read(r.Context(), name, maxPicture)
+	data, err := s.index.picture(r.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *server) cropped(w http.ResponseWriter, r *http.Request) error {
 	id := fmt.Sprint(name, box)
 	data, ok := s.crops.Get(id)
 	if !ok {
-		picture, err := s.index.read(r.Context(), name, maxPicture)
+		picture, err := s.index.picture(r.Context(), name)
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (s *server) zip(w http.ResponseWriter, r *http.Request) error {
 			err := checkName(name)
 			var data []byte
 			if err == nil {
-				data, err = s.index.read(ctx, name, maxPicture)
+				data, err = s.index.picture(ctx, name)
 			}
 			if err != nil {
 				fmt.Fprintf(&missing, "%s: %v\n", k.ID, err)

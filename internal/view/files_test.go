@@ -15,6 +15,7 @@ import (
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/transforms/frame"
+	"facestream/transforms/store/table"
 )
 
 // A picture has a table of its faces; several make a zip.
@@ -58,6 +59,55 @@ func TestPictureAndZip(t *testing.T) {
 		if status, _, _ := s.get(wrong); status < 400 || status >= 500 {
 			t.Errorf("%.50s: status %d", wrong, status)
 		}
+	}
+}
+
+// Pictures that are rows are shown as those that are files: before and after a run has
+// gathered them, when their table has grown, and while few tables are open.
+func TestRows(t *testing.T) {
+	for name, root := range roots() {
+		t.Run(name, func(t *testing.T) {
+			o := newOutput(t, root(t), "t")
+			o.run.Settings = []byte(`{"write":"frame,events","store":"parquet"}`)
+			o.open()
+			picture := func(e *event, what string) []byte { return fmt.Appendf(nil, "%s of %s", what, e.ID) }
+			o.rows = func(e *event) table.Row {
+				return table.Row{Picture: picture(e, "frame"), Faces: []table.Face{{Face: 1, Crop: picture(e, "face 1")}, {Face: 2, Crop: picture(e, "face 2")}}}
+			}
+			all := o.window(windowName(time.UnixMilli(at("00:00:00")), 99), nil, event{Camera: "door", TimestampMillis: at("00:00:00")})
+			s := serveOutput(t, o.cfg.Root, access{})
+			mustShow := func(events []event) {
+				t.Helper()
+				s.again()
+				s.page("/")
+				for i := range events {
+					e := &events[i]
+					face := strings.TrimSuffix(e.Picture, ".jpg") + ".face-2.jpg"
+					if got := s.page("/file" + query("name", e.Picture)); got != string(picture(e, "frame")) {
+						t.Fatalf("%s is %q", e.Picture, got)
+					}
+					if got := s.page("/file" + query("name", face)); got != string(picture(e, "face 2")) {
+						t.Fatalf("%s is %q", face, got)
+					}
+				}
+			}
+			for hour := range cachedTables + 2 {
+				millis := at("00:00:00") + int64(hour+1)*time.Hour.Milliseconds()
+				events := o.window(windowName(time.UnixMilli(millis), hour), nil, event{Camera: "door", TimestampMillis: millis}, event{Camera: "a/b", TimestampMillis: -1})
+				mustShow(events)
+				testkit.Must(t, o.book.Gather(t.Context()))
+				mustShow(events)
+				all = append(all, events...)
+			}
+			mustShow(all)
+			nobodys := strings.Replace(all[0].Picture, "door", "gate", 1)
+			if status, _, _ := s.get("/file" + query("name", nobodys)); status != http.StatusNotFound {
+				t.Errorf("%s: status %d", nobodys, status)
+			}
+			if n := s.index.tables.opened.Len(); n != cachedTables || s.index.tables.rows < n || s.index.tables.rows > len(all) {
+				t.Errorf("%d tables are open, with %d rows", n, s.index.tables.rows)
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,10 +26,12 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/record"
+	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
@@ -41,6 +44,18 @@ type output struct {
 	topic string
 	book  *store.Book
 	next  map[record.TopicPartition]int64
+	rows  func(*event) table.Row // of an event, if pictures are rows
+}
+
+// roots are folders of outputs, here and in HDFS.
+func roots() map[string]func(t *testing.T) string {
+	return map[string]func(t *testing.T) string{
+		"local": func(t *testing.T) string { return t.TempDir() },
+		"hdfs": func(t *testing.T) string {
+			addrs := testservices.Start(t, services.Options{HDFS: true})
+			return strings.Replace(addrs.HDFS, "hdfs://", "hdfs://alice@", 1) + "/user/" + testservices.Name("alice-view")
+		},
+	}
 }
 
 func newOutput(t testing.TB, root, topic string) *output {
@@ -117,6 +132,9 @@ func (o *output) window(name string, rejects []frame.Reject, events ...event) []
 		add(r.ID, store.Partition{Rejected: map[string]int64{r.Reason: 1}, Rejects: []record.Range{r.Range()}})
 	}
 	o.write("_tmp/run/"+name+".jsonl", lines.Bytes())
+	if o.rows != nil {
+		l.Tables = o.tables(name, events)
+	}
 	var next []record.ID
 	for p, offset := range o.next {
 		next = append(next, p.At(offset))
@@ -125,6 +143,27 @@ func (o *output) window(name string, rejects []frame.Reject, events ...event) []
 	_, err := o.book.Keep(o.t.Context(), name, l, next)
 	testkit.Must(o.t, err)
 	return events
+}
+
+// tables writes the pictures of a window as rows, in a table for each hour.
+func (o *output) tables(window string, events []event) (all []store.Table) {
+	rows := map[string][]table.Row{}
+	for i := range events {
+		if e := &events[i]; e.Face == 1 {
+			row := o.rows(e)
+			row.ID, row.Camera, row.TimestampMillis = e.ID, e.Camera, e.TimestampMillis
+			folder := store.TableFolder(e.Picture)
+			rows[folder] = append(rows[folder], row)
+		}
+	}
+	for folder, some := range rows {
+		var data bytes.Buffer
+		testkit.Must(o.t, table.Write(&data, some))
+		name := window + "+" + path.Base(folder) + ".parquet"
+		o.write("_tmp/run/"+name, data.Bytes())
+		all = append(all, store.Table{File: folder + "/" + name, Rows: int64(len(some)), Bytes: int64(data.Len())})
+	}
+	return all
 }
 
 // site is a server of an output.

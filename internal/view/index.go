@@ -53,11 +53,15 @@ type index struct {
 	final   map[string]bool     // files of ledgers that are over
 	tally   tally
 	cameras []string
-	numbers map[string]int32 // of cameras
+
+	overTables map[string][]store.Table // by folder, of hours that are over
+	nowTables  []store.Table            // of all others
+	numbers    map[string]int32         // of cameras
 
 	minutes atomic.Int64
 	cache   *lru.Cache[*chunk, []event]
 	changed chan struct{}
+	tables  *tables
 }
 
 // tally is what the ledgers say of the whole output.
@@ -84,6 +88,7 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
 		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
 		purged: func() {},
+		overTables: map[string][]store.Table{}, tables: newTables(),
 	}
 	if !strings.Contains(root, "://") {
 		if ix.local, err = os.OpenRoot(root); err != nil {
@@ -140,6 +145,7 @@ func (ix *index) refresh(ctx context.Context) error {
 	ix.forgetPurged(ctx)
 	now := tally{Books: map[string]book{}}
 	files := map[string]store.EventsFile{}
+	var tables []store.Table
 	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
 		// What a run still changes lies in the folder of its book.
 		over := f.Err == nil && strings.Count(f.Name, "/") != 2
@@ -155,6 +161,11 @@ func (ix *index) refresh(ctx context.Context) error {
 			} else {
 				files[e.File] = e
 			}
+		}
+		if over {
+			ix.addTables(f.Tables)
+		} else {
+			tables = append(tables, f.Tables...)
 		}
 		return nil
 	})
@@ -173,7 +184,7 @@ func (ix *index) refresh(ctx context.Context) error {
 			delete(ix.chunks, name)
 		}
 	}
-	ix.tally = ix.overTally.plus(now)
+	ix.tally, ix.nowTables = ix.overTally.plus(now), tables
 	ix.mu.Unlock()
 	// On a file system that takes long, look less often.
 	ix.refreshed = time.Now().Add(9 * time.Since(began))
@@ -202,10 +213,19 @@ func (ix *index) forgetPurged(ctx context.Context) {
 		}
 		delete(ix.chunks, name)
 	}
-	ix.final = map[string]bool{}
+	ix.final, ix.overTables = map[string]bool{}, map[string][]store.Table{}
 	ix.mu.Unlock()
 	ix.cache.Purge()
 	ix.purged()
+}
+
+func (ix *index) addTables(over []store.Table) {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	for _, t := range over {
+		folder := path.Dir(t.File)
+		ix.overTables[folder] = append(ix.overTables[folder], t)
+	}
 }
 
 func (t *tally) add(f store.BookFile) {

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"facestream/internal/record"
-	"facestream/internal/stack/services"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
@@ -24,13 +22,7 @@ import (
 // Whatever layout an output has, each of its faces is in the pages once, the newest first,
 // before and after the summaries.
 func TestFacesOfEveryLayout(t *testing.T) {
-	for name, root := range map[string]func(t *testing.T) string{
-		"local": func(t *testing.T) string { return t.TempDir() },
-		"hdfs": func(t *testing.T) string {
-			addrs := testservices.Start(t, services.Options{HDFS: true})
-			return strings.Replace(addrs.HDFS, "hdfs://", "hdfs://alice@", 1) + "/user/" + testservices.Name("alice-view")
-		},
-	} {
+	for name, root := range roots() {
 		t.Run(name, func(t *testing.T) {
 			root := root(t)
 			var all []event

@@ -131,7 +131,7 @@ func ReadPicture(ctx context.Context, cfg Config, name string) ([]byte, error) {
 	}
 	missing := err
 	// What is published meanwhile is found at its new place, so that one comes last.
-	for _, glob := range []string{ledgerFolder + "/*/*" + tableExtension, folderOfPicture(name) + "/*" + tableExtension} {
+	for _, glob := range []string{ledgerFolder + "/*/*" + tableExtension, TableFolder(name) + "/*" + tableExtension} {
 		tables, err := cfg.list(ctx, glob)
 		if err != nil {
 			return nil, err
@@ -145,8 +145,8 @@ func ReadPicture(ctx context.Context, cfg Config, name string) ([]byte, error) {
 	return nil, missing
 }
 
-// folderOfPicture is that of the tables which may have a picture.
-func folderOfPicture(name string) string {
+// TableFolder is that of the tables which may have a picture.
+func TableFolder(name string) string {
 	_, hour, _ := strings.Cut(path.Dir(name), "/")
 	if strings.HasPrefix(hour, undatedFolder+"/") {
 		return tableFolder + "/" + undatedFolder

@@ -1,0 +1,159 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"facestream/transforms/store"
+	"facestream/transforms/store/table"
+)
+
+const (
+	cachedTables = 16
+	cachedRows   = 200_000 // in all of these, at some 150 bytes each
+
+	offsetDigits = 20 // in names
+)
+
+// tables are those of an output. Their pictures are read one at a time.
+type tables struct {
+	mu     sync.Mutex
+	opened *lru.Cache[store.Table, openTable]
+	rows   int // in opened
+}
+
+// openTable is a table, and where its rows are.
+type openTable struct {
+	*store.OpenTable
+	rows map[string]int64 // by the names of their pictures without what follows the record
+}
+
+func newTables() *tables {
+	t := &tables{}
+	var err error
+	if t.opened, err = lru.NewWithEvict(cachedTables, func(_ store.Table, old openTable) {
+		t.rows -= len(old.rows)
+		_ = old.Close()
+	}); err != nil { // cachedTables is above 0
+		panic(err)
+	}
+	return t
+}
+
+// picture returns a picture by the name that it has as a file: that file, or what a row of
+// a table has.
+func (ix *index) picture(ctx context.Context, name string) ([]byte, error) {
+	data, missing := ix.read(ctx, name, maxPicture)
+	if !errors.Is(missing, fs.ErrNotExist) {
+		return data, missing
+	}
+	for _, t := range ix.tablesFor(name) {
+		data, err := ix.pictureIn(ctx, t, name)
+		if data != nil || err != nil && !errors.Is(err, fs.ErrNotExist) { // else a run has gathered it, or will name it
+			return data, err
+		}
+	}
+	return nil, missing
+}
+
+// tablesFor returns the tables that may have a picture: those of its hour, and those of
+// windows that are not gathered.
+func (ix *index) tablesFor(name string) (all []store.Table) {
+	folder := store.TableFolder(name)
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	all = append(all, ix.overTables[folder]...)
+	for _, t := range ix.nowTables {
+		if dir := path.Dir(t.File); dir == folder || strings.HasPrefix(dir, "_windows/") {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// pictureIn returns a picture of a table, or nil.
+func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (data []byte, err error) {
+	p := store.Picture{Face: 1}
+	p.Kind, _ = store.KindOf(name)
+	end := strings.LastIndexByte(name, '+') + len("+") + offsetDigits
+	if p.Kind == store.KindFace {
+		_, _ = fmt.Sscanf(name[end:], ".face-%d.jpg", &p.Face) // KindOf has read it
+	}
+	ix.tables.mu.Lock()
+	defer ix.tables.mu.Unlock()
+	const tries = 2 // an open file may have been replaced meanwhile
+	for range tries {
+		var in openTable
+		if in, err = ix.openTable(ctx, t); err != nil {
+			return nil, err
+		}
+		row, found := in.rows[name[:end]]
+		if !found {
+			return nil, nil
+		}
+		if data, err = p.Read(in.File, row); err == nil {
+			return data, nil
+		}
+		ix.tables.opened.Remove(t)
+	}
+	return nil, fmt.Errorf("reading %s: %w", t.File, err)
+}
+
+// openTable opens a table, or takes one that is open.
+func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error) {
+	if in, ok := ix.tables.opened.Get(t); ok {
+		return in, nil
+	}
+	in := openTable{rows: map[string]int64{}}
+	var err error
+	if ix.local == nil {
+		in.OpenTable, err = ix.cfg.OpenTable(context.WithoutCancel(ctx), ix.fs, t.File) // it stays open
+	} else {
+		in.OpenTable, err = openLocal(ix.local, t.File)
+	}
+	if err != nil {
+		return in, err
+	}
+	n := int64(0)
+	for row, err := range in.Rows() {
+		if err != nil {
+			return in, errors.Join(fmt.Errorf("reading %s: %w", t.File, err), in.Close())
+		}
+		if n == t.Rows {
+			break
+		}
+		name := store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path()
+		in.rows[strings.TrimSuffix(name, path.Ext(name))] = n
+		n++
+	}
+	ix.tables.opened.Add(t, in)
+	for ix.tables.rows += len(in.rows); ix.tables.rows > cachedRows && ix.tables.opened.Len() > 1; {
+		ix.tables.opened.RemoveOldest()
+	}
+	return in, nil
+}
+
+// openLocal opens a table of this machine.
+func openLocal(root *os.Root, name string) (*store.OpenTable, error) {
+	in, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	t := &store.OpenTable{Closer: in}
+	about, err := in.Stat()
+	if err == nil {
+		t.File, err = table.Open(in, about.Size())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), in.Close())
+	}
+	return t, nil
+}
