@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math"
 	"slices"
@@ -34,6 +35,9 @@ type Audit struct {
 	book      book
 	newest    string // window of which there are events
 	lines     *bufio.Reader
+	claims    map[string]*claim // tables, by their names
+	published map[string]bool   // tables that a run publishes, by the base of their names
+	seed      maphash.Seed
 	temporary []temporaryFile
 	written   time.Time // when a file was written last
 	sample    sample
@@ -66,6 +70,7 @@ func New(topics []string, choose int) (*Audit, error) {
 	a := &Audit{
 		facts: facts, topics: slices.Sorted(slices.Values(topics)),
 		names: map[string]int{}, others: map[string]*OtherTopic{},
+		claims: map[string]*claim{}, published: map[string]bool{}, seed: maphash.MakeSeed(),
 		lines:  bufio.NewReaderSize(nil, maxLine),
 		sample: newSample(choose),
 		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
@@ -106,7 +111,7 @@ func (a *Audit) AddEvents(file, group string, from io.Reader) error {
 		if wrong != nil {
 			a.report.Add(Problem{Kind: EventsUnreadable, File: file, Text: fmt.Sprintf("%s: line %d is no event: %v", file, n, wrong)})
 		} else if topic, asked := slices.BinarySearch(a.topics, e.Topic); asked {
-			a.facts.add(topic, e.Partition, e.Offset, eventFact, group, e.Face, e.Faces, len(line), file, at)
+			a.facts.add(topic, e.Partition, e.Offset, eventFact, group, e.Face, e.Faces, len(line), file, at, a.sumOf(line))
 		}
 		at += int64(len(line))
 		if err != nil { // where a line that is too long ends is not looked for
@@ -133,24 +138,18 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	case store.KindUnknown:
 		a.report.Add(Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
 	default:
-		a.addPicture(name, size, false)
+		a.addPicture(name, size, "", "", 0, false)
 	}
 }
 
-// AddPicture adds a picture that is in a row of a table, by the name that it has as a file.
-// Of a table that is staged, its rows may be published as well.
-func (a *Audit) AddPicture(p store.Picture, table string) {
-	kind, _ := store.KindOf(table)
-	a.addPicture(p.Name, p.Bytes, kind == store.KindStaged)
-}
-
-func (a *Audit) addPicture(name string, size int64, staged bool) {
+// addPicture adds a picture that is a file, or in a row of a group's table.
+func (a *Audit) addPicture(name string, size int64, group, table string, row int64, staged bool) {
 	kind, n := store.KindOf(name)
 	topic, asked := a.names[n.Topic]
 	switch other := a.others[n.Topic]; {
 	case asked && n.Offset < math.MaxInt64:
 		which := slices.IndexFunc(families[:], func(f family) bool { return f.kind == kind })
-		a.facts.add(topic, n.Partition, n.Offset, recordFact, which, name, size, staged)
+		a.facts.add(topic, n.Partition, n.Offset, recordFact, which, name, size, group, table, row, staged)
 	case !asked && other != nil:
 		other.Files++
 	default:
@@ -218,6 +217,7 @@ func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []
 	}
 	finish()
 	a.compareFile(file)
+	a.compareClaims()
 	a.finish()
 	return r, doubtful, nil
 }

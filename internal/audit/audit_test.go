@@ -758,8 +758,8 @@ func TestChosen(t *testing.T) {
 	}
 	sum := func(i int) string { return s.windows[i].Ledger.Run.SettingsSHA256 }
 	want := Chosen{
-		ID: partition.At(5), Files: []string{picture(5), nameOf(5).AnnotatedPath(), nameOf(5).FacePath(1)},
-		Ledgers: []OfLedger{{"w3", "g", sum(2), true, true}, {"w1", "g", sum(0), true, true}},
+		ID: partition.At(5), Files: []Stored{{Name: picture(5)}, {Name: nameOf(5).AnnotatedPath()}, {Name: nameOf(5).FacePath(1)}},
+		Ledgers: []OfLedger{{"w3", "g", sum(2), false, true, true}, {"w1", "g", sum(0), false, true, true}},
 		Events:  []EventAt{{"g", "_events/unknown/w1.jsonl", int64(len(lines(0, 2) + lines(1, 1) + lines(2, 1) + lines(3, 1)))}},
 	}
 	if !reflect.DeepEqual(chosen[0], want) {

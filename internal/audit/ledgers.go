@@ -66,6 +66,7 @@ func (a *Audit) AddLedgers(f store.BookFile) (group string) {
 		group = l.Run.Group
 	}
 	a.newest = max(a.newest, window)
+	a.addClaims(f, name, group, hour == "")
 	if f.Book != "" && window != "" {
 		a.facts.addFile(window, openFact)
 		return group

@@ -112,6 +112,11 @@ const (
 	EventsSize       = "events_size"         // they are not of the size that the ledger says
 	EventsUnknown    = "events_unknown"      // no ledger has them
 	EventsUnreadable = "events_unreadable"   // a line is none
+	TableMissing     = "table_missing"       // a ledger has it
+	TableSize        = "table_size"          // its rows are not as many as the ledger says
+	TableUnknown     = "table_unknown"       // no ledger has it
+	TableUnreadable  = "table_unreadable"    // it is none, or damaged
+	RowDiffers       = "row_differs"         // its faces are not those of the events
 	RejectMissing    = "reject_missing"      // the file about a reject
 	RejectUnknown    = "reject_unknown"      // no ledger has the reject
 	KeptMissing      = "kept_reject_missing" // the kept value of a reject
@@ -126,8 +131,8 @@ const (
 // Kinds holds all kinds of problems, those first that others may follow from.
 var Kinds = []string{
 	LedgerUnreadable, LedgerOrder, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, LedgerTwice, Pending,
-	PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsUnreadable, EventsSize,
-	PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, PurgedThere, TemporaryOld,
+	TableMissing, TableUnreadable, TableSize, PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsUnreadable, EventsSize, RowDiffers,
+	TableUnknown, PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, PurgedThere, TemporaryOld,
 }
 
 // Add adds a problem, in the order of Kinds.

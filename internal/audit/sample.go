@@ -13,15 +13,24 @@ import (
 // Chosen is a record that is to be made once more, with all that is known of it.
 type Chosen struct {
 	record.ID
-	Files   []string   // that are there, below the root
+	Files   []Stored   // that are there
 	Ledgers []OfLedger // that have it, the last one first
 	Events  []EventAt
+}
+
+// Stored is a picture or file that is there.
+type Stored struct {
+	Name  string // below the root; of a row, that which it has as a file
+	Group string // whose row it is, or empty
+	Table string // that has the row, or empty
+	Row   int64
 }
 
 // OfLedger is what a ledger says of a record.
 type OfLedger struct {
 	Name, Group string
 	Settings    string // SHA-256
+	Rows        bool   // its pictures are rows
 	Listed      bool   // it has a file of the record
 	Lists       bool   // it has all files, and frames with nothing but events
 }
@@ -76,7 +85,7 @@ func (a *Audit) Chosen() ([]Chosen, map[string]json.RawMessage) {
 func (p *part) chosen(offset int64) Chosen {
 	c := Chosen{ID: p.out.At(offset)}
 	for _, f := range p.files {
-		c.Files = append(c.Files, f.name)
+		c.Files = append(c.Files, f.Stored)
 	}
 	for _, e := range p.events {
 		c.Events = append(c.Events, EventAt{e.group, e.file, e.before})
@@ -84,7 +93,7 @@ func (p *part) chosen(offset int64) Chosen {
 	slices.SortFunc(p.ledgers, func(a, b *ledger) int { return cmp.Compare(b.Seq, a.Seq) })
 	for _, l := range p.ledgers {
 		if l.covered {
-			c.Ledgers = append(c.Ledgers, OfLedger{l.Name, l.Group, l.Settings, l.pictures || l.rejected, l.Lists})
+			c.Ledgers = append(c.Ledgers, OfLedger{l.Name, l.Group, l.Settings, l.Stored.Rows, l.pictures || l.rejected, l.Lists})
 		}
 	}
 	return c

@@ -53,8 +53,9 @@ const (
 	logFact    = "a"  // what Kafka holds of the partition: start, end, committed
 	ledgerFact = "b"  // from the first offset of one: a ledger as JSON
 	purgedFact = "bb" // from the first offset of a range: files or events, last
-	recordFact = "c"  // a file: family, name, size, whether it is staged
-	eventFact  = "d"  // group, face, faces, bytes of the line, file, bytes before it
+	recordFact = "c"  // a picture: family, name, size; of a row, its group, table, number, whether it is staged
+	eventFact  = "d"  // group, face, faces, bytes of the line, file, bytes before it, sumOf the line
+	rowFact    = "e"  // group, settings, sums of the lines of events, table
 )
 
 // part compares a partition. It goes through the offsets once, in stretches in which
@@ -70,6 +71,7 @@ type part struct {
 	purged  [2]int64  // up to which offset files and events are purged, if these are behind at
 	files   []file    // of the record at
 	events  []event
+	rows    []row
 
 	begun   bool           // an offset is accounted for
 	holes   []hole         // since the last one that is
@@ -86,18 +88,26 @@ type hole struct {
 
 type file struct {
 	which int
-	name  string
-	size  int64
-	// staged is a picture in a table that is not published.
-	staged bool
+	Stored
+	size   int64
+	staged bool // it may be in another table as well
+}
+
+// String is where it is.
+func (f Stored) String() string {
+	if f.Table == "" {
+		return f.Name
+	}
+	return fmt.Sprintf("%s in row %d of %s", f.Name, f.Row, f.Table)
 }
 
 // kind is what follows the record in the name.
-func (f file) kind() string { return f.name[strings.LastIndex(f.name, "+"):] }
+func (f file) kind() string { return f.Name[strings.LastIndex(f.Name, "+"):] }
 
 type event struct {
 	group, file               string
 	face, faces, size, before int64 // before: bytes of the file
+	sum                       uint64
 }
 
 func newPart(a *Audit, id record.TopicPartition) *part {
@@ -122,13 +132,15 @@ func (p *part) add(f fields) {
 	case purgedFact:
 		p.purged[rest.number(0)] = rest.number(1) + 1
 	case recordFact:
-		one := file{int(rest.number(0)), rest.text(1), rest.number(2), rest[3] == "true"}
-		if n := len(p.files); n > 0 && p.files[n-1].name == one.name && p.files[n-1].staged != one.staged {
-			break // a run publishes it meanwhile
-		}
-		p.files = append(p.files, one)
+		one := file{int(rest.number(0)), Stored{rest.text(1), rest.text(3), rest.text(4), rest.number(5)}, rest.number(2), rest[6] == "true"}
+		again := slices.IndexFunc(p.files, func(f file) bool { return f.Name == one.Name && f.Group == one.Group && (f.staged || one.staged) })
+		if again < 0 {
+			p.files = append(p.files, one)
+		} // else a run publishes it
 	case eventFact:
-		p.events = append(p.events, event{rest.text(0), rest.text(4), rest.number(1), rest.number(2), rest.number(3), rest.number(5)})
+		p.events = append(p.events, event{rest.text(0), rest.text(4), rest.number(1), rest.number(2), rest.number(3), rest.number(5), rest.sum(6)})
+	case rowFact:
+		p.rows = append(p.rows, row{rest.text(0), rest.text(1), rest.text(2), rest.text(3)})
 	}
 }
 
@@ -136,7 +148,7 @@ func (p *part) add(f fields) {
 func (p *part) advance(to int64) {
 	for p.at < to {
 		end := to - 1
-		if len(p.files)+len(p.events) > 0 {
+		if len(p.files)+len(p.events)+len(p.rows) > 0 {
 			end = p.at
 		}
 		for _, begins := range []int64{p.log.Start, p.log.End, p.log.Committed, p.purged[0], p.purged[1]} {
@@ -148,7 +160,7 @@ func (p *part) advance(to int64) {
 			end = min(end, l.look(p.at))
 		}
 		p.compare(record.Range{First: p.at, Last: end})
-		p.files, p.events, p.at = p.files[:0], p.events[:0], end+1
+		p.files, p.events, p.rows, p.at = p.files[:0], p.events[:0], p.rows[:0], end+1
 		p.ledgers = slices.DeleteFunc(p.ledgers, func(l *ledger) bool {
 			if l.Last == end {
 				p.close(l)
@@ -161,7 +173,7 @@ func (p *part) advance(to int64) {
 // compare compares a stretch.
 func (p *part) compare(r record.Range) {
 	var all here
-	var expected [len(families)]bool
+	var expected, missing [len(families)]bool
 	all.purged, all.eventsPurged = r.First < p.purged[0], r.First < p.purged[1]
 	for _, l := range p.ledgers {
 		all.covered, all.lost, all.spanned = all.covered || l.here.covered, all.lost || l.here.lost, all.spanned || l.here.spanned
@@ -172,7 +184,7 @@ func (p *part) compare(r record.Range) {
 		if l.here.pictures {
 			for _, which := range l.families {
 				expected[which] = true
-				p.countFiles(l, which)
+				missing[which] = !p.countFiles(l, which) || missing[which]
 			}
 		}
 		expected[rejects] = expected[rejects] || l.here.rejected
@@ -184,11 +196,12 @@ func (p *part) compare(r record.Range) {
 	}
 	why := p.why(r, all)
 	for which := range families {
-		p.compareFamily(which, r, expected[which], why)
+		there := slices.ContainsFunc(p.files, func(f file) bool { return f.which == which }) && !missing[which]
+		p.compareFamily(which, r, expected[which], there, why)
 	}
 	for i := 1; i < len(p.files); i++ {
-		if a, b := p.files[i-1], p.files[i]; a.kind() == b.kind() {
-			p.problem(Problem{Kind: PictureTwice, Offsets: &r, File: b.name}, "there are %s and %s", a.name, b.name)
+		if a, b := p.files[i-1], p.files[i]; a.kind() == b.kind() && a.Group == b.Group {
+			p.problem(Problem{Kind: PictureTwice, Offsets: &r, File: b.Name}, "there are %s and %s", a, b)
 		}
 	}
 	p.compareEvents(r, why)
@@ -204,9 +217,9 @@ func (p *part) comparePurged(r record.Range, all here) {
 	if all.purged {
 		p.out.Purged += count(r)
 		for _, f := range p.files {
-			there(f.name)
+			there(f.String())
 		}
-		p.files = p.files[:0]
+		p.files, p.rows = p.files[:0], p.rows[:0]
 	}
 	if !all.eventsPurged {
 		return
@@ -220,15 +233,20 @@ func (p *part) comparePurged(r record.Range, all here) {
 	p.events = p.events[:0]
 }
 
-// countFiles adds those of a family to what was found of a ledger.
-func (p *part) countFiles(l *ledger, which int) {
-	n := l.files
+// countFiles adds those of a family to what was found of a ledger, and reports whether
+// there are any.
+func (p *part) countFiles(l *ledger, which int) bool {
+	n, group := l.files, ""
+	if l.Stored.Rows {
+		group = l.Group
+	}
 	for _, f := range p.files {
-		if f.which == which {
+		if f.which == which && f.Group == group {
 			l.files, l.bytes = l.files+1, l.bytes+f.size
 		}
 	}
 	l.filesMissing = l.filesMissing || l.files == n
+	return l.files > n
 }
 
 // account counts records, and looks for offsets that are in no ledger and should be if
@@ -299,10 +317,9 @@ func (p *part) why(r record.Range, all here) string {
 }
 
 // compareFamily compares the files of one family.
-func (p *part) compareFamily(which int, r record.Range, expected bool, why string) {
+func (p *part) compareFamily(which int, r record.Range, expected, there bool, why string) {
 	family := families[which]
 	counts := []*Files{pictures: &p.out.Pictures, annotated: &p.out.Annotated, crops: &p.out.Crops, rejects: &p.out.Rejects, kept: &p.kept}[which]
-	there := slices.ContainsFunc(p.files, func(f file) bool { return f.which == which })
 	if expected {
 		counts.Expected += count(r)
 	}
@@ -319,7 +336,7 @@ func (p *part) compareFamily(which int, r record.Range, expected bool, why strin
 		counts.Unknown++
 		for _, f := range p.files {
 			if f.which == which {
-				p.problem(Problem{Kind: family.unknown, Offsets: &r, File: f.name}, "there is %s, and %s", f.name, why)
+				p.problem(Problem{Kind: family.unknown, Offsets: &r, File: f.Name}, "there is %s, and %s", f, why)
 			}
 		}
 	}
@@ -358,7 +375,7 @@ func (p *part) close(l *ledger) {
 // finish compares the rest, and completes the report on the partition.
 func (p *part) finish() {
 	end := max(p.log.Committed, p.purged[0], p.purged[1])
-	if len(p.files)+len(p.events) > 0 {
+	if len(p.files)+len(p.events)+len(p.rows) > 0 {
 		end = max(end, p.at+1)
 	}
 	for _, l := range p.ledgers {
@@ -424,6 +441,9 @@ func (p *part) compareEvents(r record.Range, why string) {
 	for group, l := range last {
 		lines := slices.DeleteFunc(slices.Clone(p.events), func(e event) bool { return e.group != group })
 		right := p.compareLines(r, l, lines)
+		if right {
+			p.compareRow(r, l, lines)
+		}
 		for _, l := range p.ledgers {
 			if l.here.covered && l.Group == group {
 				l.eventsWrong = l.eventsWrong || !right

@@ -277,9 +277,8 @@ func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, 
 // add adds pictures by their names. What has no name of a picture could lead anywhere.
 func (f *frame) add(names ...string) {
 	for _, name := range names {
-		switch kind, _ := store.KindOf(name); kind {
-		case store.KindPicture, store.KindAnnotated, store.KindFace:
-			f.pictures = append(f.pictures, store.Picture{Name: name, Kind: kind})
+		if p, _, ok := store.ParsePicture(name); ok {
+			f.pictures = append(f.pictures, p)
 		}
 	}
 }

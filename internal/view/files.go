@@ -36,8 +36,7 @@ func cropLink(e event) string {
 // checkName refuses what is not the name of a picture that a run stores: such a name
 // cannot lead out of the output.
 func checkName(name string) error {
-	switch kind, _ := store.KindOf(name); kind {
-	case store.KindPicture, store.KindAnnotated, store.KindFace:
+	if _, _, ok := store.ParsePicture(name); ok {
 		return nil
 	}
 	return &httpError{http.StatusNotFound, "there is no such picture"}

@@ -87,7 +87,7 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 	ix := &index{
 		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
 		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
-		purged: func() {},
+		purged:     func() {},
 		overTables: map[string][]store.Table{}, tables: newTables(),
 	}
 	if !strings.Contains(root, "://") {

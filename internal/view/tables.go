@@ -19,8 +19,6 @@ import (
 const (
 	cachedTables = 16
 	cachedRows   = 200_000 // in all of these, at some 150 bytes each
-
-	offsetDigits = 20 // in names
 )
 
 // tables are those of an output. Their pictures are read one at a time.
@@ -81,12 +79,7 @@ func (ix *index) tablesFor(name string) (all []store.Table) {
 
 // pictureIn returns a picture of a table, or nil.
 func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (data []byte, err error) {
-	p := store.Picture{Face: 1}
-	p.Kind, _ = store.KindOf(name)
-	end := strings.LastIndexByte(name, '+') + len("+") + offsetDigits
-	if p.Kind == store.KindFace {
-		_, _ = fmt.Sscanf(name[end:], ".face-%d.jpg", &p.Face) // KindOf has read it
-	}
+	p, base, _ := store.ParsePicture(name) // checkName has accepted it
 	ix.tables.mu.Lock()
 	defer ix.tables.mu.Unlock()
 	const tries = 2 // an open file may have been replaced meanwhile
@@ -95,7 +88,7 @@ func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (dat
 		if in, err = ix.openTable(ctx, t); err != nil {
 			return nil, err
 		}
-		row, found := in.rows[name[:end]]
+		row, found := in.rows[base]
 		if !found {
 			return nil, nil
 		}
@@ -130,8 +123,8 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 		if n == t.Rows {
 			break
 		}
-		name := store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path()
-		in.rows[strings.TrimSuffix(name, path.Ext(name))] = n
+		_, base, _ := store.ParsePicture(store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path())
+		in.rows[base] = n
 		n++
 	}
 	ix.tables.opened.Add(t, in)

@@ -9,6 +9,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -193,6 +194,23 @@ func (p Picture) Read(t *table.File, row int64) ([]byte, error) {
 		return nil, err
 	}
 	return crops[p.Face-1], nil
+}
+
+// ParsePicture is the way back from the name of a picture below the root. base is what the
+// names of all pictures of the record begin with.
+func ParsePicture(name string) (p Picture, base string, ok bool) {
+	p.Name = name
+	switch p.Kind, _ = KindOf(name); p.Kind {
+	case KindPicture, KindAnnotated, KindFace:
+	default:
+		return p, "", false
+	}
+	const digits = 20 // of the offset
+	base = name[:strings.LastIndex(name, "+")+1+digits]
+	if p.Kind == KindFace {
+		_, _ = fmt.Sscanf(name[len(base):], faceMark+"%d", &p.Face) // KindOf has read it
+	}
+	return p, base, true
 }
 
 // PicturesOf returns what pictures a row has, in the order in which they would be files.

@@ -205,6 +205,15 @@ func Pictures(ctx context.Context, cfg Config, of string, visit func(p Picture, 
 	})
 }
 
+// Rows calls visit with the rows of a table, without their pictures, by the name of that
+// below the root.
+func Rows(ctx context.Context, cfg Config, of string, visit func(*table.Row) error) error {
+	return cfg.rowsOf(ctx, of, func(_ *table.File, _ int64, row table.Row) (more bool, err error) {
+		err = visit(&row)
+		return err == nil, err
+	})
+}
+
 // publishTables adds the rows of staged tables to published ones, or makes others. Each
 // is replaced in one step, and found to be done by how many of its rows count.
 func (b *Book) publishTables(ctx context.Context, published, staged []Table) ([]Table, error) {

@@ -33,6 +33,9 @@ type Checker struct {
 	chosen map[record.ID]audit.Chosen
 	makers map[string]*maker // by the SHA-256 of the settings
 	events map[audit.EventAt]face.Event
+
+	table     *store.OpenTable // read last, or nil
+	tableName string
 }
 
 // New returns a Checker for records that were chosen. models are the files to choose
@@ -81,6 +84,7 @@ func (c *Checker) Close() {
 	for _, m := range c.makers {
 		m.detector.Close()
 	}
+	c.closeTable()
 	_ = c.fsys.Close()
 }
 
@@ -105,7 +109,7 @@ func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Reche
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.ID, err)
 		}
-		found, err := c.compare(ctx, one, wanted)
+		found, err := c.compare(ctx, one, l, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -148,26 +152,66 @@ func (p *problems) add(ledger string, found []audit.Problem) {
 }
 
 // compare compares the files that a record gives with those that are stored.
-func (c *Checker) compare(ctx context.Context, one audit.Chosen, files []store.File) (problems []audit.Problem, err error) {
-	wanted := map[string]bool{}
+func (c *Checker) compare(ctx context.Context, one audit.Chosen, l audit.OfLedger, files []store.File) (problems []audit.Problem, err error) {
+	there := map[string]audit.Stored{} // not those of other groups' rows
+	for _, f := range one.Files {
+		_, _, picture := store.ParsePicture(f.Name)
+		if !picture || f.Table == "" && !l.Rows || l.Rows && f.Group == l.Group {
+			there[f.Name] = f
+		}
+	}
 	for _, f := range files {
-		wanted[f.Name] = true
-		got, err := store.ReadPicture(ctx, c.config, f.Name)
+		got, err := c.read(ctx, f.Name, there[f.Name])
+		delete(there, f.Name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, differs(one.ID, f.Name, "%s is what the record gives, and it is not there", f.Name))
+		case errors.Is(err, errDamaged):
+			problems = append(problems, differs(one.ID, f.Name, "%s is what the record gives: %v", f.Name, err))
 		case err != nil:
 			return nil, err
 		case !bytes.Equal(got, f.Data):
 			problems = append(problems, differs(one.ID, f.Name, "%s has %d bytes, which are not the %d that the record gives", f.Name, len(got), len(f.Data)))
 		}
 	}
-	for _, name := range one.Files {
-		if !wanted[name] {
-			problems = append(problems, differs(one.ID, name, "%s is there, and the record does not give it", name))
-		}
+	for name := range there {
+		problems = append(problems, differs(one.ID, name, "%s is there, and the record does not give it", name))
 	}
 	return problems, nil
+}
+
+// errDamaged is wrapped by the error of a row that cannot be read.
+var errDamaged = errors.New("a row is damaged")
+
+// read reads a file, or what the row of a table has instead.
+func (c *Checker) read(ctx context.Context, name string, at audit.Stored) ([]byte, error) {
+	if at.Table == "" {
+		return filesystem.Read(ctx, c.fsys, c.path(name))
+	}
+	if c.tableName != at.Table {
+		c.closeTable()
+		var err error
+		if c.table, err = c.config.OpenTable(ctx, c.fsys, at.Table); errors.Is(err, fs.ErrNotExist) { // a run has published it
+			return store.ReadPicture(ctx, c.config, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		c.tableName = at.Table
+	}
+	p, _, _ := store.ParsePicture(name) // a row has nothing else
+	data, err := p.Read(c.table.File, at.Row)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errDamaged, at, err)
+	}
+	return data, nil
+}
+
+func (c *Checker) closeTable() {
+	if c.table != nil {
+		_ = c.table.Close()
+	}
+	c.table, c.tableName = nil, ""
 }
 
 // path is where a file below the root is.

@@ -15,8 +15,10 @@ import (
 	"facestream/internal/audit/recheck"
 	"facestream/internal/cli"
 	"facestream/internal/record"
+	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 // verify compares everything. The order of reading is that of audit.Audit.
@@ -76,16 +78,27 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 	return *report, err
 }
 
-// addTable adds the pictures of a table as the files that they would be.
+// addTable adds the rows of a table. One that cannot be read is reported.
 func addTable(ctx context.Context, cfg store.Config, a *audit.Audit, name string) error {
-	err := store.Pictures(ctx, cfg, name, func(p store.Picture, _ func() ([]byte, error)) error {
-		a.AddPicture(p, name)
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) { // it is published, or another has taken its place
+	rows, counts := a.Table(name)
+	if !counts {
 		return nil
 	}
-	return err
+	err := store.Rows(ctx, cfg, name, func(row *table.Row) error {
+		events, err := face.EventsOf(row)
+		if err == nil {
+			rows.Add(row, events)
+		}
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist): // a run has published it meanwhile
+		return nil
+	}
+	rows.Done(err)
+	return nil
 }
 
 // errGathered says that a run has published a window's events while they were looked for.

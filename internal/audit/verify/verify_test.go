@@ -45,28 +45,26 @@ const (
 	partitions = 2
 )
 
-var (
-	testTopic  = testservices.Name("verify")
-	testOutput = "/user/" + testUser + "/" + testTopic
-)
-
 // bad are records of which no picture comes: two are skipped, two rejected.
 var bad = [][]byte{nil, make([]byte, 999), make([]byte, 5000), bytes.Repeat([]byte("no picture "), 1000)}
 
-// world is a topic that the pipeline has read in two runs.
+// world is a topic, and an output of what the pipeline has read of it.
 type world struct {
+	topic    string
+	folder   string // of the output
 	addrs    state.Addrs
 	client   *client.Client
 	kafka    *kgo.Client
-	output   string // hdfs://user@host:port/path
+	output   string // the same as hdfs://user@host:port/path
 	pipeline string // the program
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, name string) *world {
 	t.Helper()
-	w := &world{addrs: testservices.Start(t, services.Options{Kafka: true, HDFS: true})}
+	w := &world{addrs: testservices.Start(t, services.Options{Kafka: true, HDFS: true}), topic: testservices.Name(name)}
+	w.folder = "/user/" + testUser + "/" + w.topic
 	nameNode := state.HostPort(w.addrs.HDFS)
-	w.output = "hdfs://" + testUser + "@" + nameNode + testOutput
+	w.output = "hdfs://" + testUser + "@" + nameNode + w.folder
 	var err error
 	if w.kafka, err = kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
@@ -80,13 +78,6 @@ func newWorld(t *testing.T) *world {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the pipeline: %v\n%s", err, out)
 	}
-	// The second run reads with other settings than the first, which leaves what an older
-	// version would have left.
-	w.send(t, feed.JPEG)
-	w.run(t, "--keep_rejects", "--write=frame,annotated,crops,events")
-	w.makeOld(t)
-	w.send(t, feed.Raw)
-	w.run(t)
 	return w
 }
 
@@ -103,19 +94,19 @@ func (w *world) run(t *testing.T, more ...string) {
 func (w *world) makeOld(t *testing.T) {
 	t.Helper()
 	name := w.files(t)[store.KindLedger][0]
-	data := testkit.Value(w.client.ReadFile(path.Join(testOutput, name)))(t)
+	data := testkit.Value(w.client.ReadFile(path.Join(w.folder, name)))(t)
 	var hour store.Hour
 	testkit.Must(t, json.Unmarshal(data, &hour))
 	l := hour.Ledgers[0]
 	l.Number = 0
 	data = testkit.Value(json.Marshal(l))(t)
 	w.write(t, "_windows/"+strings.TrimSuffix(path.Base(hour.Events[0].File), ".jsonl")+".json", data)
-	testkit.Must(t, w.client.RemoveAll(path.Join(testOutput, path.Dir(name))))
+	testkit.Must(t, w.client.RemoveAll(path.Join(w.folder, path.Dir(name))))
 }
 
 // flags are those that the pipeline and this command have in common.
 func (w *world) flags(more ...string) []string {
-	return append([]string{"--kafka=" + w.addrs.Kafka, "--topics=" + testTopic, "--user=" + testUser, "--output=" + w.output}, more...)
+	return append([]string{"--kafka=" + w.addrs.Kafka, "--topics=" + w.topic, "--user=" + testUser, "--output=" + w.output}, more...)
 }
 
 // send sends six frames, of which four have faces, and the bad records.
@@ -124,11 +115,11 @@ func (w *world) send(t *testing.T, format string) {
 	demo := testkit.Value(video.NewDemo(6))(t)
 	defer demo.Close()
 	_, err := feed.Send(t.Context(), feed.Config{
-		Brokers: []string{w.addrs.Kafka}, Topic: testTopic, Partitions: partitions, Camera: "demo", Format: format,
+		Brokers: []string{w.addrs.Kafka}, Topic: w.topic, Partitions: partitions, Camera: "demo", Format: format,
 	}, demo)
 	testkit.Must(t, err)
 	for i, value := range bad {
-		r := &kgo.Record{Topic: testTopic, Partition: int32(i % partitions), Value: value}
+		r := &kgo.Record{Topic: w.topic, Partition: int32(i % partitions), Value: value}
 		testkit.Must(t, w.kafka.ProduceSync(t.Context(), r).FirstErr())
 	}
 }
@@ -166,13 +157,13 @@ func (w *world) files(t *testing.T) map[store.Kind][]string {
 
 func (w *world) remove(t *testing.T, name string) {
 	t.Helper()
-	testkit.Must(t, w.client.Remove(path.Join(testOutput, name)))
+	testkit.Must(t, w.client.Remove(path.Join(w.folder, name)))
 }
 
 // write makes or replaces a file.
 func (w *world) write(t *testing.T, name string, data []byte) {
 	t.Helper()
-	testkit.Must(t, w.client.MkdirAll(path.Dir(path.Join(testOutput, name)), 0o755))
+	testkit.Must(t, w.client.MkdirAll(path.Dir(path.Join(w.folder, name)), 0o755))
 	testkit.Must(t, filesystem.Write(t.Context(), hdfs.New(t.Context()), w.output+"/"+name, data))
 }
 
@@ -186,7 +177,14 @@ func kinds(r audit.Report) map[string]int {
 }
 
 func TestVerify(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, "verify")
+	// The second run reads with other settings than the first, which leaves what an older
+	// version would have left.
+	w.send(t, feed.JPEG)
+	w.run(t, "--keep_rejects", "--write=frame,annotated,crops,events")
+	w.makeOld(t)
+	w.send(t, feed.Raw)
+	w.run(t)
 	r := w.verify(t, 0, "--recheck=1000")
 	if want := (audit.Recheck{Records: 20}); r.Recheck == nil || *r.Recheck != want {
 		t.Errorf("rechecked %+v, want %+v", r.Recheck, want)
@@ -211,29 +209,17 @@ func TestVerify(t *testing.T) {
 	}
 	window := func(ledger string) string { return strings.TrimSuffix(path.Base(ledger), ".json") }
 	second := strings.Replace(pictures[0], "demo/", "other/", 1)
-	const recheck, temporary = "--recheck=1000", "_tmp/run/x"
-	cut := func(data []byte) []byte { return data[:len(data)/2] }
-	flip := func(data []byte) []byte {
-		data[len(data)/2] ^= 0xFF
-		return data
-	}
-	for _, test := range []struct {
-		name   string
-		file   string
-		change func([]byte) []byte // nil removes it
-		flags  []string
-		want   map[string]int // problems by kind
-		text   string         // in the problem, if it is one
-	}{
+	const temporary = "_tmp/run/x"
+	w.mustFind(t, []damage{
 		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, about(pictures[0])},
 		{"a picture is cut", pictures[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
-		{"a picture has a wrong byte", pictures[0], flip, []string{recheck}, map[string]int{"differs": 1}, pictures[0]},
+		{"a picture has a wrong byte", pictures[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, pictures[0]},
 		{"a picture is too many", second, one, nil, map[string]int{"picture_twice": 1, "ledger_bytes": 1}, ""},
-		{"a picture is too many for its record", second, one, []string{recheck}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
+		{"a picture is too many for its record", second, one, []string{recheckAll}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
 		{"an annotated picture is gone", annotated[0], nil, nil, map[string]int{"annotated_missing": 1}, about(annotated[0])},
-		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheck}, map[string]int{"differs": 1}, annotated[0]},
+		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, annotated[0]},
 		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
-		{"a crop has a wrong byte", crops[0], flip, []string{recheck}, map[string]int{"differs": 1}, crops[0]},
+		{"a crop has a wrong byte", crops[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, crops[0]},
 		{"events are gone", events[0], nil, nil, map[string]int{"events_missing": 3}, ""},
 		{"events are cut", events[1], func(data []byte) []byte { return data[:bytes.IndexByte(data, '\n')+1] }, nil, map[string]int{"events_missing": 2}, ""},
 		{"an event is there twice", events[0], func(data []byte) []byte {
@@ -241,10 +227,10 @@ func TestVerify(t *testing.T) {
 		}, nil, map[string]int{"events_twice": 1}, events[0]},
 		{"an event is another", events[1], func(data []byte) []byte {
 			return bytes.Replace(data, []byte(`"face":1,`), []byte(`"face":2,`), 1)
-		}, []string{recheck}, map[string]int{"differs": 1, "events_unknown": 1}, ""},
+		}, []string{recheckAll}, map[string]int{"differs": 1, "events_unknown": 1}, ""},
 		{"a file is nobody's", "x.jpg", one, nil, map[string]int{"file_unknown": 1}, "x.jpg"},
 		{"a reject is gone", rejects[0], nil, nil, map[string]int{"reject_missing": 1}, about(rejects[0])},
-		{"a reject has a wrong byte", rejects[0], flip, []string{recheck}, map[string]int{"differs": 1}, rejects[0]},
+		{"a reject has a wrong byte", rejects[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, rejects[0]},
 		{"a kept value is gone", kept[0], nil, nil, map[string]int{"kept_reject_missing": 1}, about(kept[0])},
 		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{
 			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
@@ -254,34 +240,11 @@ func TestVerify(t *testing.T) {
 			return bytes.Replace(data, []byte(`"frames_decoded":3`), []byte(`"frames_decoded":4`), 1)
 		}, nil, map[string]int{"ledger_sum": 1}, window(ledgers[1])},
 		{"a temporary file is young", temporary, one, nil, map[string]int{}, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			data, err := w.client.ReadFile(path.Join(testOutput, test.file))
-			if test.change == nil {
-				w.remove(t, test.file)
-			} else {
-				w.write(t, test.file, test.change(bytes.Clone(data)))
-			}
-			r := w.verify(t, min(len(test.want), 1), test.flags...)
-			if got := kinds(r); !maps.Equal(got, test.want) {
-				t.Errorf("problems %v, want %v: %+v", got, test.want, r.Problems)
-			}
-			if len(r.Problems) == 1 && !strings.Contains(r.Problems[0].Text, test.text) {
-				t.Errorf("%q does not name %q", r.Problems[0].Text, test.text)
-			}
-			if err == nil {
-				w.write(t, test.file, data)
-			} else {
-				w.remove(t, test.file)
-			}
-		})
-	}
-	w.verify(t, 0)
-
+	})
 	t.Run("a temporary file is old", func(t *testing.T) {
 		w.write(t, temporary, []byte("x"))
 		old := time.Now().Add(-2 * store.TmpAge)
-		testkit.Must(t, w.client.Chtimes(path.Join(testOutput, temporary), old, old))
+		testkit.Must(t, w.client.Chtimes(path.Join(w.folder, temporary), old, old))
 		var out bytes.Buffer
 		status := Command("verify").Main(t.Context(), w.flags(), &out, &out)
 		if status != 1 || !strings.HasSuffix(out.String(), "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n") {
@@ -294,10 +257,10 @@ func TestVerify(t *testing.T) {
 	t.Run("another cascade", func(t *testing.T) {
 		var stderr bytes.Buffer
 		another := filepath.Join(filepath.Dir(defaultCascade(t)), "haarcascade_frontalface_default.xml")
-		if status := Command("verify").Main(t.Context(), w.flags(recheck, "--cascade="+another), io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), "SHA-256") {
+		if status := Command("verify").Main(t.Context(), w.flags(recheckAll, "--cascade="+another), io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), "SHA-256") {
 			t.Errorf("status %d, want 2: %s", status, &stderr)
 		}
-		w.verify(t, 0, recheck, "--cascade="+another, "--cascade="+defaultCascade(t))
+		w.verify(t, 0, recheckAll, "--cascade="+another, "--cascade="+defaultCascade(t))
 	})
 
 	// What Kafka knows of the group makes no difference, and a run of another group that
@@ -306,7 +269,7 @@ func TestVerify(t *testing.T) {
 		w.commit(t, 0)
 		w.verify(t, 0)
 		w.run(t, "--group=another", "--keep_rejects", "--detector=fast", "--profile", "--min_face=1000")
-		r := w.verify(t, 0, recheck)
+		r := w.verify(t, 0, recheckAll)
 		if want := (audit.Recheck{Records: 20, Mixed: 20}); *r.Recheck != want || r.Ledgers != 3 {
 			t.Errorf("%d ledgers, rechecked %+v, want 3 and %+v", r.Ledgers, r.Recheck, want)
 		}
@@ -317,7 +280,7 @@ func TestVerify(t *testing.T) {
 		if r := w.verify(t, 0); r.Partitions[0].Waiting != 5 || r.Partitions[1].Waiting != 5 {
 			t.Errorf("%+v, want 5 records to wait in each partition", r.Partitions)
 		}
-		w.write(t, store.Name{ID: record.In(testTopic, 0).At(11), Camera: "demo"}.Path(), []byte("x"))
+		w.write(t, store.Name{ID: record.In(w.topic, 0).At(11), Camera: "demo"}.Path(), []byte("x"))
 		if got, want := kinds(w.verify(t, 1)), map[string]int{"pending": 1}; !maps.Equal(got, want) {
 			t.Errorf("problems %v, want %v", got, want)
 		}
@@ -326,6 +289,53 @@ func TestVerify(t *testing.T) {
 			t.Errorf("problems %v, want %v", got, want)
 		}
 	})
+}
+
+const recheckAll = "--recheck=1000"
+
+// damage is what is done to a file, and what verify must say of it.
+type damage struct {
+	name   string
+	file   string
+	change func([]byte) []byte // nil removes it
+	flags  []string
+	want   map[string]int // problems by kind
+	text   string         // in the problem, if it is one
+}
+
+// mustFind does each damage, and takes it back.
+func (w *world) mustFind(t *testing.T, all []damage) {
+	t.Helper()
+	for _, d := range all {
+		t.Run(d.name, func(t *testing.T) {
+			data, err := w.client.ReadFile(path.Join(w.folder, d.file))
+			if d.change == nil {
+				w.remove(t, d.file)
+			} else {
+				w.write(t, d.file, d.change(bytes.Clone(data)))
+			}
+			r := w.verify(t, min(len(d.want), 1), d.flags...)
+			if got := kinds(r); !maps.Equal(got, d.want) {
+				t.Errorf("problems %v, want %v: %+v", got, d.want, r.Problems)
+			}
+			if len(r.Problems) == 1 && !strings.Contains(r.Problems[0].Text, d.text) {
+				t.Errorf("%q does not name %q", r.Problems[0].Text, d.text)
+			}
+			if err == nil {
+				w.write(t, d.file, data)
+			} else {
+				w.remove(t, d.file)
+			}
+		})
+	}
+	w.verify(t, 0)
+}
+
+func cut(data []byte) []byte { return data[:len(data)/2] }
+
+func flip(data []byte) []byte {
+	data[len(data)/2] ^= 0xFF
+	return data
 }
 
 // one makes a file of one byte.
@@ -342,7 +352,7 @@ func (w *world) commit(t *testing.T, offset int64) {
 	t.Helper()
 	var next kadm.Offsets
 	for p := range int32(partitions) {
-		next.AddOffset(testTopic, p, offset, -1)
+		next.AddOffset(w.topic, p, offset, -1)
 	}
 	testkit.Must(t, kadm.NewClient(w.kafka).CommitAllOffsets(t.Context(), "facestream", next))
 }
