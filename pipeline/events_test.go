@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -28,36 +29,50 @@ import (
 	"facestream/transforms/store"
 )
 
-// pythonPackages are what reads events in Python.
-var pythonPackages = []string{"duckdb==1.5.6", "pandas==2.3.3"}
+// pythonPackages are what reads events and pictures in Python.
+var pythonPackages = []string{"duckdb==1.5.6", "pandas==2.3.3", "pyarrow==26.0.1"}
 
-// Spark, DuckDB and pandas load the events as docs/outputs.md says, whichever kind of
-// window is the first: with and without crops, with and without landmarks, with
+// Spark, DuckDB and pandas load the events and the pictures as docs/outputs.md says, whichever
+// kind of window is the first: with and without crops, with and without landmarks, with
 // undated records alone, and from cameras whose names look like numbers.
 func TestReadEvents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("downloads packages of Python")
 	}
 	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
+	const withPicture = 3
 	kinds := []eventsWindow{
 		{"frame,events", "door", 1_700_000_000_123, cascade},
-		{"crops,events", "door", 1_700_000_000_456, networkFlags(t)},
+		{"crops,events", "door", 1_700_000_000_456, append(networkFlags(t), "--store=parquet")},
 		{"events", "007", -1, cascade},
-		{"frame,annotated,crops,events", "007", 1_700_000_000_123_000, cascade},
+		withPicture: {"frame,annotated,crops,events", "007", 1_700_000_000_123_000, append(cascade, "--store=parquet")},
 	}
 	want := map[string][]int{"door": {2, 2, 1, 1}, "007": {2, 0, 1, 0}} // lines, dated, with crops, with landmarks
 	var outputs []string
 	for first := range kinds {
-		root := filepath.Join(t.TempDir(), "faces")
+		// The offset of the record with a picture is in the folder's name.
+		root := filepath.Join(t.TempDir(), fmt.Sprint("faces-", (withPicture-first+len(kinds))%len(kinds)))
 		writeEvents(t, root, slices.Concat(kinds[first:], kinds[:first]))
 		outputs = append(outputs, root)
 	}
 	blocks := codeOf(t, "../docs/outputs.md", "### Loading them")
-	if len(blocks) != 3 {
-		t.Fatalf("%d blocks of code, want those for Spark, DuckDB and pandas", len(blocks))
+	if len(blocks) != 6 {
+		t.Fatalf("%d blocks of code, want those for Spark, DuckDB and pandas, of events and pictures", len(blocks))
 	}
+	for i := range blocks {
+		blocks[i] = strings.NewReplacer(`'holiday'`, `'t'`, `"holiday"`, `"t"`, "partition = 2", "partition = 0", `"partition", "==", 2`, `"partition", "==", 0`).Replace(blocks[i])
+	}
+	into := t.TempDir()
+	if status, said := extracted(t, t.Context(), outputs[0], "--into="+into, "--write=frame", "--camera=007"); status != 0 {
+		t.Fatal(said)
+	}
+	var picture []byte
+	for _, picture = range localFiles(t, into) {
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(picture))
+	wantPictures := map[string][]int{"door": {1, 1, 1, 0}, "007": {1, 0, 1, len(picture)}} // rows, dated, faces, bytes
 
-	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"testdata/read_events.py", blocks[1], blocks[2]}, outputs...)...)
+	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"testdata/read_events.py", blocks[1], blocks[2], blocks[4], blocks[5]}, outputs...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -68,14 +83,18 @@ func TestReadEvents(t *testing.T) {
 	read := 0
 	for i, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		var got struct {
-			Reader string
-			Rows   map[string][]int
-			Types  map[string]string
+			Reader         string
+			Rows, Pictures map[string][]int
+			Types          map[string]string
+			Saved          string
 		}
 		testkit.Must(t, json.Unmarshal([]byte(line), &got))
 		read++
 		if !reflect.DeepEqual(got.Rows, want) {
 			t.Errorf("output %d: %s has %v by camera, want %v", i/2, got.Reader, got.Rows, want)
+		}
+		if !reflect.DeepEqual(got.Pictures, wantPictures) || got.Saved != sum {
+			t.Errorf("output %d: %s has pictures %v, want %v; it saves one of SHA-256 %s, want %s", i/2, got.Reader, got.Pictures, wantPictures, got.Saved, sum)
 		}
 		if types[got.Reader] == nil {
 			types[got.Reader] = got.Types
@@ -89,14 +108,21 @@ func TestReadEvents(t *testing.T) {
 		t.Errorf("read %d times, want %d", read, 2*len(outputs))
 	}
 
-	var scripts []string
+	var scripts, ofPictures []string
 	for _, output := range outputs {
-		scripts = append(scripts, strings.Replace(blocks[0], "hdfs://namenode:8020/faces", output, 1))
+		_, offset, _ := strings.Cut(filepath.Base(output), "-")
+		at := strings.NewReplacer("hdfs://namenode:8020/faces", output, "41", offset)
+		scripts, ofPictures = append(scripts, at.Replace(blocks[0])), append(ofPictures, at.Replace(blocks[3]))
 	}
 	table, _, _ := strings.Cut(scripts[0], ";")
 	scripts = append(scripts, table+`; SELECT topic, offset, face, camera, box.x, box.width, printf("%.6f", box_normalized.width)
 		FROM events ORDER BY topic, partition, offset, face`)
-	all := spark(t, scripts...)
+	all := spark(t, append(scripts, ofPictures...)...)
+	for i, got := range all[len(scripts):] {
+		if want := []string{sum, fmt.Sprintf("007 1 0 1 %d", len(picture)), "door 1 1 1 0"}; !slices.Equal(got.rows, want) {
+			t.Errorf("output %d: Spark has pictures %q, want %q", i, got.rows, want)
+		}
+	}
 	values := all[len(outputs)]
 	all = all[:len(outputs)]
 	if want := eventValues(t, outputs[0]); !slices.Equal(values.rows, want) {
