@@ -145,7 +145,7 @@ func TestExtractSome(t *testing.T) {
 		{"frame,events", "gate", -1, append(cascade, "--store=parquet")},
 	})
 	list := filepath.Join(t.TempDir(), "list")
-	testkit.WriteFile(t, list, []byte("t,0,2\n\nt,0,7\n"))
+	testkit.WriteFile(t, list, []byte("t+0+2\n\nt+0+7\n"))
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for name, tc := range map[string]struct {

@@ -3,7 +3,6 @@
 package extract
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -13,14 +12,13 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/record"
 	"facestream/transforms/face"
+	"facestream/transforms/store"
 )
 
 const usage = `extract copies pictures of an output into a folder or a tar file, and what is known of
@@ -34,7 +32,7 @@ Flags:
 const examples = `
 Examples:
   facestream extract --into=door --camera=door --from=2026-11-24T09:00 --to=2026-11-24T17:00
-  facestream extract --tar=few.tar --records=few.csv --write=frame,crops,events
+  facestream extract --tar=few.tar --records=few.txt --write=frame,crops,events
   facestream extract --tar=- --user=video --output=hdfs://namenode:8020/faces | ssh trainer tar -x
 
 The names are those that --store=files gives, whichever way the output stores pictures; what
@@ -56,15 +54,14 @@ type options struct {
 
 // filter says which records are copied.
 type filter struct {
-	cameras  []string           // none for all
-	from, to int64              // milliseconds since 1970
-	timed    bool               // so undated records are left out
-	records  map[record.ID]bool // whether each was found; nil for all
+	cameras  []string    // none for all
+	from, to int64       // milliseconds since 1970
+	timed    bool        // so undated records are left out
+	records  store.Marks // nil for all
 }
 
 func (f *filter) wants(id record.ID, camera string, millis int64) bool {
-	_, listed := f.records[id]
-	return (f.records == nil || listed) && (len(f.cameras) == 0 || slices.Contains(f.cameras, camera)) &&
+	return (f.records == nil || f.records.Has(id)) && (len(f.cameras) == 0 || slices.Contains(f.cameras, camera)) &&
 		(!f.timed || record.Dated(millis) && f.from <= millis && millis < f.to)
 }
 
@@ -100,7 +97,7 @@ func Command(name string) cli.Command {
 				return err
 			})
 		}
-		records := f.String("records", "", "Only the records in this `FILE`, or - for the standard input: a line TOPIC,PARTITION,OFFSET for each.")
+		records := f.String("records", "", "Only the records in this `FILE`, or - for the standard input, one a line as TOPIC+PARTITION+OFFSET.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			err := o.check(&output, *write, *records)
 			if err != nil {
@@ -150,29 +147,16 @@ func parseTime(text string) (millis int64, err error) {
 }
 
 // readRecords reads a list of records.
-func readRecords(file string) (map[record.ID]bool, error) {
-	in := os.Stdin
-	if file != stdio {
-		var err error
-		if in, err = os.Open(file); err != nil {
-			return nil, err
-		}
-		defer in.Close()
+func readRecords(file string) (store.Marks, error) {
+	var data []byte
+	var err error
+	if file == stdio {
+		data, err = io.ReadAll(os.Stdin)
+	} else {
+		data, err = os.ReadFile(file)
 	}
-	all := map[record.ID]bool{}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		fields := strings.Split(strings.TrimSpace(lines.Text()), ",")
-		if len(fields) == 1 && fields[0] == "" {
-			continue
-		}
-		fields = append(fields, "", "")
-		partition, err := strconv.ParseInt(fields[1], 10, 32)
-		offset, wrong := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil || wrong != nil || len(fields) != 5 {
-			return nil, fmt.Errorf("%q must be TOPIC,PARTITION,OFFSET", lines.Text())
-		}
-		all[record.In(fields[0], int32(partition)).At(offset)] = false
+	if err != nil {
+		return nil, err
 	}
-	return all, lines.Err()
+	return store.ParseMarks(string(data))
 }

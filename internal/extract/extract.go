@@ -46,7 +46,7 @@ type copying struct {
 type done map[record.ID]uint64
 
 func (d done) bit(id record.ID) (key record.ID, bit uint64) {
-	return id.TopicPartition.At(id.Offset / 64), 1 << (id.Offset % 64)
+	return record.In(store.TopicInNames(id.Topic), id.Partition).At(id.Offset / 64), 1 << (id.Offset % 64)
 }
 
 func (d done) has(id record.ID) bool {
@@ -104,9 +104,13 @@ func (c *copying) verdict(stderr io.Writer) error {
 	if c.without > 0 {
 		fmt.Fprintf(stderr, "frames with none of %[2]s stored: %[1]d\n", c.without, c.write.List())
 	}
-	for id, found := range c.records {
-		if !found {
-			c.miss(fmt.Errorf("%s: no picture of it is known", id))
+	for p, ranges := range c.records {
+		for _, r := range ranges {
+			for offset := r.First; offset <= r.Last; offset++ {
+				if id := p.At(offset); !c.done.has(id) {
+					c.miss(fmt.Errorf("%s: no picture of it is known", id))
+				}
+			}
 		}
 	}
 	for _, err := range c.missing {
@@ -322,8 +326,5 @@ func (c *copying) add(ctx context.Context, one copied) error {
 	}
 	c.frames++
 	c.done.add(one.ID)
-	if c.records != nil {
-		c.records[one.ID] = true
-	}
 	return nil
 }

@@ -33,9 +33,6 @@ Exit status: 0 all of it is gone, 1 it is not, 2 wrong setting, 130 interrupted.
 Whatever it was, do it again: it goes on.
 `
 
-// progressEvery is how often long work says how far it is.
-const progressEvery = 2 * time.Second
-
 // flags are the settings as given.
 type flags struct {
 	output             config.OutputFlags
@@ -117,16 +114,11 @@ func parseHour(name, text string) (t time.Time, err error) {
 
 // run purges, and says how far it is and what came of it.
 func run(ctx context.Context, cfg store.Config, s store.Selection, dry bool, stdout, stderr io.Writer) error {
-	did, last := "removed", time.Now()
+	did, progress := "removed", cli.NewProgress(stderr)
 	if dry {
 		did = "would remove"
 	}
-	freed, err := store.Purge(ctx, cfg, s, nil, dry, func(f store.Freed) {
-		if now := time.Now(); now.Sub(last) >= progressEvery {
-			last = now
-			fmt.Fprintln(stderr, "so far:", f)
-		}
-	})
+	freed, err := store.Purge(ctx, cfg, s, nil, dry, func(f store.Freed) { progress.Say("so far: %s", f) })
 	fmt.Fprintln(stdout, did, freed)
 	if err != nil {
 		return err

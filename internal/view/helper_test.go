@@ -53,7 +53,7 @@ func roots() map[string]func(t *testing.T) string {
 		"local": func(t *testing.T) string { return t.TempDir() },
 		"hdfs": func(t *testing.T) string {
 			addrs := testservices.Start(t, services.Options{HDFS: true})
-			return strings.Replace(addrs.HDFS, "hdfs://", "hdfs://alice@", 1) + "/user/" + testservices.Name("alice-view")
+			return strings.Replace(addrs.HDFS, "hdfs://", "hdfs://alice@", 1) + "/user/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 		},
 	}
 }

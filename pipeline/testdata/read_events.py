@@ -27,7 +27,7 @@ for output in sys.argv[5:]:
     rows = con.execute(query.replace("/mnt/faces", output)).fetchall()
     types = {row[0]: row[1] for row in con.execute("DESCRIBE events").fetchall()}
     offset = output.rsplit("-", 1)[1]  # of the picture
-    create, count, copy = pictures_query.replace("/mnt/faces", output).replace("41", offset).split(";")
+    create, count, copy = pictures_query.replace("41", offset).replace("/mnt/faces", output).split(";")
     con.execute(create)
     pictures = {row[0]: [int(n) for n in row[1:]] for row in con.execute(count).fetchall()}
     con.execute(copy)
@@ -40,7 +40,7 @@ for output in sys.argv[5:]:
         str(camera): [len(group), int(group["timestamp"].count()), int((group["crop"] != "").sum()), int(group["landmarks"].dropna().str["nose_tip"].str["x"].count())]
         for camera, group in events.groupby("camera")
     }
-    exec(pictures_program.replace("/mnt/faces", output).replace("41", offset), names)
+    exec(pictures_program.replace("41", offset).replace("/mnt/faces", output), names)
     pictures = {
         str(camera): [len(group), int(group["timestamp"].count()), int(group["faces"].map(len).sum()), int(group["picture_bytes"].sum())]
         for camera, group in names["frames"].groupby("camera")

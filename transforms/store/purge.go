@@ -51,7 +51,7 @@ func (s Selection) camera(name string) bool {
 	return s.Camera == nil || escape(*s.Camera) == escape(name)
 }
 
-func (s Selection) record(id record.ID) bool { return s.Records == nil || s.Records.has(id) }
+func (s Selection) record(id record.ID) bool { return s.Records == nil || s.Records.Has(id) }
 
 // Freed counts what was removed.
 type Freed struct {
@@ -341,7 +341,7 @@ func (p *purge) bury(ctx context.Context) error {
 			return err
 		}
 		for _, file := range f.files {
-			if !p.purged.Files.has(file.id) {
+			if !p.purged.Files.Has(file.id) {
 				late = append(late, file.id)
 				p.count(file)
 			}
@@ -647,7 +647,7 @@ func (p *purge) filter(ctx context.Context, e EventsFile, old bool) (left int64,
 // event reports whether an event goes.
 func (p *purge) event(id record.ID, camera string, millis int64, old bool) bool {
 	switch {
-	case p.purged.Events.has(id):
+	case p.purged.Events.Has(id):
 		return true
 	case !p.camera(camera) || !p.record(id):
 		return false
@@ -664,7 +664,7 @@ func (p *purge) removeLatest(ctx context.Context) error {
 	if err != nil || json.Unmarshal(about, &latest) != nil {
 		return ignoreGone(err)
 	}
-	if _, id := KindOf(latest.Picture); !p.purged.Files.has(id) {
+	if _, id := KindOf(latest.Picture); !p.purged.Files.Has(id) {
 		return nil
 	}
 	return ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, latestFile)))

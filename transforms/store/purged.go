@@ -100,7 +100,8 @@ func (m Marks) addRecords(ids []record.ID) (changed bool) {
 	return changed
 }
 
-func (m Marks) has(id record.ID) bool {
+// Has reports whether a record is marked.
+func (m Marks) Has(id record.ID) bool {
 	return record.Contains(m[record.In(TopicInNames(id.Topic), id.Partition)], id.Offset)
 }
 

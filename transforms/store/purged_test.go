@@ -24,7 +24,7 @@ func TestParseMarks(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
-	if !got.has(record.In(long, 1).At(8)) || got.has(record.In(long, 1).At(9)) {
+	if !got.Has(record.In(long, 1).At(8)) || got.Has(record.In(long, 1).At(9)) {
 		t.Errorf("%v", got)
 	}
 	var back Marks
