@@ -53,7 +53,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("%s: %v", what, v)
 		}
 	}
-	if text := strings.Join(strings.Fields(string(testkit.ReadFile(t, page))), " "); !strings.Contains(text, "| prism | jpeg | parity | 1 | "+number(*row.FramesPerSecond)+" |") {
+	if text := strings.Join(strings.Fields(string(testkit.ReadFile(t, page))), " "); !strings.Contains(text, "| prism | jpeg | parity | 1 | kafkaio | files | "+number(*row.FramesPerSecond)+" |") {
 		t.Errorf("no row in the page:\n%s", text)
 	}
 }
