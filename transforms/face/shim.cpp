@@ -27,6 +27,7 @@ struct cascade : model {
 struct network : model {
     cv::dnn::Net net;
     std::vector<cv::String> names;
+    cv::Mat blob; // kept: a new one for each frame is megabytes that the kernel clears
     std::vector<cv::Mat> mats;
     std::vector<face_output> outputs;
 };
@@ -61,10 +62,12 @@ void face_close(void *m) {
 char *face_run(void *m, void *bgr, int width, int height, int swap_to_rgb, face_output **outputs, int *count) {
     return guard([&] {
         network &n = *static_cast<network *>(static_cast<model *>(m));
-        const cv::Mat &picture = *static_cast<cv::Mat *>(bgr);
-        cv::Mat canvas;
-        cv::copyMakeBorder(picture, canvas, 0, height - picture.rows, 0, width - picture.cols, cv::BORDER_CONSTANT);
-        n.net.setInput(cv::dnn::blobFromImage(canvas, 1, cv::Size(), cv::Scalar(), swap_to_rgb != 0));
+        cv::Mat canvas = *static_cast<cv::Mat *>(bgr);
+        if (canvas.rows != height || canvas.cols != width) {
+            cv::copyMakeBorder(canvas, canvas, 0, height - canvas.rows, 0, width - canvas.cols, cv::BORDER_CONSTANT);
+        }
+        cv::dnn::blobFromImage(canvas, n.blob, 1, cv::Size(), cv::Scalar(), swap_to_rgb != 0);
+        n.net.setInput(n.blob);
         n.net.forward(n.mats, n.names);
         n.outputs.clear();
         for (size_t i = 0; i < n.mats.size(); i++) {
