@@ -24,7 +24,21 @@ func TestRunWithoutEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real services, which take seconds to start")
 	}
-	inner := testkit.Value(openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true}, t.Logf))(t)
+	names := []string{runners.Prism}
+	if os.Getenv(allFaults) == "1" {
+		names = append(names, runners.Flink, runners.Spark)
+	}
+	for _, runner := range names {
+		t.Run(runner, func(t *testing.T) { runWithoutEnd(t, runner) })
+	}
+}
+
+// engines are the parts of an engine without which its windows fail.
+var engines = map[string]matcher{runners.Prism: prismServer, runners.Flink: service("jobmanager"), runners.Spark: service("spark-jobserver")}
+
+func runWithoutEnd(t *testing.T, runner string) {
+	o := services.Options{Kafka: true, HDFS: true, Flink: runner == runners.Flink, Spark: runner == runners.Spark}
+	inner := testkit.Value(openLab(t.Context(), t.TempDir(), o, t.Logf))(t)
 	t.Cleanup(func() {
 		if err := inner.close(); err != nil {
 			t.Error(err)
@@ -35,7 +49,7 @@ func TestRunWithoutEnd(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 
-	p := l.newPipeline(group, runners.Prism, "--reader=native", "--duration=forever", "--window=10m")
+	p := l.newPipeline(group, runner, "--reader=native", "--duration=forever", "--window=10m")
 	var ended chan outcome
 	said := func(what string) int { return strings.Count(readLog(p.logs+"/"+group+"-1.out"), what) }
 	const waits, goesOn = "waiting, and trying again", "going on after"
@@ -89,16 +103,15 @@ func TestRunWithoutEnd(t *testing.T) {
 	step("a start without a broker", func() {
 		kill(fault{victim: service("kafka")}, func() { ended = l.start(ctx, p); awaitWaiting() })
 	})
-	step("the end of Prism", func() {
-		kill(fault{victim: prismServer}, awaitWaiting)
-	})
+	step("the end of the engine", func() { kill(fault{victim: engines[runner]}, awaitWaiting) })
+	step("a restart of the broker", func() { kill(fault{victim: service("kafka")}, func() {}) })
 	step("a restart of the NameNode", func() { kill(fault{victim: service("namenode")}, func() {}) })
 	step("a restart of the DataNode", func() { kill(fault{victim: service("datanode")}, func() {}) })
 
 	all, err := proc.All()
 	testkit.Must(t, err)
 	i := slices.IndexFunc(all, func(p proc.Running) bool {
-		return driver(runners.Prism)(l.lab, p) && !slices.Contains(p.Args, runners.PrismCommand)
+		return driver(runner)(l.lab, p) && !slices.Contains(p.Args, runners.PrismCommand)
 	})
 	testkit.Must(t, syscall.Kill(all[i].PID, syscall.SIGTERM))
 	if o := <-ended; o.err != nil || !o.end.Success() || !strings.Contains(o.output(), "asked to end") {
