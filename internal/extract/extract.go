@@ -8,7 +8,6 @@ import (
 	"io"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
@@ -169,7 +168,7 @@ func (c *copying) unread(ctx context.Context, name string, err error) error {
 
 // table copies the rows of a table that count.
 func (c *copying) table(ctx context.Context, t store.Table) error {
-	if hour, err := time.Parse("_pictures/2006-01-02/15", path.Dir(t.File)); err == nil && !c.overlaps(hour) {
+	if hour, dated := t.Hour(); dated && !c.overlaps(hour) {
 		return nil
 	}
 	in, err := c.cfg.OpenTable(ctx, c.fs, t.File)

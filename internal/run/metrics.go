@@ -17,11 +17,7 @@ import (
 	"facestream/transforms/store"
 )
 
-const (
-	lagEvery = 5 * time.Second
-	// mostCameras bounds the cameras that have a label of their own in a process.
-	mostCameras = store.MostCameras
-)
+const lagEvery = 5 * time.Second
 
 // The outcomes of records.
 const (
@@ -127,7 +123,7 @@ func (m *runMetrics) see(l store.Ledger) {
 func (m *runMetrics) camera(name string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.cameras[name] && len(m.cameras) >= mostCameras {
+	if !m.cameras[name] && len(m.cameras) >= store.MostCameras {
 		return store.OtherCameras
 	}
 	m.cameras[name] = true

@@ -27,7 +27,7 @@ func TestRunMetrics(t *testing.T) {
 			{TopicPartition: record.In("a", 0), Read: 9, Decoded: 5, Skipped: 1, Sampled: 1, Rejected: map[string]int64{frame.WrongSize: 2}, FramesWithFaces: 4, Cooled: 1, Faces: 6, Files: 11, Bytes: 70},
 			{TopicPartition: record.In("a", 1), Lost: testkit.Ranges(3, 6)},
 		}}
-	for i := range 2 * mostCameras {
+	for i := range 2 * store.MostCameras {
 		l.Cameras[fmt.Sprintf("c%03d", i)] = 1
 	}
 	for seen, want := range map[bool]string{

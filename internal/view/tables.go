@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -70,7 +69,7 @@ func (ix *index) tablesFor(name string) (all []store.Table) {
 	defer ix.mu.Unlock()
 	all = append(all, ix.overTables[folder]...)
 	for _, t := range ix.nowTables {
-		if dir := path.Dir(t.File); dir == folder || strings.HasPrefix(dir, "_windows/") {
+		if kind, _ := store.KindOf(t.File); path.Dir(t.File) == folder || kind == store.KindStaged {
 			all = append(all, t)
 		}
 	}

@@ -55,7 +55,7 @@ func KindOf(name string) (Kind, record.ID) {
 			kind = KindEvents
 		}
 	case folder == tableFolder:
-		if _, err := time.Parse(tableHour, path.Dir(rest)); (err == nil || path.Dir(rest) == undatedFolder) && path.Ext(rest) == tableExtension {
+		if _, dated := (Table{File: name}).Hour(); (dated || path.Dir(rest) == undatedFolder) && path.Ext(rest) == tableExtension {
 			kind = KindTable
 		}
 	case folder == leaseFolder:

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path"
-	"strings"
+	"slices"
 	"time"
 
 	"facestream/internal/record"
@@ -17,9 +18,9 @@ import (
 // ofTable reports whether records of a table are selected by their time, which its folder
 // tells. An undated one is as old as it was last written.
 func (p *purge) ofTable(ctx context.Context, t Table) (bool, error) {
-	hour, err := time.Parse(tableHour, strings.TrimPrefix(path.Dir(t.File), tableFolder+"/"))
+	hour, dated := t.Hour()
 	switch {
-	case err == nil:
+	case dated:
 		return p.hour(hour, time.Hour), nil
 	case !p.Aged:
 		return p.From.IsZero() && p.To.IsZero(), nil
@@ -60,8 +61,7 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 		return t, err
 	}
 	defer in.Close()
-	var rows []table.Row // that are kept, and which they are
-	var numbers []int64
+	var kept []numbered
 	var ids []record.ID
 	n := int64(0)
 	for row, err := range in.Rows() {
@@ -75,7 +75,7 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 			ids = append(ids, row.ID)
 			p.freed.Pictures += int64(len(PicturesOf(&row)))
 		} else {
-			rows, numbers = append(rows, row), append(numbers, n)
+			kept = append(kept, numbered{n, row})
 		}
 		n++
 	}
@@ -88,24 +88,49 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 		return t, err
 	}
 	old := t.Bytes
-	if t.Rows, t.Bytes = int64(len(rows)), 0; t.Rows == 0 {
+	if t.Rows, t.Bytes = int64(len(kept)), 0; t.Rows == 0 {
 		err := ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, t.File)))
-		for dir := path.Dir(t.File); dir != "."; dir = path.Dir(dir) {
-			if remove(ctx, p.fsys, join(p.cfg.Root, dir)) != nil { // it is not empty
-				break
-			}
-		}
+		p.removeEmpty(ctx, path.Dir(t.File))
 		p.freed.Bytes += old
 		return t, err
 	}
-	for i := range rows {
-		if err := complete(in.File, numbers[i], &rows[i]); err != nil {
-			return t, fmt.Errorf("reading the table %s: %w", t.File, err)
-		}
-	}
-	t.Bytes, err = p.cfg.putTable(ctx, p.fsys, t.File, func(w io.Writer) error { return table.Write(w, rows) })
+	t.Bytes, err = p.cfg.putTable(ctx, p.fsys, t.File, func(w io.Writer) error { return table.WriteGroups(w, groupsOf(in.File, kept)) })
 	p.freed.Bytes += old - t.Bytes
 	return t, err
+}
+
+// numbered is a row of a table without its pictures.
+type numbered struct {
+	n int64
+	table.Row
+}
+
+// groupsOf gives rows with their pictures, tableBytes at a time: a table may be larger than
+// this machine's memory.
+func groupsOf(from *table.File, rows []numbered) iter.Seq2[[]table.Row, error] {
+	return func(yield func([]table.Row, error) bool) {
+		var group []table.Row
+		bytes := int64(0)
+		for i, r := range rows {
+			for _, p := range PicturesOf(&r.Row) {
+				bytes += p.Bytes
+			}
+			row := r.Row
+			row.Faces = slices.Clone(row.Faces)
+			if err := complete(from, r.n, &row); err != nil {
+				yield(nil, fmt.Errorf("reading row %d: %w", r.n, err))
+				return
+			}
+			group = append(group, row)
+			if bytes < tableBytes && i < len(rows)-1 {
+				continue
+			}
+			if !yield(group, nil) {
+				return
+			}
+			group, bytes = nil, 0
+		}
+	}
 }
 
 // complete reads the pictures of a row.

@@ -55,6 +55,12 @@ type Table struct {
 	Bytes int64  `json:"bytes"` // of the file
 }
 
+// Hour returns the hour of the records in a table; those of an undated one have none.
+func (t Table) Hour() (hour time.Time, dated bool) {
+	hour, err := time.Parse(tableFolder+"/"+tableHour, path.Dir(t.File))
+	return hour, err == nil
+}
+
 // folderOfRow is the folder of a row's table below the root, by the record's timestamp:
 //
 //	_pictures/<yyyy-mm-dd>/<hh>

@@ -96,24 +96,38 @@ func newWriter(w io.Writer) *parquet.GenericWriter[Row] {
 // Write writes rows, which it sorts and completes, as a file of one row group. It needs the memory of
 // the pictures once more.
 func Write(w io.Writer, rows []Row) error {
-	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(strings.Compare(a.Camera, b.Camera), cmp.Compare(a.TimestampMillis, b.TimestampMillis), a.ID.Compare(b.ID))
-	})
+	return WriteGroups(w, func(yield func([]Row, error) bool) { yield(rows, nil) })
+}
+
+// WriteGroups writes a file of several row groups, of which none is empty, as Write does of
+// one. It holds one group at a time, and ends with the first error.
+func WriteGroups(w io.Writer, groups iter.Seq2[[]Row, error]) error {
 	out := newWriter(w)
 	var pictures []*parquet.ColumnWriter
 	for _, name := range pictureColumns {
 		leaf, _ := out.Schema().Lookup(name...)
 		pictures = append(pictures, out.ColumnWriters()[leaf.ColumnIndex])
 	}
-	for i := range rows {
-		rows[i].Complete()
-		if _, err := out.Write(rows[i : i+1]); err != nil {
+	for rows, err := range groups {
+		if err != nil {
 			return err
 		}
-		for _, column := range pictures {
-			if err := column.Flush(); err != nil { // which ends a page
+		slices.SortFunc(rows, func(a, b Row) int {
+			return cmp.Or(strings.Compare(a.Camera, b.Camera), cmp.Compare(a.TimestampMillis, b.TimestampMillis), a.ID.Compare(b.ID))
+		})
+		for i := range rows {
+			rows[i].Complete()
+			if _, err := out.Write(rows[i : i+1]); err != nil {
 				return err
 			}
+			for _, column := range pictures {
+				if err := column.Flush(); err != nil { // which ends a page
+					return err
+				}
+			}
+		}
+		if err := out.Flush(); err != nil { // which ends the row group
+			return err
 		}
 	}
 	return out.Close()
@@ -155,7 +169,8 @@ func Join(w io.Writer, files []*File, rows []int64) error {
 // File is an open file.
 type File struct{ file *parquet.File }
 
-// Open reads the footer of a file. What is no such file is an error.
+// Open reads the footer of a file, and no index: who reads a picture reads that of its
+// column. What is no such file is an error.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	file, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {

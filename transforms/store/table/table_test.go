@@ -99,14 +99,16 @@ func mustHold(t *testing.T, data []byte, want []Row) {
 	}
 }
 
-// Rows come back in the order of camera and time, also from a file that was joined. Only
-// what is asked for is read.
+// Rows come back in the order of camera and time, also from a file that was joined or
+// written in several groups. Only what is asked for is read.
 func TestWriteAndRead(t *testing.T) {
 	var files []*File
 	var all []Row
 	var counts []int64
+	var groups [][]Row
 	for _, n := range []int{1, 70, 7} {
 		rows := rowsOf(n, 30_000)
+		groups = append(groups, slices.Clone(rows))
 		var data bytes.Buffer
 		testkit.Must(t, Write(&data, slices.Clone(rows)))
 		slices.SortStableFunc(rows, func(a, b Row) int {
@@ -122,6 +124,15 @@ func TestWriteAndRead(t *testing.T) {
 	f, _ := open(t, joined.Bytes())
 	testkit.Must(t, Join(&again, []*File{f, files[2]}, []int64{1, 7}))
 	mustHold(t, again.Bytes(), append(all[:1:1], all[71:]...))
+	var grouped bytes.Buffer
+	testkit.Must(t, WriteGroups(&grouped, func(yield func([]Row, error) bool) {
+		for _, rows := range groups {
+			yield(rows, nil)
+		}
+	}))
+	mustHold(t, grouped.Bytes(), all)
+	f, _ = open(t, grouped.Bytes())
+	testkit.Must(t, Join(io.Discard, []*File{f}, []int64{71}))
 	if err := Join(io.Discard, files, []int64{1, 69, 7}); err == nil {
 		t.Error("a part of a row group is joined")
 	}
