@@ -163,19 +163,22 @@ var data = command{
 smallest face is larger than any picture (--min_face=%d), so that OpenCV looks for
 none. Frames are decoded as always, and no pictures are written, since none has a
 face.`, frame.MaxSide),
-	choices:  choice{runners: []string{runners.Flink}, formats: onlyJPEG, presets: []string{parity}, slots: []int{2}},
+	choices:  choice{runners: []string{runners.Flink}, formats: onlyJPEG, presets: []string{parity}, slots: []int{2}, readers: kafka.Readers},
 	services: true,
 	measure: func(ctx context.Context, l *lab, c choice) ([]table, error) {
-		o := c.combinations()[0]
-		p := plan{c.scaled(20 * period), c.scaled(80 * period), append([]string{fmt.Sprint("--min_face=", frame.MaxSide)}, inOneWindow...), false}
-		if err := l.fill(ctx, o.Format, o.Format, p.long); err != nil {
+		short, long := c.scaled(20*period), c.scaled(80*period)
+		if err := l.fill(ctx, feed.JPEG, feed.JPEG, long); err != nil {
 			return nil, err
 		}
-		s, err := l.steady(ctx, job{combination: o, topic: o.Format}, p, c.times)
-		if err != nil {
-			return nil, err
+		var rows []rateRow
+		for _, o := range c.combinations() {
+			p := plan{short, long, append([]string{fmt.Sprint("--min_face=", frame.MaxSide)}, o.window()...), false}
+			s, err := l.steady(ctx, job{combination: o, topic: o.Format}, p, c.times)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, rateRow{combination: o, FramesPerSecond: &s.rate, CPUSecondsPer1000: s.cpu})
 		}
-		rows := []rateRow{{combination: o, FramesPerSecond: &s.rate, CPUSecondsPer1000: s.cpu}}
 		return []table{{"the data path alone, no pictures written, and CPU seconds for 1,000 frames", rows, append(keys, "frames/s", "CPU s")}}, nil
 	},
 }
@@ -252,7 +255,8 @@ var memory = command{
 	about: `memory compares the peak memory of every process with n records and with ten times
 as many, in windows of the same size. A run of the longer kind comes first, for what
 serves all runs: Kafka, HDFS and the clusters.`,
-	choices:  choice{runners: allRunners, formats: onlyJPEG, presets: []string{fast}, slots: []int{2}},
+	choices: choice{runners: allRunners, formats: []string{feed.JPEG, feed.Raw}, presets: []string{fast}, slots: []int{2},
+		readers: []string{kafka.KafkaIO}},
 	services: true,
 	measure:  measureMemory,
 }
@@ -260,6 +264,8 @@ serves all runs: Kafka, HDFS and the clusters.`,
 // memoryRow is the peak memory of one class of processes.
 type memoryRow struct {
 	Runner  string  `json:"runner" col:"runner"`
+	Format  string  `json:"format" col:"format"`
+	Reader  string  `json:"reader" col:"reader"`
 	Process string  `json:"process" col:"process"`
 	Records int     `json:"records" col:"records"`
 	MB      float64 `json:"peak_rss_mb" col:"peak MB"`
@@ -269,8 +275,10 @@ type memoryRow struct {
 
 func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
 	n := c.scaled(memoryFrames)
-	if err := l.fill(ctx, feed.JPEG, feed.JPEG, tenfold*n); err != nil {
-		return nil, err
+	for _, format := range c.formats {
+		if err := l.fill(ctx, format, format, tenfold*n); err != nil {
+			return nil, err
+		}
 	}
 	var rows []memoryRow
 	for _, o := range c.combinations() {
@@ -278,7 +286,7 @@ func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
 		// count: what they have kept for ever shows in the others as well.
 		var used [3]map[string]use
 		for i, frames := range []int{tenfold * n, n, tenfold * n} {
-			r, err := l.run(ctx, job{combination: o, topic: feed.JPEG, frames: frames,
+			r, err := l.run(ctx, job{combination: o, topic: o.Format, frames: frames,
 				flags: []string{"--drain", "--duration=1h", fmt.Sprint("--window_bytes=", memoryWindow)}})
 			if err == nil {
 				err = r.complete(frames, true)
@@ -289,16 +297,16 @@ func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
 			used[i] = r.used
 			l.say("%s: %d records in %s, %.0f s", o, frames, plural(r.Windows, "window"), r.seconds)
 		}
-		rows = append(rows, memoryRows(o.Runner, n, used[1], used[2])...)
+		rows = append(rows, memoryRows(o, n, used[1], used[2])...)
 	}
 	return []table{{title: fmt.Sprintf("peak memory in windows of %d bytes", memoryWindow), rows: rows}}, nil
 }
 
 // memoryRows compares what the processes had that ran both times.
-func memoryRows(runner string, n int, few, many map[string]use) (out []memoryRow) {
+func memoryRows(o combination, n int, few, many map[string]use) (out []memoryRow) {
 	for _, class := range slices.Sorted(maps.Keys(few)) {
 		if a, b := few[class].peak, many[class].peak; a > 0 && b > 0 {
-			out = append(out, memoryRow{runner, class, n, a, b, b / a})
+			out = append(out, memoryRow{o.Runner, o.Format, o.Reader, class, n, a, b, b / a})
 		}
 	}
 	return out

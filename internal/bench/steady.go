@@ -49,7 +49,7 @@ func (c choice) plan(o combination) plan {
 		short, more = 3*period, 12*period*o.Slots
 	}
 	switch {
-	case o.Runner == runners.Prism && o.Format == feed.Raw:
+	case o.Runner == runners.Prism && o.Format == feed.Raw && o.Reader != kafka.Native:
 		// Prism holds ten times what is in a window: in one of all raw frames, new memory
 		// would be measured mostly. The longer run has five windows of the default size
 		// more; with parity, where each takes four times as long, half as many.
@@ -63,14 +63,18 @@ func (c choice) plan(o combination) plan {
 		short += more / 2
 	}
 	short, long := c.scaled(short), c.scaled(short+more)
-	if o.Format == feed.Raw {
+	if o.Format == feed.Raw && o.Reader != kafka.Native {
 		short, long = min(short, period), min(long, rawLimit)
 	}
-	flags := inOneWindow
+	return plan{short, max(long, short+period), o.window(), false}
+}
+
+// window returns the flags of a run that is one window.
+func (o combination) window() []string {
 	if o.Reader == kafka.Native { // whose windows have no bound
-		flags = toTheEnd
+		return toTheEnd
 	}
-	return plan{short, max(long, short+period), flags, false}
+	return inOneWindow
 }
 
 // boundFrames is how many frames a bound is measured with. Its start is not measured.

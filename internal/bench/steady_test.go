@@ -58,6 +58,8 @@ func TestPlan(t *testing.T) {
 		{9, combination{runners.Flink, feed.Raw, parity, 2, "kafkaio", "files"}, 60, 240},
 		{1, combination{runners.Spark, feed.Raw, fast, 2, "kafkaio", "files"}, 60, 240},
 		{0.01, combination{runners.Flink, feed.Raw, parity, 1, "kafkaio", "files"}, 60, 120},
+		// The native reader's windows have no bound.
+		{1, combination{runners.Flink, feed.Raw, fast, 2, "native", "files"}, 180, 1620},
 		// Prism has several windows of raw frames.
 		{1, combination{runners.Prism, feed.Raw, fast, 2, "kafkaio", "files"}, 120, 480},
 		{1, combination{runners.Prism, feed.Raw, parity, 2, "kafkaio", "files"}, 120, 300},
@@ -72,8 +74,8 @@ func TestPlan(t *testing.T) {
 func TestMemoryRows(t *testing.T) {
 	few := map[string]use{"b": {0, 100}, "a": {1, 10}, "gone": {0, 1}}
 	many := map[string]use{"b": {0, 150}, "a": {0, 5}, "new": {0, 1}}
-	want := []memoryRow{{"spark", "a", 480, 10, 5, 0.5}, {"spark", "b", 480, 100, 150, 1.5}}
-	if got := memoryRows("spark", 480, few, many); !equal(got, want) {
+	want := []memoryRow{{"spark", "raw", "native", "a", 480, 10, 5, 0.5}, {"spark", "raw", "native", "b", 480, 100, 150, 1.5}}
+	if got := memoryRows(combination{Runner: "spark", Format: "raw", Reader: "native"}, 480, few, many); !equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
