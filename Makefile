@@ -13,7 +13,12 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j3)
 java_parts := beam kafka hadoop flink spark
 java_folders = $(foreach p,$(java_parts),java/$(if $(filter flink spark,$(p)),gradle/wrapper/)$(p))
 cascades = $(firstword $(wildcard /usr/share/opencv4/haarcascades /usr/local/share/opencv4/haarcascades))
-lib = $(abspath $(PREFIX))/lib/facestream
+prefix = $(DESTDIR)$(abspath $(PREFIX))
+lib = $(prefix)/lib/facestream
+doc = $(prefix)/share/doc/facestream
+
+version := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' internal/cli/version.go)
+release = facestream-$(version)-linux-$(shell go env GOARCH)
 
 # Go itself refuses to stamp a checkout that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -30,7 +35,7 @@ faults := facestream/internal/chaos
 clusters := $(addprefix facestream/,pipeline runners)
 other = $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
 
-.PHONY: help setup build programs demo up up-clusters down install models test test-all test-short \
+.PHONY: help setup build programs demo up up-clusters down install dist models test test-all test-short \
 	test-services test-clusters test-raced test-profiled test-other test-faults soak bench lint clean
 
 help: ## List what make can do.
@@ -59,17 +64,28 @@ demo: up ## Play a video with faces into Kafka, find them, and store the picture
 	build/bin/pipeline --runner=prism --topics=frames --drain
 	@build/bin/stack view
 
-install: build ## Install the programs, Java parts and cascades below PREFIX, by default /opt/facestream.
+install: build ## Install the programs, Java parts, cascades and docs below PREFIX, by default /opt/facestream.
 	@scripts/setup.sh java $(java_parts)
-	rm -rf '$(lib).new'
-	mkdir -p '$(PREFIX)/bin' '$(lib).new/cascades'
+	rm -rf '$(lib).new' '$(doc)'
+	mkdir -p '$(prefix)/bin' '$(lib).new/cascades' '$(doc)'
 	cp -R $(cascades) '$(lib).new/cascades/'
 	cd build && cp -R --parents $(java_folders) $(patsubst build/%,%,$(wildcard build/models)) '$(lib).new/'
 	rm -rf '$(lib)'
 	mv '$(lib).new' '$(lib)'
-	install build/bin/pipeline '$(PREFIX)/bin/facestream'
-	install build/bin/camera '$(PREFIX)/bin/facestream-camera'
-	install build/bin/stack '$(PREFIX)/bin/facestream-stack'
+	cp -R *.md LICENSE NOTICE docs '$(doc)/'
+	install build/bin/pipeline '$(prefix)/bin/facestream'
+	install build/bin/camera '$(prefix)/bin/facestream-camera'
+	install build/bin/stack '$(prefix)/bin/facestream-stack'
+
+# The same commit gives the same bytes, in whichever folder it is built.
+dist: export GOFLAGS += -trimpath
+dist: export SOURCE_DATE_EPOCH ?= $(shell git -c safe.directory='*' log -1 --format=%ct)
+dist: ## Make build/dist/facestream-VERSION-linux-ARCH.tar.gz, which holds what install installs.
+	rm -rf build/dist
+	@umask 022 && $(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/build/dist/root' PREFIX=/usr
+	tar -C build/dist/root/usr --transform='s,^\.,$(release),' --sort=name --mtime=@$$SOURCE_DATE_EPOCH \
+		--owner=0 --group=0 --numeric-owner -c . | gzip -n >build/dist/$(release).tar.gz
+	rm -rf build/dist/root
 
 models: ## Download the network of --detector=centerface.
 	@scripts/setup.sh models
