@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -168,18 +169,16 @@ func cameraOf(r *kafka.Record) string {
 // header returns the last value of a header, as Kafka's own lastHeader does, and
 // "" if it is missing or null.
 func header(r *kafka.Record, key string) string {
-	value := ""
 	if r.Headers == nil {
-		return value
+		return ""
 	}
-	for _, h := range *r.Headers {
-		if h.Key != key {
-			continue
-		}
-		value = ""
-		if h.Value != nil {
-			value = string(*h.Value)
+	for _, h := range slices.Backward(*r.Headers) {
+		if h.Key == key {
+			if h.Value == nil {
+				return ""
+			}
+			return string(*h.Value)
 		}
 	}
-	return value
+	return ""
 }

@@ -40,6 +40,23 @@ func JPEG(img image.Image) []byte {
 	return b.Bytes()
 }
 
+// Segment adds a segment behind the first marker of a JPEG.
+func Segment(file []byte, marker byte, data string) []byte {
+	head := binary.BigEndian.AppendUint16([]byte{0xFF, marker}, uint16(2+len(data)))
+	return slices.Concat(file[:2], head, []byte(data), file[2:])
+}
+
+// WithoutTables drops the Huffman tables of a JPEG.
+func WithoutTables(file []byte) []byte {
+	for {
+		at := bytes.Index(file, []byte{0xFF, 0xC4})
+		if at < 0 {
+			return file
+		}
+		file = slices.Concat(file[:at], file[at+2+int(binary.BigEndian.Uint16(file[at+2:])):])
+	}
+}
+
 // PNG encodes a picture, and adds the chunks behind the header.
 func PNG(img image.Image, chunks ...[]byte) []byte {
 	var b bytes.Buffer

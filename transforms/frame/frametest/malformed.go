@@ -12,44 +12,27 @@ import (
 
 // Input is a value with its content type, "" for none, that is no frame.
 type Input struct {
-	Kind        string // of Malformed's ten
 	Value       []byte
 	ContentType string
 	Reason      string // the reason, of frame.Reasons, that a reject must have
 }
 
-// CutJPEG is the kind of which face.Detect finds out what is wrong.
-const CutJPEG = "JPEG cut short"
-
 // EachKind is how many inputs of each kind Malformed gives.
 const EachKind = 100
 
 // malformed are the ten kinds: what input i of EachKind is.
-var malformed = []struct {
-	kind string
-	make func(i int, random *rand.Rand) (value []byte, contentType, reason string)
-}{
-	{"noise", noise},
-	{"noise after a magic number", noiseAfterMagic},
-	{CutJPEG, cutJPEG},
-	{"PNG cut short", cutPNG},
-	{"PNG with a wrong bit", flippedPNG},
-	{"raw of a wrong length", rawLength},
-	{"content type without sense", contentType},
-	{"size beyond the limits", oversize},
-	{"kind that is not read", unsupported},
-	{"header that lies", lie},
+var malformed = []func(i int, random *rand.Rand) (value []byte, contentType, reason string){
+	noise, noiseAfterMagic, cutJPEG, cutPNG, flippedPNG, rawLength, contentType, oversize, unsupported, lie,
 }
 
 // Malformed returns a thousand inputs, a hundred of each of ten kinds, the same
 // every time. A frame without a content type is expected to have 640x480 pixels.
-func Malformed() []Input {
-	var inputs []Input
+func Malformed() (inputs []Input) {
 	for n, kind := range malformed {
 		random := rand.New(rand.NewPCG(1, uint64(n)))
 		for i := range EachKind {
-			value, contentType, reason := kind.make(i, random)
-			inputs = append(inputs, Input{kind.kind, value, contentType, reason})
+			value, contentType, reason := kind(i, random)
+			inputs = append(inputs, Input{value, contentType, reason})
 		}
 	}
 	return inputs
@@ -158,32 +141,21 @@ func bomb(width int) []byte {
 
 func unsupported(i int, random *rand.Rand) ([]byte, string, string) {
 	width, height, size := 40+random.IntN(400), 40+random.IntN(400), 1000+random.IntN(5000)
-	jpegHeader := func(marker, precision byte, components int) []byte {
-		return JPEGHeader(size, marker, precision, uint16(width), uint16(height), components)
-	}
 	types := []string{"image/webp", "image/tiff", "image/gif", "image/bmp", "image/avif", "video/mp4", "video/h264", "text/plain", "application/json", "application/octet-stream"}
 	raws := []string{"I420", "NV12", "YUY2", "BGRx", "RGBA", "GRAY16_LE", "BGRP", "gbr", "rgb8", "b"}
-	var value []byte
+	const arithmetic = 0xC9
+	headers := []struct {
+		marker, precision byte
+		components        int
+	}{{Baseline, 8, 4}, {Progressive, 8, 4}, {Baseline, 12, 3}, {Lossless, 8, 3}, {Baseline, 8, 2}, {arithmetic, 8, 3}} // four components are CMYK
 	switch i % 8 {
-	case 0:
-		value = jpegHeader(Baseline, 8, 4) // CMYK
-	case 1:
-		value = jpegHeader(Progressive, 8, 4)
-	case 2:
-		value = jpegHeader(Baseline, 12, 3)
-	case 3:
-		value = jpegHeader(Lossless, 8, 3)
-	case 4:
-		value = jpegHeader(Baseline, 8, 2)
-	case 5:
-		const arithmetic = 0xC9
-		value = jpegHeader(arithmetic, 8, 3)
 	case 6:
 		return bytesOf(random, size), types[i/8%len(types)], "unsupported_format"
 	case 7:
 		return bytesOf(random, size), raw(raws[i/8%len(raws)], width, height), "unsupported_format"
 	}
-	return value, "", "unsupported_format"
+	h := headers[i%8]
+	return JPEGHeader(size, h.marker, h.precision, uint16(width), uint16(height), h.components), "", "unsupported_format"
 }
 
 func lie(i int, random *rand.Rand) ([]byte, string, string) {
