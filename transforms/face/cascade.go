@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,20 +31,27 @@ func ReadCascade(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the cascade: %w", err)
 	}
-	return compress(xml)
+	return compress(xml), nil
 }
 
-func compress(xml []byte) ([]byte, error) {
-	var b bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+func compress(xml []byte) []byte {
+	var b bytes.Buffer // which takes everything
+	zip, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	_, _ = zip.Write(xml)
+	_ = zip.Close()
+	return b.Bytes()
+}
+
+// uncompress returns the XML file of a cascade.
+func uncompress(cascade []byte) (xml []byte, err error) {
+	zip, err := gzip.NewReader(bytes.NewReader(cascade))
+	if err == nil {
+		xml, err = io.ReadAll(zip)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpacking the cascade: %w", err)
 	}
-	_, err = zip.Write(xml)
-	if err := errors.Join(err, zip.Close()); err != nil {
-		return nil, fmt.Errorf("compressing the cascade: %w", err)
-	}
-	return b.Bytes(), nil
+	return xml, nil
 }
 
 // ProfileCascade returns the path of haarcascade_profileface.xml as it was

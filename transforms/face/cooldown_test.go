@@ -112,9 +112,7 @@ func TestCooldown(t *testing.T) {
 		in := beam.CreateList(s, all)
 		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, less, in)), withCooldown...)
 		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, Sampling{}, in)), without...)
-		if _, err := beam.Run(t.Context(), runner, p); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Value(beam.Run(t.Context(), runner, p))(t)
 	}
 }
 

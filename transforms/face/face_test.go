@@ -7,25 +7,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"facestream/internal/testkit"
 )
-
-func TestDefaults(t *testing.T) {
-	p := defaultParams(t)
-	if p.ScaleFactor != 1.1 || p.MinNeighbors != 3 || p.MinFace != 0 || p.Threads != 0 {
-		t.Errorf("the defaults are %v, %v, %v, %v, not those of detectMultiScale", p.ScaleFactor, p.MinNeighbors, p.MinFace, p.Threads)
-	}
-	if len(p.Cascade) > 200_000 {
-		t.Errorf("the cascade takes %d bytes of the pipeline", len(p.Cascade))
-	}
-	again := testkit.Value(NewPreset(Parity, mustCascade(t)))(t)
-	if !bytes.Equal(again.Cascade, p.Cascade) {
-		t.Error("the same file gives other bytes the second time")
-	}
-}
 
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
@@ -126,8 +111,7 @@ func TestPool(t *testing.T) {
 	var pool pool
 	lease := func(cascade []byte) *model {
 		t.Helper()
-		c := testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
-		return c
+		return testkit.Value(pool.lease(cascadeKey(cascade), cascade, loadCascade))(t)
 	}
 	before := loaded.Load()
 	a, b := lease(cascade), lease(cascade)
@@ -159,37 +143,6 @@ func TestPool(t *testing.T) {
 	if freed := before - loaded.Load(); freed != 3 || len(pool.idle) != maxIdle {
 		t.Errorf("of %d idle classifiers %d were freed, want all but %d", len(many), freed, maxIdle)
 	}
-}
-
-// TestPoolIsNotShared has many goroutines lease at once.
-func TestPoolIsNotShared(t *testing.T) {
-	cascade := defaultParams(t).Cascade
-	var mu sync.Mutex
-	inUse := map[*model]bool{}
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 200 {
-				c, err := models.lease(cascadeKey(cascade), cascade, loadCascade)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				if inUse[c] {
-					t.Error("a classifier is leased to two goroutines")
-				}
-				inUse[c] = true
-				mu.Unlock()
-				runtime.Gosched()
-				mu.Lock()
-				delete(inUse, c)
-				mu.Unlock()
-				models.release(c)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // TestDroppedDetectorsAreFreed does what failing bundles do: it leases and

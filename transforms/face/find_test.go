@@ -134,8 +134,7 @@ func TestProfileSeesBothSides(t *testing.T) {
 	d := newDetector(t, p)
 	grey := decoded(t, readPhoto(t), gocv.IMReadGrayScale)
 	sides := func(m gocv.Mat) []record.Box {
-		boxes := testkit.Value(d.detectProfiles(m, p))(t)
-		return boxes
+		return testkit.Value(d.detectProfiles(m, p))(t)
 	}
 	one, other := sides(grey), sides(derived(t, func(to *gocv.Mat) { gocv.Flip(grey, to, 1) }))
 	left, err := d.profile.detect(grey, p)

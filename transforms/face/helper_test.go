@@ -36,8 +36,7 @@ func box(x, y, width, height int32) record.Box {
 
 func mustCascade(t testing.TB) string {
 	t.Helper()
-	cascade := testkit.Value(PresetFile(Parity))(t)
-	return cascade
+	return testkit.Value(PresetFile(Parity))(t)
 }
 
 // otherCascade returns the path of another of OpenCV's cascades.
@@ -49,8 +48,7 @@ var loadParams = sync.OnceValues(func() (Params, error) { return NewPreset(Parit
 
 func defaultParams(t testing.TB) Params {
 	t.Helper()
-	p := testkit.Value(loadParams())(t)
-	return p
+	return testkit.Value(loadParams())(t)
 }
 
 // quickParams are for tests to which it does not matter which faces are found.
@@ -91,8 +89,7 @@ func newDetector(t testing.TB, p Params) *Detector {
 // mustFind returns the boxes that are found in a frame.
 func mustFind(t testing.TB, d *Detector, f frame.Frame) []record.Box {
 	t.Helper()
-	found := testkit.Value(d.Detect(f))(t)
-	return boxesOf(found)
+	return boxesOf(testkit.Value(d.Detect(f))(t))
 }
 
 // loadOracle returns gocv's own classifier with the default cascade.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/draw"
 	"image/png"
 
 	"gocv.io/x/gocv"
@@ -145,43 +144,30 @@ func decodeByGo(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 	if err != nil {
 		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}
-	dropAlpha(img)
-	size := img.Bounds().Size()
-	if model := img.ColorModel(); flag == gocv.IMReadGrayScale || model == color.GrayModel || model == color.Gray16Model {
-		grey := image.NewGray(img.Bounds())
-		draw.Draw(grey, grey.Rect, img, grey.Rect.Min, draw.Src)
-		return gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC1, grey.Pix)
+	size, model := img.Bounds().Size(), img.ColorModel()
+	kind := gocv.MatTypeCV8UC3
+	if flag == gocv.IMReadGrayScale || model == color.GrayModel || model == color.Gray16Model {
+		kind = gocv.MatTypeCV8UC1
 	}
-	colour := image.NewRGBA(img.Bounds())
-	draw.Draw(colour, colour.Rect, img, colour.Rect.Min, draw.Src)
-	rgba, err := gocv.NewMatFromBytes(size.Y, size.X, gocv.MatTypeCV8UC4, colour.Pix)
-	if err != nil {
-		return gocv.Mat{}, err
-	}
-	defer rgba.Close()
-	bgr := gocv.NewMat()
-	gocv.CvtColor(rgba, &bgr, gocv.ColorRGBAToBGR)
-	return bgr, nil
-}
-
-// dropAlpha makes a picture of png.Decode opaque as OpenCV does: the colours
-// stay, however transparent they were.
-func dropAlpha(img image.Image) {
-	switch img := img.(type) {
-	case *image.NRGBA:
-		for i := 3; i < len(img.Pix); i += 4 {
-			img.Pix[i] = 0xFF
-		}
-	case *image.NRGBA64:
-		for i := 6; i < len(img.Pix); i += 8 {
-			img.Pix[i], img.Pix[i+1] = 0xFF, 0xFF
-		}
-	case *image.Paletted:
-		for i, c := range img.Palette {
-			if c, ok := c.(color.NRGBA); ok {
-				c.A = 0xFF
-				img.Palette[i] = c
+	var pixels []byte
+	for y := range size.Y {
+		for x := range size.X {
+			if c := opaqueColour(img.At(x, y)); kind == gocv.MatTypeCV8UC1 {
+				pixels = append(pixels, color.GrayModel.Convert(c).(color.Gray).Y)
+			} else {
+				pixels = append(pixels, c.B, c.G, c.R)
 			}
 		}
 	}
+	return gocv.NewMatFromBytes(size.Y, size.X, kind, pixels)
+}
+
+// opaqueColour returns a colour of png.Decode as it is, however transparent, as OpenCV does.
+func opaqueColour(c color.Color) color.NRGBA {
+	if c, ok := c.(color.NRGBA64); ok {
+		return color.NRGBA{byte(c.R >> 8), byte(c.G >> 8), byte(c.B >> 8), 0xFF}
+	}
+	opaque := color.NRGBAModel.Convert(c).(color.NRGBA)
+	opaque.A = 0xFF
+	return opaque
 }

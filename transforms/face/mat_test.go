@@ -6,7 +6,6 @@ import (
 	"image"
 	"image/color"
 	"image/color/palette"
-	"slices"
 	"testing"
 
 	"gocv.io/x/gocv"
@@ -101,9 +100,7 @@ const turned = "MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x
 func TestUpright(t *testing.T) {
 	upright := decoded(t, readPhoto(t), gocv.IMReadColor)
 	lying := derived(t, func(to *gocv.Mat) { gocv.Rotate(upright, to, gocv.Rotate90CounterClockwise) })
-	asJPEG := encoded(t, gocv.JPEGFileExt, lying, gocv.IMWriteJpegQuality, 95)
-	segment := binary.BigEndian.AppendUint16([]byte{0xFF, 0xE1}, uint16(2+len("Exif\x00\x00"+turned)))
-	asJPEG = slices.Concat(asJPEG[:2], segment, []byte("Exif\x00\x00"+turned), asJPEG[2:])
+	asJPEG := withOrientation(encoded(t, gocv.JPEGFileExt, lying, gocv.IMWriteJpegQuality, 95), 6)
 	img := testkit.Value(lying.ToImage())(t)
 	asPNG := frametest.PNG(img, frametest.Chunk("eXIf", []byte(turned)))
 

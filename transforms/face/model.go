@@ -9,13 +9,10 @@ package face
 import "C"
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -70,20 +67,19 @@ func (m *model) close() {
 // loadCascade makes a classifier. OpenCV can read every format of a cascade only from
 // a file, so there is one for as long as that takes.
 func loadCascade(key modelKey, cascade []byte) (*model, error) {
-	zip, err := gzip.NewReader(bytes.NewReader(cascade))
+	xml, err := uncompress(cascade)
 	if err != nil {
-		return nil, fmt.Errorf("unpacking the cascade: %w", err)
+		return nil, err
 	}
 	file, err := os.CreateTemp("", "cascade-*.xml")
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the cascade: %w", err)
 	}
 	defer os.Remove(file.Name())
-	_, err = io.Copy(file, zip)
+	_, err = file.Write(xml)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("unpacking the cascade: %w", err)
 	}
-
 	path := C.CString(file.Name())
 	defer C.free(unsafe.Pointer(path))
 	var handle unsafe.Pointer
@@ -228,3 +224,7 @@ func setThreads(n int) error {
 	threads.n = n
 	return nil
 }
+
+// OpenCVVersion is the version of OpenCV that this program was compiled with;
+// with another one it would not have started.
+func OpenCVVersion() string { return gocv.OpenCVVersion() }

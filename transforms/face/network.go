@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
@@ -111,7 +110,7 @@ func knownModel(onnx []byte) (known network, sum [sha256.Size]byte, err error) {
 		return known, sum, errors.New("this is a pointer of Git LFS and not the model: download the file that it stands for")
 	}
 	sum = sha256.Sum256(onnx)
-	i := slices.IndexFunc(networks, func(n network) bool { return n.sha256 == hex.EncodeToString(sum[:]) })
+	i := slices.IndexFunc(networks, func(n network) bool { return n.sha256 == fmt.Sprintf("%x", sum) })
 	if i < 0 {
 		return known, sum, fmt.Errorf("%d bytes with the SHA-256 %x are no model that runs here: the file is damaged, or a model of another kind or for another OpenCV", len(onnx), sum)
 	}

@@ -23,67 +23,6 @@ import (
 
 var everything = Output{Frame: true, Annotated: true, Crops: true, Events: true}
 
-func TestParseOutput(t *testing.T) {
-	for list, want := range map[string]struct {
-		output Output
-		list   string
-	}{
-		"frame,events":                 {Output{Frame: true, Events: true}, "frame,events"},
-		"events, crops ,frame":         {Output{Frame: true, Crops: true, Events: true}, "frame,crops,events"},
-		"annotated":                    {Output{Annotated: true}, "annotated"},
-		"frame,annotated,crops,events": {everything, "frame,annotated,crops,events"},
-		"events,events":                {Output{Events: true}, "events"},
-	} {
-		if got, err := ParseOutput(list); err != nil || got != want.output || got.List() != want.list {
-			t.Errorf("%q: got %+v (%q), %v, want %+v", list, got, got.List(), err, want)
-		}
-	}
-	for _, list := range []string{"", "frame,", "frames", "crop", "frame events"} {
-		if got, err := ParseOutput(list); err == nil || !strings.Contains(err.Error(), "frame, annotated, crops, events") {
-			t.Errorf("%q: got %+v, %v, want an error that lists what there is", list, got, err)
-		}
-	}
-}
-
-func TestOutputValidate(t *testing.T) {
-	for _, tt := range []struct {
-		output Output
-		want   string
-	}{
-		{everything, ""},
-		{Output{Crops: true, CropMargin: 2}, ""},
-		{Output{}, "nothing"},
-		{Output{Crops: true, CropMargin: -0.1}, "from 0 to 2"},
-		{Output{Crops: true, CropMargin: 2.1}, "from 0 to 2"},
-		{Output{Crops: true, CropMargin: math.NaN()}, "from 0 to 2"},
-	} {
-		err := tt.output.Validate()
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%+v: got %v, want %q", tt.output, err, tt.want)
-		}
-	}
-}
-
-func TestWithMargin(t *testing.T) {
-	for _, tt := range []struct {
-		box    record.Box
-		margin float64
-		want   image.Rectangle
-	}{
-		{box(100, 50, 40, 20), 0, image.Rect(100, 50, 140, 70)},
-		{box(100, 50, 40, 20), 0.25, image.Rect(90, 45, 150, 75)},
-		{box(5, 5, 40, 40), 0.5, image.Rect(0, 0, 65, 65)},
-		{box(280, 200, 40, 40), 0.5, image.Rect(260, 180, 320, 240)},
-		{box(0, 0, 320, 240), 2, image.Rect(0, 0, 320, 240)},
-		{box(-10, -10, 5, 5), 0, image.Rectangle{}},
-		{box(320, 0, 5, 5), 0, image.Rectangle{}},
-	} {
-		if got := withMargin(tt.box, tt.margin, 320, 240); got != tt.want && !(got.Empty() && tt.want.Empty()) {
-			t.Errorf("%v with margin %v: got %v, want %v", tt.box, tt.margin, got, tt.want)
-		}
-	}
-}
-
 // picturesOf returns the pictures of an entry by what follows the record in their
 // names.
 func picturesOf(t *testing.T, e store.Entry) map[string]image.Image {
@@ -130,8 +69,7 @@ func TestFiles(t *testing.T) {
 			o := everything
 			o.CropMargin = 0.1
 			files := func(o Output) store.Entry {
-				e := testkit.Value(Files(o, d))(t)
-				return e
+				return testkit.Value(Files(o, d))(t)
 			}
 			e := files(o)
 			if !bytes.Equal(f.Data, before) {

@@ -100,30 +100,25 @@ func drawn(o Output, d Detection, name store.Name) (files []store.File, err erro
 		return nil, err
 	}
 	defer picture.Close()
-	add := func(name string, m gocv.Mat) {
-		var data []byte
-		if err == nil {
-			data, err = encode(m)
-		}
-		files = append(files, store.File{Name: name, Data: data})
-	}
 	if o.Annotated {
 		m := annotated(picture, d.Faces)
-		add(name.AnnotatedPath(), m)
-		m.Close()
+		defer m.Close()
+		data, err := encode(m)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, store.File{Name: name.AnnotatedPath(), Data: data})
 	}
 	if o.Crops {
 		for i, f := range d.Faces {
-			area := withMargin(f.Box, o.CropMargin, picture.Cols(), picture.Rows())
-			if area.Empty() { // which no detection gives
-				return nil, fmt.Errorf("face %d at %v is not in the picture of %dx%d pixels", i+1, f.Box, picture.Cols(), picture.Rows())
+			data, err := crop(picture, f.Box, o.CropMargin)
+			if err != nil {
+				return nil, fmt.Errorf("face %d: %w", i+1, err)
 			}
-			m := picture.Region(area)
-			add(name.FacePath(i+1), m)
-			m.Close()
+			files = append(files, store.File{Name: name.FacePath(i + 1), Data: data})
 		}
 	}
-	return files, err
+	return files, nil
 }
 
 // Crop cuts a box with a margin out of a stored picture, as the crops of Files are.
@@ -141,13 +136,18 @@ func Crop(picture []byte, box record.Box, margin float64) ([]byte, error) {
 		return nil, err
 	}
 	defer m.Close()
-	area := withMargin(box, margin, m.Cols(), m.Rows())
-	if area.Empty() {
-		return nil, fmt.Errorf("the box %v is not in the picture of %dx%d pixels", box, m.Cols(), m.Rows())
+	return crop(m, box, margin)
+}
+
+// crop cuts a box with a margin out of a picture.
+func crop(picture gocv.Mat, box record.Box, margin float64) ([]byte, error) {
+	area := withMargin(box, margin, picture.Cols(), picture.Rows())
+	if area.Empty() { // which no detection gives
+		return nil, fmt.Errorf("the box %v is not in the picture of %dx%d pixels", box, picture.Cols(), picture.Rows())
 	}
-	face := m.Region(area)
-	defer face.Close()
-	return encode(face)
+	m := picture.Region(area)
+	defer m.Close()
+	return encode(m)
 }
 
 // withMargin returns a box with a margin, which is a part of its sides, as far as
@@ -199,14 +199,19 @@ func jpegOf(f frame.Frame) ([]byte, error) {
 
 // encode returns a picture as a JPEG file.
 func encode(m gocv.Mat) ([]byte, error) {
-	file, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, m, []int{gocv.IMWriteJpegQuality, jpegQuality})
+	return Encode(m, gocv.JPEGFileExt, gocv.IMWriteJpegQuality, jpegQuality)
+}
+
+// Encode returns a picture as a file, with parameters of OpenCV's imencode.
+func Encode(m gocv.Mat, kind gocv.FileExt, params ...int) ([]byte, error) {
+	file, err := gocv.IMEncodeWithParams(kind, m, params)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a JPEG: %w", err)
+		return nil, fmt.Errorf("encoding a %s file: %w", kind, err)
 	}
 	defer file.Close()
 	data := bytes.Clone(file.GetBytes())
 	if len(data) == 0 {
-		return nil, errors.New("encoding a JPEG: OpenCV gives no bytes")
+		return nil, fmt.Errorf("encoding a %s file: OpenCV gives no bytes", kind)
 	}
 	return data, nil
 }

@@ -1,14 +1,10 @@
 package face
 
 import (
-	"bytes"
 	"cmp"
-	"compress/gzip"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -55,8 +51,7 @@ func SettingsOf(cfg frame.Config, p Params, o Output) (Settings, error) {
 		s.Store = store.Parquet
 	}
 	if len(p.Model) > 0 {
-		sum := sha256.Sum256(p.Model)
-		s.ModelSHA256 = hex.EncodeToString(sum[:])
+		s.ModelSHA256 = sha256Of(p.Model)
 		return s, nil
 	}
 	var err error
@@ -66,18 +61,13 @@ func SettingsOf(cfg frame.Config, p Params, o Output) (Settings, error) {
 	return s, err
 }
 
-// cascadeSHA256 returns the SHA-256 of a cascade's XML file, in hexadecimal
-// digits.
+// sha256Of returns a SHA-256 in hexadecimal digits.
+func sha256Of(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+
+// cascadeSHA256 is that of a cascade's XML file.
 func cascadeSHA256(cascade []byte) (string, error) {
-	zip, err := gzip.NewReader(bytes.NewReader(cascade))
-	if err != nil {
-		return "", fmt.Errorf("unpacking the cascade: %w", err)
-	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, zip); err != nil {
-		return "", fmt.Errorf("unpacking the cascade: %w", err)
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	xml, err := uncompress(cascade)
+	return sha256Of(xml), err
 }
 
 // Parts is the way back from SettingsOf, with cascades or a network that are among the
@@ -108,10 +98,7 @@ func (s Settings) Parts(files []string) (cfg frame.Config, p Params, o Output, e
 // chooseCascade returns the one of the files that has the SHA-256, as Params take it.
 func chooseCascade(files []string, sum string) ([]byte, error) {
 	xml, err := chooseFile(files, sum)
-	if err != nil {
-		return nil, err
-	}
-	return compress(xml)
+	return compress(xml), err
 }
 
 func chooseFile(files []string, sum string) ([]byte, error) {
@@ -120,7 +107,7 @@ func chooseFile(files []string, sum string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading a cascade or model: %w", err)
 		}
-		if hash := sha256.Sum256(data); hex.EncodeToString(hash[:]) == sum {
+		if sha256Of(data) == sum {
 			return data, nil
 		}
 	}
@@ -131,6 +118,5 @@ func chooseFile(files []string, sum string) ([]byte, error) {
 // digits.
 func (s Settings) JSON() (data json.RawMessage, sum string, err error) {
 	data, err = json.Marshal(s)
-	hash := sha256.Sum256(data)
-	return data, hex.EncodeToString(hash[:]), err
+	return data, sha256Of(data), err
 }
