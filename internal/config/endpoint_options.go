@@ -127,18 +127,17 @@ var userName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$`)
 // Check completes what is not set from the local stack. Its errors say what is wrong
 // and what would be right.
 func (v *EndpointFlags) Check() (Endpoints, error) {
-	p := Endpoints{Kafka: v.kafka, Security: v.security, Group: v.group}
-	stateDir, err := v.output.state.Dir()
+	p, local, err := v.output.Check()
 	if err != nil {
 		return p, err
 	}
-	local, _ := state.Running(stateDir)
+	p.Kafka, p.Security, p.Group = v.kafka, v.security, v.group
 	if p.Kafka == "" {
 		if local.Kafka == "" {
 			return p, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
 		}
 		p.Kafka = local.Kafka
-		if err := p.Security.Default(local.Secret(stateDir, state.KafkaConfig)); err != nil {
+		if err := p.Security.Default(local.Secret(p.StateDir, state.KafkaConfig)); err != nil {
 			return p, err
 		}
 	}
@@ -159,9 +158,7 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 	if p.Group == "" {
 		return p, errors.New("--group is empty: give the consumer group a name, such as facestream")
 	}
-	o, _, err := v.output.Check()
-	p.StateDir, p.User, p.Output, p.Kerberos = o.StateDir, o.User, o.Output, o.Kerberos
-	return p, err
+	return p, nil
 }
 
 // outputURL puts the user into an HDFS name, where the file system looks for it.

@@ -65,23 +65,17 @@ func (o Options) OwnExpansion() bool { return o.Reader == kafka.KafkaIO && o.Exp
 
 // Flags are the settings as given.
 type Flags struct {
-	endpoints                           EndpointFlags
-	output                              outputFlags
-	detector                            detectorFlags
-	sampling                            samplingFlags
-	notify                              notifyFlags
-	runner, reader, duration, frameSize string
-	expansionAddr                       string
-	summary, endpoint, master, worker   string
-	driverHost, workerKeytab            string
-	cpuProfile                          string
-	parallelism                         int
-	window, stallTimeout, drainTimeout  time.Duration
-	windowBytes                         cli.Bytes
-	retain                              cli.Age
-	consumer, runnerOptions             cli.KeyValues
-	drain, keepRejects, quiet           bool
-	logFormat, metrics                  string
+	o                       Options // what needs no more than a check
+	endpoints               EndpointFlags
+	output                  outputFlags
+	detector                detectorFlags
+	sampling                samplingFlags
+	notify                  notifyFlags
+	duration, frameSize     string
+	workerKeytab            string
+	windowBytes             cli.Bytes
+	consumer, runnerOptions cli.KeyValues
+	keepRejects, quiet      bool
 }
 
 // New adds the flags of a run to f.
@@ -90,33 +84,33 @@ func New(f *flag.FlagSet) *Flags {
 	v.endpoints.Add(f)
 	v.output.add(f)
 	v.detector.add(f)
-	f.StringVar(&v.runner, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
-	f.StringVar(&v.reader, "reader", "", "`NAME` of what reads from Kafka: kafkaio, which is Beam's and in Java, a window at a time; or native, in Go and in the workers, which stores what comes at once and needs no Java on prism. Default: kafkaio, but native with --runner=direct.")
-	f.StringVar(&v.endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
-	f.StringVar(&v.master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
-	f.StringVar(&v.driverHost, "driver_host", "", "`ADDRESS` of this machine at which a Spark cluster's executors call the job server that is started for --master. Default: the one on the way to the Master.")
-	f.StringVar(&v.worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
+	f.StringVar(&v.o.Runner.Name, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
+	f.StringVar(&v.o.Reader, "reader", "", "`NAME` of what reads from Kafka: kafkaio, which is Beam's and in Java, a window at a time; or native, in Go and in the workers, which stores what comes at once and needs no Java on prism. Default: kafkaio, but native with --runner=direct.")
+	f.StringVar(&v.o.Runner.Endpoint, "endpoint", "", "`HOST:PORT` of a running Beam job server for Flink or Spark. Default: one is started and ended.")
+	f.StringVar(&v.o.Runner.Master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT. Default: one inside of the job server.")
+	f.StringVar(&v.o.Runner.DriverHost, "driver_host", "", "`ADDRESS` of this machine at which a Spark cluster's executors call the job server that is started for --master. Default: the one on the way to the Master.")
+	f.StringVar(&v.o.Runner.Worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine.")
 	f.StringVar(&v.workerKeytab, "worker_keytab", "", "`PATH` of a keytab for --kerberos_principal on every node of the cluster. Default: that of --kerberos_keytab.")
-	f.IntVar(&v.parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
+	f.IntVar(&v.o.Runner.Parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
 	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
-	f.DurationVar(&v.drainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
-	f.BoolVar(&v.drain, "drain", false, "End before the duration is over when no record is waiting.")
-	f.DurationVar(&v.window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain, --max_fps and --cooldown.")
-	f.DurationVar(&v.stallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
+	f.DurationVar(&v.o.DrainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
+	f.BoolVar(&v.o.Drain, "drain", false, "End before the duration is over when no record is waiting.")
+	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain, --max_fps and --cooldown.")
+	f.DurationVar(&v.o.StallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
 	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound but with --max_fps or --cooldown, by the average size of the records before. Default: 64MiB on prism, 256MiB elsewhere.")
-	f.Var(&v.retain, "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
+	f.Var((*cli.Age)(&v.o.Retain), "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
 	v.sampling.add(f)
 	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
-	f.StringVar(&v.expansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
-	f.StringVar(&v.summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
-	f.StringVar(&v.cpuProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
+	f.StringVar(&v.o.ExpansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
+	f.StringVar(&v.o.Summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
+	f.StringVar(&v.o.CPUProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
 	v.notify.add(f)
-	f.StringVar(&v.metrics, "metrics", "", metrics.Usage)
+	f.StringVar(&v.o.Metrics, "metrics", "", metrics.Usage)
 	f.BoolVar(&v.quiet, "quiet", false, "Print warnings and errors only.")
-	f.StringVar(&v.logFormat, "log_format", cli.LogPlain, "`FORMAT` of what is printed: plain, lines for a person and on a terminal one that renews itself; or json, an object a line.")
+	f.StringVar(&v.o.LogFormat, "log_format", cli.LogPlain, "`FORMAT` of what is printed: plain, lines for a person and on a terminal one that renews itself; or json, an object a line.")
 	return v
 }
 
@@ -133,22 +127,19 @@ func Parse(args ...string) (Options, error) {
 
 // Options checks the flags.
 func (v *Flags) Options() (Options, error) {
-	o := Options{
-		Window: v.window, Consumer: v.consumer, ExpansionAddr: v.expansionAddr, Summary: v.summary, Drain: v.drain,
-		StallTimeout: v.stallTimeout, Latest: v.output.latest, CPUProfile: v.cpuProfile,
-		Retain: time.Duration(v.retain), LogFormat: v.logFormat, DrainTimeout: v.drainTimeout, Metrics: v.metrics,
-	}
+	o := v.o
+	o.Consumer, o.Latest, o.Runner.Options = v.consumer, v.output.latest, v.runnerOptions
 	if v.quiet {
 		o.LogLevel = slog.LevelWarn
 	}
-	err := cli.OneOf("log_format", v.logFormat, cli.LogFormats)
-	if err == nil && v.metrics != "" {
-		err = metrics.CheckAddr(v.metrics)
+	err := cli.OneOf("log_format", o.LogFormat, cli.LogFormats)
+	if err == nil && o.Metrics != "" {
+		err = metrics.CheckAddr(o.Metrics)
+	}
+	if err == nil {
+		err = v.checkRunner(&o.Runner)
 	}
 	if err != nil {
-		return o, err
-	}
-	if o.Runner, err = v.runnerConfig(); err != nil {
 		return o, err
 	}
 	if o.Endpoints, err = v.endpoints.Check(); err != nil {
@@ -165,16 +156,14 @@ func (v *Flags) Options() (Options, error) {
 	if o.Duration, err = parseDuration(v.duration); err != nil {
 		return o, err
 	}
-	if o.Duration == Forever && o.Drain {
+	switch {
+	case o.Duration == Forever && o.Drain:
 		return o, errors.New("--drain ends a run when no record is waiting, and --duration=forever never does: give one of them")
-	}
-	if o.DrainTimeout < 0 {
+	case o.DrainTimeout < 0:
 		return o, fmt.Errorf("--drain_timeout=%s: it must be 0s or more", o.DrainTimeout)
-	}
-	if o.Window < time.Second && o.Window != 0 {
+	case o.Window < time.Second && o.Window != 0:
 		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
-	}
-	if o.StallTimeout < time.Second {
+	case o.StallTimeout < time.Second:
 		return o, fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
 	}
 	if o.Frame.Width, o.Frame.Height, err = cli.CheckSize("--frame_size", v.frameSize); err != nil {
@@ -212,7 +201,7 @@ func (v *Flags) Options() (Options, error) {
 		return o, err
 	}
 	o.Face.Threads = 1
-	if v.runner == runners.Prism || v.runner == runners.Direct {
+	if o.Runner.Name == runners.Prism || o.Runner.Name == runners.Direct {
 		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
 	}
 	return o, nil
@@ -220,8 +209,8 @@ func (v *Flags) Options() (Options, error) {
 
 // checkReader checks what reads, and what is for it.
 func (v *Flags) checkReader(o *Options) error {
-	direct := v.runner == runners.Direct
-	if o.Reader = v.reader; o.Reader == "" {
+	direct := o.Runner.Name == runners.Direct
+	if o.Reader == "" {
 		if o.Reader = kafka.KafkaIO; direct {
 			o.Reader = kafka.Native
 		}

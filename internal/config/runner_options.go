@@ -25,25 +25,21 @@ var (
 	}
 )
 
-// runnerConfig checks the settings of the runner.
-func (v *Flags) runnerConfig() (runners.Config, error) {
-	c := runners.Config{
-		Name: v.runner, Endpoint: v.endpoint, Master: v.master, DriverHost: v.driverHost, Worker: v.worker,
-		Parallelism: v.parallelism, Options: v.runnerOptions, MaxBytes: int64(v.windowBytes),
-	}
+// checkRunner checks and completes the settings of the runner.
+func (v *Flags) checkRunner(c *runners.Config) error {
 	if err := cli.OneOf("runner", c.Name, runners.Names); err != nil {
-		return c, err
+		return err
 	}
-	if c.MaxBytes == 0 {
+	if c.MaxBytes = int64(v.windowBytes); c.MaxBytes == 0 {
 		if c.MaxBytes = 256 << 20; c.Name == runners.Prism { // it holds a window ten times over
 			c.MaxBytes = 64 << 20
 		}
 	}
 	if c.MaxBytes < 1<<20 {
-		return c, fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", v.windowBytes)
+		return fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", v.windowBytes)
 	}
 	if c.Parallelism < 0 {
-		return c, fmt.Errorf("--parallelism=%d: it must be a number of slots, such as 2", c.Parallelism)
+		return fmt.Errorf("--parallelism=%d: it must be a number of slots, such as 2", c.Parallelism)
 	}
 	if c.Name != runners.Flink && c.Name != runners.Spark {
 		for flag, set := range map[string]bool{
@@ -51,16 +47,16 @@ func (v *Flags) runnerConfig() (runners.Config, error) {
 			"--parallelism": c.Parallelism != 0, "--runner_option": len(c.Options) > 0,
 		} {
 			if set {
-				return c, fmt.Errorf("%s is for --runner=%s and --runner=%s, not for %s", flag, runners.Flink, runners.Spark, c.Name)
+				return fmt.Errorf("%s is for --runner=%s and --runner=%s, not for %s", flag, runners.Flink, runners.Spark, c.Name)
 			}
 		}
-		return c, nil
+		return nil
 	}
-	return c, v.clusterConfig(&c)
+	return v.checkCluster(c)
 }
 
-// clusterConfig checks and completes the settings for Flink and Spark.
-func (v *Flags) clusterConfig(c *runners.Config) error {
+// checkCluster checks and completes the settings for Flink and Spark.
+func (v *Flags) checkCluster(c *runners.Config) error {
 	switch {
 	case c.Endpoint != "" && c.Master != "":
 		return errors.New("--endpoint and --master are both set: a job server that runs already knows its cluster")
@@ -68,7 +64,7 @@ func (v *Flags) clusterConfig(c *runners.Config) error {
 		if err := cli.CheckAddr("--endpoint", c.Endpoint); err != nil {
 			return err
 		}
-		if c.Name == runners.Spark && c.Parallelism != 0 && v.reader != kafka.Native {
+		if c.Name == runners.Spark && c.Parallelism != 0 && v.o.Reader != kafka.Native {
 			return errors.New("--parallelism with --endpoint on Spark: the setting spark.cores.max of the job server decides; leave it out")
 		}
 	case c.Master != "":
