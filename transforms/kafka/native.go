@@ -55,7 +55,7 @@ func (fn *readFn) ProcessElement(ctx context.Context, shard int, emit func(Recor
 	if err != nil {
 		return fmt.Errorf("%w; it must be there on every node", err)
 	}
-	offsets, err := Connect(ctx, w.Brokers, w.Group, w.Topics, append(opts, security.Options()...)...)
+	offsets, err := reconnect(ctx, w, append(opts, security.Options()...)...)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,4 +221,22 @@ func TestShardsFollow(t *testing.T) {
 	over(time.Hour, "another window: window another is open")
 	stop()
 	said.Wait()
+}
+
+// A shard that begins while no broker answers waits, but whoever gives an address hears at
+// once that it is wrong.
+func TestShardsAwaitBroker(t *testing.T) {
+	f := newFake(t, 1)
+	dials := 0
+	refuses := kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+		if dials++; dials < 5 {
+			return nil, syscall.ECONNREFUSED
+		}
+		return new(net.Dialer).DialContext(ctx, network, host)
+	})
+	if _, err := Connect(t.Context(), f.window.Brokers, "g", f.window.Topics, refuses); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("error %v", err)
+	}
+	dials = 0
+	testkit.Value(reconnect(t.Context(), f.window, refuses))(t).Close()
 }

@@ -117,7 +117,18 @@ func (o *Offsets) Restore(ctx context.Context) error {
 
 // Connect is Open for topics that may not exist: see Exists.
 func Connect(ctx context.Context, brokers, group string, topics []string, opts ...kgo.Opt) (*Offsets, error) {
-	o := &Offsets{brokers: brokers, group: group, topics: topics, fetching: defaultFetching}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return connect(ctx, &Offsets{brokers: brokers, group: group, topics: topics}, opts)
+}
+
+// reconnect is Connect for a worker: the driver has had an answer at this address, so that
+// a failing connection is an outage.
+func reconnect(ctx context.Context, w Window, opts ...kgo.Opt) (*Offsets, error) {
+	return connect(ctx, &Offsets{brokers: w.Brokers, group: w.Group, topics: w.Topics, answered: true}, opts)
+}
+
+func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) {
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.DialTimeout(dialTimeout),
@@ -125,12 +136,10 @@ func Connect(ctx context.Context, brokers, group string, topics []string, opts .
 		kgo.RequestRetries(math.MaxInt), // the time decides
 	}, opts...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Kafka at %s: %w", brokers, err)
+		return nil, fmt.Errorf("connecting to Kafka at %s: %w", o.brokers, err)
 	}
-	o.client, o.admin = client, kadm.NewClient(client)
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	err = o.ask(opening, "its topics", func(ctx context.Context) (err error) {
+	o.client, o.admin, o.fetching = client, kadm.NewClient(client), defaultFetching
+	err = o.ask(ctx, "its topics", func(ctx context.Context) (err error) {
 		o.first, err = o.admin.Metadata(ctx, o.topics...)
 		return err
 	})
@@ -139,7 +148,7 @@ func Connect(ctx context.Context, brokers, group string, topics []string, opts .
 		return nil, err
 	}
 	o.answered = true
-	o.unreachable = unreachable(opening, brokers, o.first.Brokers)
+	o.unreachable = unreachable(ctx, o.brokers, o.first.Brokers)
 	if len(o.unreachable) > 0 && len(o.unreachable) == len(o.first.Brokers) {
 		o.Close()
 		return nil, o.unreachable[0]
