@@ -215,7 +215,7 @@ func (c *copying) wanted(id record.ID, camera string, millis int64) bool {
 
 // events copies the pictures that are files and have events in a file.
 func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, inRows map[string]bool) error {
-	in, err := c.fs.OpenRead(ctx, c.path(e.File))
+	in, err := c.fs.OpenRead(ctx, c.cfg.Path(e.File))
 	if err != nil {
 		return c.unread(ctx, e.File, err)
 	}
@@ -237,7 +237,7 @@ func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, 
 	flush := func() error {
 		if one := f; len(one.events) > 0 {
 			err := work.Begin(func() (copied, error) {
-				return c.read(one, func(p store.Picture) ([]byte, error) { return filesystem.Read(ctx, c.fs, c.path(p.Name)) }), nil
+				return c.read(one, func(p store.Picture) ([]byte, error) { return filesystem.Read(ctx, c.fs, c.cfg.Path(p.Name)) }), nil
 			}, add)
 			if err != nil {
 				return err
@@ -285,8 +285,6 @@ func (f *frame) add(names ...string) {
 		}
 	}
 }
-
-func (c *copying) path(name string) string { return strings.TrimSuffix(c.root, "/") + "/" + name }
 
 // read reads the files of a frame.
 func (c *copying) read(f frame, picture func(store.Picture) ([]byte, error)) copied {

@@ -95,7 +95,7 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 			return nil, err
 		}
 	}
-	names, err := fsys.List(ctx, ix.path("_*"))
+	names, err := fsys.List(ctx, ix.cfg.Path("_*"))
 	if err != nil {
 		return nil, fmt.Errorf("looking into %s: %w", root, err)
 	}
@@ -110,14 +110,12 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 
 var errNoOutput = errors.New("no run of facestream has written there")
 
-func (ix *index) path(name string) string { return strings.TrimSuffix(ix.cfg.Root, "/") + "/" + name }
-
 // open opens a file below the root. On this machine, no link leads out of it.
 func (ix *index) open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if ix.local != nil {
 		return ix.local.Open(name)
 	}
-	return ix.fs.OpenRead(ctx, ix.path(name))
+	return ix.fs.OpenRead(ctx, ix.cfg.Path(name))
 }
 
 // read returns a whole file of at most so many bytes.
@@ -201,7 +199,7 @@ func (ix *index) forgetPurged(ctx context.Context) {
 	if !ok {
 		return
 	}
-	at, err := fsys.LastModified(ctx, ix.path(store.PurgedFile))
+	at, err := fsys.LastModified(ctx, ix.cfg.Path(store.PurgedFile))
 	if err != nil || at.Equal(ix.purgedAt) { // mostly, there is none
 		return
 	}

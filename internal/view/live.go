@@ -45,7 +45,7 @@ func (s *server) counts(ctx context.Context) counts {
 	defer s.mu.Unlock()
 	if fsys, ok := s.index.fs.(filesystem.LastModifiedGetter); ok && t.Latest != s.latest && t.Latest.Picture != "" {
 		s.latency = -1
-		if at, err := fsys.LastModified(ctx, s.index.path(t.Latest.Picture)); err == nil {
+		if at, err := fsys.LastModified(ctx, s.index.cfg.Path(t.Latest.Picture)); err == nil {
 			s.latency = at.Sub(time.UnixMilli(t.Latest.TimestampMillis))
 		}
 		s.latest = t.Latest

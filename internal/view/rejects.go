@@ -157,7 +157,7 @@ func (ix *index) newestRejects(ctx context.Context, most int) ([]string, error) 
 
 // list returns what is in a folder, the last first.
 func (ix *index) list(ctx context.Context, dir string) ([]string, error) {
-	names, err := ix.fs.List(ctx, ix.path(dir+"/*"))
+	names, err := ix.fs.List(ctx, ix.cfg.Path(dir+"/*"))
 	if err != nil {
 		return nil, err
 	}

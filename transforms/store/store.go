@@ -194,7 +194,9 @@ func lastModified(ctx context.Context, fsys filesystem.Interface, name string) (
 	return getter.LastModified(ctx, name)
 }
 
-// join puts a name below root.
+// Path returns where a file below the root is.
+func (c Config) Path(name string) string { return join(c.Root, name) }
+
 func join(root, name string) string {
 	if strings.HasSuffix(root, "/") {
 		return root + name

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
@@ -186,7 +185,7 @@ var errDamaged = errors.New("a row is damaged")
 // read reads a file, or what the row of a table has instead.
 func (c *Checker) read(ctx context.Context, name string, at audit.Stored) ([]byte, error) {
 	if at.Table == "" {
-		return filesystem.Read(ctx, c.fsys, c.path(name))
+		return filesystem.Read(ctx, c.fsys, c.config.Path(name))
 	}
 	if c.tableName != at.Table {
 		c.closeTable()
@@ -212,11 +211,6 @@ func (c *Checker) closeTable() {
 		_ = c.table.Close()
 	}
 	c.table, c.tableName = nil, ""
-}
-
-// path is where a file below the root is.
-func (c *Checker) path(name string) string {
-	return strings.TrimSuffix(c.config.Root, "/") + "/" + name
 }
 
 // differs is the problem that a record gives something else than what is stored.
