@@ -125,7 +125,7 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 	}
 	defer os.RemoveAll(filepath.Join(dir, "tmp"))
 	// On the terminal, what Beam logs would bury the program's own lines.
-	log, err := os.Create(filepath.Join(dir, "pipeline.log"))
+	log, err := os.OpenFile(filepath.Join(dir, "pipeline.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // see paths.CutLogs
 	if err != nil {
 		return err
 	}

@@ -196,6 +196,28 @@ func NewRun(state string) (dir string, err error) {
 	return dir, os.Mkdir(filepath.Join(dir, "tmp"), dirMode)
 }
 
+// CutLogs bounds the logs of a run in dir: the content of one that has more than limit
+// bytes becomes its second file, NAME.log.1. Whoever writes it appends, and need not know.
+func CutLogs(dir string, limit int64) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		log := filepath.Join(dir, e.Name())
+		info, infoErr := e.Info()
+		if infoErr != nil || filepath.Ext(log) != ".log" || info.Size() <= limit {
+			continue
+		}
+		data, readErr := os.ReadFile(log)
+		if readErr == nil {
+			readErr = os.WriteFile(log+".1", data, 0o644)
+		}
+		if readErr == nil {
+			readErr = os.Truncate(log, 0)
+		}
+		err = errors.Join(err, readErr)
+	}
+	return err
+}
+
 // removeOld removes what ended runs have left.
 func removeOld(runs string) error {
 	entries, err := os.ReadDir(runs)

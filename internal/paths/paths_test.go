@@ -222,6 +222,24 @@ func TestNewRun(t *testing.T) {
 	testkit.ReadFile(t, filepath.Join(ended(4), "pipeline.log"))
 }
 
+// A log that is too long goes on, and what it had is in a second file.
+func TestCutLogs(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"prism.log", "other.txt"} {
+		log := testkit.Value(os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644))(t)
+		defer log.Close()
+		for _, line := range []string{"first\n", "second\n", "3\n"} {
+			testkit.Value(log.WriteString(line))(t)
+			testkit.Must(t, CutLogs(dir, 5))
+		}
+	}
+	for name, want := range map[string]string{"prism.log": "3\n", "prism.log.1": "second\n", "other.txt": "first\nsecond\n3\n"} {
+		if got := string(testkit.ReadFile(t, filepath.Join(dir, name))); got != want {
+			t.Errorf("%s has %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestJavaOfAWrongJavaHome(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
 	if _, err := Java(); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {

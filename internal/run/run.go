@@ -22,6 +22,7 @@ import (
 	"facestream/internal/config"
 	"facestream/internal/metrics"
 	"facestream/internal/notify"
+	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/record"
 	"facestream/runners"
@@ -42,6 +43,8 @@ const (
 	maxRepeats = 3
 	// gatherTimeout is for gathering ledgers after a run that has failed.
 	gatherTimeout = 20 * time.Second
+	// maxLog bounds each log of the run, in bytes: a run without end adds to them at each window.
+	maxLog = 8 << 20
 )
 
 // Window is what the graph of one window needs to know. It stores the pictures of
@@ -292,6 +295,9 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 	for time.Until(deadline) > 0 && !s.isAsked() {
 		if err := s.retain(ctx); err != nil {
 			return err
+		}
+		if err := paths.CutLogs(s.dir, maxLog); err != nil {
+			slog.Warn("bounding the logs", "error", err)
 		}
 		began := time.Now()
 		limit := min(o.Window, time.Until(deadline))
