@@ -50,6 +50,14 @@ func TestFacesOfEveryLayout(t *testing.T) {
 				}
 			}
 			want := keysOf(all)
+			files := func() (all []string) {
+				testkit.Must(t, store.List(t.Context(), store.Config{Root: root}, func(name string, size int64, at time.Time) error {
+					all = append(all, fmt.Sprint(name, size, at))
+					return nil
+				}))
+				return all
+			}
+			before := files()
 			s := serveOutput(t, root, access{})
 			for _, summarized := range []bool{false, true} {
 				if summarized {
@@ -58,6 +66,10 @@ func TestFacesOfEveryLayout(t *testing.T) {
 				if got := s.keys("/"); !slices.Equal(got, want) {
 					t.Errorf("summarized %v: %d faces %q, want %d: %q", summarized, len(got), got, len(want), want)
 				}
+			}
+			// It may be killed at any moment.
+			if after := files(); !slices.Equal(after, before) {
+				t.Errorf("it has changed files: there were %q, there are %q", before, after)
 			}
 			// What is gathered meanwhile stays, once.
 			testkit.Must(t, a.book.Gather(t.Context()))
