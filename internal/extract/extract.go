@@ -9,8 +9,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-
 	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/face"
@@ -29,7 +27,6 @@ const (
 type copying struct {
 	options
 	cfg  store.Config
-	fs   filesystem.Interface
 	to   sink
 	say  *cli.Progress
 	done done
@@ -74,10 +71,6 @@ type copied struct {
 
 func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	c := &copying{options: o, cfg: store.Config{Root: o.root}, say: cli.NewProgress(stderr), done: done{}}
-	if c.fs, err = filesystem.New(ctx, o.root); err != nil {
-		return err
-	}
-	defer c.fs.Close()
 	if c.to, err = newSink(o, stdout); err != nil {
 		return err
 	}
@@ -171,7 +164,7 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 	if hour, dated := t.Hour(); dated && !c.overlaps(hour) {
 		return nil
 	}
-	in, err := c.cfg.OpenTable(ctx, c.fs, t.File)
+	in, err := c.cfg.OpenTable(ctx, t.File)
 	if err != nil {
 		return c.unread(ctx, t.File, err)
 	}
@@ -215,7 +208,7 @@ func (c *copying) wanted(id record.ID, camera string, millis int64) bool {
 
 // events copies the pictures that are files and have events in a file.
 func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, inRows map[string]bool) error {
-	in, err := c.fs.OpenRead(ctx, c.cfg.Path(e.File))
+	in, err := c.cfg.Open(ctx, e.File)
 	if err != nil {
 		return c.unread(ctx, e.File, err)
 	}
@@ -237,7 +230,7 @@ func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, 
 	flush := func() error {
 		if one := f; len(one.events) > 0 {
 			err := work.Begin(func() (copied, error) {
-				return c.read(one, func(p store.Picture) ([]byte, error) { return filesystem.Read(ctx, c.fs, c.cfg.Path(p.Name)) }), nil
+				return c.read(one, func(p store.Picture) ([]byte, error) { return c.cfg.Read(ctx, p.Name) }), nil
 			}, add)
 			if err != nil {
 				return err

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"facestream/transforms/store"
@@ -38,7 +37,6 @@ const (
 // a page needs; in the background all of them, once, for their summaries.
 type index struct {
 	cfg   store.Config
-	fs    filesystem.Interface
 	local *os.Root // nil unless the output is a folder of this machine
 
 	refreshing sync.Mutex
@@ -80,27 +78,24 @@ type book struct {
 }
 
 func openIndex(ctx context.Context, root string) (*index, error) {
-	fsys, err := filesystem.New(ctx, root)
-	if err != nil {
-		return nil, err
-	}
 	ix := &index{
-		cfg: store.Config{Root: root}, fs: fsys, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
+		cfg: store.Config{Root: root}, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
 		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
 		purged:     func() {},
 		overTables: map[string][]store.Table{}, tables: newTables(),
 	}
+	var err error
 	if !strings.Contains(root, "://") {
 		if ix.local, err = os.OpenRoot(root); err != nil {
 			return nil, err
 		}
 	}
-	names, err := fsys.List(ctx, ix.cfg.Path("_*"))
+	names, err := ix.cfg.Glob(ctx, "_*")
 	if err != nil {
 		return nil, fmt.Errorf("looking into %s: %w", root, err)
 	}
 	for _, name := range names {
-		switch path.Base(name) {
+		switch name {
 		case "_windows", "_leases", "_tmp", "_events":
 			return ix, ix.refresh(ctx)
 		}
@@ -115,7 +110,7 @@ func (ix *index) open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if ix.local != nil {
 		return ix.local.Open(name)
 	}
-	return ix.fs.OpenRead(ctx, ix.cfg.Path(name))
+	return ix.cfg.Open(ctx, name)
 }
 
 // read returns a whole file of at most so many bytes.
@@ -195,11 +190,7 @@ func (ix *index) refresh(ctx context.Context) error {
 
 // forgetPurged forgets everything when something was purged since it was read.
 func (ix *index) forgetPurged(ctx context.Context) {
-	fsys, ok := ix.fs.(filesystem.LastModifiedGetter)
-	if !ok {
-		return
-	}
-	at, err := fsys.LastModified(ctx, ix.cfg.Path(store.PurgedFile))
+	at, err := ix.cfg.Modified(ctx, store.PurgedFile)
 	if err != nil || at.Equal(ix.purgedAt) { // mostly, there is none
 		return
 	}

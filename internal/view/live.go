@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
 
 // counts is what the ledgers say of the whole output.
@@ -43,9 +41,9 @@ func (s *server) counts(ctx context.Context) counts {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fsys, ok := s.index.fs.(filesystem.LastModifiedGetter); ok && t.Latest != s.latest && t.Latest.Picture != "" {
+	if t.Latest != s.latest && t.Latest.Picture != "" {
 		s.latency = -1
-		if at, err := fsys.LastModified(ctx, s.index.cfg.Path(t.Latest.Picture)); err == nil {
+		if at, err := s.index.cfg.Modified(ctx, t.Latest.Picture); err == nil {
 			s.latency = at.Sub(time.UnixMilli(t.Latest.TimestampMillis))
 		}
 		s.latest = t.Latest

@@ -157,16 +157,9 @@ func (ix *index) newestRejects(ctx context.Context, most int) ([]string, error) 
 
 // list returns what is in a folder, the last first.
 func (ix *index) list(ctx context.Context, dir string) ([]string, error) {
-	names, err := ix.fs.List(ctx, ix.cfg.Path(dir+"/*"))
-	if err != nil {
-		return nil, err
-	}
-	for i := range names {
-		names[i] = dir + "/" + path.Base(names[i])
-	}
-	slices.Sort(names)
+	names, err := ix.cfg.Glob(ctx, dir+"/*")
 	slices.Reverse(names)
-	return names, nil
+	return names, err
 }
 
 // readRejects reads files about rejects. One that is none is passed over.

@@ -107,7 +107,7 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 	in := openTable{rows: map[string]int64{}}
 	var err error
 	if ix.local == nil {
-		in.OpenTable, err = ix.cfg.OpenTable(context.WithoutCancel(ctx), ix.fs, t.File) // it stays open
+		in.OpenTable, err = ix.cfg.OpenTable(context.WithoutCancel(ctx), t.File) // it stays open
 	} else {
 		in.OpenTable, err = openLocal(ix.local, t.File)
 	}

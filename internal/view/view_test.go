@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -219,10 +220,9 @@ func TestCommand(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	testkit.WriteFile(t, empty, nil)
 	state := "--state_dir=" + t.TempDir()
-	run := func(ctx context.Context, args ...string) (int, string, string) {
-		var stdout, stderr bytes.Buffer
-		status := Command("facestream view", cropByGo).Main(ctx, append(args, state), &stdout, &stderr)
-		return status, stdout.String(), stderr.String()
+	run := func(ctx context.Context, stdout io.Writer, args ...string) (int, string) {
+		var stderr bytes.Buffer
+		return Command("facestream view", cropByGo).Main(ctx, append(args, state), stdout, &stderr), stderr.String()
 	}
 	for _, tc := range []struct {
 		args []string
@@ -244,15 +244,26 @@ func TestCommand(t *testing.T) {
 		{[]string{"--output=" + root, "--user_header=a b"}, "--user_header"},
 		{[]string{"--output=" + root, "--kafka=x"}, "--kafka"},
 	} {
-		status, _, stderr := run(t.Context(), tc.args...)
+		status, stderr := run(t.Context(), io.Discard, tc.args...)
 		if status != 2 || !strings.Contains(stderr, tc.want) || strings.Contains(stderr, "horse") {
 			t.Errorf("%q: exit status %d and %q, want 2 and %q", tc.args, status, stderr, tc.want)
 		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	status, stdout, stderr := run(ctx, "--output="+root, "--listen=0.0.0.0:0", "--token=@"+file)
-	if status != 0 || stderr != "" || strings.Contains(stdout, "horse") || !strings.Contains(stdout, "?token=...") {
-		t.Errorf("exit status %d, %q, %q", status, stdout, stderr)
+	stdout := &stopping{stop: stop}
+	status, stderr := run(ctx, stdout, "--output="+root, "--listen=0.0.0.0:0", "--token=@"+file)
+	if said := stdout.String(); status != 0 || stderr != "" || strings.Contains(said, "horse") || !strings.Contains(said, "?token=...") {
+		t.Errorf("exit status %d, %q, %q", status, said, stderr)
 	}
+}
+
+// stopping stops a command as soon as that says something.
+type stopping struct {
+	bytes.Buffer
+	stop func()
+}
+
+func (s *stopping) Write(p []byte) (int, error) {
+	s.stop()
+	return s.Buffer.Write(p)
 }

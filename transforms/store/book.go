@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-
 	"facestream/internal/record"
 )
 
@@ -94,12 +92,12 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 		return err
 	}
 	for _, name := range own.unreadable {
-		b.Notes = append(b.Notes, fmt.Sprintf("%s cannot be read and is set aside with the extension %s; verify tells what is missing", join(b.cfg.Root, name), unreadableExtension))
-		if err := b.rename(ctx, name, name+unreadableExtension); err != nil {
+		b.Notes = append(b.Notes, fmt.Sprintf("%s cannot be read and is set aside with the extension %s; verify tells what is missing", b.cfg.path(name), unreadableExtension))
+		if err := b.cfg.rename(ctx, name, name+unreadableExtension); err != nil {
 			return err
 		}
 	}
-	if err := b.remove(ctx, own.done); err != nil {
+	if err := b.cfg.remove(ctx, own.done...); err != nil {
 		return err
 	}
 	b.shelf = own
@@ -185,7 +183,7 @@ func (b *Book) readFlat(ctx context.Context, partitions []record.TopicPartition)
 			continue
 		}
 		if l.Sum().Events > 0 {
-			if _, err := b.cfg.size(ctx, eventsPath(windowOf(file))); errors.Is(err, fs.ErrNotExist) {
+			if _, err := b.cfg.Size(ctx, eventsPath(windowOf(file))); errors.Is(err, fs.ErrNotExist) {
 				continue
 			} else if err != nil {
 				return err
@@ -250,12 +248,12 @@ func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID
 		return Ledger{}, err
 	}
 	if l.Sum().Events > 0 {
-		if err := b.rename(ctx, pending(b.cfg, name+eventsExtension), b.staged(name+eventsExtension)); err != nil {
+		if err := b.cfg.rename(ctx, pending(b.cfg, name+eventsExtension), b.staged(name+eventsExtension)); err != nil {
 			return Ledger{}, fmt.Errorf("staging the window's events: %w", err)
 		}
 	}
 	for _, t := range l.Tables {
-		if err := b.rename(ctx, pending(b.cfg, path.Base(t.File)), b.staged(t.File)); err != nil {
+		if err := b.cfg.rename(ctx, pending(b.cfg, path.Base(t.File)), b.staged(t.File)); err != nil {
 			return Ledger{}, fmt.Errorf("staging the window's pictures: %w", err)
 		}
 	}
@@ -263,7 +261,7 @@ func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID
 		return Ledger{}, err
 	}
 	// If this fails, End removes the file.
-	_ = b.remove(ctx, append(b.leftovers(ctx, name), pending(b.cfg, name+ledgerExtension)))
+	_ = b.cfg.remove(ctx, append(b.leftovers(ctx, name), pending(b.cfg, name+ledgerExtension))...)
 	b.windows, b.carry = append(b.windows, window{name, l}), carry
 	for _, id := range next {
 		b.at[id.TopicPartition] = id.Offset
@@ -298,7 +296,7 @@ func (b *Book) check(ctx context.Context, name string, l *Ledger) error {
 	var data []byte
 	var err error
 	if l.Sum().Events > 0 {
-		if data, err = b.cfg.read(ctx, pending(b.cfg, name+eventsExtension)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if data, err = b.cfg.Read(ctx, pending(b.cfg, name+eventsExtension)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("reading the events that the window wrote: %w", err)
 		}
 	}
@@ -343,7 +341,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	next := b.hour
 	if hour != next.Hour {
 		if next.Number > 0 {
-			if err := b.putHour(ctx, archived(b.dir, next.Hour), next); err != nil {
+			if err := b.cfg.putHour(ctx, archived(b.dir, next.Hour), next); err != nil {
 				return err
 			}
 		}
@@ -365,7 +363,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 		if !b.cfg.HoldEvents {
 			done = append(done, b.staged(w.name+eventsExtension))
 		}
-		data, err := b.cfg.read(ctx, b.staged(w.name+eventsExtension))
+		data, err := b.cfg.Read(ctx, b.staged(w.name+eventsExtension))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // verify reports missing ones
 			return err
 		}
@@ -378,7 +376,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	if next.Tables, err = b.publishTables(ctx, next.Tables, staged); err != nil {
 		return err
 	}
-	if err := b.putHour(ctx, b.dir+"/"+hourFile, next); err != nil {
+	if err := b.cfg.putHour(ctx, b.dir+"/"+hourFile, next); err != nil {
 		return err
 	}
 	b.hour, b.windows = next, b.windows[len(windows):]
@@ -387,7 +385,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 			b.held = append(b.held, w.name)
 		}
 	}
-	return b.remove(ctx, done)
+	return b.cfg.remove(ctx, done...)
 }
 
 // Held returns the windows whose staged events are there with Config.HoldEvents, in order.
@@ -413,12 +411,12 @@ func (b *Book) Release(ctx context.Context, windows []string) error {
 		}
 	}
 	b.held = held
-	return b.remove(ctx, names)
+	return b.cfg.remove(ctx, names...)
 }
 
 // StagedEvents returns the events of a window, a line each, as long as they are staged.
 func StagedEvents(ctx context.Context, cfg Config, group string, topics []string, window string) ([]byte, error) {
-	return cfg.read(ctx, bookFolder(group, topics)+"/"+window+eventsExtension)
+	return cfg.Read(ctx, bookFolder(group, topics)+"/"+window+eventsExtension)
 }
 
 // add merges the ledger of the next window.
@@ -443,7 +441,7 @@ func (b *Book) publish(ctx context.Context, files []EventsFile, name string, lin
 	var before []byte
 	n := len(files)
 	if n > 0 && files[n-1].Bytes < maxEventsPart {
-		data, err := b.cfg.read(ctx, files[n-1].File)
+		data, err := b.cfg.Read(ctx, files[n-1].File)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -467,34 +465,16 @@ func (b *Book) leftovers(ctx context.Context, window string) []string {
 	if !b.run.Stored().Rows {
 		return nil
 	}
-	names, _ := b.cfg.list(ctx, pending(b.cfg, window+tableMark+"*"+tableExtension)) // if this fails, End removes them
+	names, _ := b.cfg.Glob(ctx, pending(b.cfg, window+tableMark+"*"+tableExtension)) // if this fails, End removes them
 	return names
 }
 
-func (b *Book) putHour(ctx context.Context, name string, h Hour) error {
+func (c Config) putHour(ctx context.Context, name string, h Hour) error {
 	data, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
-	return b.cfg.put(ctx, name, append(data, '\n'))
-}
-
-func (b *Book) rename(ctx context.Context, from, to string) error {
-	return b.cfg.with(ctx, func(fsys filesystem.Interface) error {
-		to := join(b.cfg.Root, to)
-		return inFolder(ctx, fsys, to, func() error { return filesystem.Rename(ctx, fsys, join(b.cfg.Root, from), to) })
-	})
-}
-
-func (b *Book) remove(ctx context.Context, names []string) error {
-	return b.cfg.with(ctx, func(fsys filesystem.Interface) error {
-		for _, name := range names {
-			if err := ignoreGone(remove(ctx, fsys, join(b.cfg.Root, name))); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return c.put(ctx, name, append(data, '\n'))
 }
 
 // bookFolder is the folder of a book below the root. Two groups, or two sets of topics,

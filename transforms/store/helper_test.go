@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/colinmarc/hdfs/v2"
 
@@ -39,7 +38,6 @@ type driver struct {
 }
 
 var drivers = []driver{
-	{"memory", memoryRoot},
 	{"local", func(t testing.TB) string { return filepath.Join(t.TempDir(), "root") }},
 	{"hdfs", hdfsRoot},
 }
@@ -53,8 +51,6 @@ func everywhere(t *testing.T, test func(t *testing.T, root string)) {
 
 // testConfig is that of a run with a root.
 func testConfig(root string) Config { return Config{Root: root, Run: "this-run"} }
-
-func memoryRoot(t testing.TB) string { return "memfs://" + t.Name() }
 
 // hdfsRoot returns a folder below one that belongs to testUser.
 func hdfsRoot(t testing.TB) string {
@@ -78,22 +74,24 @@ func superuser(t testing.TB, address string) *hdfs.Client {
 	return c
 }
 
-func open(t testing.TB, root string) filesystem.Interface {
-	fsys := testkit.Value(filesystem.New(t.Context(), root))(t)
-	t.Cleanup(func() { fsys.Close() })
-	return fsys
-}
-
 // hdfsPath returns what follows the NameNode in a name.
 func hdfsPath(name string) string {
 	_, path, _ := strings.Cut(strings.TrimPrefix(name, "hdfs://"), "/")
 	return "/" + path
 }
 
+// mustBeEmpty checks that there is nothing below root, not even a folder.
+func mustBeEmpty(t testing.TB, root string) {
+	t.Helper()
+	if left, err := testConfig(root).Glob(t.Context(), "*"); err != nil || len(left) > 0 {
+		t.Errorf("left are %v (%v)", left, err)
+	}
+}
+
 // store stores a file below root.
 func store(t testing.TB, root, name, data string) {
 	t.Helper()
-	testkit.Must(t, put(t.Context(), open(t, root), testConfig(root), name, []byte(data)))
+	testkit.Must(t, testConfig(root).put(t.Context(), name, []byte(data)))
 }
 
 // mustHold checks that these are the files below root, by name.
@@ -117,21 +115,12 @@ func mustHold(t *testing.T, root string, want map[string]string) {
 // files returns every file below root by its relative name.
 func files(t testing.TB, root string) map[string]string {
 	t.Helper()
-	ctx := t.Context()
-	fsys := open(t, root)
 	found := map[string]string{}
-	for depth, glob := 0, root; depth < 8; depth++ {
-		glob += "/*"
-		names := testkit.Value(fsys.List(ctx, glob))(t)
-		for _, name := range names {
-			data, err := filesystem.Read(ctx, fsys, name)
-			if err != nil && strings.Contains(err.Error(), "is a directory") {
-				continue
-			}
-			testkit.Must(t, err)
-			found[strings.TrimPrefix(name, root+"/")] = string(data)
-		}
-	}
+	testkit.Must(t, ignoreGone(List(t.Context(), testConfig(root), func(name string, _ int64, _ time.Time) error {
+		data, err := testConfig(root).Read(t.Context(), name)
+		found[name] = string(data)
+		return err
+	})))
 	return found
 }
 

@@ -25,7 +25,7 @@ func KeepLatest(ctx context.Context, cfg Config, latest Latest) error {
 }
 
 func keepLatest(ctx context.Context, cfg Config, latest Latest) error {
-	about, err := cfg.read(ctx, latestAbout)
+	about, err := cfg.Read(ctx, latestAbout)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -12,11 +12,7 @@ import (
 	"os/user"
 	"path"
 	"slices"
-	"strings"
-	"sync"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/proc"
 	"facestream/internal/wait"
@@ -26,6 +22,8 @@ const (
 	// leaseFolder holds a file for each group and topic that a run reads, below the root.
 	leaseFolder    = "_leases"
 	leaseExtension = ".json"
+	// turnFolder has a file for each lease that a run is taking away.
+	turnFolder = tmpDir + "/leases"
 
 	// leaseRenewal is how often a run says that it goes on, and leaseTerm how long a
 	// lease lives without that: as long as the file system's budget, and more.
@@ -33,8 +31,6 @@ const (
 	leaseTerm    = 2 * time.Minute
 	// leaseWriting is more than the time from making a lease's file to filling it.
 	leaseWriting = 5 * time.Second
-
-	fileMode = 0o644
 )
 
 // ErrHeld is wrapped by the error of a run that finds another one at work.
@@ -122,9 +118,7 @@ func acquire(ctx context.Context, cfg Config, group string, topics []string, ren
 		holder.Topic = topic
 		var data []byte
 		if data, err = json.MarshalIndent(holder, "", "  "); err == nil {
-			err = cfg.with(ctx, func(fsys filesystem.Interface) error {
-				return l.acquire(ctx, fsys, leasePath(group, topic), append(data, '\n'))
-			})
+			err = l.acquire(ctx, leasePath(group, topic), append(data, '\n'))
 		}
 	}
 	if err != nil {
@@ -169,13 +163,13 @@ func leasePath(group, topic string) string {
 }
 
 // acquire makes the file of one lease.
-func (l *Lease) acquire(ctx context.Context, fsys filesystem.Interface, name string, data []byte) error {
+func (l *Lease) acquire(ctx context.Context, name string, data []byte) error {
 	for {
-		err := createNew(ctx, fsys, join(l.cfg.Root, name), data)
+		err := l.cfg.createNew(ctx, name, data)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		found, err := lookAtLease(ctx, fsys, l.cfg, name)
+		found, err := lookAtLease(ctx, l.cfg, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // its holder has just ended
 			continue
@@ -194,7 +188,7 @@ func (l *Lease) acquire(ctx context.Context, fsys filesystem.Interface, name str
 		if why == "" {
 			return found.refusal(l.term)
 		}
-		taken, err := takeAway(ctx, fsys, l.cfg, name, found.data)
+		taken, err := takeAway(ctx, l.cfg, name, found.data)
 		if err != nil {
 			return err
 		}
@@ -215,10 +209,10 @@ type lease struct {
 	renewed time.Duration
 }
 
-func lookAtLease(ctx context.Context, fsys filesystem.Interface, cfg Config, name string) (l lease, err error) {
-	at, err := lastModified(ctx, fsys, join(cfg.Root, name))
+func lookAtLease(ctx context.Context, cfg Config, name string) (l lease, err error) {
+	at, err := cfg.Modified(ctx, name)
 	if err == nil {
-		l.data, err = filesystem.Read(ctx, fsys, join(cfg.Root, name))
+		l.data, err = cfg.Read(ctx, name)
 	}
 	if err != nil {
 		return l, err
@@ -226,7 +220,7 @@ func lookAtLease(ctx context.Context, fsys filesystem.Interface, cfg Config, nam
 	if json.Unmarshal(l.data, &l.holder) != nil {
 		l.holder = Holder{}
 	}
-	now, err := clock(ctx, fsys, cfg)
+	now, err := clock(ctx, cfg)
 	l.renewed = max(0, now.Sub(at))
 	return l, err
 }
@@ -252,52 +246,49 @@ func (l lease) refusal(term time.Duration) error {
 // takeAway removes a lease that holds data, and reports whether it has. Of several runs
 // one at a time does, so that none removes what another has made since it looked. What a
 // killed one leaves keeps others from it for leaseTerm.
-func takeAway(ctx context.Context, fsys filesystem.Interface, cfg Config, name string, data []byte) (taken bool, err error) {
-	turn := join(cfg.Root, path.Join(tmpDir, "leases", path.Base(name)))
-	if err := createNew(ctx, fsys, turn, data); errors.Is(err, fs.ErrExist) {
-		at, err := lastModified(ctx, fsys, turn)
+func takeAway(ctx context.Context, cfg Config, name string, data []byte) (taken bool, err error) {
+	turn := path.Join(turnFolder, path.Base(name))
+	if err := cfg.createNew(ctx, turn, data); errors.Is(err, fs.ErrExist) {
+		at, err := cfg.Modified(ctx, turn)
 		if err == nil {
 			var now time.Time
-			if now, err = clock(ctx, fsys, cfg); err == nil && now.Sub(at) >= leaseTerm {
-				err = remove(ctx, fsys, turn)
+			if now, err = clock(ctx, cfg); err == nil && now.Sub(at) >= leaseTerm {
+				err = cfg.remove(ctx, turn)
 			}
 		}
 		return false, ignoreGone(err)
 	} else if err != nil {
 		return false, err
 	}
-	got, err := filesystem.Read(ctx, fsys, join(cfg.Root, name))
+	got, err := cfg.Read(ctx, name)
 	if err == nil && (len(got) == 0 || bytes.Equal(got, data)) {
-		taken, err = true, remove(ctx, fsys, join(cfg.Root, name))
+		taken, err = true, cfg.remove(ctx, name)
 	}
-	return taken, errors.Join(ignoreGone(err), ignoreGone(remove(context.WithoutCancel(ctx), fsys, turn)))
+	return taken, errors.Join(ignoreGone(err), cfg.remove(context.WithoutCancel(ctx), turn))
 }
 
 // Check returns an error that wraps ErrLost if another run has taken over. A lease
 // that somebody has removed is made anew.
 func (l *Lease) Check(ctx context.Context) error {
-	return l.cfg.with(ctx, func(fsys filesystem.Interface) error {
-		for name, data := range l.held {
-			if err := l.check(ctx, fsys, name, data); err != nil {
-				return err
-			}
+	for name, data := range l.held {
+		if err := l.check(ctx, name, data); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-func (l *Lease) check(ctx context.Context, fsys filesystem.Interface, name string, data []byte) error {
-	file := join(l.cfg.Root, name)
-	got, err := filesystem.Read(ctx, fsys, file)
+func (l *Lease) check(ctx context.Context, name string, data []byte) error {
+	got, err := l.cfg.Read(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = createNew(ctx, fsys, file, data); errors.Is(err, fs.ErrExist) {
-			got, err = filesystem.Read(ctx, fsys, file)
+		if err = l.cfg.createNew(ctx, name, data); errors.Is(err, fs.ErrExist) {
+			got, err = l.cfg.Read(ctx, name)
 		} else {
 			got = data
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("looking at the lease %s: %w", file, err)
+		return fmt.Errorf("looking at the lease %s: %w", l.cfg.path(name), err)
 	}
 	if bytes.Equal(got, data) {
 		return nil
@@ -331,69 +322,33 @@ func (l *Lease) Release(ctx context.Context) {
 	l.stop()
 	<-l.ended
 	ctx = context.WithoutCancel(ctx)
-	_ = l.cfg.with(ctx, func(fsys filesystem.Interface) error {
-		for name, data := range l.held {
-			file := join(l.cfg.Root, name)
-			if got, err := filesystem.Read(ctx, fsys, file); err == nil && bytes.Equal(got, data) {
-				_ = remove(ctx, fsys, file)
-			}
+	for name, data := range l.held {
+		if got, err := l.cfg.Read(ctx, name); err == nil && bytes.Equal(got, data) {
+			_ = l.cfg.remove(ctx, name)
 		}
-		removeFolders(ctx, fsys, l.cfg)
-		return nil
-	})
+	}
+	removeFolders(ctx, l.cfg)
 }
 
 // removeFolders removes the folders that leases need, if nobody has a file in them.
-func removeFolders(ctx context.Context, fsys filesystem.Interface, cfg Config) {
-	for _, folder := range []string{join(cfg.Root, leaseFolder), join(cfg.Root, tmpDir+"/leases"), cfg.tmp(), join(cfg.Root, tmpDir)} {
-		_ = remove(ctx, fsys, folder)
+func removeFolders(ctx context.Context, cfg Config) {
+	for _, folder := range []string{leaseFolder, turnFolder, cfg.tmp(), tmpDir} {
+		_ = cfg.remove(ctx, folder)
 	}
 }
 
 // Held returns an error that wraps ErrHeld if a run is at work, so that Acquire would
 // refuse another one.
 func Held(ctx context.Context, cfg Config, group string, topics []string) error {
-	return cfg.with(ctx, func(fsys filesystem.Interface) error {
-		defer removeFolders(ctx, fsys, cfg)
-		for _, topic := range topics {
-			found, err := lookAtLease(ctx, fsys, cfg, leasePath(group, topic))
-			if err == nil && found.free(leaseTerm) == "" {
-				err = found.refusal(leaseTerm)
-			}
-			if err := ignoreGone(err); err != nil {
-				return err
-			}
+	defer removeFolders(ctx, cfg)
+	for _, topic := range topics {
+		found, err := lookAtLease(ctx, cfg, leasePath(group, topic))
+		if err == nil && found.free(leaseTerm) == "" {
+			err = found.refusal(leaseTerm)
 		}
-		return nil
-	})
-}
-
-// creating is held by createNew where a file system cannot do it.
-var creating sync.Mutex
-
-// createNew makes a file where none is; fs.ErrExist if there is one. Others may see it
-// before it holds data.
-func createNew(ctx context.Context, fsys filesystem.Interface, name string, data []byte) error {
-	return inFolder(ctx, fsys, name, func() error {
-		if c, ok := fsys.(interface {
-			CreateNew(ctx context.Context, name string, data []byte) error
-		}); ok {
-			return c.CreateNew(ctx, name, data)
+		if err := ignoreGone(err); err != nil {
+			return err
 		}
-		if !strings.Contains(name, "://") {
-			f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
-			if err != nil {
-				return err
-			}
-			_, err = f.Write(data)
-			return errors.Join(err, f.Close())
-		}
-		// Memory is of one process.
-		creating.Lock()
-		defer creating.Unlock()
-		if _, err := lastModified(ctx, fsys, name); !errors.Is(err, fs.ErrNotExist) {
-			return cmp.Or(err, fs.ErrExist)
-		}
-		return filesystem.Write(ctx, fsys, name, data)
-	})
+	}
+	return nil
 }

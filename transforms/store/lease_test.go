@@ -60,10 +60,7 @@ func TestLease(t *testing.T) {
 			l.Release(t.Context())
 		}
 		testkit.Must(t, Held(t.Context(), cfg, "g", []string{"t"}))
-		mustHold(t, root, nil)
-		if left, err := open(t, root).List(t.Context(), join(root, "*")); err != nil || len(left) > 0 {
-			t.Errorf("left are %v (%v)", left, err)
-		}
+		mustBeEmpty(t, root)
 	})
 }
 
@@ -132,7 +129,7 @@ func TestLeaseIsTakenOver(t *testing.T) {
 			store(t, root, name, tt.lease)
 			if tt.term == short || tt.lease == "" {
 				testkit.Await(t, "the term", func() bool {
-					l := testkit.Value(lookAtLease(t.Context(), open(t, root), testConfig(root), name))(t)
+					l := testkit.Value(lookAtLease(t.Context(), testConfig(root), name))(t)
 					return l.renewed > short && (tt.lease != "" || l.renewed > leaseWriting)
 				})
 			}
@@ -165,7 +162,7 @@ func TestLeaseIsLost(t *testing.T) {
 		testkit.Await(t, "a renewal", func() bool { return modified(t, root, leasePath("h", "t")).After(before) })
 
 		// Somebody removes one, and it is made anew.
-		testkit.Must(t, remove(t.Context(), open(t, root), join(root, name)))
+		testkit.Must(t, testConfig(root).remove(t.Context(), name))
 		testkit.Must(t, slow.Check(t.Context()))
 
 		other := holderText(t, Holder{Run: "another", PID: os.Getpid()})
@@ -192,7 +189,7 @@ func modified(t *testing.T, root, name string) time.Time {
 	var at time.Time
 	testkit.Await(t, "the time of "+name, func() (ok bool) {
 		var err error
-		at, err = lastModified(t.Context(), open(t, root), join(root, name))
+		at, err = testConfig(root).Modified(t.Context(), name)
 		return err == nil
 	})
 	return at
@@ -203,10 +200,7 @@ func TestTakeAwayOnlyWhatWasJudged(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		name := leasePath("g", "t")
 		store(t, root, name, "a newer one")
-		cfg := testConfig(root)
-		_, err := lookAtLease(t.Context(), open(t, root), cfg, name)
-		testkit.Must(t, err)
-		if taken, err := takeAway(t.Context(), open(t, root), cfg, name, []byte("the one that was stale")); taken || err != nil {
+		if taken, err := takeAway(t.Context(), testConfig(root), name, []byte("the one that was stale")); taken || err != nil {
 			t.Errorf("taken: %v (%v)", taken, err)
 		}
 		mustHold(t, root, map[string]string{name: "a newer one"})

@@ -2,15 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/record"
 )
@@ -87,48 +82,27 @@ func IsTable(name string) bool {
 // root. What is stored or removed meanwhile is visited or not. A root that is
 // not there is fs.ErrNotExist.
 func List(ctx context.Context, cfg Config, visit func(name string, size int64, modified time.Time) error) error {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
-	if w, ok := fsys.(interface {
-		Walk(ctx context.Context, root string, visit func(name string, size int64, modified time.Time) error) error
-	}); ok {
-		err = w.Walk(ctx, cfg.Root, func(name string, size int64, modified time.Time) error {
-			below, ok := strings.CutPrefix(name, join(cfg.Root, ""))
+	err := cfg.do(ctx, "", func(fsys fileSystem, _ string) error {
+		return fsys.Walk(ctx, cfg.Root, func(name string, size int64, modified time.Time) error {
+			below, ok := strings.CutPrefix(name, cfg.path(""))
 			if !ok { // the root is a file
 				return fmt.Errorf("%s is not below it", name)
 			}
 			return visit(below, size, modified)
 		})
-	} else if !strings.Contains(cfg.Root, "://") {
-		err = listLocal(ctx, cfg.Root, visit)
-	} else {
-		err = errors.New("this file system cannot list what is in folders of folders")
-	}
+	})
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", cfg.Root, err)
 	}
 	return nil
 }
 
-func listLocal(ctx context.Context, root string, visit func(name string, size int64, modified time.Time) error) error {
-	const top = "."
-	return fs.WalkDir(os.DirFS(root), top, func(name string, d fs.DirEntry, err error) error {
-		if name != top {
-			err = ignoreGone(err)
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreGone(err)
-		}
-		return visit(name, info.Size(), info.ModTime())
-	})
+// RoomFor returns how much room there is below the root, which need not be there
+// yet. It changes nothing.
+func RoomFor(ctx context.Context, cfg Config) (s Space, err error) {
+	err = cfg.do(ctx, "", func(fsys fileSystem, _ string) (err error) { s, err = fsys.Space(ctx, cfg.Root); return err })
+	if err != nil {
+		return Space{}, fmt.Errorf("asking how much room there is in %s: %w", cfg.Root, err)
+	}
+	return s, nil
 }

@@ -66,62 +66,52 @@ func TestKindOf(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	for _, d := range drivers[1:] { // memory cannot
-		t.Run(d.name, func(t *testing.T) {
-			cfg := testConfig(d.root(t))
-			none := func(name string, _ int64, _ time.Time) error {
-				t.Errorf("visited %s", name)
-				return nil
-			}
-			if err := List(t.Context(), cfg, none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), cfg.Root) {
-				t.Errorf("without the root: %v, want fs.ErrNotExist and the root", err)
-			}
-			want := map[string]int64{testName: 5, "_SUCCESS": 0, "_rejects/a b%20": 70_000, "_tmp/other-run/x": 1}
-			for name, size := range want {
-				store(t, cfg.Root, name, string(picture(int(size))))
-			}
-			for _, slash := range []string{"", "/"} {
-				cfg := testConfig(cfg.Root + slash)
-				got := map[string]int64{}
-				err := List(t.Context(), cfg, func(name string, size int64, modified time.Time) error {
-					if at, err := lastModified(t.Context(), open(t, cfg.Root), join(cfg.Root, name)); err != nil || !modified.Equal(at) {
-						t.Errorf("%s was written at %v, want %v (%v)", name, modified, at, err)
-					}
-					got[name] = size
-					return nil
-				})
-				if err != nil || !maps.Equal(got, want) {
-					t.Errorf("got %v, %v, want %v", got, err, want)
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		none := func(name string, _ int64, _ time.Time) error {
+			t.Errorf("visited %s", name)
+			return nil
+		}
+		if err := List(t.Context(), cfg, none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), cfg.Root) {
+			t.Errorf("without the root: %v, want fs.ErrNotExist and the root", err)
+		}
+		want := map[string]int64{testName: 5, "_SUCCESS": 0, "_rejects/a b%20": 70_000, "_tmp/other-run/x": 1}
+		for name, size := range want {
+			store(t, cfg.Root, name, string(picture(int(size))))
+		}
+		for _, slash := range []string{"", "/"} {
+			cfg := testConfig(cfg.Root + slash)
+			got := map[string]int64{}
+			err := List(t.Context(), cfg, func(name string, size int64, modified time.Time) error {
+				if at, err := cfg.Modified(t.Context(), name); err != nil || !modified.Equal(at) {
+					t.Errorf("%s was written at %v, want %v (%v)", name, modified, at, err)
 				}
-			}
-			stop := errors.New("enough")
-			calls := 0
-			err := List(t.Context(), cfg, func(string, int64, time.Time) error {
-				calls++
-				return stop
+				got[name] = size
+				return nil
 			})
-			if !errors.Is(err, stop) || calls != 1 {
-				t.Errorf("an error of visit: %v after %d calls", err, calls)
+			if err != nil || !maps.Equal(got, want) {
+				t.Errorf("got %v, %v, want %v", got, err, want)
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			if err := List(ctx, cfg, none); !errors.Is(err, context.Canceled) {
-				t.Errorf("with a cancelled context: %v", err)
-			}
-			file := testConfig(join(cfg.Root, testName))
-			if err := List(t.Context(), file, none); err == nil {
-				t.Error("a root that is a file is no error")
-			}
+		}
+		stop := errors.New("enough")
+		calls := 0
+		err := List(t.Context(), cfg, func(string, int64, time.Time) error {
+			calls++
+			return stop
 		})
-	}
-}
-
-func TestListCannot(t *testing.T) {
-	cfg := testConfig(memoryRoot(t))
-	err := List(t.Context(), cfg, func(string, int64, time.Time) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), cfg.Root) {
-		t.Errorf("got %v, want an error that names the root", err)
-	}
+		if !errors.Is(err, stop) || calls != 1 {
+			t.Errorf("an error of visit: %v after %d calls", err, calls)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := List(ctx, cfg, none); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a cancelled context: %v", err)
+		}
+		file := testConfig(root + "/" + testName)
+		if err := List(t.Context(), file, none); err == nil {
+			t.Error("a root that is a file is no error")
+		}
+	})
 }
 
 // A root may be a link to the folder.

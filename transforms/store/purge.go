@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/record"
 )
@@ -67,11 +64,7 @@ func (f Freed) String() string {
 // which is nil outside of a run. With dry it changes nothing.
 func Purge(ctx context.Context, cfg Config, s Selection, own *Book, dry bool, progress func(Freed)) (freed Freed, err error) {
 	p := &purge{cfg: cfg, Selection: s, own: own, dry: dry, progress: progress, over: map[string]bool{}}
-	err = cfg.with(ctx, func(fsys filesystem.Interface) error {
-		_, err := lastModified(ctx, fsys, cfg.Root)
-		return err
-	})
-	if err != nil {
+	if _, err := cfg.Modified(ctx, ""); err != nil {
 		return freed, fmt.Errorf("looking for an output to purge: %w", err)
 	}
 	if !dry {
@@ -96,7 +89,6 @@ type purge struct {
 	own      *Book
 	dry      bool
 	progress func(Freed)
-	fsys     filesystem.Interface
 	purged   Purged
 	changed  bool            // since purged was saved
 	over     map[string]bool // hours of ledgers that are gone, or looked at for good
@@ -104,10 +96,6 @@ type purge struct {
 }
 
 func (p *purge) purge(ctx context.Context) (err error) {
-	if p.fsys, err = filesystem.New(ctx, p.cfg.Root); err != nil {
-		return err
-	}
-	defer p.fsys.Close()
 	if p.purged, err = ReadPurged(ctx, p.cfg); err != nil {
 		return err
 	}
@@ -186,7 +174,7 @@ type purgedName struct {
 func (p *purge) days(ctx context.Context) (map[string][]string, error) {
 	days := map[string][]string{}
 	for _, tree := range []string{"", rejectFolder + "/"} {
-		cameras, err := p.cfg.list(ctx, tree+"*")
+		cameras, err := p.cfg.Glob(ctx, tree+"*")
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +183,7 @@ func (p *purge) days(ctx context.Context) (map[string][]string, error) {
 			if _, ok := unescape(name); !ok || p.Camera != nil && name != escape(*p.Camera) {
 				continue
 			}
-			folders, err := p.cfg.list(ctx, camera+"/*/*/*")
+			folders, err := p.cfg.Glob(ctx, camera+"/*/*/*")
 			if err != nil {
 				return nil, err
 			}
@@ -220,7 +208,7 @@ func (p *purge) units(ctx context.Context, dir, below string) ([]string, error) 
 	day, err := time.Parse(dayLayout, below)
 	switch {
 	case strings.HasPrefix(below, undatedFolder+"/") && p.Aged:
-		at, err := lastModified(ctx, p.fsys, join(p.cfg.Root, dir))
+		at, err := p.cfg.Modified(ctx, dir)
 		if err != nil || !at.Before(p.To) {
 			return nil, ignoreGone(err)
 		}
@@ -234,7 +222,7 @@ func (p *purge) units(ctx context.Context, dir, below string) ([]string, error) 
 	case day.Add(24*time.Hour).Before(p.From) || !p.To.IsZero() && !day.Before(p.To):
 		return nil, nil
 	}
-	hours, err := p.cfg.list(ctx, dir+"/*")
+	hours, err := p.cfg.Glob(ctx, dir+"/*")
 	return slices.DeleteFunc(hours, func(name string) bool {
 		hour, err := time.Parse(hourLayout, below+"/"+path.Base(name))
 		return err != nil || !p.hour(hour, time.Hour)
@@ -244,7 +232,7 @@ func (p *purge) units(ctx context.Context, dir, below string) ([]string, error) 
 // look lists a folder.
 func (p *purge) look(ctx context.Context, f *folder, below string) error {
 	f.files, f.keep = nil, false
-	err := List(ctx, Config{Root: join(p.cfg.Root, f.name)}, func(name string, size int64, _ time.Time) error {
+	err := List(ctx, Config{Root: p.cfg.path(f.name)}, func(name string, size int64, _ time.Time) error {
 		kind, id := KindOf(path.Join(below, name))
 		if kind >= KindPicture && kind <= KindKept && (below == "." || p.record(id)) {
 			f.files = append(f.files, purgedName{f.name + "/" + name, kind, id, size})
@@ -299,13 +287,12 @@ func (p *purge) remove(ctx context.Context, batch []folder) error {
 		switch {
 		case f.keep:
 			for _, file := range f.files {
-				if err := ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, file.name))); err != nil {
+				if err := p.cfg.remove(ctx, file.name); err != nil {
 					return err
 				}
 			}
 		case len(f.files) > 0:
-			to := join(p.cfg.Root, path.Join(purgedFolder, rand.Text(), f.name))
-			if err := ignoreGone(inFolder(ctx, p.fsys, to, func() error { return filesystem.Rename(ctx, p.fsys, join(p.cfg.Root, f.name), to) })); err != nil {
+			if err := ignoreGone(p.cfg.rename(ctx, f.name, path.Join(purgedFolder, rand.Text(), f.name))); err != nil {
 				return err
 			}
 		}
@@ -322,7 +309,7 @@ func (p *purge) remove(ctx context.Context, batch []folder) error {
 // removeEmpty removes a folder and those that it is in, as far as nothing else is there.
 func (p *purge) removeEmpty(ctx context.Context, dir string) {
 	for ; dir != "."; dir = path.Dir(dir) {
-		if ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, dir))) != nil {
+		if p.cfg.remove(ctx, dir) != nil {
 			return
 		}
 	}
@@ -330,7 +317,7 @@ func (p *purge) removeEmpty(ctx context.Context, dir string) {
 
 // bury removes what lies out of the way, once all of it is noted.
 func (p *purge) bury(ctx context.Context) error {
-	dirs, err := p.cfg.list(ctx, purgedFolder+"/*")
+	dirs, err := p.cfg.Glob(ctx, purgedFolder+"/*")
 	if err != nil {
 		return err
 	}
@@ -353,7 +340,7 @@ func (p *purge) bury(ctx context.Context) error {
 		return err
 	}
 	for _, dir := range dirs {
-		if err := removeAll(ctx, p.fsys, join(p.cfg.Root, dir)); err != nil {
+		if err := p.cfg.removeAll(ctx, dir); err != nil {
 			return err
 		}
 	}
@@ -371,7 +358,7 @@ func (p *purge) count(f purgedName) {
 
 // removeLatest removes the copy of a picture that was purged.
 func (p *purge) removeLatest(ctx context.Context) error {
-	about, err := p.cfg.read(ctx, latestAbout)
+	about, err := p.cfg.Read(ctx, latestAbout)
 	var latest Latest
 	if err != nil || json.Unmarshal(about, &latest) != nil {
 		return ignoreGone(err)
@@ -379,18 +366,5 @@ func (p *purge) removeLatest(ctx context.Context) error {
 	if _, id := KindOf(latest.Picture); !p.purged.Files.Has(id) {
 		return nil
 	}
-	return ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, latestFile)))
-}
-
-// removeAll removes a folder with all that is in it.
-func removeAll(ctx context.Context, fsys filesystem.Interface, dir string) error {
-	if r, ok := fsys.(interface {
-		RemoveAll(ctx context.Context, dir string) error
-	}); ok {
-		return r.RemoveAll(ctx, dir)
-	}
-	if !strings.Contains(dir, "://") {
-		return os.RemoveAll(dir)
-	}
-	return errors.New("this file system cannot remove folders")
+	return p.cfg.remove(ctx, latestFile)
 }

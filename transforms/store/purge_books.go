@@ -24,7 +24,7 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 		return err
 	}
 	for _, dir := range books {
-		hours, err := p.cfg.list(ctx, dir+"/*/*"+ledgerExtension)
+		hours, err := p.cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (p *purge) pastHour(ctx context.Context, name string, h Hour, last bool) er
 			if filtered {
 				h.Purged = n
 			}
-			return p.putHour(ctx, name, h)
+			return p.cfg.putHour(ctx, name, h)
 		}
 		return nil
 	}
@@ -122,10 +122,10 @@ func (p *purge) pastHour(ctx context.Context, name string, h Hour, last bool) er
 		return err
 	}
 	for _, file := range append(files, name) {
-		if err := ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, file))); err != nil {
+		if err := p.cfg.remove(ctx, file); err != nil {
 			return err
 		}
-		_ = remove(ctx, p.fsys, join(p.cfg.Root, path.Dir(file))) // if that was the last one
+		_ = p.cfg.remove(ctx, path.Dir(file)) // if that was the last one
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	if !p.KeepEvents {
 		h.Purged = p.marked(h)
 	}
-	if err := p.putHour(ctx, b.dir+"/"+hourFile, h); err != nil {
+	if err := p.cfg.putHour(ctx, b.dir+"/"+hourFile, h); err != nil {
 		return err
 	}
 	b.hour = h
@@ -256,7 +256,7 @@ func (p *purge) filterAll(ctx context.Context, h *Hour, old bool) error {
 
 // filter removes the selected events of a file, and returns how many bytes are left.
 func (p *purge) filter(ctx context.Context, e EventsFile, old bool) (left int64, err error) {
-	data, err := p.cfg.read(ctx, e.File)
+	data, err := p.cfg.Read(ctx, e.File)
 	if err != nil {
 		return 0, ignoreGone(err)
 	}
@@ -286,8 +286,8 @@ func (p *purge) filter(ctx context.Context, e EventsFile, old bool) (left int64,
 	if kept.Len() > 0 {
 		return int64(kept.Len()), p.cfg.put(ctx, e.File, kept.Bytes())
 	}
-	err = ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, e.File)))
-	_ = remove(ctx, p.fsys, join(p.cfg.Root, path.Dir(e.File)))
+	err = p.cfg.remove(ctx, e.File)
+	_ = p.cfg.remove(ctx, path.Dir(e.File))
 	return 0, err
 }
 
@@ -302,8 +302,4 @@ func (p *purge) event(id record.ID, camera string, millis int64, old bool) bool 
 		return p.hour(time.UnixMilli(millis).UTC().Truncate(time.Hour), time.Hour)
 	}
 	return old || p.From.IsZero() && p.To.IsZero()
-}
-
-func (p *purge) putHour(ctx context.Context, name string, h Hour) error {
-	return (&Book{cfg: p.cfg}).putHour(ctx, name, h)
 }

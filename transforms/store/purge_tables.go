@@ -25,7 +25,7 @@ func (p *purge) ofTable(ctx context.Context, t Table) (bool, error) {
 	case !p.Aged:
 		return p.From.IsZero() && p.To.IsZero(), nil
 	}
-	at, err := lastModified(ctx, p.fsys, join(p.cfg.Root, t.File))
+	at, err := p.cfg.Modified(ctx, t.File)
 	return err == nil && at.Before(p.To), ignoreGone(err)
 }
 
@@ -53,7 +53,7 @@ func (p *purge) filterTables(ctx context.Context, h *Hour) (changed bool, err er
 // filterTable removes the selected rows of a table; all at once if these are all, else by
 // writing it anew without them.
 func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
-	in, err := p.cfg.OpenTable(ctx, p.fsys, t.File)
+	in, err := p.cfg.OpenTable(ctx, t.File)
 	if errors.Is(err, fs.ErrNotExist) { // a purge was killed
 		return Table{File: t.File}, nil
 	}
@@ -89,12 +89,12 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 	}
 	old := t.Bytes
 	if t.Rows, t.Bytes = int64(len(kept)), 0; t.Rows == 0 {
-		err := ignoreGone(remove(ctx, p.fsys, join(p.cfg.Root, t.File)))
+		err := p.cfg.remove(ctx, t.File)
 		p.removeEmpty(ctx, path.Dir(t.File))
 		p.freed.Bytes += old
 		return t, err
 	}
-	t.Bytes, err = p.cfg.putTable(ctx, p.fsys, t.File, func(w io.Writer) error { return table.WriteGroups(w, groupsOf(in.File, kept)) })
+	t.Bytes, err = p.cfg.putFrom(ctx, t.File, func(w io.Writer) error { return table.WriteGroups(w, groupsOf(in.File, kept)) })
 	p.freed.Bytes += old - t.Bytes
 	return t, err
 }

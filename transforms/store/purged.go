@@ -31,7 +31,7 @@ type Purged struct {
 
 // ReadPurged reads what was purged from an output.
 func ReadPurged(ctx context.Context, cfg Config) (p Purged, err error) {
-	data, err := cfg.read(ctx, PurgedFile)
+	data, err := cfg.Read(ctx, PurgedFile)
 	if err == nil {
 		err = json.Unmarshal(data, &p)
 	}
@@ -42,7 +42,7 @@ func ReadPurged(ctx context.Context, cfg Config) (p Purged, err error) {
 		p.Events = Marks{}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return p, fmt.Errorf("reading %s: %w", join(cfg.Root, PurgedFile), err)
+		return p, fmt.Errorf("reading %s: %w", cfg.path(PurgedFile), err)
 	}
 	return p, nil
 }

@@ -14,6 +14,7 @@ import (
 	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/opaque"
+	"facestream/transforms/parallel"
 )
 
 func init() {
@@ -50,15 +51,13 @@ func WriteRejects(s beam.Scope, cfg Config, rejects beam.PCollection) beam.PColl
 type rejectFn struct {
 	Config Config
 
-	sink sink[Rejected]
+	writes *parallel.Work[Rejected]
 }
 
-func (fn *rejectFn) StartBundle(ctx context.Context, _ func(Rejected)) error {
-	return fn.sink.open(ctx, fn.Config)
-}
+func (fn *rejectFn) StartBundle(func(Rejected)) { fn.writes = parallel.New[Rejected](writers) }
 
 func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit func(Rejected)) error {
-	return fn.sink.writes.Begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
+	return fn.writes.Begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
 }
 
 func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
@@ -69,7 +68,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 	files, err := RejectFiles(r)
 	for _, f := range files {
 		if err == nil {
-			err = put(ctx, fn.sink.fs, fn.Config, f.Name, f.Data)
+			err = fn.Config.put(ctx, f.Name, f.Data)
 		}
 	}
 	if err != nil {
@@ -79,9 +78,7 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 	return done, nil
 }
 
-func (fn *rejectFn) FinishBundle(_ context.Context, emit func(Rejected)) error {
-	return fn.sink.close(emit)
-}
+func (fn *rejectFn) FinishBundle(emit func(Rejected)) error { return fn.writes.Finish(emit) }
 
 // rejectFile is what a reject's file says.
 type rejectFile struct {

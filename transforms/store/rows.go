@@ -85,16 +85,13 @@ type rowsFn struct {
 	Config Config
 	Window string
 
-	fs     filesystem.Interface
 	writes *parallel.Work[[]Written]
 	held   []Entry
 	bytes  int64
 }
 
-func (fn *rowsFn) StartBundle(ctx context.Context, _ func(Written)) (err error) {
+func (fn *rowsFn) StartBundle(func(Written)) {
 	fn.writes, fn.held, fn.bytes = parallel.New[[]Written](1), nil, 0
-	fn.fs, err = filesystem.New(ctx, fn.Config.Root)
-	return err
 }
 
 func (fn *rowsFn) ProcessElement(ctx context.Context, e Entry, emit func(Written)) error {
@@ -116,14 +113,10 @@ func (fn *rowsFn) ProcessElement(ctx context.Context, e Entry, emit func(Written
 }
 
 func (fn *rowsFn) FinishBundle(ctx context.Context, emit func(Written)) error {
-	err := fn.flush(ctx, emit)
-	if err == nil {
-		err = fn.writes.Finish(each(emit))
+	if err := fn.flush(ctx, emit); err != nil {
+		return err
 	}
-	if err == nil {
-		err = fn.fs.Close()
-	}
-	return err
+	return fn.writes.Finish(each(emit))
 }
 
 func each[T any](emit func(T)) func([]T) {
@@ -159,7 +152,7 @@ func (fn *rowsFn) write(ctx context.Context, folder string, entries []Entry) ([]
 	}
 	t := Table{File: path.Join(folder, fn.Window+tableMark+rand.Text()+tableExtension), Rows: int64(len(rows))}
 	var err error
-	if t.Bytes, err = fn.Config.putTable(ctx, fn.fs, pending(fn.Config, path.Base(t.File)), func(w io.Writer) error { return table.Write(w, rows) }); err != nil {
+	if t.Bytes, err = fn.Config.putFrom(ctx, pending(fn.Config, path.Base(t.File)), func(w io.Writer) error { return table.Write(w, rows) }); err != nil {
 		return nil, fmt.Errorf("%s and %d other records: %w", entries[0].ID, len(entries)-1, err)
 	}
 	now := time.Now().UnixMilli()
@@ -234,36 +227,3 @@ func PicturesOf(row *table.Row) (all []Picture) {
 	}
 	return all
 }
-
-// putTable stores a file below the root as put does, of what content writes, and returns
-// its size. It keeps nothing of it in memory.
-func (c Config) putTable(ctx context.Context, fsys filesystem.Interface, name string, content func(io.Writer) error) (size int64, err error) {
-	counted := func(w io.Writer) error {
-		size = 0
-		return content(writerFunc(func(p []byte) (int, error) {
-			n, err := w.Write(p)
-			size += int64(n)
-			return n, err
-		}))
-	}
-	return size, putFrom(ctx, fsys, c, name, func(tmp string) error {
-		if f, ok := fsys.(interface {
-			WriteFrom(ctx context.Context, name string, content func(io.Writer) error) error
-		}); ok {
-			return f.WriteFrom(ctx, tmp, counted)
-		}
-		w, err := fsys.OpenWrite(ctx, tmp)
-		if err != nil {
-			return err
-		}
-		if err := counted(w); err != nil {
-			_ = w.Close()
-			return err
-		}
-		return w.Close()
-	})
-}
-
-type writerFunc func(p []byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

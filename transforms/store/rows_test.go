@@ -99,11 +99,11 @@ func TestTablesGrow(t *testing.T) {
 		job := &rowsFn{Config: b.cfg, Window: fmt.Sprintf("w%d", n)}
 		var tables []Table
 		emit := func(w Written) { tables = append(tables, w.Tables...) }
-		testkit.Must(t, job.StartBundle(t.Context(), emit))
+		job.StartBundle(emit)
 		testkit.Must(t, job.ProcessElement(t.Context(), rowEntry(n, testMillis, bytes), emit))
 		testkit.Must(t, job.FinishBundle(t.Context(), emit))
 		for _, table := range tables {
-			testkit.Must(t, b.rename(t.Context(), pending(b.cfg, path.Base(table.File)), b.staged(table.File)))
+			testkit.Must(t, b.cfg.rename(t.Context(), pending(b.cfg, path.Base(table.File)), b.staged(table.File)))
 		}
 		var err error
 		published, err = b.publishTables(t.Context(), published, tables)
@@ -122,7 +122,7 @@ func TestTablesGrow(t *testing.T) {
 		t.Errorf("the tables have %v rows, want %v", got, want)
 	}
 	// One that somebody has removed does not stand in the way of those that come.
-	testkit.Must(t, b.remove(t.Context(), []string{published[1].File}))
+	testkit.Must(t, b.cfg.remove(t.Context(), published[1].File))
 	add(5, 1000)
 	if got, want := rows(), []int64{3, 1}; !slices.Equal(got, want) {
 		t.Errorf("the tables have %v rows, want %v", got, want)
@@ -160,7 +160,7 @@ func TestReadWhileTablesGrow(t *testing.T) {
 		default:
 		}
 		rows := map[string]bool{}
-		for _, name := range testkit.Value(b.cfg.list(t.Context(), tableFolder+"/*/*/*"))(t) {
+		for _, name := range testkit.Value(b.cfg.Glob(t.Context(), tableFolder+"/*/*/*"))(t) {
 			testkit.Must(t, Pictures(t.Context(), b.cfg, name, func(p Picture, _ func() ([]byte, error)) error {
 				if rows[p.Name] {
 					t.Errorf("%s is there twice", p.Name)

@@ -37,7 +37,7 @@ func (s shelf) number() int64 {
 // readShelf reads a book's newest hour and the windows behind it. If that hour cannot be
 // read, it is the one before.
 func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error) {
-	names, err := cfg.list(ctx, dir+"/*")
+	names, err := cfg.Glob(ctx, dir+"/*")
 	if err != nil {
 		return s, err
 	}
@@ -57,7 +57,7 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 		for hours := []string(nil); !ok; hours = hours[:len(hours)-1] {
 			s.hour = Hour{}
 			if hours == nil {
-				if hours, err = cfg.list(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+				if hours, err = cfg.Glob(ctx, dir+"/*/*"+ledgerExtension); err != nil {
 					return s, err
 				}
 			}
@@ -199,7 +199,7 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 		return nil
 	}
 	// A run may go on, and these take the longest. The last one may be the newest hour's, too.
-	hours, err := cfg.list(ctx, dir+"/*/*"+ledgerExtension)
+	hours, err := cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 	if err != nil {
 		return err
 	}
-	aside, err := cfg.list(ctx, dir+"/*"+unreadableExtension)
+	aside, err := cfg.Glob(ctx, dir+"/*"+unreadableExtension)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 			return err
 		}
 	}
-	if hours, err = cfg.list(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+	if hours, err = cfg.Glob(ctx, dir+"/*/*"+ledgerExtension); err != nil {
 		return err
 	}
 	hours = slices.DeleteFunc(hours, func(name string) bool {
@@ -260,7 +260,7 @@ func archived(dir, hour string) string {
 
 // bookFolders returns the folders of all books.
 func bookFolders(ctx context.Context, cfg Config) ([]string, error) {
-	names, err := cfg.list(ctx, ledgerFolder+"/*/*")
+	names, err := cfg.Glob(ctx, ledgerFolder+"/*/*")
 	for i := range names {
 		names[i] = path.Dir(names[i])
 	}
@@ -269,7 +269,7 @@ func bookFolders(ctx context.Context, cfg Config) ([]string, error) {
 
 // flatLedgers returns the files of windows of an older version, in order of time.
 func flatLedgers(ctx context.Context, cfg Config) ([]string, error) {
-	return cfg.list(ctx, ledgerFolder+"/*"+ledgerExtension)
+	return cfg.Glob(ctx, ledgerFolder+"/*"+ledgerExtension)
 }
 
 // windowOf returns the name of a window by that of one of its files.
@@ -293,7 +293,7 @@ func valid(number int64, hour string) error {
 // readJSON reads a file of a book. Of one that is not what it should be, the error is
 // unreadable.
 func readJSON(ctx context.Context, cfg Config, name string, into any) error {
-	data, err := cfg.read(ctx, name)
+	data, err := cfg.Read(ctx, name)
 	if err == nil {
 		err = json.Unmarshal(data, into)
 	}
@@ -306,7 +306,7 @@ func readJSON(ctx context.Context, cfg Config, name string, into any) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("reading the ledger %s: %w", join(cfg.Root, name), err)
+		return fmt.Errorf("reading the ledger %s: %w", cfg.path(name), err)
 	}
 	return nil
 }

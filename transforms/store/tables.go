@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-
 	"facestream/transforms/store/table"
 )
 
@@ -36,13 +34,13 @@ type OpenTable struct {
 }
 
 // OpenTable opens a table by its name below the root.
-func (c Config) OpenTable(ctx context.Context, fsys filesystem.Interface, name string) (*OpenTable, error) {
-	in, err := fsys.OpenRead(ctx, join(c.Root, name))
+func (c Config) OpenTable(ctx context.Context, name string) (*OpenTable, error) {
+	in, err := c.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	t := &OpenTable{Closer: in}
-	size, err := fsys.Size(ctx, join(c.Root, name))
+	size, err := c.Size(ctx, name)
 	if err == nil {
 		var r io.ReaderAt
 		if r, err = randomAccess(in, size); err == nil {
@@ -50,7 +48,7 @@ func (c Config) OpenTable(ctx context.Context, fsys filesystem.Interface, name s
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the table %s: %w", join(c.Root, name), err), in.Close())
+		return nil, errors.Join(fmt.Errorf("opening the table %s: %w", c.path(name), err), in.Close())
 	}
 	return t, nil
 }
@@ -125,14 +123,14 @@ func (b *blocks) read(at int64) ([]byte, error) {
 // ReadPicture reads a picture by the name that it has as a file: that file, or a row of a
 // table.
 func ReadPicture(ctx context.Context, cfg Config, name string) ([]byte, error) {
-	data, err := cfg.read(ctx, name)
+	data, err := cfg.Read(ctx, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return data, err
 	}
 	missing := err
 	// What is published meanwhile is found at its new place, so that one comes last.
 	for _, glob := range []string{ledgerFolder + "/*/*" + tableExtension, TableFolder(name) + "/*" + tableExtension} {
-		tables, err := cfg.list(ctx, glob)
+		tables, err := cfg.Glob(ctx, glob)
 		if err != nil {
 			return nil, err
 		}
@@ -172,24 +170,22 @@ func (c Config) pictureIn(ctx context.Context, of, name string) (data []byte, er
 // rowsOf calls visit with the rows of a table, without their pictures, while there is more
 // to do.
 func (c Config) rowsOf(ctx context.Context, of string, visit func(t *table.File, n int64, row table.Row) (more bool, err error)) error {
-	return c.with(ctx, func(fsys filesystem.Interface) error {
-		t, err := c.OpenTable(ctx, fsys, of)
+	t, err := c.OpenTable(ctx, of)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	n := int64(0)
+	for row, err := range t.Rows() {
 		if err != nil {
+			return fmt.Errorf("reading the table %s: %w", c.path(of), err)
+		}
+		if more, err := visit(t.File, n, row); !more {
 			return err
 		}
-		defer t.Close()
-		n := int64(0)
-		for row, err := range t.Rows() {
-			if err != nil {
-				return fmt.Errorf("reading the table %s: %w", join(c.Root, of), err)
-			}
-			if more, err := visit(t.File, n, row); !more {
-				return err
-			}
-			n++
-		}
-		return nil
-	})
+		n++
+	}
+	return nil
 }
 
 // Pictures calls visit with the pictures of a table, by the name of that below the root. A
@@ -254,37 +250,32 @@ func (b *Book) fits(bytes int64) bool { return b.cfg.SegmentBytes == 0 || bytes 
 // join writes the rows of a table that count and those of staged ones as one table. What is
 // missing is left out, and verify reports it.
 func (b *Book) join(ctx context.Context, t Table, staged []Table) (Table, error) {
-	err := b.cfg.with(ctx, func(fsys filesystem.Interface) error {
-		var files []*table.File
-		var rows []int64
-		for i, one := range slices.Insert(slices.Clone(staged), 0, t) {
-			name := b.staged(one.File)
-			if i == 0 {
-				name = t.File
-			}
-			if one.Rows == 0 {
-				continue
-			}
-			in, err := b.cfg.OpenTable(ctx, fsys, name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			files, rows = append(files, in.File), append(rows, one.Rows)
+	var files []*table.File
+	var rows []int64
+	out := Table{File: t.File}
+	for i, one := range slices.Insert(slices.Clone(staged), 0, t) {
+		name := b.staged(one.File)
+		if i == 0 {
+			name = t.File
 		}
-		t.Rows, t.Bytes = 0, 0
-		for _, n := range rows {
-			t.Rows += n
+		if one.Rows == 0 {
+			continue
 		}
-		if t.Rows == 0 {
-			return nil
+		in, err := b.cfg.OpenTable(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
-		var err error
-		t.Bytes, err = b.cfg.putTable(ctx, fsys, t.File, func(w io.Writer) error { return table.Join(w, files, rows) })
-		return err
-	})
-	return t, err
+		if err != nil {
+			return t, err
+		}
+		defer in.Close()
+		files, rows = append(files, in.File), append(rows, one.Rows)
+		out.Rows += one.Rows
+	}
+	if out.Rows == 0 {
+		return out, nil
+	}
+	var err error
+	out.Bytes, err = b.cfg.putFrom(ctx, t.File, func(w io.Writer) error { return table.Join(w, files, rows) })
+	return out, err
 }

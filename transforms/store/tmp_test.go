@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/rand"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,19 +10,15 @@ import (
 	"time"
 
 	"facestream/internal/testkit"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 )
 
 // write makes a file below root, as a dead attempt leaves it.
 func write(t *testing.T, root, name string) {
 	t.Helper()
-	fsys := open(t, root)
-	file := join(root, name)
-	err := inFolder(t.Context(), fsys, file, func() error {
-		return filesystem.Write(t.Context(), fsys, file, []byte("half a pic"))
-	})
-	testkit.Must(t, err)
+	testkit.Must(t, testConfig(root).write(t.Context(), name, func(w io.Writer) error {
+		_, err := io.WriteString(w, "half a pic")
+		return err
+	}))
 }
 
 // Case 18: what a dead attempt left is removed when it is old enough, and never
@@ -34,13 +31,10 @@ func TestCleanGoesByAge(t *testing.T) {
 		write(t, root, rows)
 		testkit.Must(t, Clean(t.Context(), cfg))
 		mustHold(t, root, map[string]string{orphan: "half a pic", rows: "half a pic"})
-		testkit.Must(t, clean(t.Context(), open(t, root), cfg, TmpAge+time.Minute))
+		testkit.Must(t, clean(t.Context(), cfg, TmpAge+time.Minute))
 		mustHold(t, root, map[string]string{rows: "half a pic"})
-		testkit.Must(t, clean(t.Context(), open(t, root), cfg, TableAge+time.Minute))
-		mustHold(t, root, nil)
-		if left, err := open(t, root).List(t.Context(), join(root, "*")); err != nil || len(left) > 0 {
-			t.Errorf("left are %v (%v)", left, err)
-		}
+		testkit.Must(t, clean(t.Context(), cfg, TableAge+time.Minute))
+		mustBeEmpty(t, root)
 	})
 }
 
@@ -84,7 +78,7 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 		}
 		for i := range 30 {
 			cfg := Config{Root: root, Run: "run-" + strconv.Itoa(i)}
-			if err := put(t.Context(), open(t, root), cfg, testName, []byte("x")); err != nil {
+			if err := cfg.put(t.Context(), testName, []byte("x")); err != nil {
 				t.Error(err)
 			}
 			if err := End(t.Context(), cfg); err != nil {
@@ -98,35 +92,33 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 }
 
 func TestLastWriteTellsProgress(t *testing.T) {
-	for _, d := range drivers[1:] { // memory has no folders
-		t.Run(d.name, func(t *testing.T) {
-			cfg := testConfig(d.root(t))
-			last := func() time.Time {
-				t.Helper()
-				at, err := LastWrite(t.Context(), cfg)
-				testkit.Must(t, err)
-				return at
-			}
-			if at := last(); !at.IsZero() {
-				t.Errorf("before the first file: %v", at)
-			}
-			for range 3 {
-				before := last()
-				testkit.Await(t, "a later time", func() bool { // a file system's clock may be coarse
-					store(t, cfg.Root, testName, "x")
-					return last().After(before)
-				})
-			}
+	everywhere(t, func(t *testing.T, root string) {
+		cfg := testConfig(root)
+		last := func() time.Time {
+			t.Helper()
+			at, err := LastWrite(t.Context(), cfg)
+			testkit.Must(t, err)
+			return at
+		}
+		if at := last(); !at.IsZero() {
+			t.Errorf("before the first file: %v", at)
+		}
+		for range 3 {
 			before := last()
-			// Another run's files are no progress of this one.
-			other := cfg
-			other.Run = "other-run"
-			testkit.Must(t, put(t.Context(), open(t, cfg.Root), other, testName, []byte("x")))
-			if at := last(); !at.Equal(before) {
-				t.Errorf("after another run's file: %v, want %v", at, before)
-			}
-		})
-	}
+			testkit.Await(t, "a later time", func() bool { // a file system's clock may be coarse
+				store(t, cfg.Root, testName, "x")
+				return last().After(before)
+			})
+		}
+		before := last()
+		// Another run's files are no progress of this one.
+		other := cfg
+		other.Run = "other-run"
+		testkit.Must(t, other.put(t.Context(), testName, []byte("x")))
+		if at := last(); !at.Equal(before) {
+			t.Errorf("after another run's file: %v, want %v", at, before)
+		}
+	})
 }
 
 func TestWriteSuccess(t *testing.T) {

@@ -56,7 +56,7 @@ func (c *Checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
 
 // readPlaces adds the events at places of a file, in order.
 func (c *Checker) readPlaces(ctx context.Context, file string, places []audit.EventAt) error {
-	in, err := c.fsys.OpenRead(ctx, c.config.Path(file))
+	in, err := c.config.Open(ctx, file)
 	if err != nil {
 		return err
 	}

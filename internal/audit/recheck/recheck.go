@@ -11,8 +11,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-
 	"facestream/internal/audit"
 	"facestream/internal/record"
 	"facestream/transforms/face"
@@ -28,7 +26,6 @@ var ErrModel = errors.New("the cascade or model of a ledger is missing: give --c
 // Checker checks records, one at a time.
 type Checker struct {
 	config store.Config
-	fsys   filesystem.Interface
 	chosen map[record.ID]audit.Chosen
 	makers map[string]*maker // by the SHA-256 of the settings
 	events map[audit.EventAt]face.Event
@@ -41,11 +38,8 @@ type Checker struct {
 // from by their SHA-256; settings are those of ledgers, by theirs. What cannot be
 // understood of these is left out.
 func New(ctx context.Context, cfg store.Config, models []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*Checker, error) {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return nil, err
-	}
-	c := &Checker{config: cfg, fsys: fsys, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
+	var err error
+	c := &Checker{config: cfg, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
 	for _, one := range chosen {
 		c.chosen[one.ID] = one
 		for _, l := range one.Ledgers {
@@ -78,13 +72,12 @@ func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []
 	return nil
 }
 
-// Close ends the use of the file system and of OpenCV.
+// Close ends the use of OpenCV.
 func (c *Checker) Close() {
 	for _, m := range c.makers {
 		m.detector.Close()
 	}
 	c.closeTable()
-	_ = c.fsys.Close()
 }
 
 // Check adds to counts what came of a record that was chosen. Each difference is a
@@ -185,12 +178,12 @@ var errDamaged = errors.New("a row is damaged")
 // read reads a file, or what the row of a table has instead.
 func (c *Checker) read(ctx context.Context, name string, at audit.Stored) ([]byte, error) {
 	if at.Table == "" {
-		return filesystem.Read(ctx, c.fsys, c.config.Path(name))
+		return c.config.Read(ctx, name)
 	}
 	if c.tableName != at.Table {
 		c.closeTable()
 		var err error
-		if c.table, err = c.config.OpenTable(ctx, c.fsys, at.Table); errors.Is(err, fs.ErrNotExist) { // a run has published it
+		if c.table, err = c.config.OpenTable(ctx, at.Table); errors.Is(err, fs.ErrNotExist) { // a run has published it
 			return store.ReadPicture(ctx, c.config, name)
 		}
 		if err != nil {

@@ -6,10 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/audit"
 	"facestream/internal/audit/recheck"
@@ -125,18 +122,13 @@ func newAudit(ctx context.Context, o options, cfg store.Config, p *cli.Progress)
 
 // readBooks reads all ledgers, and the events of each.
 func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *cli.Progress) error {
-	fsys, err := filesystem.New(ctx, cfg.Root)
-	if err != nil {
-		return err
-	}
-	defer fsys.Close()
 	files := 0
 	return store.Books(ctx, cfg, func(f store.BookFile) error {
 		files++
 		p.Say("reading ledgers: %d files, now %s", files, f.Name)
 		group := a.AddLedgers(f)
 		for _, e := range f.Events {
-			if err := readEvents(ctx, fsys, cfg, a, f, e, group); err != nil {
+			if err := readEvents(ctx, cfg, a, f, e, group); err != nil {
 				return err
 			}
 		}
@@ -145,11 +137,10 @@ func readBooks(ctx context.Context, cfg store.Config, a *audit.Audit, p *cli.Pro
 }
 
 // readEvents reads a file of events as far as a book's ledger counts them.
-func readEvents(ctx context.Context, fsys filesystem.Interface, cfg store.Config, a *audit.Audit, f store.BookFile, e store.EventsFile, group string) error {
-	root := strings.TrimSuffix(cfg.Root, "/") + "/"
-	in, err := fsys.OpenRead(ctx, root+e.File)
+func readEvents(ctx context.Context, cfg store.Config, a *audit.Audit, f store.BookFile, e store.EventsFile, group string) error {
+	in, err := cfg.Open(ctx, e.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := fsys.Size(ctx, root+f.Name); errors.Is(err, fs.ErrNotExist) {
+		if _, err := cfg.Size(ctx, f.Name); errors.Is(err, fs.ErrNotExist) {
 			return errGathered
 		}
 		return nil // so they are missing
