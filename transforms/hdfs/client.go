@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,15 +135,15 @@ func (cs *clients) slot(a account) *slot {
 }
 
 func (cs *clients) dial(s *slot, a account) (*client, error) {
+	var mask Umask
+	var secure Security
 	conf, err := loadConf()
-	if err != nil {
-		return nil, finalError{err}
+	if err == nil {
+		mask, err = umask()
 	}
-	mask, err := umask()
-	if err != nil {
-		return nil, finalError{err}
+	if err == nil {
+		secure, err = security()
 	}
-	secure, err := security()
 	if err != nil {
 		return nil, finalError{err}
 	}
@@ -165,8 +166,13 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	var stranger atomic.Pointer[strangerError]
 	options.Addresses = s.addresses
 	options.User = a.user
-	options.NamenodeDialFunc = toNameNode(bounded(cs.dialNameNode, cs.nameNodeTimeout, func() { broken.Store(true) }), func(err strangerError) { stranger.Store(&err) })
-	options.DatanodeDialFunc = toDataNode(cs.dialDataNode, cs.dataNodeTimeout)
+	options.NamenodeDialFunc = cs.dialNameNode.through(func(c net.Conn, address string) net.Conn {
+		c = &conn{Conn: c, timeout: cs.nameNodeTimeout, failed: func() { broken.Store(true) }}
+		return &nameNodeConn{Conn: c, address: address, met: func(err strangerError) { stranger.Store(&err) }}
+	})
+	options.DatanodeDialFunc = cs.dialDataNode.through(func(c net.Conn, _ string) net.Conn {
+		return dataConn{&conn{Conn: c, timeout: cs.dataNodeTimeout, failed: func() {}}}
+	})
 
 	// The library connects without reading an answer. Asking for the defaults shows
 	// that a NameNode is there.

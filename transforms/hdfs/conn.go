@@ -22,15 +22,14 @@ func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 }
 
-// bounded returns a dial function whose connections give each read and write a
-// timeout, and call failed when one fails.
-func bounded(dial dialFunc, timeout time.Duration, failed func()) dialFunc {
+// through returns a dial function of connections that go through what wrap makes of them.
+func (dial dialFunc) through(wrap func(c net.Conn, address string) net.Conn) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, timeout: timeout, failed: failed}, nil
+		return wrap(c, address), nil
 	}
 }
 
@@ -59,19 +58,8 @@ func (e strangerError) Error() string {
 	return fmt.Sprintf("%s does not speak the NameNode's protocol, its answer begins with %q: %s", e.address, e.said, wants)
 }
 
-// toNameNode returns a dial function for connections that look whether the first answer
-// is one of a NameNode, before the library makes room for as many bytes as a stranger
-// says, and call met if it is not.
-func toNameNode(dial dialFunc, met func(strangerError)) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &nameNodeConn{Conn: c, address: address, met: met}, nil
-	}
-}
-
+// nameNodeConn looks whether the first answer is one of a NameNode, before the library makes
+// room for as many bytes as a stranger says, and calls met if it is not.
 type nameNodeConn struct {
 	net.Conn
 	address string
@@ -121,19 +109,7 @@ func (c *nameNodeConn) meet() error {
 	return stranger
 }
 
-// toDataNode returns a dial function as bounded does, for connections over which
-// blocks are written.
-func toDataNode(dial dialFunc, timeout time.Duration) dialFunc {
-	dial = bounded(dial, timeout, func() {})
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return dataConn{c}, nil
-	}
-}
-
+// conn gives each read and write a timeout, and calls failed when one fails.
 type conn struct {
 	net.Conn
 	timeout time.Duration

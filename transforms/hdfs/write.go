@@ -29,31 +29,21 @@ const (
 // DataNode failed, so each try writes the whole file. After an error the file is
 // removed if the cluster allows it.
 func (f *fileSystem) OpenWrite(ctx context.Context, name string) (io.WriteCloser, error) {
-	l, err := parse(name)
-	if err != nil {
-		return nil, err
-	}
-	return &writer{ctx: ctx, clients: f.clients, to: l}, nil
+	return &writer{make: func(data []byte) error { return f.WriteFrom(ctx, name, whole(data)) }}, nil
 }
 
 type writer struct {
-	ctx     context.Context
-	clients *clients
-	to      location
-	data    bytes.Buffer
-	closed  bool
+	bytes.Buffer
+	make func(data []byte) error // nil after Close
 }
 
-func (w *writer) Write(p []byte) (int, error) { return w.data.Write(p) }
-
 func (w *writer) Close() error {
-	if w.closed {
-		return &fs.PathError{Op: "close", Path: w.to.String(), Err: fs.ErrClosed}
+	if w.make == nil {
+		return fs.ErrClosed
 	}
-	w.closed = true
-	return w.clients.do(w.ctx, "create", w.to, func(c *client) error {
-		return write(w.ctx, c, w.to.path, whole(w.data.Bytes()))
-	})
+	err := w.make(w.Bytes())
+	w.make = nil
+	return err
 }
 
 // WriteFrom makes a file as a writer of OpenWrite does, but of what content writes, and
