@@ -77,11 +77,6 @@ func (f fields) number(i int) int64 {
 	return n
 }
 
-func (f fields) sum(i int) uint64 {
-	n, _ := strconv.ParseUint(f[i], 10, 64)
-	return n
-}
-
 func (f fields) text(i int) string {
 	s, _ := strconv.Unquote(f[i])
 	return s

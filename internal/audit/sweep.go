@@ -107,7 +107,7 @@ func (f file) kind() string { return f.Name[strings.LastIndex(f.Name, "+"):] }
 type event struct {
 	group, file               string
 	face, faces, size, before int64 // before: bytes of the file
-	sum                       uint64
+	sum                       string
 }
 
 func newPart(a *Audit, id record.TopicPartition) *part {
@@ -138,7 +138,7 @@ func (p *part) add(f fields) {
 			p.files = append(p.files, one)
 		} // else a run publishes it
 	case eventFact:
-		p.events = append(p.events, event{rest.text(0), rest.text(4), rest.number(1), rest.number(2), rest.number(3), rest.number(5), rest.sum(6)})
+		p.events = append(p.events, event{rest.text(0), rest.text(4), rest.number(1), rest.number(2), rest.number(3), rest.number(5), rest.text(6)})
 	case rowFact:
 		p.rows = append(p.rows, row{rest.text(0), rest.text(1), rest.text(2), rest.text(3)})
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"facestream/internal/record"
@@ -72,9 +73,9 @@ func (r *Rows) Add(row *table.Row, events []string) {
 		r.audit.addPicture(p.Name, p.Bytes, r.group, r.table, n, staged)
 	}
 	if topic, asked := slices.BinarySearch(r.audit.topics, row.Topic); asked {
-		sums := make([]uint64, len(events))
-		for i, line := range events {
-			sums[i] = r.audit.sumOf([]byte(line))
+		var sums []string
+		for _, line := range events {
+			sums = append(sums, r.audit.sumOf([]byte(line)))
 		}
 		r.audit.facts.add(topic, row.Partition, row.Offset, rowFact, r.group, row.SettingsSHA256, fmt.Sprint(sums), r.table)
 	}
@@ -102,11 +103,11 @@ func (a *Audit) compareClaims() {
 }
 
 // sumOf is a hash of a line of events without how long detection took.
-func (a *Audit) sumOf(line []byte) uint64 {
+func (a *Audit) sumOf(line []byte) string {
 	if i := bytes.LastIndex(line, []byte(`,"detect_ms":`)); i >= 0 {
 		line = line[:i]
 	}
-	return maphash.Bytes(a.seed, line)
+	return strconv.FormatUint(maphash.Bytes(a.seed, line), 16)
 }
 
 // row is a row of a record.
@@ -119,9 +120,9 @@ func (p *part) compareRow(r record.Range, l *ledger, lines []event) {
 		return
 	}
 	slices.SortStableFunc(lines, func(a, b event) int { return cmp.Compare(a.face, b.face) })
-	sums := make([]uint64, len(lines))
-	for i, e := range lines {
-		sums[i] = e.sum
+	var sums []string
+	for _, e := range lines {
+		sums = append(sums, e.sum)
 	}
 	for _, row := range p.rows {
 		if row.group == l.Group && row.settings == l.Settings && row.sums != fmt.Sprint(sums) {

@@ -33,6 +33,7 @@ type copying struct {
 
 	books           int     // files of ledgers
 	frames, without int     // copied, and with none of the pictures that were asked for
+	files, bytes    int     // copied
 	moved           bool    // a file of a book could not be read, maybe because a run has moved it
 	missing         []error // first ones of what could not be copied
 	misses          int
@@ -80,14 +81,13 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 			break
 		}
 	}
-	files, bytes, err := c.to.end(err)
-	if err != nil {
+	if err = c.to.end(err); err != nil {
 		return err
 	}
 	if o.tar == stdio {
 		stdout = stderr
 	}
-	fmt.Fprintf(stdout, "frames: %d, files: %d, bytes: %d\n", c.frames, files, bytes)
+	fmt.Fprintf(stdout, "frames: %d, files: %d, bytes: %d\n", c.frames, c.files, c.bytes)
 	return c.verdict(stderr)
 }
 
@@ -313,6 +313,9 @@ func (c *copying) add(ctx context.Context, one copied) error {
 	}
 	if err := c.to.add(one); err != nil {
 		return err
+	}
+	for _, f := range one.files {
+		c.files, c.bytes = c.files+1, c.bytes+len(f.Data)
 	}
 	c.frames++
 	c.done.add(one.ID)

@@ -23,7 +23,7 @@ const (
 type sink interface {
 	add(copied) error
 	// end completes it, or takes it back after an error, which it returns with any other.
-	end(error) (files, bytes int64, err error)
+	end(error) error
 }
 
 func newSink(o options, stdout io.Writer) (sink, error) {
@@ -45,9 +45,8 @@ const temporary = ".facestream-*"
 
 // folder is a folder of this machine.
 type folder struct {
-	root         string
-	replace      bool
-	files, bytes int64
+	root    string
+	replace bool
 }
 
 func (d *folder) add(one copied) error {
@@ -65,12 +64,11 @@ func (d *folder) add(one copied) error {
 		default:
 			return err
 		}
-		d.files, d.bytes = d.files+1, d.bytes+int64(len(f.Data))
 	}
 	return nil
 }
 
-func (d *folder) end(err error) (files, bytes int64, _ error) { return d.files, d.bytes, err }
+func (d *folder) end(err error) error { return err }
 
 // writeFile writes a file that appears whole.
 func writeFile(name string, data []byte) error {
@@ -99,10 +97,9 @@ func complete(file *os.File, name string, err error) error {
 
 // archive is a tar.
 type archive struct {
-	out          *tar.Writer
-	file         *os.File // nil of the standard output
-	name         string
-	files, bytes int64
+	out  *tar.Writer
+	file *os.File // nil of the standard output
+	name string
 }
 
 func (a *archive) add(one copied) error {
@@ -118,17 +115,16 @@ func (a *archive) add(one copied) error {
 		if err != nil {
 			return err
 		}
-		a.files, a.bytes = a.files+1, a.bytes+int64(len(f.Data))
 	}
 	return nil
 }
 
-func (a *archive) end(err error) (files, bytes int64, _ error) {
+func (a *archive) end(err error) error {
 	if err == nil { // else the tar has no end, which tells that it is not whole
 		err = a.out.Close()
 	}
 	if a.file != nil {
 		err = complete(a.file, a.name, err)
 	}
-	return a.files, a.bytes, err
+	return err
 }

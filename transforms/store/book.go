@@ -341,7 +341,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	next := b.hour
 	if hour != next.Hour {
 		if next.Number > 0 {
-			if err := b.cfg.putHour(ctx, archived(b.dir, next.Hour), next); err != nil {
+			if err := b.cfg.putJSON(ctx, archived(b.dir, next.Hour), next, json.Marshal); err != nil {
 				return err
 			}
 		}
@@ -376,7 +376,7 @@ func (b *Book) gather(ctx context.Context, hour string, windows []window) error 
 	if next.Tables, err = b.publishTables(ctx, next.Tables, staged); err != nil {
 		return err
 	}
-	if err := b.cfg.putHour(ctx, b.dir+"/"+hourFile, next); err != nil {
+	if err := b.cfg.putJSON(ctx, b.dir+"/"+hourFile, next, json.Marshal); err != nil {
 		return err
 	}
 	b.hour, b.windows = next, b.windows[len(windows):]
@@ -467,14 +467,6 @@ func (b *Book) leftovers(ctx context.Context, window string) []string {
 	}
 	names, _ := b.cfg.Glob(ctx, pending(b.cfg, window+tableMark+"*"+tableExtension)) // if this fails, End removes them
 	return names
-}
-
-func (c Config) putHour(ctx context.Context, name string, h Hour) error {
-	data, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	return c.put(ctx, name, append(data, '\n'))
 }
 
 // bookFolder is the folder of a book below the root. Two groups, or two sets of topics,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -175,6 +176,17 @@ func (c Config) put(ctx context.Context, name string, data []byte) error {
 	})
 	return err
 }
+
+// putJSON is put of a value as JSON, which marshal makes.
+func (c Config) putJSON(ctx context.Context, name string, v any, marshal func(any) ([]byte, error)) error {
+	data, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.put(ctx, name, append(data, '\n'))
+}
+
+func indented(v any) ([]byte, error) { return json.MarshalIndent(v, "", "  ") }
 
 // putFrom is put of what content writes, which may be called again. It returns the file's
 // size, and keeps nothing of it in memory.

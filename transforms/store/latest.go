@@ -37,10 +37,7 @@ func keepLatest(ctx context.Context, cfg Config, latest Latest) error {
 	if err != nil {
 		return err
 	}
-	if about, err = json.Marshal(latest); err != nil {
-		return err
-	}
-	if err := cfg.put(ctx, latestAbout, append(about, '\n')); err != nil {
+	if err := cfg.putJSON(ctx, latestAbout, latest, json.Marshal); err != nil {
 		return err
 	}
 	return cfg.put(ctx, latestFile, picture)

@@ -152,11 +152,7 @@ func readLedger(ctx context.Context, cfg Config, name string) (l Ledger, err err
 }
 
 func putLedger(ctx context.Context, cfg Config, name string, l Ledger) error {
-	data, err := json.MarshalIndent(l, "", "  ")
-	if err == nil {
-		err = cfg.put(ctx, name, append(data, '\n'))
-	}
-	if err != nil {
+	if err := cfg.putJSON(ctx, name, l, indented); err != nil {
 		return fmt.Errorf("writing the window's ledger: %w", err)
 	}
 	return nil

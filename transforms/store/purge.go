@@ -139,10 +139,7 @@ func (p *purge) save(ctx context.Context) error {
 	if p.dry || !p.changed {
 		return nil
 	}
-	data, err := json.Marshal(p.purged)
-	if err == nil {
-		err = p.cfg.put(ctx, PurgedFile, append(data, '\n'))
-	}
+	err := p.cfg.putJSON(ctx, PurgedFile, p.purged, json.Marshal)
 	p.changed = err != nil
 	return err
 }

@@ -24,7 +24,7 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 		return err
 	}
 	for _, dir := range books {
-		hours, err := p.cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
+		hours, err := archivedHours(ctx, p.cfg, dir)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (p *purge) pastHour(ctx context.Context, name string, h Hour, last bool) er
 			if filtered {
 				h.Purged = n
 			}
-			return p.cfg.putHour(ctx, name, h)
+			return p.cfg.putJSON(ctx, name, h, json.Marshal)
 		}
 		return nil
 	}
@@ -198,7 +198,7 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	if !p.KeepEvents {
 		h.Purged = p.marked(h)
 	}
-	if err := p.cfg.putHour(ctx, b.dir+"/"+hourFile, h); err != nil {
+	if err := p.cfg.putJSON(ctx, b.dir+"/"+hourFile, h, json.Marshal); err != nil {
 		return err
 	}
 	b.hour = h

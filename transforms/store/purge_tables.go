@@ -117,7 +117,7 @@ func groupsOf(from *table.File, rows []numbered) iter.Seq2[[]table.Row, error] {
 			}
 			row := r.Row
 			row.Faces = slices.Clone(row.Faces)
-			if err := complete(from, r.n, &row); err != nil {
+			if err := from.AddPictures(r.n, &row); err != nil {
 				yield(nil, fmt.Errorf("reading row %d: %w", r.n, err))
 				return
 			}
@@ -131,21 +131,4 @@ func groupsOf(from *table.File, rows []numbered) iter.Seq2[[]table.Row, error] {
 			group, bytes = nil, 0
 		}
 	}
-}
-
-// complete reads the pictures of a row.
-func complete(from *table.File, n int64, row *table.Row) (err error) {
-	if row.Picture, err = from.Picture(n); err == nil {
-		row.Annotated, err = from.Annotated(n)
-	}
-	var crops [][]byte
-	if err == nil {
-		crops, err = from.Crops(n)
-	}
-	for i := range row.Faces {
-		if i < len(crops) {
-			row.Faces[i].Crop = crops[i]
-		}
-	}
-	return err
 }

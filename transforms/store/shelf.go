@@ -51,22 +51,19 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 	}
 	if slices.Contains(names, dir+"/"+hourFile) {
 		ok, err := take(dir+"/"+hourFile, &s.hour)
+		var hours []string
+		if err == nil && !ok {
+			hours, err = archivedHours(ctx, cfg, dir)
+		}
+		for ; err == nil && !ok && len(hours) > 0; hours = hours[:len(hours)-1] {
+			s.hour = Hour{}
+			ok, err = take(hours[len(hours)-1], &s.hour)
+		}
 		if err != nil {
 			return s, err
 		}
-		for hours := []string(nil); !ok; hours = hours[:len(hours)-1] {
+		if !ok {
 			s.hour = Hour{}
-			if hours == nil {
-				if hours, err = cfg.Glob(ctx, dir+"/*/*"+ledgerExtension); err != nil {
-					return s, err
-				}
-			}
-			if len(hours) == 0 {
-				break
-			}
-			if ok, err = take(hours[len(hours)-1], &s.hour); err != nil {
-				return s, err
-			}
 		}
 	}
 	for _, name := range names {
@@ -115,19 +112,27 @@ func readShelf(ctx context.Context, cfg Config, dir string) (s shelf, err error)
 	return s, nil
 }
 
-// BookFile is a file with ledgers of an output.
+// BookFile is a file with ledgers of an output: that of an hour, or of one window, which
+// has no number and no positions in older versions. The events and tables of a window that
+// is not gathered are those that are staged.
 type BookFile struct {
-	Name    string // below the root
-	Book    string // the folder of its book, below the root; empty for a window of an older version
-	Number  int64  // of its last window; 0 for those of an older version
-	Ledgers []Ledger
-	// Positions are those behind its last window; none for those of an older version.
-	Positions []Position
-	// Events are those of the ledgers. For a window that is not gathered, the file is not
-	// published yet.
-	Events []EventsFile
-	Tables []Table // the same of pictures that are rows
-	Err    error   // why it cannot be read; then there is nothing but its name
+	Name string // below the root
+	Book string // the folder of its book, below the root; empty for a window of an older version
+	Hour
+	Err error // why it cannot be read; then there is nothing but its name
+}
+
+// hour is what the window's hour would be without others.
+func (w window) hour(dir string) Hour {
+	h := Hour{Number: w.ledger.Number, Ledgers: []Ledger{w.ledger}, Positions: w.ledger.Positions}
+	if n := w.ledger.Sum(); n.Events > 0 {
+		h.Events = []EventsFile{{dir + "/" + w.name + eventsExtension, n.EventBytes}}
+	}
+	for _, t := range w.ledger.Tables {
+		t.File = dir + "/" + path.Base(t.File)
+		h.Tables = append(h.Tables, t)
+	}
+	return h
 }
 
 // Books calls visit with all ledgers of an output: those of older versions, then book by
@@ -146,17 +151,11 @@ func NewBooks(ctx context.Context, cfg Config, known func(name string) bool, vis
 	}
 	for _, name := range slices.DeleteFunc(flat, known) {
 		l, err := readLedger(ctx, cfg, name)
-		f := BookFile{Name: name, Ledgers: []Ledger{l}}
+		h := Hour{Ledgers: []Ledger{l}}
 		if n := l.Sum(); n.Events > 0 {
-			f.Events = []EventsFile{{eventsPath(windowOf(name)), n.EventBytes}}
+			h.Events = []EventsFile{{eventsPath(windowOf(name)), n.EventBytes}}
 		}
-		if unreadable(err) {
-			f, err = BookFile{Name: name, Err: err}, nil
-		}
-		if err == nil {
-			err = visit(f)
-		}
-		if err != nil {
+		if err := visitRead(visit, BookFile{Name: name, Hour: h}, err); err != nil {
 			return err
 		}
 	}
@@ -172,34 +171,34 @@ func NewBooks(ctx context.Context, cfg Config, known func(name string) bool, vis
 	return nil
 }
 
-func readBook(ctx context.Context, cfg Config, dir string, known func(name string) bool, visit func(BookFile) error) error {
-	ofHour := func(name string, h Hour) BookFile {
-		return BookFile{Name: name, Book: dir, Number: h.Number, Ledgers: h.Ledgers, Positions: h.Positions, Events: h.Events, Tables: h.Tables}
+// visitRead calls visit with a file that was read, or with why it cannot be understood.
+func visitRead(visit func(BookFile) error, f BookFile, err error) error {
+	if unreadable(err) {
+		f, err = BookFile{Name: f.Name, Book: f.Book, Err: err}, nil
 	}
+	if err != nil {
+		return err
+	}
+	return visit(f)
+}
+
+func readBook(ctx context.Context, cfg Config, dir string, known func(name string) bool, visit func(BookFile) error) error {
 	last := "" // that was visited
 	visitHours := func(names []string) error {
 		for _, name := range names {
-			last = name
-			if known(name) {
+			if last = name; known(name) {
 				continue
 			}
-			var h Hour
-			err := readJSON(ctx, cfg, name, &h)
-			f := ofHour(name, h)
-			if unreadable(err) {
-				f, err = BookFile{Name: name, Book: dir, Err: err}, nil
-			}
-			if err == nil {
-				err = visit(f)
-			}
-			if err != nil {
+			f := BookFile{Name: name, Book: dir}
+			err := readJSON(ctx, cfg, name, &f.Hour)
+			if err := visitRead(visit, f, err); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	// A run may go on, and these take the longest. The last one may be the newest hour's, too.
-	hours, err := cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
+	hours, err := archivedHours(ctx, cfg, dir)
 	if err != nil {
 		return err
 	}
@@ -223,7 +222,7 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 			return err
 		}
 	}
-	if hours, err = cfg.Glob(ctx, dir+"/*/*"+ledgerExtension); err != nil {
+	if hours, err = archivedHours(ctx, cfg, dir); err != nil {
 		return err
 	}
 	hours = slices.DeleteFunc(hours, func(name string) bool {
@@ -233,24 +232,21 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 		return err
 	}
 	if newest.hour.Number > 0 {
-		if err := visit(ofHour(dir+"/"+hourFile, newest.hour)); err != nil {
+		if err := visit(BookFile{Name: dir + "/" + hourFile, Book: dir, Hour: newest.hour}); err != nil {
 			return err
 		}
 	}
 	for _, w := range newest.windows {
-		f := BookFile{Name: dir + "/" + w.name + ledgerExtension, Book: dir, Number: w.ledger.Number, Ledgers: []Ledger{w.ledger}, Positions: w.ledger.Positions}
-		if n := w.ledger.Sum(); n.Events > 0 {
-			f.Events = []EventsFile{{dir + "/" + w.name + eventsExtension, n.EventBytes}}
-		}
-		for _, t := range w.ledger.Tables {
-			t.File = dir + "/" + path.Base(t.File)
-			f.Tables = append(f.Tables, t)
-		}
-		if err := visit(f); err != nil {
+		if err := visit(BookFile{Name: dir + "/" + w.name + ledgerExtension, Book: dir, Hour: w.hour(dir)}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// archivedHours returns the files of the hours of a book that are over, in order.
+func archivedHours(ctx context.Context, cfg Config, dir string) ([]string, error) {
+	return cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
 }
 
 // archived is the file of an hour that is over.

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,9 +101,5 @@ func advice(err error) string {
 // WriteSuccess stores a description of a run that has ended as it should, as JSON in
 // <root>/_SUCCESS, in place of an earlier run's.
 func WriteSuccess(ctx context.Context, cfg Config, about any) error {
-	data, err := json.MarshalIndent(about, "", "  ")
-	if err != nil {
-		return err
-	}
-	return cfg.put(ctx, successFile, append(data, '\n'))
+	return cfg.putJSON(ctx, successFile, about, indented)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"facestream/transforms/store/table"
 )
 
@@ -59,7 +61,8 @@ func randomAccess(in io.Reader, size int64) (io.ReaderAt, error) {
 		return r, nil
 	}
 	if s, ok := in.(io.ReadSeeker); ok {
-		return &blocks{in: s, size: size}, nil
+		kept, err := lru.New[int64, []byte](keptBlocks)
+		return &blocks{in: s, size: size, kept: kept}, err
 	}
 	data, err := io.ReadAll(in)
 	return bytes.NewReader(data), err
@@ -71,12 +74,7 @@ type blocks struct {
 	mu       sync.Mutex
 	in       io.ReadSeeker
 	at, size int64
-	kept     []block // the last used one comes last
-}
-
-type block struct {
-	at   int64
-	data []byte
+	kept     *lru.Cache[int64, []byte] // by their offsets
 }
 
 func (b *blocks) ReadAt(p []byte, at int64) (n int, err error) {
@@ -98,26 +96,21 @@ func (b *blocks) ReadAt(p []byte, at int64) (n int, err error) {
 // read returns what there is from an offset to the end of its block.
 func (b *blocks) read(at int64) ([]byte, error) {
 	first := at / blockBytes * blockBytes
-	i := slices.IndexFunc(b.kept, func(k block) bool { return k.at == first })
-	if i < 0 {
+	data, found := b.kept.Get(first)
+	if !found {
 		if b.at != first {
 			if _, err := b.in.Seek(first, io.SeekStart); err != nil {
 				return nil, err
 			}
 		}
-		one := block{first, make([]byte, min(blockBytes, b.size-first))}
-		n, err := io.ReadFull(b.in, one.data)
+		data = make([]byte, min(blockBytes, b.size-first))
+		n, err := io.ReadFull(b.in, data)
 		if b.at = first + int64(n); err != nil {
 			return nil, err
 		}
-		if i = len(b.kept); i == keptBlocks {
-			i, b.kept = i-1, slices.Delete(b.kept, 0, 1)
-		}
-		b.kept = append(b.kept, one)
+		b.kept.Add(first, data)
 	}
-	found := b.kept[i]
-	b.kept = append(slices.Delete(b.kept, i, i+1), found)
-	return found.data[at-first:], nil
+	return data[at-first:], nil
 }
 
 // ReadPicture reads a picture by the name that it has as a file: that file, or a row of a

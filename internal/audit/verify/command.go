@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 
-	"facestream/internal/audit/recheck"
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/transforms/face"
@@ -68,7 +67,7 @@ func Command(name string) cli.Command {
 				return cli.Usagef("%w", err)
 			}
 			report, err := verify(ctx, o, cli.NewProgress(stderr))
-			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, recheck.ErrModel) {
+			if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, errModel) {
 				return cli.Usagef("%w", err)
 			}
 			if err != nil {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"facestream/internal/config"
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/transforms/face"
@@ -25,8 +23,7 @@ const (
 	dayFaces   = 10 // one frame of so many has a face
 	// A row with a picture of 100 bytes takes a 70th of one with 36 kB, so tables grow to a
 	// 70th of what they do, too.
-	dayScale   = 70
-	dayPicture = 100
+	dayScale = 70
 )
 
 // Ten cameras at five frames a second, with their pictures as rows: the number of files
@@ -37,15 +34,9 @@ func TestDay(t *testing.T) {
 	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
 		hours = 24
 	}
-	y := &year{t: t, root: filepath.Join(t.TempDir(), "faces")}
-	o, err := config.Parse("--kafka=localhost:1", "--output="+y.root, "--store=parquet", "--state_dir="+t.TempDir())
-	testkit.Must(t, err)
-	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)
-	testkit.Must(t, err)
-	y.run = store.Run{ID: "day", Group: "day", Runner: "direct"}
-	y.run.Settings, y.run.SettingsSHA256, err = settings.JSON()
-	testkit.Must(t, err)
-	book, err := store.OpenBook(t.Context(), store.Config{Root: y.root, Run: y.run.ID, SegmentBytes: o.SegmentBytes / dayScale}, y.run, []string{yearTopic}, nil)
+	y := newYear(t, "day", "--store=parquet")
+	segment := y.segment / dayScale
+	book, err := store.OpenBook(t.Context(), store.Config{Root: y.root, Run: y.run.ID, SegmentBytes: segment}, y.run, []string{yearTopic}, nil)
 	testkit.Must(t, err)
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	began := time.Now()
@@ -54,24 +45,11 @@ func TestDay(t *testing.T) {
 	}
 	t.Logf("written in %s", time.Since(began).Round(time.Second))
 
-	count, bytes, folders := map[store.Kind]int{}, map[store.Kind]int64{}, 0
-	testkit.Must(t, filepath.WalkDir(y.root, func(file string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			folders++
-			return err
-		}
-		name, _ := filepath.Rel(y.root, file)
-		kind, _ := store.KindOf(name)
-		info, err := d.Info()
-		if err == nil {
-			count[kind], bytes[kind] = count[kind]+1, bytes[kind]+info.Size()
-		}
-		return err
-	}))
+	count, bytes := y.count()
 	records := y.next[0] * yearPartitions
-	t.Logf("%d hours, %d records, %d rows: %d tables with %d bytes, %d files of ledgers with %d, %d of events with %d, %d folders",
-		hours, records, records/dayFaces, count[store.KindTable], bytes[store.KindTable], count[store.KindLedger], bytes[store.KindLedger], count[store.KindEvents], bytes[store.KindEvents], folders)
-	most := int64(hours) + bytes[store.KindTable]/(o.SegmentBytes/dayScale/2)
+	t.Logf("%d hours, %d records, %d rows: %d tables with %d bytes, %d files of ledgers with %d, %d of events with %d",
+		hours, records, records/dayFaces, count[store.KindTable], bytes[store.KindTable], count[store.KindLedger], bytes[store.KindLedger], count[store.KindEvents], bytes[store.KindEvents])
+	most := int64(hours) + bytes[store.KindTable]/(segment/2)
 	if n := count[store.KindTable]; int64(n) > most || count[store.KindStaged] > 0 {
 		t.Errorf("%d tables, and %d that are not gathered; want at most %d", n, count[store.KindStaged], most)
 	}
@@ -96,14 +74,14 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 		for offset := from; offset < y.next[p]; offset += dayFaces {
 			row := table.Row{
 				ID: sum.At(offset), Camera: fmt.Sprint("camera-", offset/dayFaces%dayCameras), TimestampMillis: at.UnixMilli() + (offset-from)*int64(dayWindow/time.Millisecond)/records,
-				FrameWidth: 640, FrameHeight: 480, Detector: face.Parity, SettingsSHA256: y.run.SettingsSHA256, DetectMillis: 50, Picture: make([]byte, dayPicture), PictureBytes: dayPicture,
+				FrameWidth: 640, FrameHeight: 480, Detector: face.Parity, SettingsSHA256: y.run.SettingsSHA256, DetectMillis: 50, Picture: make([]byte, yearPicture), PictureBytes: yearPicture,
 				Faces: []table.Face{{Face: 1, Box: record.Box{X: 233, Y: 152, Width: 232, Height: 232}, Blur: 123.45}},
 			}
 			lines, err := face.EventsOf(&row)
 			testkit.Must(t, err)
 			events.WriteString(lines[0] + "\n")
 			sum.Pictures = append(sum.Pictures, row.Range())
-			sum.FramesWithFaces, sum.Faces, sum.Files, sum.Bytes = sum.FramesWithFaces+1, sum.Faces+1, sum.Files+1, sum.Bytes+dayPicture
+			sum.FramesWithFaces, sum.Faces, sum.Files, sum.Bytes = sum.FramesWithFaces+1, sum.Faces+1, sum.Files+1, sum.Bytes+yearPicture
 			sum.Events, sum.EventBytes = sum.Events+1, sum.EventBytes+int64(len(lines[0])+1)
 			tables[offset/dayFaces%2] = append(tables[offset/dayFaces%2], row)
 		}

@@ -83,16 +83,7 @@ func rowsOf(t *testing.T, data []byte) (rows []table.Row) {
 	testkit.Must(t, err)
 	for row, err := range f.Rows() {
 		testkit.Must(t, err)
-		n := int64(len(rows))
-		row.Picture, err = f.Picture(n)
-		testkit.Must(t, err)
-		row.Annotated, err = f.Annotated(n)
-		testkit.Must(t, err)
-		crops, err := f.Crops(n)
-		testkit.Must(t, err)
-		for i := range row.Faces {
-			row.Faces[i].Crop = crops[i]
-		}
+		testkit.Must(t, f.AddPictures(int64(len(rows)), &row))
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b table.Row) int { return strings.Compare(a.ID.String(), b.ID.String()) })

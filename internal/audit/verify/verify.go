@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"facestream/internal/audit"
-	"facestream/internal/audit/recheck"
 	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/face"
@@ -192,11 +191,11 @@ func findGaps(ctx context.Context, offsets *kafka.Offsets, doubtful []record.Off
 // to the report.
 func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafka.Offsets, a *audit.Audit, report *audit.Report, p *cli.Progress) error {
 	chosen, settings := a.Chosen()
-	checker, err := recheck.New(ctx, cfg, o.models, chosen, settings)
+	checker, err := newChecker(ctx, cfg, o.models, chosen, settings)
 	if err != nil {
 		return err
 	}
-	defer checker.Close()
+	defer checker.close()
 	var at []record.Offsets
 	for _, c := range chosen {
 		if len(at) == 0 || at[len(at)-1].TopicPartition != c.TopicPartition {
@@ -210,7 +209,7 @@ func recheckSome(ctx context.Context, o options, cfg store.Config, offsets *kafk
 	err = offsets.Visit(ctx, at, func(r kafka.Record) (more bool, err error) {
 		p.Say("rechecking: %d of %d records", seen, len(chosen))
 		seen++
-		found, err := checker.Check(ctx, r, report.Recheck)
+		found, err := checker.check(ctx, r, report.Recheck)
 		for _, problem := range found {
 			report.Add(problem)
 		}

@@ -50,7 +50,8 @@ func yearMain(args string) int {
 const (
 	yearTopic      = "year"
 	yearPartitions = 4
-	yearWindow     = 20 // records
+	yearWindow     = 20  // records
+	yearPicture    = 100 // bytes
 	// At this pace, a year has 3,000,000 records.
 	yearPerDay = 3_000_000 / 365
 )
@@ -60,9 +61,19 @@ type year struct {
 	t       *testing.T
 	root    string
 	run     store.Run
-	picture []byte
+	segment int64 // bytes of a table at most
 	next    [yearPartitions]int64
 	reads   atomic.Int64 // of files, by whatever goes through the traced file system
+}
+
+func newYear(t *testing.T, name string, flags ...string) *year {
+	y := &year{t: t, root: filepath.Join(t.TempDir(), "faces"), run: store.Run{ID: name, Group: name, Runner: "direct"}}
+	o := testkit.Value(config.Parse(append(flags, "--kafka=localhost:1", "--output="+y.root, "--state_dir="+t.TempDir())...))(t)
+	var err error
+	y.run.Settings, y.run.SettingsSHA256, err = testkit.Value(face.SettingsOf(o.Frame, o.Face, o.Write))(t).JSON()
+	testkit.Must(t, err)
+	y.segment = o.SegmentBytes
+	return y
 }
 
 // Case 23: in a year of windows of a few records, the books have a bounded number of files
@@ -74,19 +85,12 @@ func TestYear(t *testing.T) {
 	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
 		days = 365
 	}
-	y := &year{t: t, root: filepath.Join(t.TempDir(), "faces"), picture: make([]byte, 100)}
+	y := newYear(t, "year")
 	tracedfs.Register(func(call, _ string) {
 		if call == "OpenRead" {
 			y.reads.Add(1)
 		}
 	})
-	o := testkit.Value(config.Parse("--kafka=localhost:1", "--output="+y.root, "--state_dir="+t.TempDir()))(t)
-	settings := testkit.Value(face.SettingsOf(o.Frame, o.Face, o.Write))(t)
-	y.run = store.Run{ID: "year", Group: "year", Runner: "direct"}
-	var err error
-	y.run.Settings, y.run.SettingsSHA256, err = settings.JSON()
-	testkit.Must(t, err)
-
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var first int64
 	var took time.Duration
@@ -141,12 +145,12 @@ func (y *year) day(book *store.Book, day time.Time) {
 			"topic": yearTopic, "partition": p, "offset": from, "face": 1, "faces": 1, "picture": picture, "settings_sha256": y.run.SettingsSHA256,
 		})
 		testkit.Must(t, err)
-		y.write(picture, y.picture)
+		y.write(picture, make([]byte, yearPicture))
 		y.write(path.Join("_tmp", cfg.Run, name+".jsonl"), append(text, '\n'))
 		ledger := store.Ledger{Partitions: []store.Partition{{
 			TopicPartition: id.TopicPartition, From: from, FirstOffset: from, LastOffset: y.next[p] - 1,
 			Offsets: testkit.Ranges(from, y.next[p]-1), Pictures: testkit.Ranges(from, from),
-			Read: yearWindow, ReadBytes: 1000 * yearWindow, Decoded: yearWindow, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: int64(len(y.picture)),
+			Read: yearWindow, ReadBytes: 1000 * yearWindow, Decoded: yearWindow, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: yearPicture,
 			Events: 1, EventBytes: int64(len(text) + 1),
 		}}}
 		var next []record.ID
@@ -171,50 +175,36 @@ func (y *year) write(name string, data []byte) {
 
 // checkFiles checks the number of files and of a folder's entries.
 func (y *year) checkFiles(days int) {
-	books, pictures, bytes, entries := 0, 0, int64(0), map[string]int{}
-	err := filepath.WalkDir(y.root, func(file string, d os.DirEntry, err error) error {
-		if err != nil {
+	count, bytes := y.count()
+	books := count[store.KindLedger] + count[store.KindEvents]
+	entries, largest := map[string]int{}, 0
+	for _, folder := range []string{"_windows", "_events"} {
+		testkit.Must(y.t, filepath.WalkDir(filepath.Join(y.root, folder), func(file string, _ os.DirEntry, err error) error {
+			entries[filepath.Dir(file)]++
+			largest = max(largest, entries[filepath.Dir(file)])
 			return err
-		}
-		entries[filepath.Dir(file)]++
-		if d.IsDir() {
-			return nil
-		}
-		name, err := filepath.Rel(y.root, file)
-		if err != nil {
-			return err
-		}
-		switch kind, _ := store.KindOf(name); kind {
-		case store.KindPicture:
-			pictures++
-		case store.KindLedger, store.KindEvents:
-			books++
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			bytes += info.Size()
-		default:
-			y.t.Errorf("%s is left", name)
-		}
-		return nil
-	})
-	testkit.Must(y.t, err)
-	largest := 0
-	for dir, n := range entries {
-		if strings.Contains(dir, "_windows") || strings.Contains(dir, "_events") {
-			largest = max(largest, n)
-		}
+		}))
 	}
 	records := int64(0)
 	for _, n := range y.next {
 		records += n
 	}
 	y.t.Logf("%d days, %d windows, %d records: %d files of books with %.1f MB, %.1f a day; the largest folder of books has %d entries; %d pictures",
-		days, records/yearWindow, records, books, float64(bytes)/1e6, float64(books)/float64(days), largest, pictures)
-	if books > 100*days || largest > 10_000 {
-		y.t.Error("that are more than 100 files a day or 10,000 entries in a folder")
+		days, records/yearWindow, records, books, float64(bytes[store.KindLedger]+bytes[store.KindEvents])/1e6, float64(books)/float64(days), largest, count[store.KindPicture])
+	if books > 100*days || largest > 10_000 || len(count) != 3 {
+		y.t.Errorf("that are more than 100 files a day or 10,000 entries in a folder, or others than these: %v", count)
 	}
+}
+
+// count counts files and their bytes by kind.
+func (y *year) count() (count map[store.Kind]int, bytes map[store.Kind]int64) {
+	count, bytes = map[store.Kind]int{}, map[store.Kind]int64{}
+	testkit.Must(y.t, store.List(y.t.Context(), store.Config{Root: y.root}, func(name string, size int64, _ time.Time) error {
+		kind, _ := store.KindOf(name)
+		count[kind], bytes[kind] = count[kind]+1, bytes[kind]+size
+		return nil
+	}))
+	return count, bytes
 }
 
 // verify runs the command, with a Kafka that holds the last week.

@@ -211,6 +211,21 @@ func (f *File) Rows() iter.Seq2[Row, error] {
 	}
 }
 
+// AddPictures reads the pictures of a row, by its number, into that row.
+func (f *File) AddPictures(n int64, row *Row) (err error) {
+	if row.Picture, err = f.Picture(n); err == nil {
+		row.Annotated, err = f.Annotated(n)
+	}
+	if err != nil {
+		return err
+	}
+	crops, err := f.Crops(n)
+	for i := range min(len(crops), len(row.Faces)) {
+		row.Faces[i].Crop = crops[i]
+	}
+	return err
+}
+
 // Picture returns the frame of a row, which is nil if it is not stored.
 func (f *File) Picture(row int64) ([]byte, error) { return one(f.read(row, pictureColumn)) }
 

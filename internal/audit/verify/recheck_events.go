@@ -1,4 +1,4 @@
-package recheck
+package verify
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 
 // compareEvents compares the events that a record gives with those of a group. How long
 // detection took is not compared.
-func (c *Checker) compareEvents(one audit.Chosen, group string, lines []string) ([]audit.Problem, error) {
+func (c *checker) compareEvents(one audit.Chosen, group string, lines []string) ([]audit.Problem, error) {
 	var want, got []face.Event
 	for _, line := range lines {
 		e, err := parseEvent([]byte(line))
@@ -38,7 +38,7 @@ func (c *Checker) compareEvents(one audit.Chosen, group string, lines []string) 
 }
 
 // readEvents reads the events of the chosen records, and each file once.
-func (c *Checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
+func (c *checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
 	files := map[string][]audit.EventAt{}
 	for _, one := range chosen {
 		for _, at := range one.Events {
@@ -55,7 +55,7 @@ func (c *Checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
 }
 
 // readPlaces adds the events at places of a file, in order.
-func (c *Checker) readPlaces(ctx context.Context, file string, places []audit.EventAt) error {
+func (c *checker) readPlaces(ctx context.Context, file string, places []audit.EventAt) error {
 	in, err := c.config.Open(ctx, file)
 	if err != nil {
 		return err

@@ -1,6 +1,4 @@
-// Package recheck makes the files of a record once more, with the settings that
-// its ledger names, and compares them with those that are stored.
-package recheck
+package verify
 
 import (
 	"bytes"
@@ -19,12 +17,13 @@ import (
 	"facestream/transforms/store"
 )
 
-// ErrModel is wrapped by the error of New when a cascade or network that a window was done
+// errModel is wrapped by the error of newChecker when a cascade or network that a window was done
 // with is not among the files.
-var ErrModel = errors.New("the cascade or model of a ledger is missing: give --cascade=FILE or --model=FILE")
+var errModel = errors.New("the cascade or model of a ledger is missing: give --cascade=FILE or --model=FILE")
 
-// Checker checks records, one at a time.
-type Checker struct {
+// checker makes the files of records once more, with the settings that their ledgers name,
+// and compares them with those that are stored.
+type checker struct {
 	config store.Config
 	chosen map[record.ID]audit.Chosen
 	makers map[string]*maker // by the SHA-256 of the settings
@@ -34,12 +33,12 @@ type Checker struct {
 	tableName string
 }
 
-// New returns a Checker for records that were chosen. models are the files to choose
+// newChecker returns a checker of records that were chosen. models are the files to choose
 // from by their SHA-256; settings are those of ledgers, by theirs. What cannot be
 // understood of these is left out.
-func New(ctx context.Context, cfg store.Config, models []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*Checker, error) {
+func newChecker(ctx context.Context, cfg store.Config, models []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*checker, error) {
 	var err error
-	c := &Checker{config: cfg, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
+	c := &checker{config: cfg, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
 	for _, one := range chosen {
 		c.chosen[one.ID] = one
 		for _, l := range one.Ledgers {
@@ -52,14 +51,14 @@ func New(ctx context.Context, cfg store.Config, models []string, chosen []audit.
 		err = c.readEvents(ctx, chosen)
 	}
 	if err != nil {
-		c.Close()
+		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
 // addMaker makes a maker for the settings of a ledger, if there is none yet.
-func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []string) error {
+func (c *checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []string) error {
 	var s face.Settings
 	if c.makers[l.Settings] != nil || json.Unmarshal(settings, &s) != nil {
 		return nil
@@ -72,17 +71,17 @@ func (c *Checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []
 	return nil
 }
 
-// Close ends the use of OpenCV.
-func (c *Checker) Close() {
+// close ends the use of OpenCV.
+func (c *checker) close() {
 	for _, m := range c.makers {
 		m.detector.Close()
 	}
 	c.closeTable()
 }
 
-// Check adds to counts what came of a record that was chosen. Each difference is a
+// check adds to counts what came of a record that was chosen. Each difference is a
 // problem; an error means that the record could not be checked.
-func (c *Checker) Check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
+func (c *checker) check(ctx context.Context, r kafka.Record, counts *audit.Recheck) ([]audit.Problem, error) {
 	// The settings of the last window come first. Files and events may be of different
 	// windows: older versions took events back when a record was read again.
 	one := c.chosen[kafka.ID(&r)]
@@ -144,7 +143,7 @@ func (p *problems) add(ledger string, found []audit.Problem) {
 }
 
 // compare compares the files that a record gives with those that are stored.
-func (c *Checker) compare(ctx context.Context, one audit.Chosen, l audit.OfLedger, files []store.File) (problems []audit.Problem, err error) {
+func (c *checker) compare(ctx context.Context, one audit.Chosen, l audit.OfLedger, files []store.File) (problems []audit.Problem, err error) {
 	there := map[string]audit.Stored{} // not those of other groups' rows
 	for _, f := range one.Files {
 		_, _, picture := store.ParsePicture(f.Name)
@@ -176,7 +175,7 @@ func (c *Checker) compare(ctx context.Context, one audit.Chosen, l audit.OfLedge
 var errDamaged = errors.New("a row is damaged")
 
 // read reads a file, or what the row of a table has instead.
-func (c *Checker) read(ctx context.Context, name string, at audit.Stored) ([]byte, error) {
+func (c *checker) read(ctx context.Context, name string, at audit.Stored) ([]byte, error) {
 	if at.Table == "" {
 		return c.config.Read(ctx, name)
 	}
@@ -199,7 +198,7 @@ func (c *Checker) read(ctx context.Context, name string, at audit.Stored) ([]byt
 	return data, nil
 }
 
-func (c *Checker) closeTable() {
+func (c *checker) closeTable() {
 	if c.table != nil {
 		_ = c.table.Close()
 	}
@@ -229,7 +228,7 @@ func newMaker(s face.Settings, models []string) (*maker, error) {
 		err = params.Validate() // the settings are a ledger's
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		return nil, fmt.Errorf("%w: %w", errModel, err)
 	}
 	detector, err := face.NewDetector(params)
 	if err != nil {
