@@ -2,7 +2,6 @@ package hdfs
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,52 +10,12 @@ import (
 	"facestream/internal/testkit"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
-	"github.com/colinmarc/hdfs/v2/hadoopconf"
 )
-
-func TestNameNodes(t *testing.T) {
-	conf := hadoopconf.HadoopConf{
-		"fs.defaultFS":                           "hdfs://one",
-		"dfs.ha.namenodes.one":                   "a, b",
-		"dfs.namenode.rpc-address.one.a":         "a.one:8020",
-		"dfs.namenode.rpc-address.one.b":         "b.one:8020",
-		"dfs.ha.namenodes.two":                   "a",
-		"dfs.namenode.rpc-address.two.a":         "a.two:8020",
-		"dfs.ha.namenodes.three":                 "a",
-		"dfs.namenode.rpc-address.three.another": "a.three:8020",
-		"dfs.namenode.rpc-address.single":        " single:8020\n",
-	}
-	for address, want := range map[string][]string{
-		"nn:8020": {"nn:8020"},
-		"a:1,b:2": {"a:1", "b:2"},
-		"[::1]:1": {"[::1]:1"},
-		"single":  {"single:8020"},
-		"one":     {"a.one:8020", "b.one:8020"},
-		"two":     {"a.two:8020"},
-	} {
-		if got, err := nameNodes(address, conf); err != nil || !slices.Equal(got, want) {
-			t.Errorf("nameNodes(%q) = %v, %v, want %v", address, got, err, want)
-		}
-	}
-	for address, want := range map[string]string{
-		"three": "dfs.namenode.rpc-address.three.a",
-		"nn":    "nn:8020",
-		"a:1,b": `"b"`,
-		"a:1,":  `""`,
-		"a:web": `"a:web"`,
-		":8020": `":8020"`,
-		"a:0":   `"a:0"`,
-	} {
-		if got, err := nameNodes(address, conf); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("nameNodes(%q) = %v, %v, want an error with %q", address, got, err, want)
-		}
-	}
-}
 
 func TestResolve(t *testing.T) {
 	ha := map[string]string{
 		"fs.defaultFS":                       "hdfs://cluster",
-		"dfs.ha.namenodes.cluster":           "a,b",
+		"dfs.ha.namenodes.cluster":           "a, b",
 		"dfs.namenode.rpc-address.cluster.a": "nn1:8020",
 		"dfs.namenode.rpc-address.cluster.b": "nn2:8020",
 	}
@@ -79,7 +38,11 @@ func TestResolve(t *testing.T) {
 		{map[string]string{"fs.defaultFS": "hdfs://nn"}, "hdfs:///faces", "hdfs://nn:8020/faces"},
 		{map[string]string{"fs.default.name": "hdfs://nn:9000"}, "hdfs:///faces", "hdfs://nn:9000/faces"},
 		{map[string]string{"fs.defaultFS": "file:///"}, "hdfs:///faces", "file:///, which is no HDFS"},
-		{map[string]string{"dfs.ha.namenodes.c": "a"}, "hdfs://c/faces", "dfs.namenode.rpc-address.c.a"},
+		{map[string]string{"dfs.ha.namenodes.c": "a", "dfs.namenode.rpc-address.c.another": "nn:8020"}, "hdfs://c/faces", "dfs.namenode.rpc-address.c.a"},
+		{map[string]string{"dfs.namenode.rpc-address.single": " nn:8020\n"}, "hdfs://single/faces", "hdfs://nn:8020/faces"},
+		{nil, "hdfs://nn:1,b/faces", `"b"`},
+		{nil, "hdfs://a:web/faces", `"a:web"`},
+		{nil, "hdfs://a:0/faces", `"a:0"`},
 	} {
 		if writeConf(t, nil); test.conf != nil {
 			configure(t, test.conf)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -64,16 +63,6 @@ func TestPut(t *testing.T) {
 		attempts.Wait()
 		mustHold(t, root, want)
 	})
-}
-
-// The folders that are there for one file may be gone at the next.
-func TestPutAfterFoldersWereRemoved(t *testing.T) {
-	root := filepath.Join(t.TempDir(), "root")
-	for range 2 {
-		store(t, root, testName, "x")
-		mustHold(t, root, map[string]string{testName: "x"})
-		testkit.Must(t, os.RemoveAll(root))
-	}
 }
 
 func TestPutCancelled(t *testing.T) {
