@@ -7,20 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"facestream/internal/camera/feed"
-	"facestream/internal/camera/video"
 	"facestream/internal/testkit"
 	"facestream/runners"
 )
-
-func TestBareDetector(t *testing.T) {
-	for _, format := range []string{feed.JPEG, feed.Raw} {
-		do := testkit.Value(bareDetector(format, 6))(t)
-		if rate, err := (&lab{}).bare(t.Context(), combination{Preset: fast, Slots: 2}, 6, do); err != nil || rate <= 0 {
-			t.Errorf("%s: %v frames/s (%v)", format, rate, err)
-		}
-	}
-}
 
 // On Prism, this program and what it starts have as many processors as slots are meant.
 func TestBind(t *testing.T) {
@@ -57,22 +46,6 @@ func TestWork(t *testing.T) {
 	} {
 		if err := work(t.Context(), []*worker{{}, {}}, 5, step); !errors.Is(err, broken) {
 			t.Errorf("%s fails: error %v, want %v", what, err, broken)
-		}
-	}
-}
-
-// What a topic repeats holds every mix of faces as often as any other.
-func TestPeriod(t *testing.T) {
-	all := testkit.Value(pictures(usual(period+3), 1, feed.Raw))(t)
-	sizes := func(p video.Picture) (out []int32) {
-		for _, f := range p.Faces {
-			out = append(out, f.Width)
-		}
-		return out
-	}
-	for i := range 3 {
-		if a, b := sizes(all[i]), sizes(all[period+i]); !equal(a, b) {
-			t.Errorf("faces of %v pixels in frame %d, of %v a period later", a, i, b)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"golang.org/x/text/encoding/charmap"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
@@ -217,14 +218,7 @@ func unmarshalXML(data []byte, labels map[string][]record.Box) error {
 		} `xml:"images>image"`
 	}
 	d := xml.NewDecoder(bytes.NewReader(data))
-	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) {
-		latin, err := io.ReadAll(in)
-		runes := make([]rune, len(latin))
-		for i, b := range latin {
-			runes[i] = rune(b)
-		}
-		return strings.NewReader(string(runes)), err
-	}
+	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return charmap.ISO8859_1.NewDecoder().Reader(in), nil }
 	err := d.Decode(&dataset)
 	for _, image := range dataset.Images {
 		labels[image.File] = []record.Box{}

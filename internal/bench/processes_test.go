@@ -50,9 +50,7 @@ func startBurning(t *testing.T, mark string) (end func()) {
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()
 	testkit.Must(t, errors.Join(inErr, outErr, cmd.Start()))
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(bufio.NewReader(out).ReadString('\n'))(t)
 	return func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {

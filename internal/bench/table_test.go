@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"facestream/internal/testkit"
@@ -50,21 +49,6 @@ some:
 	testkit.Must(t, printJSON(&encoded, tables))
 	if err := json.Unmarshal(encoded.Bytes(), &got); err != nil || !equal(got.Rows, things) {
 		t.Errorf("%v, got %+v of %s", err, got.Rows, &encoded)
-	}
-}
-
-func TestSection(t *testing.T) {
-	got := section("it", "It measures.", "go run it --times=3", []table{{"things", things, nil}})
-	for _, want := range []string{
-		"## bench it\n\nIt measures.\n\nMeasured on 20", " GB of memory, with facestream ", ", commit ", ":\n\n```sh\ngo run it --times=3\n```\n\nthings:\n\n",
-		"| one   | 1234 | 1.00 | c 15.0, a 2.50, b 2.50 |\n| three | 10.0 | -    |                        |\n",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
-		}
-	}
-	if strings.Contains(got, "commit unknown") {
-		t.Errorf("no commit in:\n%s", got)
 	}
 }
 

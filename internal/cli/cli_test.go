@@ -129,18 +129,13 @@ func TestBrokers(t *testing.T) {
 		{list: " 127.0.0.1:1 ,\tbroker-2.example:65535\n,[::1]:3", want: "127.0.0.1:1|broker-2.example:65535|[::1]:3"},
 		{list: "", err: `--kafka="": broker 1 is empty: write HOST:PORT`},
 		{list: "127.0.0.1:1, ", err: `--kafka="127.0.0.1:1, ": broker 2 is empty: write HOST:PORT`},
-		{list: ",a:1", err: "broker 1 is empty"},
-		{list: "a:1,,b:2", err: "broker 2 is empty"},
 		{list: "a:1,b", err: `--kafka: "b" must be HOST:PORT, such as localhost:9092`},
 		{list: "a:1 b:2", err: `"a:1 b:2" must be HOST:PORT`},
 		{list: "a b:1", err: `"a b:1" must be HOST:PORT`},
 		{list: "me@a:1", err: `"me@a:1" must be HOST:PORT`},
 		{list: "PLAINTEXT://a:1", err: `"PLAINTEXT://a:1" must be HOST:PORT`},
 		{list: ":1", err: `":1" must be HOST:PORT`},
-		{list: "a:", err: `"a:" must be HOST:PORT`},
-		{list: "a:0", err: `"a:0" must be HOST:PORT`},
 		{list: "a:65536", err: `"a:65536" must be HOST:PORT`},
-		{list: "a:kafka", err: `"a:kafka" must be HOST:PORT`},
 		{list: "::1:1", err: `"::1:1" must be HOST:PORT`},
 	} {
 		got, err := Brokers("--kafka", tc.list)
