@@ -22,13 +22,14 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/cli"
 	"facestream/internal/metrics"
+	"facestream/transforms/face"
 )
 
 // Command returns the command under a name.
 func Command(name string) cli.Command {
 	return cli.Command{
 		Name: name, Usage: usage, Examples: examples, Interrupted: "stopped before the video's end",
-		Libraries: []string{"OpenCV " + video.OpenCVVersion()},
+		Libraries: []string{"OpenCV " + face.OpenCVVersion()},
 		Setup: func(f *flag.FlagSet) cli.Run {
 			v := newFlags(f)
 			return func(ctx context.Context, _ []string, _, stderr io.Writer) error {

@@ -2,11 +2,10 @@ package camera
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"image"
-	"image/color"
 	"image/color/palette"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"os"
@@ -60,35 +59,20 @@ func odds(t *testing.T) map[string]odd {
 		testkit.Must(t, jpeg.Encode(&b, img, &jpeg.Options{Quality: 60}))
 		return b.Bytes()
 	}
-	usual := encode(photo)
-	segment := func(file []byte, marker byte, data string) []byte { // behind the first marker
-		head := binary.BigEndian.AppendUint16([]byte{0xFF, marker}, uint16(2+len(data)))
-		return slices.Concat(file[:2], head, []byte(data), file[2:])
-	}
+	usual, grey := encode(photo), image.NewGray(photo.Rect)
+	draw.Draw(grey, grey.Rect, photo, image.Point{}, draw.Src)
+	segment := frametest.Segment
 	copied := func(path string) []byte { // of another encoder, and large enough to be looked at
 		return segment(testkit.ReadFile(t, path), 0xFE, strings.Repeat("\x00", frame.MinBytes))
 	}
 	begin := func(text string) []byte { return append([]byte(text), make([]byte, frame.MinBytes)...) }
-	withoutTables := usual
-	for at := bytes.Index(withoutTables, []byte{0xFF, 0xC4}); at >= 0; at = bytes.Index(withoutTables, []byte{0xFF, 0xC4}) {
-		withoutTables = slices.Concat(withoutTables[:at], withoutTables[at+2+int(binary.BigEndian.Uint16(withoutTables[at+2:])):])
-	}
 	scan := bytes.Index(usual, []byte{0xFF, 0xDA})
-	small := func(img interface {
-		image.Image
-		Set(x, y int, c color.Color)
-	}) image.Image {
-		for y := range img.Bounds().Dy() {
-			for x := range img.Bounds().Dx() {
-				img.Set(x, y, color.RGBA{byte(5 * x), byte(7 * y), byte(x * y), 255})
-			}
-		}
-		return img
-	}
 	size := image.Rect(0, 0, 64, 48)
+	var animation bytes.Buffer
+	testkit.Must(t, gif.Encode(&animation, frametest.Noise(image.NewPaletted(size, palette.Plan9)), nil))
 	all := map[string]odd{
 		"usual.jpg":         {usual, 1, "", "", sends},
-		"no-tables.jpg":     {withoutTables, 1, "", "", sends},
+		"no-tables.jpg":     {frametest.WithoutTables(usual), 1, "", "", sends},
 		"no-end.jpg":        {usual[:len(usual)-2], 1, "", "", sends},
 		"padded.jpg":        {bytes.ReplaceAll(bytes.ReplaceAll(usual, []byte{0xFF, 0xDB, 0}, []byte{0xFF, 0xFF, 0xFF, 0xDB, 0}), []byte{0xFF, 0xC0, 0}, []byte{0xFF, 0xFF, 0xC0, 0}), 1, "", "", sends},
 		"zeros-behind.jpg":  {append(slices.Clone(usual), make([]byte, 5000)...), 1, "", "", sends},
@@ -96,7 +80,7 @@ func odds(t *testing.T) map[string]odd {
 		"adobe.jpg":         {segment(usual, 0xEE, "Adobe\x00\x64\x00\x00\x00\x00\x01"), 1, "", "", sends},
 		"exif-torn.jpg":     {segment(usual, 0xE1, "Exif\x00\x00MM\x00*\x00\x00\xFF\xFF"), 1, "", "", sends},
 		"thumbnail.jpg":     {segment(usual, 0xE1, "Exif\x00\x00"+string(encode(image.NewGray(size)))), 1, "", "", sends},
-		"grey.jpeg":         {encode(grey(photo)), 1, "", "", sends},
+		"grey.jpeg":         {encode(grey), 1, "", "", sends},
 		"progressive.JPG":   {copied("../../testdata/progressive.jpg"), 1, "", "", sends},
 		"restart.jpg":       {copied("../../transforms/frame/testdata/restart.jpg"), -1, "", "", sends},
 		"411.jpg":           {copied("../../transforms/frame/testdata/411.jpg"), -1, "", "", sends},
@@ -110,7 +94,7 @@ func odds(t *testing.T) map[string]odd {
 		"lossless.jpg":      {frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3), 0, frame.UnsupportedFormat, "a lossless one", passes},
 		"12-bit.jpg":        {frametest.JPEGHeader(2000, frametest.Baseline, 12, 64, 48, 3), 0, frame.UnsupportedFormat, "8 bits a sample", passes},
 		"huge.jpg":          {frametest.JPEGHeader(2000, frametest.Baseline, 8, 65535, 65535, 3), 0, frame.TooLarge, "65535x65535", passes},
-		"16-bit.png":        {frametest.PNG(small(image.NewRGBA64(size))), -1, "", "", encodes},
+		"16-bit.png":        {frametest.PNG(frametest.Noise(image.NewRGBA64(size))), -1, "", "", encodes},
 		"16-bit-grey.png":   {frametest.PNG(frametest.Noise(image.NewGray16(size))), -1, "", "", encodes},
 		"palette.png":       {frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.WebSafe))), -1, "", "", encodes},
 		"interlaced.png":    {frametest.InterlacedPNG(frametest.Noise(image.NewGray(size)).(*image.Gray)), -1, "", "", encodes},
@@ -123,7 +107,7 @@ func odds(t *testing.T) map[string]odd {
 		"saved.avif":        {begin("\x00\x00\x00\x1Cftypavif\x00\x00\x00\x00mif1avif"), 0, frame.UnsupportedFormat, "an AVIF", passes},
 		"scan.tiff":         {begin("II*\x00\x08\x00\x00\x00"), 0, frame.UnsupportedFormat, "a TIFF", passes},
 		"old.bmp":           {begin("BM\x36\x04\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00"), 0, frame.UnsupportedFormat, "a BMP", passes},
-		"cat.gif":           {animation(t, size), 0, frame.UnsupportedFormat, "a GIF", passes},
+		"cat.gif":           {animation.Bytes(), 0, frame.UnsupportedFormat, "a GIF", passes},
 		"clip.jpg":          {begin("\x00\x00\x00\x18ftypmp42"), 0, frame.UnsupportedFormat, "play it with the camera tool", passes},
 		"text.jpg":          {bytes.Repeat([]byte("no picture. "), 100), 0, frame.WrongSize, "neither a JPEG", passes},
 		"base64.jpg":        {[]byte("/9j/" + strings.Repeat("4AAQSkZJ", 200)), 0, frame.UnsupportedFormat, "not a text", passes},
@@ -136,21 +120,6 @@ func odds(t *testing.T) map[string]odd {
 		all[fmt.Sprintf("exif-%d.jpg", orientation+1)] = odd{segment(encode(stored(photo, orientation+1)), 0xE1, mark), 1, "", "", sends}
 	}
 	return all
-}
-
-func grey(img image.Image) image.Image {
-	to := image.NewGray(img.Bounds())
-	for i := range to.Pix {
-		to.Set(i%to.Stride, i/to.Stride, img.At(i%to.Stride, i/to.Stride))
-	}
-	return to
-}
-
-// animation returns a GIF.
-func animation(t *testing.T, size image.Rectangle) []byte {
-	var b bytes.Buffer
-	testkit.Must(t, gif.Encode(&b, frametest.Noise(image.NewPaletted(size, palette.Plan9)), nil))
-	return b.Bytes()
 }
 
 // stored returns a picture as it lies in a file of an EXIF orientation: of the columns and

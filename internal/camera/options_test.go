@@ -96,6 +96,7 @@ func TestOptionsErrors(t *testing.T) {
 		"--size=640":                  "must be WIDTHxHEIGHT",
 		"--size=640x480x3":            "must be WIDTHxHEIGHT",
 		"--size=64x48":                "it must have 320x240 or more",
+		"--size=20000x480":            "each side must be 1 to 16384",
 		"--noise=200":                 "must be 0 to 100",
 		"--noise=5 --source=" + dir:   "--noise is for --source=demo only",
 		"--camera=a --camera=b":       "--camera=b: there is no --source",

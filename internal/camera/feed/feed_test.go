@@ -191,23 +191,6 @@ func checkError(t *testing.T, err error, want ...string) {
 	}
 }
 
-// A topic that is there keeps its partitions; whoever watches is told so.
-func TestSendToExistingTopic(t *testing.T) {
-	brokers := newCluster(t).ListenAddrs()
-	createTopic(t, brokers, "old", 3, "1048588")
-	var progress bytes.Buffer
-	cfg := Config{Brokers: brokers, Topic: "old", Partitions: 4, Camera: "lobby", Format: JPEG, Progress: log.New(&progress, "", 0).Printf}
-	sent := testkit.Value(Send(testContext(t), cfg, newDemo(t, 7)))(t)
-	for i, s := range sent {
-		if s.Partition != int32(i%3) {
-			t.Errorf("frame %d went to partition %d of 3", i, s.Partition)
-		}
-	}
-	if !strings.Contains(progress.String(), "keeps its 3 partitions") {
-		t.Errorf("no note on the partitions: %q", &progress)
-	}
-}
-
 // What ends a video early is no failure of what was sent before: it is counted, and it
 // is there.
 func TestSendEndsEarly(t *testing.T) {
@@ -432,10 +415,11 @@ func TestSendPassesOver(t *testing.T) {
 	}
 }
 
-// Who may not make a topic may send to one that is there, whose settings he need not see.
+// Who may not make a topic may send to one that is there, whose settings he need not see. It
+// keeps its partitions; whoever watches is told so.
 func TestSendWithFewRights(t *testing.T) {
 	c := newCluster(t)
-	createTopic(t, c.ListenAddrs(), "old", 1, "1048588")
+	createTopic(t, c.ListenAddrs(), "old", 3, "1048588")
 	c.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
@@ -457,9 +441,15 @@ func TestSendWithFewRights(t *testing.T) {
 		return resp, nil, true
 	})
 	cfg := rawConfig(c.ListenAddrs())
-	cfg.Topic = "old"
-	if sent, err := Send(testContext(t), cfg, newDemo(t, 3)); err != nil || len(sent) != 3 {
-		t.Errorf("%d frames were sent: %v", len(sent), err)
+	var progress bytes.Buffer
+	cfg.Topic, cfg.Progress = "old", log.New(&progress, "", 0).Printf
+	for i, s := range testkit.Value(Send(testContext(t), cfg, newDemo(t, 7)))(t) {
+		if s.Frame != i || s.Partition != int32(i%3) {
+			t.Errorf("frame %d is %+v", i, s)
+		}
+	}
+	if !strings.Contains(progress.String(), "keeps its 3 partitions") {
+		t.Errorf("no note on the partitions: %q", &progress)
 	}
 	cfg.Topic = "new"
 	_, err := Send(testContext(t), cfg, newDemo(t, 3))
@@ -653,33 +643,5 @@ func TestSendAllFailures(t *testing.T) {
 	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("got error %v, want %v", err, kerr.TopicAuthorizationFailed)
-	}
-}
-
-// A dry run asks no broker, and says what would be sent.
-func TestSendDry(t *testing.T) {
-	cfg := Config{Topic: "frames", Format: JPEG, Quality: 30, DryRun: true, Frames: 5}
-	totals := testkit.Value(SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}, {"hall", &stub{pictures: plain(3, 320, 240)}}}, nil))(t)
-	if a, b := totals[0], totals[1]; a.Frames != 5 || a.Faces != 5 || a.Width != 640 || a.Most > 25_000 ||
-		b.Frames != 3 || b.Width != 320 || b.Least != b.Most || b.Bytes != int64(3*b.Least) {
-		t.Errorf("the totals are %+v", totals)
-	}
-	cfg.Format = "bmp"
-	if _, err := SendAll(testContext(t), cfg, []Camera{{"door", newDemo(t, 0)}}, nil); err == nil {
-		t.Error("an unknown format was accepted")
-	}
-}
-
-func TestMaxBytesFor(t *testing.T) {
-	for size, want := range map[int]int{
-		35_000:    1_048_588, // the broker's default
-		921_600:   1_048_588, // 640x480 raw
-		2_764_800: 3 << 20,   // 720p raw
-		6_220_800: 6 << 20,   // 1080p raw
-		3<<20 - 1: 4 << 20,   // never without room for the rest of the record
-	} {
-		if got := MaxBytesFor(size); got != want {
-			t.Errorf("%d bytes: got %d, want %d", size, got, want)
-		}
 	}
 }

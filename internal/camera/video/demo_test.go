@@ -9,7 +9,6 @@ import (
 	"image"
 	"io"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 
@@ -32,14 +31,12 @@ const (
 
 func newDemo(t testing.TB, frames int) *Demo {
 	t.Helper()
-	d := testkit.Value(NewDemo(frames))(t)
-	return d
+	return testkit.Value(NewDemo(frames))(t)
 }
 
 func mustEncode(t testing.TB, p Picture) []byte {
 	t.Helper()
-	data := testkit.Value(EncodeJPEG(p))(t)
-	return data
+	return testkit.Value(EncodeJPEG(p))(t)
 }
 
 func TestDemoGolden(t *testing.T) {
@@ -119,24 +116,6 @@ func checkTruth(t *testing.T, p Picture, faces, width, height int) {
 
 func rect(b record.Box) image.Rectangle {
 	return image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
-}
-
-func TestDemoConfigErrors(t *testing.T) {
-	for want, cfg := range map[string]DemoConfig{
-		"-1 frames: the number must be 0":      {Frames: -1, Width: 640, Height: 480},
-		"319x480 pixels: it must have 320x240": {Width: 319, Height: 480},
-		"640x239 pixels: it must have 320x240": {Width: 640, Height: 239},
-		"each side must be 1 to 16384":         {Width: 20_000, Height: 480},
-		"the limit is 67108864":                {Width: 16_000, Height: 16_000},
-		"4 faces: the number must be 0 to 3":   {Width: 640, Height: 480, Faces: 4},
-		"-2 faces: the number must be 0 to 3":  {Width: 640, Height: 480, Faces: -2},
-		"noise 101: it must be 0 to 100":       {Width: 640, Height: 480, Noise: 101},
-		"noise -1: it must be 0 to 100":        {Width: 640, Height: 480, Noise: -1},
-	} {
-		if _, err := NewDemoOf(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: got error %v, want one with %q", cfg, err, want)
-		}
-	}
 }
 
 // Noise changes every part of a picture, no byte by more than was asked for.

@@ -99,17 +99,17 @@ func EncodeJPEG(p Picture) ([]byte, error) {
 // EncodeJPEGAt returns the picture newly encoded as a JPEG file of a quality of
 // 1 to 100.
 func EncodeJPEGAt(p Picture, quality int) ([]byte, error) {
-	return encode(p, gocv.JPEGFileExt, []int{gocv.IMWriteJpegQuality, quality})
+	return encode(p, gocv.JPEGFileExt, gocv.IMWriteJpegQuality, quality)
 }
 
 // EncodePNG returns the picture newly encoded as a PNG file of three bytes a
 // pixel.
 func EncodePNG(p Picture) ([]byte, error) {
-	return encode(p, gocv.PNGFileExt, []int{gocv.IMWritePngCompression, pngCompression})
+	return encode(p, gocv.PNGFileExt, gocv.IMWritePngCompression, pngCompression)
 }
 
 // encode returns the picture as a file of the kind.
-func encode(p Picture, kind gocv.FileExt, params []int) ([]byte, error) {
+func encode(p Picture, kind gocv.FileExt, params ...int) ([]byte, error) {
 	// OpenCV trusts the size and would read past the end.
 	p, err := p.Decoded()
 	if err != nil {
@@ -117,22 +117,15 @@ func encode(p Picture, kind gocv.FileExt, params []int) ([]byte, error) {
 	}
 	mat, err := gocv.NewMatFromBytes(p.Height, p.Width, gocv.MatTypeCV8UC3, p.BGR)
 	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", p.Name, err)
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
 	defer mat.Close()
-	buf, err := gocv.IMEncodeWithParams(kind, mat, params)
+	data, err := face.Encode(mat, kind, params...)
 	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", p.Name, err)
+		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	defer buf.Close()
-	if buf.Len() == 0 {
-		return nil, errors.New("encoding " + p.Name + ": OpenCV gave no bytes")
-	}
-	return append([]byte(nil), buf.GetBytes()...), nil
+	return data, nil
 }
-
-// OpenCVVersion is the version of OpenCV that this program was compiled with.
-func OpenCVVersion() string { return gocv.OpenCVVersion() }
 
 // show returns a file's name for a message, in one line.
 func show(path string) string {
