@@ -35,7 +35,7 @@ faults := facestream/internal/chaos
 clusters := $(addprefix facestream/,pipeline runners)
 other = $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
 
-.PHONY: help setup build programs demo up up-clusters down install dist models test test-all test-short \
+.PHONY: help setup build programs demo up up-clusters down install dist image models test test-all test-short \
 	test-services test-clusters test-raced test-profiled test-other test-faults soak bench lint clean
 
 help: ## List what make can do.
@@ -86,6 +86,14 @@ dist: ## Make build/dist/facestream-VERSION-linux-ARCH.tar.gz, which holds what 
 	tar -C build/dist/root/usr --transform='s,^\.,$(release),' --sort=name --mtime=@$$SOURCE_DATE_EPOCH \
 		--owner=0 --group=0 --numeric-owner -c . | gzip -n >build/dist/$(release).tar.gz
 	rm -rf build/dist/root
+
+# What podman is to be told besides, such as --build-arg=BASE=IMAGE.
+image_flags :=
+image: java_parts := beam flink spark
+image: ## Build the container image facestream with podman: for runs, cameras and nodes of clusters.
+	rm -rf build/image
+	@umask 022 && $(MAKE) --no-print-directory install PREFIX=build/image java_parts='$(java_parts)'
+	podman build --format=docker --file=Containerfile --tag=facestream $(image_flags) build/image
 
 models: ## Download the network of --detector=centerface.
 	@scripts/setup.sh models

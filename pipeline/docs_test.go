@@ -189,3 +189,27 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// The manifests fit the schemas of Kubernetes, which refuse what is unknown or wrong.
+func TestManifestSchemas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("downloads packages of Python")
+	}
+	validate := func(files ...string) (string, error) {
+		args := append([]string{"--strict", "--quiet"}, files...)
+		out, err := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(python(t)), "kubernetes-validate"), args...).CombinedOutput()
+		return string(out), err
+	}
+	files := testkit.Value(filepath.Glob("../deploy/kubernetes/*.yaml"))(t)
+	if out, err := validate(files...); err != nil || len(files) < 6 {
+		t.Errorf("%q: %v: %s", files, err, out)
+	}
+	run := string(testkit.ReadFile(t, "../deploy/kubernetes/run.yaml"))
+	wrong := filepath.Join(t.TempDir(), "wrong.yaml")
+	for _, to := range []string{"replicas: one", "replica: 1"} {
+		testkit.WriteFile(t, wrong, []byte(strings.Replace(run, "replicas: 1", to, 1)))
+		if out, err := validate(wrong); err == nil {
+			t.Errorf("%s is taken: %s", to, out)
+		}
+	}
+}

@@ -29,8 +29,8 @@ import (
 	"facestream/transforms/store"
 )
 
-// pythonPackages are what reads events and pictures in Python.
-var pythonPackages = []string{"duckdb==1.5.6", "pandas==2.3.3", "pyarrow==26.0.1"}
+// pythonPackages are what reads events and pictures in Python, and knows what Kubernetes takes.
+var pythonPackages = []string{"duckdb==1.5.6", "kubernetes-validate==1.37.0", "pandas==2.3.3", "pyarrow==26.0.1"}
 
 // Spark, DuckDB and pandas load the events and the pictures as docs/outputs.md says, whichever
 // kind of window is the first: with and without crops, with and without landmarks, with

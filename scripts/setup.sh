@@ -11,7 +11,7 @@
 #
 # installs what only the tests need: Python, with which some read what was stored, a
 # browser, which looks at the web pages, a KDC for the secured services, Prometheus,
-# which reads metrics, and what makes hosts out of network namespaces.
+# which reads metrics, and what makes hosts out of network namespaces, or containers.
 #
 #   scripts/setup.sh models
 #
@@ -128,6 +128,9 @@ need_for_tests() {
 	need krb5-kdc test -e /usr/sbin/krb5kdc
 	need iproute2 command -v ip
 	need krb5-admin-server test -e /usr/sbin/kadmin.local
+	need podman command -v podman
+	need runc command -v runc
+	need debootstrap command -v debootstrap
 	need systemd command -v systemd-analyze
 }
 
