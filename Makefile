@@ -11,7 +11,7 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j3)
 # What "make install" installs. Without flink and spark the Java parts take 270 MB
 # instead of 800.
 java_parts := beam kafka hadoop flink spark
-java_folders = $(foreach p,$(java_parts),java/$(if $(filter flink spark,$(p)),gradle/wrapper/)$(p))
+java_folders = $(foreach p,$(java_parts),java/$(if $(filter flink spark yarn,$(p)),gradle/wrapper/)$(p))
 cascades = $(firstword $(wildcard /usr/share/opencv4/haarcascades /usr/local/share/opencv4/haarcascades))
 prefix = $(DESTDIR)$(abspath $(PREFIX))
 lib = $(prefix)/lib/facestream

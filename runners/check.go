@@ -144,6 +144,10 @@ func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
 	var c FlinkCluster
+	master, err := flinkAt(ctx, master)
+	if err != nil {
+		return c, err
+	}
 	if err := flinkREST(ctx, http.MethodGet, master, "/overview", &c); err != nil {
 		return c, fmt.Errorf("asking Flink at %s about itself: %w", master, err)
 	}

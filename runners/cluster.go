@@ -33,8 +33,14 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 			closeAll()
 		}
 	}()
+	var yarn *onYARN
+	if c.Master == YARN {
+		if yarn, err = openYARN(ctx, &c); err != nil {
+			return nil, err
+		}
+	}
 	if endpoint == "" {
-		server, err := startJobServer(ctx, c)
+		server, err := startJobServer(ctx, c, yarn)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +65,7 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 	if err != nil {
 		return nil, err
 	}
-	closeAll = r.Close
+	r.yarn, closeAll = yarn, r.Close
 	if r.onFlinkCluster() && c.Parallelism == 0 {
 		err = r.useAllSlots(ctx)
 	}
@@ -121,7 +127,7 @@ func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, 
 }
 
 // startJobServer starts a job server as a child of this process, which ends with it.
-func startJobServer(ctx context.Context, c Config) (*service, error) {
+func startJobServer(ctx context.Context, c Config, yarn *onYARN) (*service, error) {
 	java, err := paths.Java()
 	if err != nil {
 		return nil, err
@@ -139,12 +145,12 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 	if own {
 		master = jobserver.LocalMaster(c.Name, c.Parallelism)
 	}
-	host, err := driverHost(c)
+	host, err := driverHost(c, yarn)
 	if err != nil {
 		return nil, err
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Host: host, Port: free[0], ArtifactPort: free[1], Dir: tmp,
+		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Host: host, Port: free[0], ArtifactPort: free[1], Dir: tmp, YARN: yarn.spark(c),
 	})
 	if err != nil {
 		return nil, err
@@ -161,13 +167,17 @@ func startJobServer(ctx context.Context, c Config) (*service, error) {
 }
 
 // driverHost returns where executors call the job server.
-func driverHost(c Config) (string, error) {
+func driverHost(c Config, yarn *onYARN) (string, error) {
 	if c.DriverHost != "" || c.Name != Spark || c.Master == "" {
 		return cmp.Or(c.DriverHost, jobserver.Loopback), nil
 	}
-	way, err := net.Dial("udp", strings.TrimPrefix(c.Master, "spark://")) // sends nothing
+	to := strings.TrimPrefix(c.Master, "spark://")
+	if yarn != nil {
+		to = yarn.hostPort()
+	}
+	way, err := net.Dial("udp", to) // sends nothing
 	if err != nil {
-		return "", fmt.Errorf("looking for this machine's address on the way to %s: %w (or give --driver_host)", c.Master, err)
+		return "", fmt.Errorf("looking for this machine's address on the way to %s: %w (or give --driver_host)", to, err)
 	}
 	defer way.Close()
 	return way.LocalAddr().(*net.UDPAddr).IP.String(), nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
+	"facestream/internal/yarnrm"
 	"facestream/runners"
 )
 
@@ -85,6 +88,64 @@ func TestCluster(t *testing.T) {
 				return len(testservices.Jobs(t, addrs))+len(workers(t, self)) == 0
 			})
 		})
+	}
+}
+
+// On YARN, a run on Spark is an application, which ends with the run. A job's failure says
+// where the containers' logs are.
+func TestYARN(t *testing.T) {
+	addrs := testservices.Start(t, services.Options{HDFS: true})
+	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
+	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
+	c := runners.Config{Dir: t.TempDir(), Name: runners.Spark, Master: runners.YARN, User: "erin"}
+	if says, err := runners.AskYARN(t.Context(), c); err != nil || !strings.Contains(says, "room for 7 executors of 1536 MB") {
+		t.Errorf("of its room YARN says %q, %v", says, err)
+	}
+	c.Worker, c.Parallelism = testkit.Value(os.Executable())(t), 1
+	r := open(t, c)
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, fail, beam.Impulse(s))
+	err := r.Run(t.Context(), "fails", p)
+	for _, want := range []string{"made of cheese", "yarn logs -applicationId application_", "-appOwner erin"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
+	}
+	testRunIsCancelled(t, r)
+	r.Close()
+	testkit.Await(t, "the end of the application", func() bool {
+		apps := testkit.Value(yarnrm.Applications(t.Context(), stack.YARNWeb, nil))(t)
+		return len(apps) == 1 && apps[0].State == "FINISHED"
+	})
+
+	// Without room, nothing is submitted.
+	c.Parallelism, c.MaxBytes = 0, 4<<30
+	if _, err := runners.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "wait, or give --parallelism") {
+		t.Errorf("without room: %v", err)
+	}
+	// There is no session.
+	if _, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Master: runners.YARN}); err == nil || !strings.Contains(err.Error(), "yarn-session.sh") {
+		t.Errorf("without a session: %v", err)
+	}
+}
+
+// Of several sessions of Flink on YARN, one must be chosen.
+func TestSessionsOnYARN(t *testing.T) {
+	rm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"apps":{"app":[{"id":"application_1","amRPCAddress":"h:1","user":"amy","name":"x"},{"id":"application_2","amRPCAddress":"h:2"}]}}`)
+	}))
+	defer rm.Close()
+	conf := t.TempDir()
+	testkit.WriteFile(t, filepath.Join(conf, "yarn-site.xml"), fmt.Appendf(nil,
+		"<configuration><property><name>yarn.resourcemanager.webapp.address</name><value>%s</value></property></configuration>", strings.TrimPrefix(rm.URL, "http://")))
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	_, err := runners.AskFlink(t.Context(), runners.YARN)
+	if want := `give --master=h:1 for application_1 of amy, "x", or --master=h:2 for application_2`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	t.Setenv("HADOOP_CONF_DIR", t.TempDir())
+	if _, err := runners.AskFlink(t.Context(), runners.YARN); err == nil || !strings.Contains(err.Error(), "set HADOOP_CONF_DIR") {
+		t.Errorf("without settings: %v", err)
 	}
 }
 

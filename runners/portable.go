@@ -24,6 +24,7 @@ import (
 
 	"facestream/internal/wait"
 	"facestream/runners/goharness"
+	"facestream/runners/jobserver"
 
 	// The harness runs inside this process.
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness/init"
@@ -57,13 +58,17 @@ type portable struct {
 	worker  *extworker.Loopback // nil if the cluster starts the workers
 	master  string              // host:port of the Flink cluster's REST API, once that is known
 	options options
-	close   func() // ends what belongs to the client
+	yarn    *onYARN // nil elsewhere
+	close   func()  // ends what belongs to the client
 }
 
 func openPortable(c Config, client jobpb.JobServiceClient, close func()) (*portable, error) {
 	r := &portable{config: c, client: client, close: close, options: newOptions(c)}
 	if r.onFlinkCluster() {
 		r.master = c.Master
+	}
+	if c.Master == YARN && c.Worker == "" {
+		r.config.Worker = "./" + jobserver.WorkerName // in the container
 	}
 	if c.Cluster() {
 		return r, nil
@@ -108,6 +113,9 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 		return fmt.Errorf("submitting the job: %w", err)
 	}
 	ended, err := r.follow(ctx, id, name)
+	if err != nil && ctx.Err() == nil {
+		err = r.yarn.explain(err)
+	}
 	if ended {
 		return err
 	}

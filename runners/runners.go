@@ -13,6 +13,7 @@ import (
 	//lint:ignore SA1019 Prism is what users get; this one needs no job service, which tests are glad of
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
 
+	"facestream/internal/kerberos"
 	"facestream/runners/jobserver"
 )
 
@@ -39,14 +40,17 @@ type Config struct {
 	// is open, and submits to the cluster at Master; without that, it is the
 	// cluster itself.
 	Endpoint string
-	Master   string // host:port of Flink's REST API, or spark://host:port
+	Master   string // host:port of Flink's REST API, spark://host:port, or YARN
 	// DriverHost is the address at which executors of Spark call the job server that is
 	// started. Without one, it is this machine's address on the way to the Master.
 	DriverHost string
 	// Worker is this very program on each of the cluster's nodes, which the
 	// cluster starts to run the DoFns. Where the job server is the cluster, they
-	// run in this process.
+	// run in this process. If it is empty, YARN brings it to the containers of Spark.
 	Worker string
+	// User and Login are whose applications those on YARN are, without Kerberos and with it.
+	User  string
+	Login kerberos.Login
 	// WorkerKeytab is the keytab on each of the cluster's nodes; empty without Kerberos.
 	WorkerKeytab string
 	Parallelism  int // slots of the cluster that a job uses; 0 is all that it has

@@ -234,7 +234,7 @@ java_parts() {
 		case $profile in
 		# A job server uploads its class path with every job, except for what lies in
 		# a folder named gradle/wrapper.
-		flink | spark) dir=$PWD/build/java/gradle/wrapper/$profile ;;
+		flink | spark | yarn) dir=$PWD/build/java/gradle/wrapper/$profile ;;
 		*) dir=$PWD/build/java/$profile ;;
 		esac
 		[ "$(cat "$dir/pom.sha256" 2>/dev/null)" != "$pom" ] || continue

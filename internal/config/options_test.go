@@ -101,6 +101,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
 			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
 		}},
+		{"--runner=spark --master=yarn --driver_host=10.0.0.1", func(o Options) bool { return o.Runner.Worker == "" && o.Runner.User == o.User }},
 		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == cores }},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
@@ -171,7 +172,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--runner=flink --endpoint=h", "HOST:PORT"},
 		{"--runner=flink --endpoint=h:1 --master=h:2", "both set"},
 		{"--runner=flink --master=spark://h:7077", "Flink's REST API"},
-		{"--runner=spark --master=h:7077", "spark://HOST:PORT"},
+		{"--runner=spark --master=h:7077", "spark://HOST:PORT, or yarn"},
 		{"--runner=spark --endpoint=h:1 --parallelism=2", "spark.cores.max"},
 		{"--runner=spark --worker=/opt/pipeline", "without a cluster"},
 		{"--runner=spark --endpoint=h:1 --worker=bin/pipeline", "absolute"},

@@ -68,9 +68,12 @@ func (v *Flags) checkCluster(c *runners.Config) error {
 			return errors.New("--parallelism with --endpoint on Spark: the setting spark.cores.max of the job server decides; leave it out")
 		}
 	case c.Master != "":
+		if c.Master == runners.YARN {
+			break
+		}
 		addr, isSpark := strings.CutPrefix(c.Master, "spark://")
 		if isSpark != (c.Name == runners.Spark) {
-			return fmt.Errorf("--master=%s: it must be HOST:PORT of Flink's REST API, or spark://HOST:PORT", c.Master)
+			return fmt.Errorf("--master=%s: it must be HOST:PORT of Flink's REST API, spark://HOST:PORT, or yarn", c.Master)
 		}
 		if err := cli.CheckAddr("--master", addr); err != nil {
 			return err
@@ -85,7 +88,7 @@ func (v *Flags) checkCluster(c *runners.Config) error {
 	if c.Worker != "" && !c.Cluster() {
 		return errors.New("--worker is set, but neither --endpoint nor --master: without a cluster, this process is the worker")
 	}
-	if c.Worker == "" && c.Cluster() {
+	if c.Worker == "" && c.Cluster() && (c.Name != runners.Spark || c.Master != runners.YARN) {
 		self, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("--worker is not set, and this program's own path is unknown: %w", err)
@@ -117,6 +120,7 @@ func (o *Options) checkWorkerKeytab(path string) error {
 	case path != "" && !filepath.IsAbs(path):
 		return fmt.Errorf("--worker_keytab=%s: it must be an absolute path, valid on every node", path)
 	}
+	o.Runner.User, o.Runner.Login = o.User, o.Kerberos.Login
 	if o.Runner.WorkerKeytab = path; path == "" && needed {
 		o.Runner.WorkerKeytab = o.Kerberos.Keytab
 	}

@@ -69,7 +69,7 @@ func Installed() (dir string, ok bool) {
 // javaFolders are the folders of those class paths that are not named as their
 // profile. A job server uploads its class path with every job, except for what lies
 // in a folder named gradle/wrapper.
-var javaFolders = map[string]string{"flink": "gradle/wrapper/flink", "spark": "gradle/wrapper/spark"}
+var javaFolders = map[string]string{"flink": "gradle/wrapper/flink", "spark": "gradle/wrapper/spark", "yarn": "gradle/wrapper/yarn"}
 
 // ClassPath returns the Java class path of a profile of scripts/java/pom.xml, such as
 // kafka. A checkout downloads it when it is first used, and anew after a change of

@@ -350,6 +350,10 @@ func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
 
 func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
 	master := c.options.Runner.Master
+	if master == runners.YARN {
+		f.says, err = runners.AskYARN(ctx, c.options.Runner)
+		return f, err
+	}
 	f.says = master + " accepts connections; it does not tell its version"
 	if err := runners.Reach(ctx, strings.TrimPrefix(master, "spark://")); err != nil {
 		return f, fmt.Errorf("%w (start Spark's Master, or give its address with --master)", err)

@@ -1,4 +1,4 @@
-// Package stack runs a real Kafka, HDFS, Flink and Spark on this machine, for
+// Package stack runs a real Kafka, HDFS, Flink, Spark and YARN on this machine, for
 // development: what "make up" starts.
 package stack
 
@@ -24,8 +24,9 @@ const usage = `stack runs real services on this machine, for development:
   hdfs   a NameNode and a DataNode with the web file browser
   flink  a JobManager, two TaskManagers of one slot each, and Beam's job server
   spark  a Master, two Workers of one core each, and Beam's job server
+  yarn   a ResourceManager and a NodeManager; its applications use hdfs
 
-  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark]
+  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark] [yarn]
       Start the named services, or kafka and hdfs, and wait until they work.
   facestream-stack status   Say what runs, where, as which processes, and where the logs are.
   facestream-stack env      Print the addresses of what runs, one a line, for a shell.
@@ -48,7 +49,7 @@ A service that runs already is left alone; one with a process that has died is
 started again with its data and, if they are free, its ports. The services go on
 running afterwards.
 
-  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark]
+  facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark] [yarn]
 
 Flags (a port that is 0 is a free one):
 `
@@ -62,6 +63,8 @@ const envUsage = `stack env prints the addresses of what runs, one a line, for a
   SPARK_ENDPOINT=127.0.0.1:20006
   SPARK_WEB=http://127.0.0.1:20007
   SPARK_MASTER=spark://127.0.0.1:20008    (for --master)
+  YARN_WEB=http://127.0.0.1:20009
+  HADOOP_CONF_DIR=...                     (for --master=yarn)
 
 Flags:
 `

@@ -68,7 +68,7 @@ func TestCommandLine(t *testing.T) {
 		"":                          {cli.ExitUsage, "up, down, status, env or view"},
 		"start":                     {cli.ExitUsage, `"start"`},
 		"down kafka":                {cli.ExitUsage, `"kafka"`},
-		"up storm":                  {cli.ExitUsage, `"storm", but kdc, kafka, hdfs, flink and spark`},
+		"up storm":                  {cli.ExitUsage, `"storm", but kdc, kafka, hdfs, flink, spark and yarn`},
 		"up flink --spark_port=1":   {cli.ExitUsage, "--spark_port is set, but only flink"},
 		"up --kafka_port=65536":     {cli.ExitUsage, "65535"},
 		"up --kafka_port=-1":        {cli.ExitUsage, "65535"},

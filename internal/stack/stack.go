@@ -37,7 +37,10 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	case !secured && len(stack) > 0 && slices.Contains(names, state.KDC):
 		return errors.New("the services that were started are not secured: end them with down first")
 	}
-	var o services.Options
+	if slices.Contains(names, state.YARN) && !slices.Contains(names, state.HDFS) {
+		names = append([]string{state.HDFS}, names...)
+	}
+	o := services.Options{Files: stack.Addrs().HDFS}
 	var missing []string
 	for _, name := range names {
 		s := stack[name]
@@ -156,6 +159,8 @@ func status(_ context.Context, dir string, out io.Writer) error {
 			fmt.Fprintf(out, "flink is running at %s\n  web pages %s\n", s.Addrs.Flink, s.Addrs.FlinkWeb)
 		case name == state.Spark:
 			fmt.Fprintf(out, "spark is running at %s\n  web pages %s\n", s.Addrs.Spark, s.Addrs.SparkWeb)
+		case name == state.YARN:
+			fmt.Fprintf(out, "yarn is running at %s\n", s.Addrs.YARNWeb)
 		}
 		printProcesses(out, s)
 	}
@@ -192,6 +197,9 @@ func env(_ context.Context, dir string, out io.Writer) error {
 		if addr := *a.In(&addrs); addr != "" {
 			fmt.Fprintf(out, "%s=%s\n", a.Env, addr)
 		}
+	}
+	if addrs.YARNWeb != "" { // HDFS's settings are there, too
+		fmt.Fprintf(out, "HADOOP_CONF_DIR=%s\n", filepath.Join(dir, state.YARN, "conf"))
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ type Config struct {
 	// Master is the cluster: host:port of Flink's REST API, or
 	// spark://host:port. LocalMaster names one inside of the job server.
 	Master string
+	// YARN says what Spark needs if Master is "yarn".
+	YARN YARN
 	// Slots is the most cores of a Spark cluster that a job takes; 0 is all.
 	Slots int
 	// OneRun says that all jobs are those of one run, one after the other: on
@@ -134,11 +136,15 @@ func New(c Config) (Program, error) {
 		if c.OneRun {
 			p.JVM = append(p.JVM, sparkRun)
 		}
-		if c.Slots > 0 {
+		if c.Master == "yarn" {
+			if err := p.onYARN(c.YARN, c.Dir); err != nil {
+				return p, err
+			}
+		} else if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
 		home, err := SparkHome(c.Dir)
-		p.Env = append(SparkEnv(home, c.Host), jvm.Malloc...)
+		p.Env = slices.Concat(p.Env, SparkEnv(home, c.Host), jvm.Malloc)
 		return p, err
 	}
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)

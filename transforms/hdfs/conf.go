@@ -27,6 +27,21 @@ const (
 // Hadoop does: files that a file includes, properties that are final, and ${...} in
 // values. Without any it is empty. The library's own reading knows none of these.
 func loadConf() (hadoopconf.HadoopConf, error) {
+	_, conf, err := loadFiles("core-site.xml", "hdfs-site.xml")
+	return conf, err
+}
+
+// YARNSettings returns the settings of Hadoop's YARN as loadConf does, and the folder with
+// them.
+func YARNSettings() (dir string, settings map[string]string, err error) {
+	if dir, settings, err = loadFiles("core-site.xml", "yarn-site.xml"); err == nil && dir == "" {
+		err = fmt.Errorf("there is no yarn-site.xml in %s: set %s to the folder with it", confPlace(), confEnv)
+	}
+	return dir, settings, err
+}
+
+// loadFiles reads files of the first folder that has one of them.
+func loadFiles(names ...string) (string, hadoopconf.HadoopConf, error) {
 	dirs := []string{os.Getenv(confEnv)}
 	if home := os.Getenv("HADOOP_HOME"); home != "" {
 		dirs = append(dirs, filepath.Join(home, "etc", "hadoop"), filepath.Join(home, "conf"))
@@ -37,18 +52,18 @@ func loadConf() (hadoopconf.HadoopConf, error) {
 		}
 		c := conf{values: hadoopconf.HadoopConf{}, final: map[string]bool{}}
 		found := false
-		for _, name := range []string{"core-site.xml", "hdfs-site.xml"} {
+		for _, name := range names {
 			there, err := c.read(filepath.Join(dir, name), 0)
 			if err != nil {
-				return nil, fmt.Errorf("reading the Hadoop configuration: %w", err)
+				return "", nil, fmt.Errorf("reading the Hadoop configuration: %w", err)
 			}
 			found = found || there
 		}
 		if found {
-			return c.expanded(), nil
+			return dir, c.expanded(), nil
 		}
 	}
-	return nil, nil
+	return "", nil, nil
 }
 
 // conf is a configuration that is being read.

@@ -36,7 +36,7 @@ type javaProgram struct {
 	service  *service
 	member   bool              // it registers with the first process of its service
 	name     string            // of the process and of its log
-	classes  string            // the profile of its class path
+	classes  string            // the profiles of its class path, with spaces between them
 	conf     string            // folder of its settings, and of what it unpacks
 	settings map[string]string // files in conf
 	readConf bool              // conf stands in the class path
@@ -172,16 +172,20 @@ func (p javaProgram) write() error {
 
 // javaArgs are the arguments of Java for a program.
 func (s *Stack) javaArgs(p javaProgram, tmp string) ([]string, error) {
-	classPath, err := paths.ClassPath(p.classes)
-	if err != nil {
-		return nil, err
-	}
+	var classPath []string
 	if p.readConf {
-		classPath = p.conf + string(filepath.ListSeparator) + classPath
+		classPath = append(classPath, p.conf)
+	}
+	for _, profile := range strings.Fields(p.classes) {
+		jars, err := paths.ClassPath(profile)
+		if err != nil {
+			return nil, err
+		}
+		classPath = append(classPath, jars)
 	}
 	logging, err := jvm.LogFlags(p.conf)
 	return slices.Concat(jvmFlags, p.jvm, logging,
-		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", classPath, p.class}, p.args), err
+		[]string{"-Xmx" + p.heap, "-Djava.io.tmpdir=" + tmp, "-cp", strings.Join(classPath, string(filepath.ListSeparator)), p.class}, p.args), err
 }
 
 // logPath is where a program's output goes.

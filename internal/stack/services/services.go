@@ -1,6 +1,6 @@
 // Package services starts real services on this machine: a Kafka broker, an HDFS
-// NameNode and DataNodes with the web file browser, and clusters of Flink and of Spark,
-// each with Beam's job server in front of it. They listen on the loopback address only
+// NameNode and DataNodes with the web file browser, clusters of Flink and of Spark,
+// each with Beam's job server in front of it, and YARN. They listen on the loopback address only
 // (Beam's servers listen on all, whatever they are told), and count as started when a
 // real operation has gone through them. facestream-stack uses it for the developer's
 // stack, tests for their own.
@@ -52,6 +52,7 @@ type Options struct {
 	HDFS  bool
 	Flink bool
 	Spark bool
+	YARN  bool
 	// KDC starts a KDC. In its folder, Kafka takes nobody without a password over TLS, and HDFS
 	// nobody without a ticket; see Stack.Secret.
 	KDC bool
@@ -59,6 +60,9 @@ type Options struct {
 	// Optional. Where the services listen; a free port of the loopback address if
 	// empty.
 	Addrs state.Addrs
+
+	// Files is the file system of YARN's applications, if these services have no HDFS.
+	Files string
 
 	// Optional. How many DataNodes HDFS has, called "datanode", "datanode-2" and
 	// so on; 1 if zero.
@@ -78,6 +82,7 @@ type Options struct {
 	Hosts map[string]string
 
 	controller, jobManager, mutual string // host:port of what only the services themselves call
+	yarn                           []int  // ports of the ResourceManager
 }
 
 // hostOf is the address of a process.
@@ -89,7 +94,7 @@ func (o *Options) at(process string, port int) string {
 
 // Wants returns the field of a service.
 func (o *Options) Wants(service string) *bool {
-	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark, state.KDC: &o.KDC}[service]
+	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark, state.YARN: &o.YARN, state.KDC: &o.KDC}[service]
 }
 
 // service is a kind of service.
@@ -120,6 +125,7 @@ var kinds = []*service{
 	// A Worker that finds no Master asks again after many seconds.
 	{name: state.Spark, programs: sparkPrograms, members: sparkWorkers, membersLast: true,
 		works: func(ctx context.Context, s *Stack) error { return tryJobServer(ctx, s.Spark) }},
+	{name: state.YARN, programs: yarnPrograms, members: nodeManagers, works: tryYARN},
 }
 
 // Stack is what was started.
@@ -323,17 +329,19 @@ func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
 // chooseAddrs takes free ports for what is wanted and has no address, and refuses
 // addresses that are taken.
 func (o *Options) chooseAddrs() error {
-	free, err := ports.Free(len(state.Addresses) + 3)
+	const internal, yarn = 3, 4
+	free, err := ports.Free(len(state.Addresses) + internal + yarn)
 	if err != nil {
 		return err
 	}
 	o.controller, o.jobManager, o.mutual = ports.Loopback(free[0]), o.at(jobManager, free[1]), ports.Loopback(free[2])
+	o.yarn, free = free[internal:][:yarn], free[internal+yarn:]
 	for i, a := range state.Addresses {
 		switch addr := a.In(&o.Addrs); {
 		case !*o.Wants(a.Service):
 			*addr = ""
 		case *addr == "":
-			*addr = a.Scheme + o.at(a.Process, free[i+3])
+			*addr = a.Scheme + o.at(a.Process, free[i])
 		default:
 			if err := ports.Check(state.HostPort(*addr)); err != nil {
 				return err

@@ -22,6 +22,7 @@ const (
 	HDFS  = "hdfs"
 	Flink = "flink"
 	Spark = "spark"
+	YARN  = "yarn"
 	// KDC makes HDFS and Kafka take nobody whom it does not know.
 	KDC = "kdc"
 )
@@ -30,7 +31,7 @@ const (
 const View = "view"
 
 // Services are all names, in the order in which people are told of them.
-var Services = []string{KDC, Kafka, HDFS, Flink, Spark}
+var Services = []string{KDC, Kafka, HDFS, Flink, Spark, YARN}
 
 const (
 	dirMode  = 0o755
@@ -51,6 +52,7 @@ type Addrs struct {
 	SparkWeb string // http://host:port of the Master's web pages
 
 	SparkMaster string // spark://host:port of the Master
+	YARNWeb     string // http://host:port of the ResourceManager's web pages and REST API
 }
 
 // Address describes one of the addresses in Addrs.
@@ -76,6 +78,7 @@ var Addresses = []Address{
 	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", func(a *Addrs) *string { return &a.Spark }},
 	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", func(a *Addrs) *string { return &a.SparkWeb }},
 	{Spark, "spark-master", "SPARK_MASTER", "", "Spark's Master", "spark://", func(a *Addrs) *string { return &a.SparkMaster }},
+	{YARN, "resourcemanager", "YARN_WEB", "yarn_web_port", "YARN's web pages and REST API", "http://", func(a *Addrs) *string { return &a.YARNWeb }},
 }
 
 // Has reports whether the addresses are there of a service.

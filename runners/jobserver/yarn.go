@@ -1,0 +1,66 @@
+package jobserver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"facestream/internal/paths"
+)
+
+// WorkerName is the program in the containers to which YARN brings it.
+const WorkerName = "facestream-worker"
+
+// OverheadMB is what a container has beside an executor's heap: for what a JVM has
+// elsewhere, and for a Go worker.
+const OverheadMB = 1024
+
+// YARN says how a job server is an application of YARN.
+type YARN struct {
+	Config    string // folder with yarn-site.xml
+	Tag       string // of the application
+	Executors int    // of one core each
+	HeapMB    int64  // of an executor
+	// Worker is the program that YARN brings to the containers, and Spark's jars with it.
+	// If it is empty, nodes have both, the jars where this machine has them.
+	Worker string
+	Env    []string // who submits
+}
+
+// onYARN makes the job server an application of YARN.
+func (p *Program) onYARN(y YARN, dir string) error {
+	parts, err := paths.ClassPath("yarn")
+	if err != nil {
+		return err
+	}
+	// Like the jars, this is not uploaded with every job.
+	config := filepath.Join(dir, "gradle", "wrapper", "hadoop")
+	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(y.Config, config); err != nil {
+		return err
+	}
+	part, err := filepath.Glob(filepath.Join(filepath.Dir(parts), "spark-yarn_*.jar"))
+	if err != nil || len(part) != 1 {
+		return fmt.Errorf("looking for Spark's part for YARN in %s: %q, %w", parts, part, err)
+	}
+	jars := "local:" + p.ClassPath + ",local:" + part[0]
+	if y.Worker != "" {
+		jars = p.ClassPath + ".jar," + part[0]
+		p.JVM = append(p.JVM, "-Dspark.yarn.dist.files="+y.Worker+"#"+WorkerName)
+	}
+	p.ClassPath = strings.Join([]string{config, p.ClassPath, part[0]}, string(filepath.ListSeparator))
+	p.JVM = append(p.JVM,
+		"-Dspark.yarn.jars="+jars,
+		"-Dspark.yarn.tags="+y.Tag,
+		"-Dspark.executor.instances="+strconv.Itoa(y.Executors),
+		"-Dspark.executor.cores=1",
+		fmt.Sprintf("-Dspark.executor.memory=%dm", y.HeapMB),
+		fmt.Sprintf("-Dspark.executor.memoryOverhead=%dm", OverheadMB),
+	)
+	p.Env = append(y.Env, "HADOOP_CONF_DIR="+y.Config)
+	return nil
+}
