@@ -151,12 +151,13 @@ func New(c Config) (Program, error) {
 }
 
 // flinkSettings are what the job server gives to its jobs: they are tried again when
-// something of theirs dies. Flink must not wait for heartbeats of the job server
+// something of theirs dies, the last time when heartbeats have told that a TaskManager has:
+// before, what reads from it fails again and again. Flink must not wait for heartbeats of the job server
 // (execution.shutdown-on-attached-exit): Beam's sends none, and a job would be cancelled
 // after two minutes.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
-restart-strategy.fixed-delay.delay: 1 s
+restart-strategy.fixed-delay.delay: 4 s
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their

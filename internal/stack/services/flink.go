@@ -49,10 +49,10 @@ taskmanager.memory.jvm-overhead.max: 192m
 # Frames do not get smaller by it.
 taskmanager.network.batch-shuffle.compression.enabled: false
 
-# A job survives the loss of a TaskManager, and the loss is seen soon.
+# A job survives the loss of a TaskManager, which is seen before the last attempt.
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
-restart-strategy.fixed-delay.delay: 1 s
+restart-strategy.fixed-delay.delay: 4 s
 heartbeat.interval: 2000
 heartbeat.timeout: 10000
 # Of each attempt that finds too few slots.
