@@ -88,7 +88,7 @@ func (r *Rows) Done(err error) {
 		r.audit.report.Add(Problem{Kind: TableUnreadable, File: r.table, Text: fmt.Sprintf("reading %s: %v", r.table, err)})
 	case r.rows != math.MaxInt64 && (r.seen < r.rows || r.seen > r.rows && !r.open):
 		c := r.audit.claims[r.table]
-		r.audit.wrongLedger(TableSize, c.ledger, ": it has %d rows in %s, and there are %d", c.Rows, r.table, r.seen)
+		r.audit.wrongLedger(TableSize, c.ledger, ": it has %d rows in %s, and there are %d (after a purge that was interrupted, purge again)", c.Rows, r.table, r.seen)
 	}
 }
 
@@ -97,7 +97,7 @@ func (r *Rows) Done(err error) {
 func (a *Audit) compareClaims() {
 	for _, c := range a.claims {
 		if !c.found && !c.staged {
-			a.report.Add(Problem{Kind: TableMissing, Ledger: c.ledger, File: c.File, Text: fmt.Sprintf("ledger %s: %s with %d rows is missing", c.ledger, c.File, c.Rows)})
+			a.report.Add(Problem{Kind: TableMissing, Ledger: c.ledger, File: c.File, Text: fmt.Sprintf("ledger %s: %s with %d rows is missing (after a purge that was interrupted, purge again)", c.ledger, c.File, c.Rows)})
 		}
 	}
 }

@@ -79,6 +79,7 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 		}
 		n++
 	}
+	t.Rows = n // a purge that was killed had written it anew
 	p.mark(ids)
 	p.progress(p.freed)
 	if len(ids) == 0 || p.dry {

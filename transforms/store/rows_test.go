@@ -133,6 +133,17 @@ func TestTablesGrow(t *testing.T) {
 	if got, want := rows(), []int64{3, 1, 1}; !slices.Equal(got, want) {
 		t.Errorf("the tables have %v rows, want %v", got, want)
 	}
+	// Nor one that a purge had written anew when it was killed, before its ledger, whether it is
+	// purged once more or not.
+	published[2].Rows++
+	again := &purge{cfg: b.cfg, Selection: Selection{Records: Marks{}}, purged: Purged{Files: Marks{}, Events: Marks{}}, progress: func(Freed) {}}
+	if got := testkit.Value(again.filterTable(t.Context(), published[2]))(t); got.Rows != 1 {
+		t.Errorf("purged again, it is said to have %d rows, want 1", got.Rows)
+	}
+	add(7, 1000)
+	if got, want := rows(), []int64{3, 1, 2}; !slices.Equal(got, want) {
+		t.Errorf("the tables have %v rows, want %v", got, want)
+	}
 }
 
 // Who reads published tables while others are gathered sees each row once, and never less

@@ -262,6 +262,7 @@ func (b *Book) join(ctx context.Context, t Table, staged []Table) (Table, error)
 			return t, err
 		}
 		defer in.Close()
+		one.Rows = min(one.Rows, in.NumRows()) // a purge that was killed has left fewer than its ledger says
 		files, rows = append(files, in.File), append(rows, one.Rows)
 		out.Rows += one.Rows
 	}
