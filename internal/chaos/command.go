@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,9 +32,10 @@ type options struct {
 	recheck            int
 }
 
-const usage = `soak runs the pipeline on Prism and on a Flink cluster at the same time while one
-part after another is killed or stopped, and then checks that every
-record is accounted for. It starts a Kafka, an HDFS and a Flink of its own.
+const usage = `soak runs the pipeline on Prism and on a cluster of Flink or Spark at the same time
+while one part after another is killed or stopped, and then checks that every
+record is accounted for. It starts services of its own. Which cluster, and how
+each pipeline reads and stores, is drawn, too.
 
 Flags:
 `
@@ -82,17 +84,24 @@ func (o *options) add(f *flag.FlagSet, onRunners *string) {
 	f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
 	f.DurationVar(&o.minPause, "min_pause", 20*time.Second, "The least `TIME` between two faults.")
 	f.DurationVar(&o.maxPause, "max_pause", 40*time.Second, "The most `TIME` between two faults. One that takes longer to be made good delays the next.")
-	f.StringVar(onRunners, "runners", runners.Prism+","+runners.Flink, "`NAMES` of the runners, comma-separated: prism, flink, or both.")
+	f.StringVar(onRunners, "runners", "", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
 	f.Float64Var(&o.fps, "fps", 4, "The camera sends so many `FRAMES` a second. All pipelines together must be able to follow.")
 	f.IntVar(&o.recheck, "recheck", 200, "`NUMBER` of records of each pipeline whose files are made once more at the end, to compare the bytes.")
 }
 
 // check reads the settings. Its errors say what is wrong and what would be right.
 func (o *options) check(onRunners string, now time.Time) error {
+	if o.seed == 0 {
+		o.seed = uint64(now.Unix())
+	}
+	clusters := []string{runners.Flink, runners.Spark}
+	if onRunners == "" {
+		onRunners = runners.Prism + "," + clusters[rand.New(rand.NewPCG(o.seed, 1)).IntN(len(clusters))]
+	}
 	for _, name := range strings.Split(onRunners, ",") {
 		name = strings.TrimSpace(name)
-		if name != runners.Prism && name != runners.Flink {
-			return fmt.Errorf("--runners=%s: each must be %s or %s", onRunners, runners.Prism, runners.Flink)
+		if name != runners.Prism && !slices.Contains(clusters, name) {
+			return fmt.Errorf("--runners=%s: each must be %s, %s or %s", onRunners, runners.Prism, runners.Flink, runners.Spark)
 		}
 		if !slices.Contains(o.runners, name) {
 			o.runners = append(o.runners, name)
@@ -109,9 +118,6 @@ func (o *options) check(onRunners string, now time.Time) error {
 		return fmt.Errorf("--fps=%v: it must be more than 0", o.fps)
 	case o.recheck < 0:
 		return errors.New("--recheck: it must be 0 or more")
-	}
-	if o.seed == 0 {
-		o.seed = uint64(now.Unix())
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/wait"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
 
 const (
@@ -33,17 +35,34 @@ const (
 type moment int
 
 const (
-	// writing is when some pictures of a window are stored. No further call reaches the
-	// NameNode.
+	// writing is when some pictures of a window are stored, or a table of them is whole. No
+	// further call reaches the NameNode.
 	writing moment = iota
 	// reading is when KafkaIO asks the broker for the first time. That does not reach it.
 	reading
+)
+
+// way is how a run reads and stores.
+type way struct{ reader, store string }
+
+func (w way) String() string  { return w.reader + "-" + w.store }
+func (w way) flags() []string { return []string{"--reader=" + w.reader, "--store=" + w.store} }
+
+var (
+	kafkaIOFiles, kafkaIOParquet = way{kafka.KafkaIO, store.Files}, way{kafka.KafkaIO, store.Parquet}
+	nativeFiles, nativeParquet   = way{kafka.Native, store.Files}, way{kafka.Native, store.Parquet}
+
+	both    = []way{kafkaIOFiles, nativeParquet} // each reader and each store
+	kafkaIO = []way{kafkaIOFiles, kafkaIOParquet}
+	native  = []way{nativeFiles, nativeParquet}
+	all     = []way{nativeParquet, kafkaIOFiles, nativeFiles, kafkaIOParquet}
 )
 
 // scenario is a run that a fault befalls in mid window. If its exit status is not 0, a
 // next run of the group must complete the window.
 type scenario struct {
 	name   string
+	ways   []way  // the first one in make test; KafkaIO and files unless it is set
 	fault  string // what it is called in faults
 	at     moment
 	status int
@@ -62,28 +81,32 @@ type scenario struct {
 // scenarios are one kill for each engine, one interrupt, and one outage; or all.
 func scenarios() []scenario {
 	few := []scenario{
-		{name: "prism/harness-reading", fault: "a Java harness of the Prism pipeline is killed", at: reading, status: 1},
-		{name: "prism/namenode", fault: "the NameNode is killed"},
-		{name: "flink/worker-live", fault: "a Go worker of the Flink cluster is killed", live: true},
+		{name: "prism/harness-reading", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed", at: reading, status: 1},
+		{name: "prism/namenode", ways: all, fault: "the NameNode is killed"},
+		{name: "flink/worker-live", ways: native[:1], fault: "a Go worker of the Flink cluster is killed", live: true},
 		{name: "flink/interrupt", fault: "the Flink pipeline's driver is interrupted", status: interrupted},
 		{name: "spark/executor", fault: "an executor is killed"},
 	}
 	if os.Getenv(allFaults) != "1" {
+		for i, s := range few {
+			few[i].ways = s.ways[:min(1, len(s.ways))]
+		}
 		return few
 	}
 	return append(few, []scenario{
 		{name: "flink/worker", fault: "a Go worker of the Flink cluster is killed"},
-		{name: "prism/driver", fault: "the Prism pipeline is killed", status: killed},
-		{name: "prism/interrupt", fault: "the Prism pipeline is interrupted", status: interrupted},
-		{name: "prism/prism-reading", fault: "the Prism of a pipeline is killed", at: reading, status: 1},
-		{name: "prism/prism-writing", fault: "the Prism of a pipeline is killed", status: 1},
+		{name: "prism/driver", ways: both, fault: "the Prism pipeline is killed", status: killed},
+		{name: "prism/interrupt", ways: both, fault: "the Prism pipeline is interrupted", status: interrupted},
+		{name: "prism/prism-reading", ways: kafkaIO[:1], fault: "the Prism of a pipeline is killed", at: reading, status: 1},
+		{name: "prism/prism-writing", ways: both, fault: "the Prism of a pipeline is killed", status: 1},
 		// The harness is wanted until it has read the window, and then for the next one.
-		{name: "prism/harness-idle", fault: "a Java harness of the Prism pipeline is killed"},
-		{name: "prism/harness-before-the-next-window", fault: "a Java harness of the Prism pipeline is killed", flags: []string{windowBytes}},
-		{name: "prism/broker-hangs", fault: "the Kafka broker hangs", at: reading, away: outage},
-		{name: "prism/broker", fault: "the Kafka broker is killed"},
-		{name: "prism/broker-gone", fault: "the Kafka broker is killed", stays: true, status: 1, namesBroker: true},
-		{name: "prism/datanode", fault: "a DataNode is killed"}, // the only one
+		{name: "prism/harness-idle", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed"},
+		{name: "prism/harness-before-the-next-window", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed", flags: []string{windowBytes}},
+		{name: "prism/broker-hangs", ways: kafkaIO[:1], fault: "the Kafka broker hangs", at: reading, away: outage},
+		{name: "prism/broker-hangs-live", ways: native, fault: "the Kafka broker hangs", live: true, away: outage},
+		{name: "prism/broker", ways: both, fault: "the Kafka broker is killed"},
+		{name: "prism/broker-gone", ways: both, fault: "the Kafka broker is killed", stays: true, status: 1, namesBroker: true},
+		{name: "prism/datanode", ways: both, fault: "a DataNode is killed"}, // the only one
 		{name: "flink/taskmanager", fault: "a TaskManager is killed", stays: true},
 		{name: "flink/driver", fault: "the Flink pipeline's driver is killed", status: killed},
 		{name: "flink/driver-and-job-server", fault: "the Flink pipeline's driver is killed", status: killed, ownJobServer: true},
@@ -106,44 +129,52 @@ func TestFaults(t *testing.T) {
 		t.Fatal("there is nothing to compare with")
 	}
 	for _, s := range scenarios() {
-		t.Run(s.name, func(t *testing.T) { s.run(t, l) })
+		t.Run(s.name, func(t *testing.T) {
+			if s.ways == nil {
+				s.ways = kafkaIO[:1]
+			}
+			for _, w := range s.ways {
+				t.Run(w.String(), func(t *testing.T) { s.run(t, l, w) })
+			}
+		})
 	}
 	if os.Getenv(allFaults) == "1" {
 		t.Run("slow-hdfs", l.slow)
 	}
 }
 
-func (s scenario) run(t *testing.T, l *testLab) {
+func (s scenario) run(t *testing.T, l *testLab, w way) {
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	i := slices.IndexFunc(faults, func(f fault) bool { return f.what == s.fault })
 	if i < 0 {
 		t.Fatalf("there is no fault %q", s.fault)
 	}
-	f, group := faults[i], strings.ReplaceAll(s.name, "/", "-")
+	f, group := faults[i], strings.ReplaceAll(s.name, "/", "-")+"-"+w.String()
 	runner, _, _ := strings.Cut(s.name, "/")
-	way, held := l.holdAt(s.at)
-	release := func() { way.Hold(proxy.ToTarget, false) }
+	held, holds := l.holdAt(s.at, w)
+	release := func() { held.Hold(proxy.ToTarget, false) }
 	defer release()
 	if s.at == reading {
-		l.broker = way.Addr()
+		l.broker = held.Addr()
 		defer func() { l.broker = l.stack.Kafka }()
 	}
-	p := l.pipelineOf(group, runner, s.flags...)
+	p := l.pipelineOf(group, runner, append(s.flags, w.flags()...)...)
 	if s.ownJobServer {
 		p.flags = append(p.flags, "--endpoint=", "--master="+l.master(runner))
 	}
 	if s.live {
-		p.flags = append(p.flags, "--reader=native", "--drain=false", "--duration="+liveFor)
+		p.flags = append(p.flags, "--drain=false", "--duration="+liveFor)
 	}
 	ended := l.start(ctx, p)
 	select {
-	case <-held:
+	case <-holds:
 	case o := <-ended:
 		t.Fatalf("before it was held: %v, %s\n%s", o.err, o.end, o.output())
 	}
 	if s.at == writing {
-		if there := len(l.pictures(t, group)); there == 0 || there == len(l.want) {
+		// Tables are published when the window is over.
+		if there := len(l.pictures(t, group)); there == len(l.want) || (there == 0) != (w.store == store.Parquet) {
 			t.Fatalf("it is held when %d of %d pictures are there", there, len(l.want))
 		}
 	}
@@ -191,18 +222,22 @@ func (s scenario) checkFailed(t *testing.T, l *testLab, o outcome, group string)
 	}
 }
 
-// holdAt has a proxy hold what passes from a moment on, and closes held then.
-func (l *testLab) holdAt(m moment) (way *proxy.Proxy, held <-chan struct{}) {
+// holdAt has a proxy hold what passes from a moment on, and closes holds then.
+func (l *testLab) holdAt(m moment, w way) (held *proxy.Proxy, holds <-chan struct{}) {
 	if m == reading {
 		return l.bootstrap, l.bootstrap.HoldAt(proxy.ToTarget, func(piece []byte) bool {
 			return bytes.Contains(piece, []byte("consumer-")) // the client's id, of a Java consumer
 		})
 	}
+	what, last := ".jpg", midWindow
+	if w.store == store.Parquet {
+		what, last = ".parquet", 1
+	}
 	renames := 0
 	return l.nameNode, l.nameNode.HoldAt(proxy.ToTarget, func(piece []byte) bool {
-		if bytes.Contains(piece, []byte("rename")) && bytes.Contains(piece, []byte(".jpg")) {
+		if bytes.Contains(piece, []byte("rename")) && bytes.Contains(piece, []byte(what)) {
 			renames++
 		}
-		return renames == midWindow
+		return renames == last
 	})
 }

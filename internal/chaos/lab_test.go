@@ -130,11 +130,13 @@ func (l *testLab) undisturbed(t *testing.T) {
 
 // slow is case 21: a run with a slow HDFS stores the same.
 func (l *testLab) slow(t *testing.T) {
-	const group = "slow-hdfs"
 	l.nameNode.SetLatency(40 * time.Millisecond) // of which a file takes five at least
 	defer l.nameNode.SetLatency(0)
-	l.complete(t, l.pipelineOf(group, runners.Prism))
-	l.check(t, group, 0)
+	for _, w := range both {
+		group := "slow-hdfs-" + w.String()
+		l.complete(t, l.pipelineOf(group, runners.Prism, w.flags()...))
+		l.check(t, group, 0)
+	}
 }
 
 // check looks at what is left when a group has completed the topic: exactly the
@@ -189,13 +191,22 @@ func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 	fs := testkit.Value(filesystem.New(t.Context(), cfg.Root))(t)
 	defer fs.Close()
 	out := map[string]string{}
+	add := func(name string, data []byte, err error) error {
+		out[name] = fmt.Sprintf("%x", sha256.Sum256(data))
+		return err
+	}
 	err := store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
+		if store.IsTable(name) {
+			return store.Pictures(t.Context(), cfg, name, func(p store.Picture, read func() ([]byte, error)) error {
+				data, err := read()
+				return add(p.Name, data, err)
+			})
+		}
 		if kind, _ := store.KindOf(name); kind != store.KindPicture {
 			return nil
 		}
 		data, err := filesystem.Read(t.Context(), fs, cfg.Root+"/"+name)
-		out[name] = fmt.Sprintf("%x", sha256.Sum256(data))
-		return err
+		return add(name, data, err)
 	})
 	testkit.Must(t, err)
 	return out

@@ -70,7 +70,7 @@ func (s *soak) say(format string, args ...any) {
 func (s *soak) run(ctx context.Context, dir string) (err error) {
 	s.say("seed %d; compiling, and starting Kafka, HDFS and what else is needed", s.seed)
 	s.lab, err = openLab(ctx, dir, services.Options{
-		Kafka: true, HDFS: true, Flink: slices.Contains(s.runners, runners.Flink), DataNodes: dataNodes,
+		Kafka: true, HDFS: true, Flink: slices.Contains(s.runners, runners.Flink), Spark: slices.Contains(s.runners, runners.Spark), DataNodes: dataNodes,
 	}, s.say)
 	if err != nil {
 		return err

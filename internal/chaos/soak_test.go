@@ -39,8 +39,18 @@ func TestOptions(t *testing.T) {
 			t.Errorf("--runners=%s: %+v, want %+v (%v)", on, got, expected, err)
 		}
 	}
+	drawn := map[string]bool{}
+	for seed := range int64(20) {
+		got := defaults
+		got.runners, got.seed = nil, 0
+		testkit.Must(t, got.check("", time.Unix(seed+1, 0)))
+		drawn[strings.Join(got.runners, ",")] = true
+	}
+	if len(drawn) != 2 || !drawn["prism,flink"] || !drawn["prism,spark"] {
+		t.Errorf("drawn are %v", drawn)
+	}
 	for arg, want := range map[string]string{
-		"--duration=0s": "--duration", "--min_pause=-1s": "--min_pause", "--max_pause=1s": "--max_pause", "--runners=spark": "--runners",
+		"--duration=0s": "--duration", "--min_pause=-1s": "--min_pause", "--max_pause=1s": "--max_pause", "--runners=direct": "--runners",
 		"--fps=0": "--fps", "--fps=NaN": "--fps", "--recheck=-1": "--recheck", "20m": "20m",
 	} {
 		var stderr bytes.Buffer
