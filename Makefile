@@ -18,7 +18,8 @@ lib = $(prefix)/lib/facestream
 doc = $(prefix)/share/doc/facestream
 
 version := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' internal/cli/version.go)
-release = facestream-$(version)-linux-$(shell go env GOARCH)
+arch = $(shell go env GOARCH)
+dist := build/dist
 
 # Go itself refuses to stamp a checkout that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -77,15 +78,24 @@ install: build ## Install the programs, Java parts, cascades and docs below PREF
 	install build/bin/camera '$(prefix)/bin/facestream-camera'
 	install build/bin/stack '$(prefix)/bin/facestream-stack'
 
-# The same commit gives the same bytes, in whichever folder it is built.
+# The same commit gives the same bytes, in whichever folder it is built. The Debian
+# package takes the cascades of Debian's opencv-data.
 dist: export GOFLAGS += -trimpath
 dist: export SOURCE_DATE_EPOCH ?= $(shell git -c safe.directory='*' log -1 --format=%ct)
-dist: ## Make build/dist/facestream-VERSION-linux-ARCH.tar.gz, which holds what install installs.
-	rm -rf build/dist
-	@umask 022 && $(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/build/dist/root' PREFIX=/usr
-	tar -C build/dist/root/usr --transform='s,^\.,$(release),' --sort=name --mtime=@$$SOURCE_DATE_EPOCH \
-		--owner=0 --group=0 --numeric-owner -c . | gzip -n >build/dist/$(release).tar.gz
-	rm -rf build/dist/root
+dist: ## Make a tar.gz of what install installs, and a package for Debian 12, in build/dist.
+	rm -rf '$(dist)'
+	@$(MAKE) --no-print-directory install DESTDIR='$(abspath $(dist))/root' PREFIX=/usr
+	tar -C '$(dist)/root/usr' --transform='s,^\.,facestream-$(version)-linux-$(arch),' --sort=name --mtime=@$$SOURCE_DATE_EPOCH \
+		--owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -c . | gzip -n >'$(dist)/facestream-$(version)-linux-$(arch).tar.gz'
+	rm -r '$(dist)/root/usr/lib/facestream/cascades'
+	cp -R deploy/debian/. '$(dist)/root/'
+	sed -i 's/VERSION/$(version)/; s/ARCH/$(arch)/' '$(dist)/root/DEBIAN/control'
+	install -m 644 -D docs/facestream.service '$(dist)/root/usr/lib/systemd/system/facestream.service'
+	sed -i 's,/opt/facestream,/usr,' '$(dist)/root/usr/lib/systemd/system/facestream.service'
+	cp NOTICE '$(dist)/root/usr/share/doc/facestream/copyright'
+	chmod -R u=rwX,go=rX '$(dist)/root'
+	dpkg-deb --root-owner-group -Zzstd --build '$(dist)/root' '$(dist)'
+	rm -r '$(dist)/root'
 
 # What podman is to be told besides, such as --build-arg=BASE=IMAGE.
 image_flags :=

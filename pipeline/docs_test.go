@@ -177,7 +177,7 @@ func hasAnchor(page, anchor string) bool {
 func TestUnit(t *testing.T) {
 	unit := string(testkit.ReadFile(t, "../docs/facestream.service"))
 	// It wants the program to be there, and its user.
-	for from, to := range map[string]string{"/opt/facestream/bin/facestream": os.Args[0], "User=video": "User=root"} {
+	for from, to := range map[string]string{"/opt/facestream/bin/facestream": os.Args[0], "User=facestream": "User=root"} {
 		if !strings.Contains(unit, from) {
 			t.Fatalf("the unit has no %s", from)
 		}

@@ -6,39 +6,55 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"facestream/internal/cli"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 
-// Installed programs run from anywhere and need no environment variable: a job, the
+// pack is what make dist has made.
+func pack(t *testing.T) (archive, deb string) {
+	dir := t.TempDir()
+	// Without -trimpath, which would compile everything anew.
+	dist := exec.Command("make", "-C", "..", "dist", "dist="+dir, "java_parts=beam", "GOFLAGS=-buildvcs=false")
+	dist.Env = environment()
+	output(t, dist)
+	prefix := filepath.Join(dir, "facestream")
+	return prefix + "-" + cli.Version + "-linux-" + runtime.GOARCH + ".tar.gz", prefix + "_" + cli.Version + "_" + runtime.GOARCH + ".deb"
+}
+
+// output runs a command and returns what it says.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", cmd.Args, err, out)
+	}
+	return string(out)
+}
+
+// Unpacked programs run from anywhere and need no environment variable: a job, the
 // check before it and the verification after it, with Java parts and cascades that were
-// installed, and logs in the user's state folder.
+// unpacked, and logs in the user's state folder. A package for Debian has the same files.
 func TestInstall(t *testing.T) {
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
-	prefix, state := t.TempDir(), t.TempDir()
-	install := exec.Command("make", "-C", "..", "install", "PREFIX="+prefix, "java_parts=beam")
-	install.Env = environment()
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("make install: %v\n%s", err, out)
-	}
-
-	wd := t.TempDir()
+	archive, deb := pack(t)
+	prefix, wd, state := t.TempDir(), t.TempDir(), t.TempDir()
+	output(t, exec.Command("tar", "-xzf", archive, "--strip-components=1", "-C", prefix))
 	run := func(program string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command(filepath.Join(prefix, "bin", program), args...)
 		cmd.Dir = wd
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + wd, "XDG_STATE_HOME=" + state}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s %q: %v\n%s", program, args, err, out)
-		}
-		return string(out)
+		return output(t, cmd)
 	}
 	const version = `^facestream [0-9.]+, commit [0-9a-f]{12}(-dirty)?, Go 1[0-9.]+`
 	for program, want := range map[string]string{
@@ -50,24 +66,44 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s --version: %q, want %s", program, got, want)
 		}
 	}
-
-	kafka, output := "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+"/user/ida/installed"
-	run("facestream-camera", kafka, "--source=demo", "--frames=3", "--topic=installed")
-	flags := []string{kafka, output, "--topics=installed", "--group=installed", "--user=ida"}
-	if got := run("facestream", append([]string{"check"}, flags...)...); !strings.Contains(got, prefix+"/lib/facestream/cascades/haarcascades/") {
+	job(t, addrs, "installed", "/", filepath.Join(wd, "summary.json"), run)
+	if got := run("facestream", "check", "--kafka="+addrs.Kafka, "--output="+wd, "--topics=installed"); !strings.Contains(got, prefix+"/lib/facestream/cascades/haarcascades/") {
 		t.Errorf("facestream check looks for a cascade elsewhere:\n%s", got)
 	}
-	summary := filepath.Join(wd, "summary.json")
-	run("facestream", append(flags, "--drain", "--summary="+summary)...)
+	if logs, err := filepath.Glob(filepath.Join(state, "facestream", "runs", "*", "pipeline.log")); err != nil || len(logs) != 1 {
+		t.Errorf("logs %q (%v), want one", logs, err)
+	}
+
+	installed := strings.Split(strings.TrimSpace(output(t, exec.Command("find", prefix, "-type", "f", "-printf", "/usr/%P %m root/root\n"))), "\n")
+	want := append(slices.DeleteFunc(installed, func(file string) bool { return strings.HasPrefix(file, "/usr/lib/facestream/cascades/") }),
+		"/etc/facestream/flags 644 root/root", "/usr/lib/systemd/system/facestream.service 644 root/root", "/usr/share/doc/facestream/copyright 644 root/root")
+	var got []string
+	for line := range strings.Lines(output(t, exec.Command("dpkg-deb", "--contents", deb))) {
+		if f := strings.Fields(line); f[0][0] == '-' {
+			got = append(got, strings.TrimPrefix(f[5], ".")+map[string]string{"-rw-r--r--": " 644 ", "-rwxr-xr-x": " 755 "}[f[0]]+f[1])
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the package has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// job sends three frames, and checks, runs and verifies a job that reads them. The
+// summary is written to a file of root.
+func job(t *testing.T, addrs state.Addrs, topic, root, summary string, run func(program string, args ...string) string, more ...string) {
+	t.Helper()
+	run("facestream-camera", "--kafka="+addrs.Kafka, "--source=demo", "--frames=3", "--topic="+topic)
+	flags := []string{"--kafka=" + addrs.Kafka, "--output=" + addrs.HDFS + "/user/ida/" + topic, "--topics=" + topic, "--group=" + topic, "--user=ida"}
+	run("facestream", slices.Concat([]string{"check"}, flags, more)...)
+	run("facestream", slices.Concat(flags, more, []string{"--drain", "--summary=" + summary})...)
 	var got struct {
 		Read  int `json:"records_read"`
 		Files int `json:"files_written"`
 	}
-	if err := json.Unmarshal(testkit.ReadFile(t, summary), &got); err != nil || got.Read != 3 || got.Files != 2 {
-		t.Errorf("the summary has %+v (%v), want 3 records read and 2 files", got, err)
+	if err := json.Unmarshal(testkit.ReadFile(t, filepath.Join(root, summary)), &got); err != nil || got.Read != 3 || got.Files != 2 {
+		t.Errorf("%s: the summary has %+v (%v), want 3 records read and 2 files", topic, got, err)
 	}
 	run("facestream", append([]string{"verify"}, flags...)...)
-	if logs, err := filepath.Glob(filepath.Join(state, "facestream", "runs", "*", "pipeline.log")); err != nil || len(logs) != 1 {
-		t.Errorf("logs %q (%v), want one", logs, err)
-	}
 }
