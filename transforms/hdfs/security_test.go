@@ -105,18 +105,38 @@ func TestProtections(t *testing.T) {
 	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
 		t.Skip("each protection needs an HDFS of its own: make test-all")
 	}
-	const cipherKey = "dfs.encrypt.data.transfer.cipher.suites"
-	for name, tt := range map[string]struct{ rpc, data, cipher, want string }{
-		"authentication": {"authentication", "authentication", "", ""},
-		"integrity":      {"integrity", "integrity", "", cipherKey},
-		"RC4":            {"privacy", "privacy", "", cipherKey},
-		"mixed":          {"integrity", "privacy", "AES/CTR/NoPadding", ""},
+	const (
+		rpcKey, dataKey = "hadoop.rpc.protection", "dfs.data.transfer.protection"
+		encryptKey      = "dfs.encrypt.data.transfer"
+		cipherKey       = encryptKey + ".cipher.suites"
+		rulesKey        = "hadoop.security.auth_to_local"
+	)
+	for name, tt := range map[string]struct {
+		settings map[string]string
+		want     string
+	}{
+		"authentication":    {map[string]string{rpcKey: "authentication", dataKey: "authentication", cipherKey: ""}, ""},
+		"integrity":         {map[string]string{rpcKey: "integrity", dataKey: "integrity", cipherKey: ""}, cipherKey},
+		"RC4":               {map[string]string{cipherKey: ""}, cipherKey},
+		"mixed":             {map[string]string{rpcKey: "integrity"}, ""},
+		"encrypted":         {map[string]string{dataKey: "", encryptKey: "true"}, ""},
+		"a port below 1024": {map[string]string{dataKey: "", "dfs.datanode.address": "127.0.0.1:1004"}, ""},
+		"both":              {map[string]string{"dfs.datanode.address": "127.0.0.1:1004"}, ""},
+		"auth_to_local":     {map[string]string{rulesKey: "RULE:[1:$1@$0](" + services.User + "@.*)s/.*/video/\nDEFAULT"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, dir := secured(t, map[string]string{"hadoop.rpc.protection": tt.rpc, "dfs.data.transfer.protection": tt.data, cipherKey: tt.cipher})
-			got, err := writeAndRead(t, ownClients(5*time.Second, 10*time.Second), dir+"/a")
+			_, _, dir := secured(t, tt.settings)
+			fs := ownClients(5*time.Second, 10*time.Second)
+			got, err := writeAndRead(t, fs, dir+"/a")
 			if tt.want == "" && (err != nil || got != picture) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("read %d bytes: error %v, want %q in it", len(got), err, tt.want)
+			}
+			owner := services.User
+			if tt.settings[rulesKey] != "" {
+				owner = "video"
+			}
+			if space, err := fs.Space(t.Context(), dir+"/a"); err != nil || space.Owner != owner {
+				t.Errorf("%+v (%v), want %s as the owner", space, err, owner)
 			}
 		})
 	}

@@ -3,7 +3,9 @@ package kafka_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,19 +45,27 @@ func TestSecuredBroker(t *testing.T) {
 	}
 	_, password, _ := strings.Cut(string(testkit.ReadFile(t, stack.Secret(services.KafkaConfig))), `password="`)
 	password, _, _ = strings.Cut(password, `"`)
+	ticket := filepath.Join(t.TempDir(), "ticket.properties")
+	jaas := regexp.MustCompile(`useKeyTab=.*;`)
+	testkit.WriteFile(t, ticket, jaas.ReplaceAll(testkit.ReadFile(t, stack.Secret(services.KafkaKerberos)), []byte("useTicketCache=true;")))
+	t.Setenv("KRB5CCNAME", filepath.Join(t.TempDir(), "cache"))
+	if out, err := exec.Command("kinit", "-k", "-t", stack.Secret(services.UserKeytab), services.User).CombinedOutput(); err != nil {
+		t.Fatalf("kinit: %v: %s", err, out)
+	}
 	run := testkit.Value(paths.NewRun(t.TempDir()))(t)
 	expansion := runners.NewExpansion(run)
 	defer expansion.Close()
 	for _, name := range []string{runners.Prism, runners.Direct} {
 		runner := testkit.Value(runners.Open(ctx, runners.Config{Name: name, Dir: run}))(t)
 		defer runner.Close()
-		for _, file := range []string{services.KafkaConfig, services.KafkaPlain, services.KafkaKerberos, services.KafkaMutual} {
+		for _, path := range []string{stack.Secret(services.KafkaConfig), stack.Secret(services.KafkaPlain), stack.Secret(services.KafkaKerberos), ticket, stack.Secret(services.KafkaMutual)} {
+			file := filepath.Base(path)
 			t.Run(name+"/"+file, func(t *testing.T) {
-				w := kafka.Window{Brokers: stack.Kafka, Topics: []string{topic}, Group: file + name, MaxRecords: records, MaxSeconds: 20, Security: stack.Secret(file)}
+				w := kafka.Window{Brokers: stack.Kafka, Topics: []string{topic}, Group: file + name, MaxRecords: records, MaxSeconds: 20, Security: path}
 				switch file {
 				case services.KafkaMutual:
 					w.Brokers = stack.Mutual
-				case services.KafkaKerberos: // Java makes a name of an address, the client in Go does not
+				case services.KafkaKerberos, filepath.Base(ticket): // Java makes a name of an address, the client in Go does not
 					w.Brokers = strings.Replace(stack.Kafka, "127.0.0.1", "localhost", 1)
 				}
 				offsets := testkit.Value(kafka.Open(ctx, w.Brokers, w.Group, w.Topics, options(w.Security)...))(t)

@@ -15,6 +15,7 @@ import (
 	"facestream/internal/wait"
 
 	"github.com/colinmarc/hdfs/v2"
+	"github.com/colinmarc/hdfs/v2/hadoopconf"
 	"github.com/magiconair/properties"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -158,10 +159,13 @@ func (s *Stack) trySecureHDFS(ctx context.Context) error {
 		return err
 	}
 	defer krb.Destroy()
-	client, err := hdfs.NewClient(hdfs.ClientOptions{
-		Addresses: []string{state.HostPort(s.HDFS)}, KerberosClient: krb,
-		KerberosServicePrincipleName: hdfsPrincipal, DataTransferProtection: hdfs.DataTransferProtectionAuthentication, // or more
-	})
+	conf, err := hadoopconf.Load(s.HadoopConfig())
+	if err != nil {
+		return err
+	}
+	options := hdfs.ClientOptionsFromConf(conf)
+	options.KerberosClient = krb
+	client, err := hdfs.NewClient(options)
 	if err != nil {
 		return err
 	}
