@@ -171,7 +171,7 @@ func driverHost(c Config, yarn *onYARN) (string, error) {
 	if c.DriverHost != "" || c.Name != Spark || c.Master == "" {
 		return cmp.Or(c.DriverHost, jobserver.Loopback), nil
 	}
-	to := strings.TrimPrefix(c.Master, "spark://")
+	to := c.Address()
 	if yarn != nil {
 		to = yarn.hostPort()
 	}

@@ -5,9 +5,12 @@
 package runners
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	//lint:ignore SA1019 Prism is what users get; this one needs no job service, which tests are glad of
@@ -63,6 +66,22 @@ type Config struct {
 
 // Cluster reports whether the DoFns run in processes that a cluster starts.
 func (c Config) Cluster() bool { return c.Endpoint != "" || c.Master != "" }
+
+// Address is the cluster's or its job server's, host:port.
+func (c Config) Address() string {
+	return cmp.Or(c.Endpoint, strings.TrimPrefix(c.Master, "spark://"))
+}
+
+// Elsewhere reports whether that is another machine's, as far as this one knows.
+func (c Config) Elsewhere() bool {
+	way, err := net.Dial("udp", c.Address()) // sends nothing
+	if err != nil {
+		return false
+	}
+	defer way.Close()
+	here, there := way.LocalAddr().(*net.UDPAddr).IP, way.RemoteAddr().(*net.UDPAddr).IP
+	return !there.IsLoopback() && !there.Equal(here)
+}
 
 // ErrUnknownOption is wrapped by Open's error when the job server does not know
 // one of Config.Options.

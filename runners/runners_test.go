@@ -163,3 +163,20 @@ func TestExpansion(t *testing.T) {
 		t.Errorf("%v is left after Close", scratch())
 	}
 }
+
+// A cluster is elsewhere if its address is no address of this machine.
+func TestElsewhere(t *testing.T) {
+	for addr, want := range map[string]bool{"": false, "127.0.0.1:1": false, "127.0.0.2:1": false, "localhost:1": false, "[::1]:1": false, "203.0.113.1:1": true, "no such host:1": false} {
+		// Without a way to a network nothing is elsewhere.
+		if way, err := net.Dial("udp", "203.0.113.1:1"); err != nil {
+			want = false
+		} else {
+			way.Close()
+		}
+		for _, c := range []runners.Config{{Endpoint: addr}, {Master: addr}, {Master: "spark://" + addr}} {
+			if c.Elsewhere() != want {
+				t.Errorf("%+v: %t, want %t", c, !want, want)
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"facestream/internal/config"
@@ -56,7 +57,9 @@ func (f *finding) warn(format string, args ...any) {
 type Checks struct {
 	options config.Options
 	store   store.Config
-	Offsets *kafka.Offsets // once Essential has returned without an error; Stop closes it
+	// elsewhere says that a cluster on another machine reads and writes.
+	elsewhere func() bool
+	Offsets   *kafka.Offsets // once Essential has returned without an error; Stop closes it
 
 	kafka, group, output *check
 	all                  []*check // in the order of a report
@@ -73,7 +76,7 @@ func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 }
 
 func newChecks(o config.Options, cfg store.Config) *Checks {
-	c := &Checks{options: o, store: cfg}
+	c := &Checks{options: o, store: cfg, elsewhere: sync.OnceValue(o.Runner.Elsewhere)}
 	c.kafka = c.add("kafka", nil, c.probeKafka)
 	c.group = c.add("group", c.kafka, c.probeGroup)
 	for _, topic := range o.Topics {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/testkit"
 	"facestream/runners"
@@ -74,6 +75,35 @@ func TestCheckWarnsOfOpenServers(t *testing.T) {
 		warned := len(f.warnings) == 1 && strings.Contains(f.warnings[0], tc.server+" listens on all addresses") && strings.Contains(f.warnings[0], all[max(0, other)].(*net.IPNet).IP.String())
 		if !strings.Contains(f.says, tc.server) || warned != (other >= 0) {
 			t.Errorf("%+v: %+v, of the addresses %v", tc.runner, f, all)
+		}
+	}
+}
+
+// Addresses that only this machine understands are refused where the cluster is another
+// one: those of the flags, and those that brokers and DataNodes give.
+func TestCheckRefusesLoopbackElsewhere(t *testing.T) {
+	for _, tc := range []struct {
+		kafka, output string
+		advertised    []string
+		dataNodes     []string
+		kafkaErr      string
+		hdfsErr       string
+	}{
+		{"10.0.0.1:9092,broker:9092", "hdfs://bob@10.0.0.2:8020,namenode:8020/faces", []string{"broker:9092", "[fd00::1]:9092"}, []string{"10.0.0.3:9866"}, "", ""},
+		{"broker:9092,localhost:9093", "hdfs://bob@[::1]:8020/faces", nil, nil, "--kafka=localhost:9093", "address [::1]:8020"},
+		{"broker:9092", "hdfs://bob@namenode:8020,127.0.0.1:8020/faces", []string{"broker:9092", "127.0.1.1:9092"}, nil, "advertised.listeners", "address 127.0.0.1:8020"},
+		{"broker:9092", "hdfs://bob@namenode:8020/faces", nil, []string{"10.0.0.3:9866", "127.0.0.1:9866"}, "", "DataNode is at 127.0.0.1:9866"},
+		{"broker:9092", "/faces", nil, []string{"127.0.0.1:9866"}, "", ""},
+	} {
+		o := config.Options{Runner: runners.Config{Name: runners.Flink, Master: "jobmanager:8081"}}
+		o.Kafka, o.Output = tc.kafka, tc.output
+		for _, elsewhere := range []bool{true, false} {
+			c := &Checks{options: o, elsewhere: func() bool { return elsewhere }}
+			for want, err := range map[string]error{tc.kafkaErr: c.checkBrokers(tc.advertised), tc.hdfsErr: c.checkHDFS(tc.dataNodes)} {
+				if refused := elsewhere && want != ""; refused != (err != nil) || refused && (!errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "jobmanager:8081")) {
+					t.Errorf("%+v, elsewhere %t: error %v", tc, elsewhere, err)
+				}
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -56,6 +57,9 @@ func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	}
 	for _, err := range cluster.Unreachable {
 		f.warn("%v", err)
+	}
+	if err := c.checkBrokers(cluster.Addrs); err != nil {
+		return f, err
 	}
 	f.says = fmt.Sprintf("%s answers, %s", o.Kafka, count(cluster.Brokers, "broker"))
 	if cluster.Version != "" {
@@ -234,7 +238,10 @@ func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {
 	} else if o.Runner.Cluster() {
 		f.warn("it is a folder of this machine: nodes of the cluster that are other machines would write to folders of their own; give an hdfs:// name")
 	}
-	return f, store.Check(ctx, c.store)
+	if err := store.Check(ctx, c.store); err != nil {
+		return f, err
+	}
+	return f, c.checkHDFS(hdfs.DataNodes())
 }
 
 func (c *Checks) probeLease(ctx context.Context) (f finding, err error) {

@@ -170,7 +170,8 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		c = &conn{Conn: c, timeout: cs.nameNodeTimeout, failed: func() { broken.Store(true) }}
 		return &nameNodeConn{Conn: c, address: address, met: func(err strangerError) { stranger.Store(&err) }}
 	})
-	options.DatanodeDialFunc = cs.dialDataNode.through(func(c net.Conn, _ string) net.Conn {
+	options.DatanodeDialFunc = cs.dialDataNode.through(func(c net.Conn, address string) net.Conn {
+		dataNodes.Store(address, nil)
 		return dataConn{&conn{Conn: c, timeout: cs.dataNodeTimeout, failed: func() {}}}
 	})
 

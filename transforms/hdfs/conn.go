@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -107,6 +109,18 @@ func (c *nameNodeConn) meet() error {
 	c.met(stranger)
 	_ = c.Close()
 	return stranger
+}
+
+// dataNodes has the addresses of DataNodes that this process was connected to.
+var dataNodes sync.Map
+
+// DataNodes returns these addresses, host:port, as the NameNode gives them.
+func DataNodes() (addrs []string) {
+	for addr := range dataNodes.Range {
+		addrs = append(addrs, addr.(string))
+	}
+	slices.Sort(addrs)
+	return addrs
 }
 
 // conn gives each read and write a timeout, and calls failed when one fails.

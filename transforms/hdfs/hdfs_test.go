@@ -41,6 +41,10 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 
+	if all := DataNodes(); len(all) == 0 || !strings.HasPrefix(all[0], "127.0.0.1:") {
+		t.Errorf("written to DataNodes at %v, want one at the loopback", all)
+	}
+
 	other := strings.Replace(root, testUser, "mallory", 1)
 	nested := root + "/none/file"
 	for what, test := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 
@@ -27,15 +28,19 @@ const (
 // Cluster describes the brokers.
 type Cluster struct {
 	Brokers         int
-	Version         string  // a guess from the requests that they know, such as "v3.9"
-	MaxMessageBytes int64   // of a topic that has no limit of its own; 0 if it is unknown
-	Unreachable     []error // one for each broker that cannot be reached where it says that it is
+	Addrs           []string // where the brokers say that they are, host:port
+	Version         string   // a guess from the requests that they know, such as "v3.9"
+	MaxMessageBytes int64    // of a topic that has no limit of its own; 0 if it is unknown
+	Unreachable     []error  // one for each broker that cannot be reached where it says that it is
 }
 
 // Cluster describes the brokers. Together with an error it has what was known
 // before.
 func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 	c := Cluster{Brokers: len(o.first.Brokers), Unreachable: o.unreachable}
+	for _, b := range o.first.Brokers {
+		c.Addrs = append(c.Addrs, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))))
+	}
 	err := o.ask(ctx, "its version", func(ctx context.Context) error {
 		// One is enough: another one may be down.
 		known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, o.client)
