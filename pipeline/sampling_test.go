@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,10 +13,13 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
+	"facestream/internal/config"
 	"facestream/internal/run"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/frame"
@@ -171,7 +177,8 @@ func jpegOf(t *testing.T, p video.Picture) []byte {
 }
 
 // However a log is cut into windows, and in whatever order the records of one
-// come, the same is stored and counted.
+// come, the same is stored and counted. So it is when they come in order and each is
+// decided at once.
 func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 	const topic, n = "cut", 48
 	random := rand.New(rand.NewPCG(1, 2))
@@ -186,15 +193,17 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 		everyRecord[i] = i
 	}
 	cuts := [][]int{nil, everyRecord}
-	for range 8 {
+	for range 4 {
 		cuts = append(cuts, slices.Sorted(slices.Values(random.Perm(n)[:1+random.IntN(6)])))
 	}
 	runner := testkit.Value(runners.Open(t.Context(), runners.Config{Name: runners.Direct}))(t)
 	defer runner.Close()
-	for _, cut := range cuts {
+	for i, cut := range slices.Concat(cuts, cuts) {
+		inOrder := i < len(cuts)
 		root := t.TempDir()
 		o := optionsFor(t, append(slices.Clone(samplingFlags), "--kafka=localhost:1", "--output="+root)...)
 		w := windowOf(o, testStore(root))
+		w.Sampling.Frames.InOrder, w.Face.InOrder = inOrder, inOrder
 		var carry store.Carry
 		counts := run.NewSummary("", time.Now())
 		first := 0
@@ -206,7 +215,9 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 			if first = border; len(window) == 0 {
 				continue
 			}
-			random.Shuffle(len(window), func(i, j int) { window[i], window[j] = window[j], window[i] })
+			if !inOrder {
+				random.Shuffle(len(window), func(i, j int) { window[i], window[j] = window[j], window[i] })
+			}
 			p, s := beam.NewPipelineWithRoot()
 			w.Name = fmt.Sprint("w", i)
 			process(s, w.Following(carry), beam.Create(s, window...))
@@ -217,20 +228,22 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 		}
 		testkit.Must(t, store.End(t.Context(), w.Store))
 		if counted(*counts) != counted(wantCounts) {
-			t.Errorf("cut at %v: %s; want %s", cut, counted(*counts), counted(wantCounts))
+			t.Errorf("cut at %v, in order %t: %s; want %s", cut, inOrder, counted(*counts), counted(wantCounts))
 		}
 		if got := recordsIn(localFiles(t, root)); !slices.Equal(got, wantFiles) {
-			t.Errorf("cut at %v: there are files of %v; want %v", cut, got, wantFiles)
+			t.Errorf("cut at %v, in order %t: there are files of %v; want %v", cut, inOrder, got, wantFiles)
 		}
 	}
 }
 
 // With max_fps and cooldown, every runner leaves out the same, and so do small
-// windows and two runs, of which the second begins in the middle of slots. What
-// verify reads of it agrees.
+// windows and two runs, of which the second begins in the middle of slots; and shards that
+// share a partition and follow it, which do so at once, and again when their window is read
+// again. What verify reads of it agrees.
 func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	addrs := allServices(t)
-	const topic, total = "sampling", 160
+	const total = 160
+	topic := testservices.Name("sampling")
 	log := samplingLog(rand.New(rand.NewPCG(7, 8)), total)
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
 	c, admin := kafkaClient(t, addrs.Kafka)
@@ -244,18 +257,48 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			}
 		}
 	}
-	runOn := func(name string, flags ...string) *run.Summary {
-		return runOnce(t, optionsFor(t, slices.Concat(flags, samplingFlags, []string{
-			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=less-" + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/sampling-" + name,
-			"--duration=10m", "--drain"})...))
+	optionsOf := func(name string, flags ...string) config.Options {
+		return optionsFor(t, slices.Concat(samplingFlags, []string{
+			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/" + topic + name,
+			"--duration=10m", "--drain"}, flags)...)
 	}
+	runOn := func(name string, flags ...string) *run.Summary { return runOnce(t, optionsOf(name, flags...)) }
+	wantCounts, wantFiles := wantSampled(topic, log)
 	send(log[:total/2])
 	first := runOn("twice", "--runner=direct")
+	const live = "live"
+	shared := []string{"--runner=flink", "--parallelism=3", "--reader=native", "--window=10m"} // of two partitions
+	following, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	ended, o, dir := make(chan error, 1), optionsOf(live, append(shared, "--drain=false")...), t.TempDir()
+	go func() {
+		_, err := run.Run(following, o, Build, dir, t.Output())
+		ended <- err
+	}()
+	stored := func(log []sampledRecord) {
+		t.Helper()
+		_, want := wantSampled(topic, slices.DeleteFunc(slices.Clone(log), func(r sampledRecord) bool { return r.shows == showsBad }))
+		testkit.Await(t, fmt.Sprintf("the pictures of %v", want), func() bool {
+			files := map[string]bool{}
+			walk(t, addrs.HDFS, "/user/erin/"+topic+live, func(_ *hdfs.Client, name string, _ fs.FileInfo) error {
+				if !strings.HasPrefix(name, "_") {
+					files[name] = true
+				}
+				return nil
+			})
+			return slices.Equal(recordsIn(files), want) || len(ended) > 0
+		})
+	}
+	stored(log[:total/2])
 	send(log[total/2:])
+	stored(log)
+	if interrupt(); !errors.Is(<-ended, context.Canceled) {
+		t.Fatal("it ended before it was interrupted")
+	}
 	all := everyWay(addrs)
-	wantCounts, wantFiles := wantSampled(topic, log)
+	all[live] = shared
 	got := map[string]outcome{}
-	for _, name := range []string{"twice", "small", "flink-cluster", "flink-cluster-native", "spark-cluster"} {
+	for _, name := range []string{live, "twice", "small", "flink-cluster", "flink-cluster-native", "spark-cluster"} {
 		t.Run(name, func(t *testing.T) {
 			var summary *run.Summary
 			switch name {
@@ -273,13 +316,13 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			if counted(*summary) != counted(wantCounts) {
 				t.Errorf("%s; want %s", counted(*summary), counted(wantCounts))
 			}
-			got[name] = outcomeOf(t, addrs, "/user/erin/sampling-"+name, *summary)
+			got[name] = outcomeOf(t, addrs, "/user/erin/"+topic+name, *summary)
 			if records := recordsIn(got[name].Files); !slices.Equal(records, wantFiles) {
 				t.Errorf("there are files of %v; want %v", records, wantFiles)
 			}
 			var out strings.Builder
-			status := program().Main(t.Context(), []string{"verify", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=sampling-" + name,
-				"--user=erin", "--output=" + addrs.HDFS + "/user/erin/sampling-" + name, "--recheck=1000"}, &out, &out)
+			status := program().Main(t.Context(), []string{"verify", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + name,
+				"--user=erin", "--output=" + addrs.HDFS + "/user/erin/" + topic + name, "--recheck=1000"}, &out, &out)
 			if status != 0 || !strings.Contains(out.String(), fmt.Sprintf("%d records rechecked (0 differ)", total)) {
 				t.Errorf("verify: exit status %d\n%s", status, out.String())
 			}

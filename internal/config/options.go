@@ -96,9 +96,9 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
 	f.DurationVar(&v.o.DrainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
 	f.BoolVar(&v.o.Drain, "drain", false, "End before the duration is over when no record is waiting.")
-	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain, --max_fps and --cooldown.")
+	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain.")
 	f.DurationVar(&v.o.StallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
-	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound but with --max_fps or --cooldown, by the average size of the records before. Default: 64MiB on prism, 256MiB elsewhere.")
+	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound, by the average size of the records before. Default: with kafkaio 64MiB on prism, 256MiB elsewhere.")
 	f.Var((*cli.Age)(&v.o.Retain), "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
@@ -201,6 +201,7 @@ func (v *Flags) Options() (Options, error) {
 		return o, err
 	}
 	o.Face.Threads = 1
+	o.Face.InOrder = o.Sampling.Frames.InOrder && o.Sampling.CooldownMillis > 0
 	if o.Runner.Name == runners.Prism || o.Runner.Name == runners.Direct {
 		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
 	}
@@ -222,9 +223,10 @@ func (v *Flags) checkReader(o *Options) error {
 	check := kafka.CheckConsumerSettings
 	if o.Reader == kafka.Native {
 		check = kafka.CheckNativeSettings
-		if v.windowBytes == 0 && !o.Sampling.LeavesOut() {
+		if v.windowBytes == 0 {
 			o.WindowBytes = math.MaxInt64
 		}
+		o.Sampling.Frames.InOrder = true
 		if o.ExpansionAddr != "" {
 			return errors.New("--expansion_addr is for --reader=kafkaio: the native reader needs no expansion service")
 		}
@@ -243,11 +245,8 @@ func (v *Flags) checkReader(o *Options) error {
 	return nil
 }
 
-// Follows reports whether a window also reads what comes while it lasts. What sampling
-// leaves out is decided when all of a window is read, so that following gains nothing.
-func (o *Options) Follows() bool {
-	return o.Reader == kafka.Native && !o.Drain && !o.Sampling.LeavesOut()
-}
+// Follows reports whether a window also reads what comes while it lasts.
+func (o *Options) Follows() bool { return o.Reader == kafka.Native && !o.Drain }
 
 // parseDuration takes Go's form, a bare number, which is minutes, or forever.
 func parseDuration(s string) (time.Duration, error) {

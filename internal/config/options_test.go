@@ -84,7 +84,9 @@ func TestParseOptionsAccepts(t *testing.T) {
 			return !o.OwnExpansion() && o.WindowBytes == math.MaxInt64 && o.Window == 5*time.Minute
 		}},
 		{"--reader=native --drain", func(o Options) bool { return o.Window == time.Minute }},
-		{"--reader=native --max_fps=1", func(o Options) bool { return o.WindowBytes == 64<<20 && o.Window == time.Minute }},
+		{"--reader=native --cooldown=1m", func(o Options) bool {
+			return o.Follows() && o.WindowBytes == math.MaxInt64 && o.Sampling.Frames.InOrder && o.Face.InOrder
+		}},
 		{"--reader=native --window_bytes=1MiB", func(o Options) bool { return o.WindowBytes == 1<<20 }},
 		{"--reader=native --runner=spark --endpoint=h:1 --parallelism=2", func(o Options) bool { return o.Runner.Parallelism == 2 }},
 		{"--store=parquet", func(o Options) bool { return o.Write.Rows && o.SegmentBytes == 512<<20 }},

@@ -276,7 +276,7 @@ func (s *session) describe(run string) error {
 	s.options.Runner.Dir = s.dir
 	s.window = Window{
 		Runner: o.Runner.Name, Reader: o.Reader, Frame: o.Frame, Face: o.Face, Sampling: o.Sampling, Output: o.Write, Store: store.Config{Root: o.Output, Run: run, SegmentBytes: o.SegmentBytes, HoldEvents: o.Notify.URL != ""},
-		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer, Security: o.Security.String()},
+		Read: kafka.Window{Brokers: o.Kafka, Topics: o.Topics, Group: o.Group, Consumer: o.Consumer, Security: o.Security.String(), TogetherMillis: o.Sampling.TogetherMillis()},
 	}
 	s.about = store.Run{ID: run, Group: o.Group, Runner: o.Runner.Name}
 	settings, err := face.SettingsOf(o.Frame, o.Face, o.Write)

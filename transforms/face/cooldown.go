@@ -2,6 +2,8 @@ package face
 
 import (
 	"cmp"
+	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 func init() {
 	beam.RegisterType(reflect.TypeFor[sightFn]())
 	beam.RegisterType(reflect.TypeFor[coolFn]())
+	beam.RegisterType(reflect.TypeFor[coolInOrderFn]())
 	beam.RegisterFunction(applyCooled)
 	beam.RegisterCoder(reflect.TypeFor[sighting](), encodeSighting, decodeSighting)
 	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
@@ -35,9 +38,25 @@ type Sampling struct {
 	Stored store.Carry
 }
 
-// LeavesOut reports whether anything is left out. It is then decided, and frames are
-// shuffled, when all of a window is read.
+// LeavesOut reports whether anything is left out.
 func (l Sampling) LeavesOut() bool { return l.Frames.MaxFPS > 0 || l.CooldownMillis > 0 }
+
+// togetherMillis is how long the records of a camera stay together that share a partition,
+// where nothing else says so.
+const togetherMillis = 10_000
+
+// TogetherMillis is a length of slots such that what is left out of a slot follows from a
+// camera's records in it, and in none of the others; math.MaxInt64 is all of time.
+func (l Sampling) TogetherMillis() int64 {
+	fps, millis := l.Frames.MaxFPS, cmp.Or(l.CooldownMillis, togetherMillis)
+	switch {
+	case !l.LeavesOut():
+		return 0
+	case fps != math.Trunc(fps) || millis*int64(fps)%1000 != 0: // slots of one kind go over the borders of the other
+		return math.MaxInt64
+	}
+	return millis
+}
 
 // The range of Sampling.CooldownMillis, but for 0.
 const (
@@ -74,13 +93,17 @@ func (l Sampling) slots(d Detection) (slots []store.Slot) {
 // one of theirs. They lose the frame's data. Without CooldownMillis all is as it
 // was; an undated frame (see record.Dated) is always stored.
 //
-// Only boxes are brought together. The frames, which may be large, wait for what
-// comes of it.
+// With Frames.InOrder, for which detections must come in order, too, each is decided when
+// it comes. Else only boxes are brought together: the frames, which may be large, wait for
+// what comes of it.
 func Cooldown(s beam.Scope, l Sampling, detections beam.PCollection) beam.PCollection {
 	if l.CooldownMillis == 0 {
 		return detections
 	}
 	s = s.Scope("face.Cooldown")
+	if l.Frames.InOrder {
+		return beam.ParDo(s, &coolInOrderFn{CooldownMillis: l.CooldownMillis, Known: knownBoxes(l.Stored)}, detections)
+	}
 	others, sightings, byRecord := beam.ParDo3(s, &sightFn{CooldownMillis: l.CooldownMillis}, detections)
 	cooled := beam.ParDo(s, &coolFn{Known: knownBoxes(l.Stored)}, beam.GroupByKey(s, sightings))
 	return beam.Flatten(s, others, beam.ParDo(s, applyCooled, beam.CoGroupByKey(s, byRecord, cooled)))
@@ -179,6 +202,31 @@ func allKnown(known []store.Kept, s sighting) bool {
 		}
 	}
 	return true
+}
+
+type coolInOrderFn struct {
+	CooldownMillis int64
+	Known          map[string][]store.Kept
+
+	known map[string][]store.Kept // those and the bundle's, by group
+}
+
+func (fn *coolInOrderFn) StartBundle(_ func(Detection)) {
+	fn.known = map[string][]store.Kept{}
+	maps.Copy(fn.known, fn.Known)
+}
+
+func (fn *coolInOrderFn) ProcessElement(d Detection, emit func(Detection)) {
+	if number, ok := (Sampling{CooldownMillis: fn.CooldownMillis}).slot(d.Frame); ok && len(d.Faces) > 0 {
+		group := frame.Group(d.Frame.TopicPartition, d.Frame.Camera, number)
+		s := sighting{Offset: d.Frame.Offset, Boxes: boxesOf(d)}
+		if known := fn.known[group]; allKnown(known, s) {
+			d.Cooled, d.Frame.Data = true, nil
+		} else {
+			fn.known[group] = append(slices.Clip(known), store.Kept{Offset: s.Offset, Boxes: s.Boxes})
+		}
+	}
+	emit(d)
 }
 
 // applyCooled marks the detection of a record that has come to be cooled.

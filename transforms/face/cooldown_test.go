@@ -106,13 +106,43 @@ func TestCooldown(t *testing.T) {
 	}
 	withCooldown, without := want(1, 9), want()
 	random := rand.New(rand.NewPCG(3, 4))
-	for _, runner := range []string{"prism", "direct", "direct"} {
-		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, runner := range []string{"in order", "prism", "direct", "direct"} {
+		if less.Frames.InOrder = runner == "in order"; less.Frames.InOrder {
+			runner = "direct"
+		} else {
+			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		}
 		p, s := beam.NewPipelineWithRoot()
 		in := beam.CreateList(s, all)
 		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, less, in)), withCooldown...)
 		passert.Equals(s, beam.ParDo(s, showDetection, Cooldown(s, Sampling{}, in)), without...)
 		testkit.Value(beam.Run(t.Context(), runner, p))(t)
+	}
+}
+
+// What is left out of a slot of TogetherMillis has to do with no other slot.
+func TestTogetherMillis(t *testing.T) {
+	for _, tt := range []struct {
+		fps      float64
+		cooldown int64
+		want     int64
+	}{
+		{0, 0, 0}, {0, 7001, 7001}, {5, 0, 10_000}, {1000, 0, 10_000}, {1, 7000, 7000}, {2, 1500, 1500},
+		{2, 1250, math.MaxInt64}, {1, 1500, math.MaxInt64}, {0.2, 0, math.MaxInt64}, {29.97, 60_000, math.MaxInt64},
+	} {
+		l := Sampling{Frames: frame.Sampling{MaxFPS: tt.fps}, CooldownMillis: tt.cooldown}
+		if got := l.TogetherMillis(); got != tt.want {
+			t.Errorf("%v a second, cooldown %d ms: %d ms, want %d", tt.fps, tt.cooldown, got, tt.want)
+		}
+		for border := int64(begin) / max(tt.want, 1) * tt.want; border > 0 && border < math.MaxInt64 && border < begin+10*tt.want; border += tt.want {
+			before, _ := l.Frames.Slot(border - 1)
+			after, ok := l.Frames.Slot(border)
+			cooledBefore, _ := l.slot(frame.Frame{TimestampMillis: border - 1})
+			cooledAfter, cools := l.slot(frame.Frame{TimestampMillis: border})
+			if ok && before == after || cools && cooledBefore == cooledAfter {
+				t.Errorf("%v a second, cooldown %d ms: a slot goes over %d", tt.fps, tt.cooldown, border)
+			}
+		}
 	}
 }
 

@@ -46,6 +46,9 @@ func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection), _ func(fra
 	n := max(1, fn.Params.Parallel)
 	// Detectors of a bundle that failed may still be at work: they are not used again.
 	fn.detectors, fn.work = make(chan *Detector, n), parallel.New[outcome](n)
+	if fn.Params.InOrder {
+		fn.work = parallel.InOrder[outcome](n)
+	}
 	for range n {
 		d, err := NewDetector(fn.Params)
 		if err != nil {

@@ -73,6 +73,8 @@ type Params struct {
 	// thread each that uses more of the cores than one frame with many threads,
 	// most of all where pictures are small. Default 0: one.
 	Parallel int
+	// InOrder has Detect emit detections in the order of their frames.
+	InOrder bool
 }
 
 // The range of Params.ScaleFactor. OpenCV takes anything above 1, but the

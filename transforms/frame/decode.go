@@ -1,14 +1,13 @@
 package frame
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -102,7 +101,7 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	case len(value) < MinBytes:
 		no = refuse(SkipSmall, "the value has %d bytes, less than %d", len(value), MinBytes)
 	default:
-		p, no = identify(cfg, header(r, ContentType), value)
+		p, no = identify(cfg, kafka.HeaderOf(r, ContentType), value)
 	}
 	f := Frame{
 		ID: kafka.ID(r), TimestampMillis: r.Timestamp,
@@ -154,31 +153,5 @@ func headersOf(r *kafka.Record) (headers []Header) {
 	return headers
 }
 
-// cameraOf returns the camera's name: of the header, else of the key. A name that
-// is not UTF-8 would not come through every runner unchanged, so it is none.
-func cameraOf(r *kafka.Record) string {
-	if name := header(r, Camera); name != "" && utf8.ValidString(name) {
-		return name
-	}
-	if r.Key != nil && len(*r.Key) > 0 && utf8.Valid(*r.Key) {
-		return string(*r.Key)
-	}
-	return UnknownCamera
-}
-
-// header returns the last value of a header, as Kafka's own lastHeader does, and
-// "" if it is missing or null.
-func header(r *kafka.Record, key string) string {
-	if r.Headers == nil {
-		return ""
-	}
-	for _, h := range slices.Backward(*r.Headers) {
-		if h.Key == key {
-			if h.Value == nil {
-				return ""
-			}
-			return string(*h.Value)
-		}
-	}
-	return ""
-}
+// cameraOf returns the camera's name.
+func cameraOf(r *kafka.Record) string { return cmp.Or(kafka.CameraOf(r), UnknownCamera) }

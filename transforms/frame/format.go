@@ -10,19 +10,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"facestream/transforms/kafka"
 )
 
-// The headers of a record that this package reads. Names are case-sensitive.
-// A header without a value counts as missing, and the last of several counts.
-const (
-	// ContentType names the header that says the format of the value:
-	// JPEGContentType, PNGContentType, or what RawContentType gives. Without it
-	// a value that begins as a JPEG or a PNG must be one, and any other value
-	// must be a raw frame of the configured size, blue, green, red.
-	ContentType = "content-type"
-	// Camera names the header that says which camera took the picture.
-	Camera = "camera"
-)
+// ContentType names the header of a record that says the format of the value:
+// JPEGContentType, PNGContentType, or what RawContentType gives. Without it
+// a value that begins as a JPEG or a PNG must be one, and any other value
+// must be a raw frame of the configured size, blue, green, red. As of all headers,
+// the name is case-sensitive, one without a value counts as missing, and the last of
+// several counts.
+const ContentType = "content-type"
+
+// Camera names the header that says which camera took the picture.
+const Camera = kafka.CameraHeader
 
 // rawType is the content type of raw frames, and bgrName how it names BGR. The
 // names are GStreamer's, in capitals or not.

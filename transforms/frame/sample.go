@@ -20,6 +20,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[candidate](), encodeCandidate, decodeCandidate)
 	beam.RegisterCoder(reflect.TypeFor[Reject](), encodeReject, decodeReject)
 	beam.RegisterType(reflect.TypeFor[sampleFn]())
+	beam.RegisterType(reflect.TypeFor[sampleInOrderFn]())
 	beam.RegisterFunction(keepFirst)
 }
 
@@ -31,6 +32,9 @@ type Sampling struct {
 	MaxFPS float64
 	// Taken are slots of which a frame was kept before.
 	Taken []Taken
+	// InOrder says that the records of a partition and camera come in order of offset,
+	// and those of a slot in one bundle. Each is then decided when it comes.
+	InOrder bool
 }
 
 // MaxMaxFPS is the most that Sampling.MaxFPS may be: timestamps are in
@@ -65,7 +69,11 @@ func (s Sampling) Slot(millis int64) (number int64, ok bool) {
 // The first stage looks at no value of which it knows already that it is passed
 // over. Hardly more than what is kept is decoded and then grouped.
 func sample(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
-	candidates, early := beam.ParDo2(s, &sampleFn{Config: cfg, Sampling: sampling}, records)
+	first := sampleFn{Config: cfg, Sampling: sampling}
+	if sampling.InOrder {
+		return beam.ParDo2(s, &sampleInOrderFn{First: first}, records)
+	}
+	candidates, early := beam.ParDo2(s, &first, records)
 	frames, late := beam.ParDo2(s, keepFirst, beam.GroupByKey(s, candidates))
 	return frames, beam.Flatten(s, early, late)
 }
@@ -133,8 +141,8 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 	case reject == nil:
 		if dated {
 			f.Slot = &slot
+			fn.give(group, r.Offset)
 		}
-		fn.give(group, r.Offset)
 		candidates(group, candidate{Offset: r.Offset, Frame: f})
 	case reject.Skipped():
 		Count(ctx, reject.Reason)
@@ -142,6 +150,20 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 	default:
 		candidates(group, candidate{Offset: r.Offset, Rejected: true, Reject: *reject})
 	}
+}
+
+// sampleInOrderFn is sampleFn where the first candidate that gives a frame is the first of
+// its group, so that what is a candidate is kept.
+type sampleInOrderFn struct {
+	First sampleFn
+}
+
+func (fn *sampleInOrderFn) StartBundle(ctx context.Context, _ func(Frame), _ func(Reject)) {
+	fn.First.StartBundle(ctx, nil, nil)
+}
+
+func (fn *sampleInOrderFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
+	fn.First.ProcessElement(ctx, r, func(_ string, c candidate) { c.keep(ctx, frames, rejects) }, rejects)
 }
 
 // Group is the key of the records of a partition, a camera and a slot. A topic has
@@ -168,14 +190,22 @@ func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, 
 		case c.Offset > first:
 			Count(ctx, Sampled)
 			rejects(sampled(f.ID, f.TimestampMillis, f.Camera, f.Size))
-		case c.Rejected:
-			Count(ctx, r.Reason)
-			rejects(r)
 		default:
-			first = c.Offset
-			frames(f)
+			if c.keep(ctx, frames, rejects); !c.Rejected {
+				first = c.Offset
+			}
 		}
 	}
+}
+
+// keep emits what a candidate gives.
+func (c candidate) keep(ctx context.Context, frames func(Frame), rejects func(Reject)) {
+	if c.Rejected {
+		Count(ctx, c.Reject.Reason)
+		rejects(c.Reject)
+		return
+	}
+	frames(c.Frame)
 }
 
 func sampled(id record.ID, millis int64, camera string, size int64) Reject {

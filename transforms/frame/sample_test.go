@@ -89,7 +89,7 @@ func TestGroupsDiffer(t *testing.T) {
 }
 
 // Which records of a group are kept depends on their offsets alone: not on the
-// order in which they come, nor on the bundles.
+// order in which they come, nor on the bundles. In order it is known at once.
 func TestDecodeWithSampling(t *testing.T) {
 	good, bad := make([]byte, 1200), make([]byte, 5000)
 	at := func(offset, millis int64, camera string, value []byte) kafka.Record {
@@ -140,8 +140,12 @@ func TestDecodeWithSampling(t *testing.T) {
 		rejects = append(rejects, "video+2+"+r+" bytes")
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	for _, runner := range []string{"prism", "direct", "direct", "direct"} {
-		random.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+	for _, runner := range []string{"in order", "prism", "direct", "direct", "direct"} {
+		if sampling.InOrder = runner == "in order"; sampling.InOrder {
+			runner = "direct"
+		} else {
+			random.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+		}
 		p, s := beam.NewPipelineWithRoot()
 		gotFrames, gotRejects := Decode(s, lab, sampling, beam.CreateList(s, records))
 		passert.Equals(s, beam.ParDo(s, showFrame, gotFrames), frames...)

@@ -191,7 +191,7 @@ func TestReviewOfWholeWindow(t *testing.T) {
 		done []int64
 		gap  bool
 	}{{[]int64{2, 5}, true}, {[]int64{2, 5, 7, 7}, false}} {
-		_, _, err := to.offsets.Share(t.Context(), 1, 1<<20, false)
+		_, _, err := to.offsets.Share(t.Context(), 1, 1<<20, false, false)
 		testkit.Must(t, err)
 		review, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(0, test.done...), to.of(1, 0, 0)})
 		if gap := errors.As(err, new(*kafka.GapError)); gap != test.gap || err != nil && !gap {

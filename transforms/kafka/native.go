@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"reflect"
 	"sync/atomic"
@@ -71,16 +72,27 @@ func (fn *readFn) ProcessElement(ctx context.Context, shard int, emit func(Recor
 				pieces[p.TopicPartition] = &p
 			}
 		}
-		r := reading{offsets: offsets, source: source, pieces: pieces, emitted: map[record.TopicPartition]int64{}, emit: emit}
-		if err := r.read(ctx, w); err != nil {
+		r := reading{window: w, offsets: offsets, source: source, pieces: pieces, emitted: map[record.TopicPartition]int64{}, emit: emit}
+		if err := r.read(ctx); err != nil {
 			return fmt.Errorf("shard %d of window %s: %w", shard, w.Name, err)
 		}
 	}
 	return nil
 }
 
+// turn says which of the shards that share a partition has a record: see Piece.
+func (w Window) turn(one *kgo.Record) uint64 {
+	if w.TogetherMillis == 0 {
+		return uint64(one.Offset)
+	}
+	r, camera := recordOf(one), fnv.New32a()
+	_, _ = camera.Write([]byte(CameraOf(&r))) // never fails
+	return uint64(camera.Sum32()) + uint64(r.Timestamp/w.TogetherMillis)
+}
+
 // reading is a DoFn's reading of pieces, of which all have an end or none.
 type reading struct {
+	window  Window
 	offsets *Offsets
 	source  *parallel.Source
 	pieces  map[record.TopicPartition]*Piece // that are not done, from where to read on
@@ -90,7 +102,7 @@ type reading struct {
 }
 
 // read emits all records of the pieces.
-func (r *reading) read(ctx context.Context, w Window) error {
+func (r *reading) read(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	positions, ends := map[record.TopicPartition]position{}, map[record.TopicPartition]int64{}
@@ -103,7 +115,7 @@ func (r *reading) read(ctx context.Context, w Window) error {
 	if r.heard.Store(&news{ends: ends}); open {
 		r.heard.Store(&news{})
 		go func() {
-			err := r.offsets.follow(ctx, w.Name, followSilence, func(n news) (enough bool) {
+			err := r.offsets.follow(ctx, r.window.Name, followSilence, func(n news) (enough bool) {
 				r.heard.Store(&n)
 				select {
 				case told <- struct{}{}:
@@ -183,7 +195,7 @@ func (r *reading) emitSome(records []*kgo.Record, n *news) []*kgo.Record {
 			return nil
 		case !known && time.Since(n.open) >= followLease:
 			return records[i:]
-		case one.Offset%piece.Of == piece.Nth:
+		case r.window.turn(one)%uint64(piece.Of) == uint64(piece.Nth):
 			r.emit(recordOf(one))
 			r.emitted[p] = one.Offset + 1
 		}

@@ -58,15 +58,17 @@ func (f *fake) send(t *testing.T, partition int32, n int) {
 	}
 }
 
-// shardReads are the offsets of the only partition that some shards give.
+// shardReads are the records of the only partition that some shards give.
 type shardReads struct {
 	mu sync.Mutex
-	of map[int][]int64
+	of map[int][]shardRead
 }
+
+type shardRead struct{ offset, millis int64 }
 
 // read begins to read all shards side by side.
 func (f *fake) read(ctx context.Context) (got *shardReads, wait func() error) {
-	got = &shardReads{of: map[int][]int64{}}
+	got = &shardReads{of: map[int][]shardRead{}}
 	all, ctx := errgroup.WithContext(ctx)
 	for shard := range f.window.Shards {
 		all.Go(func() error {
@@ -74,7 +76,7 @@ func (f *fake) read(ctx context.Context) (got *shardReads, wait func() error) {
 			return (&readFn{Window: f.window}).ProcessElement(ctx, shard, func(r Record) {
 				got.mu.Lock()
 				defer got.mu.Unlock()
-				got.of[shard] = append(got.of[shard], r.Offset)
+				got.of[shard] = append(got.of[shard], shardRead{r.Offset, r.Timestamp})
 			})
 		})
 	}
@@ -82,7 +84,8 @@ func (f *fake) read(ctx context.Context) (got *shardReads, wait func() error) {
 }
 
 // Whatever the number of shards, each offset that waits, and each that comes later if
-// they follow, is of exactly one of them, and none has more than its share.
+// they follow, is of exactly one of them, and none has more than its share: of offsets, or
+// of partitions where shards take turns in what waits, too.
 func TestShare(t *testing.T) {
 	f := newFake(t, 3)
 	f.send(t, 0, 10)
@@ -90,22 +93,26 @@ func TestShare(t *testing.T) {
 	const waiting, later = 13, 7
 	for n := 1; n <= 7; n++ {
 		for _, most := range []int64{1, 5, waiting, 1 << 40} {
-			for _, follow := range []bool{false, true} {
-				about := fmt.Sprintf("%d shards, at most %d, follow=%t", n, most, follow)
-				shards, follows, err := f.Share(t.Context(), n, most, follow)
+			for ways := range 4 {
+				follow, together := ways&1 != 0, ways&2 != 0
+				about := fmt.Sprintf("%d shards, at most %d, follow=%t, together=%t", n, most, follow, together)
+				shards, follows, err := f.Share(t.Context(), n, most, follow, together)
 				if err != nil || len(shards) != n || follows != (follow && most >= waiting) {
 					t.Fatalf("%s: %d shards, follows=%t (%v)", about, len(shards), follows, err)
 				}
 				taken, whole := map[record.ID]int{}, min(most, waiting)
 				for i, pieces := range shards {
 					var share int64
-					following := 0
 					for _, p := range pieces {
 						end := p.End
-						if end == openEnd {
-							following++
-							end = p.Start + later
-						} else {
+						switch {
+						case end == openEnd && p.Partition == 0:
+							end = 10 + later
+						case end == openEnd && p.Partition == 2:
+							end = 3 + later
+						case end == openEnd:
+							end = later
+						default:
 							share += end - p.Start
 						}
 						for offset := p.Start; offset < end; offset++ {
@@ -114,8 +121,8 @@ func TestShare(t *testing.T) {
 							}
 						}
 					}
-					if share < whole/int64(n) || share > (whole+int64(n)-1)/int64(n) || follows && following == 0 {
-						t.Errorf("%s: shard %d has %d of %d that wait, and follows %d partitions", about, i, share, whole, following)
+					if fair := share >= whole/int64(n) && share <= (whole+int64(n)-1)/int64(n); !fair && !together || follows && len(pieces) == 0 {
+						t.Errorf("%s: shard %d has %d of %d that wait: %v", about, i, share, whole, pieces)
 					}
 				}
 				want := whole
@@ -138,12 +145,28 @@ func TestShare(t *testing.T) {
 // Three shards follow one partition, while records come without a pause: each gives its
 // part of what is before the window's end, and the same when it is done again. For all
 // that, the driver fetches nothing.
-func TestShardsFollow(t *testing.T) {
+func TestShardsFollow(t *testing.T) { testShardsFollow(t, 0) }
+
+// So they do if all of a millisecond must be in one of them.
+func TestShardsFollowTogether(t *testing.T) {
+	times := map[int64]int{}
+	for shard, all := range testShardsFollow(t, 1) {
+		for _, r := range all {
+			if other, seen := times[r.millis]; seen && other != shard {
+				t.Errorf("records of the time %d are in the shards %d and %d", r.millis, other, shard)
+			}
+			times[r.millis] = shard
+		}
+	}
+}
+
+func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 	f := newFake(t, 1)
 	f.send(t, 0, 5)
+	f.window.TogetherMillis = togetherMillis
 	var follows bool
 	var err error
-	f.window.Shards, follows, err = f.Share(t.Context(), 3, 100, true)
+	f.window.Shards, follows, err = f.Share(t.Context(), 3, 100, true, togetherMillis != 0)
 	if testkit.Must(t, err); !follows {
 		t.Fatal("they do not follow")
 	}
@@ -179,8 +202,10 @@ func TestShardsFollow(t *testing.T) {
 
 	end := f.Offsets.window[record.In(fakeTopic, 0)].end
 	var all []int64
-	for _, offsets := range got.of {
-		all = append(all, offsets...)
+	for _, reads := range got.of {
+		for _, r := range reads {
+			all = append(all, r.offset)
+		}
 	}
 	slices.Sort(all)
 	if int64(len(all)) != end || all[0] != 0 || all[end-1] != end-1 || len(slices.Compact(all)) != len(all) {
@@ -209,7 +234,7 @@ func TestShardsFollow(t *testing.T) {
 		}
 	}
 	over(1, "nothing new")
-	_, _, err = f.Share(t.Context(), 1, 1<<40, true)
+	_, _, err = f.Share(t.Context(), 1, 1<<40, true, false)
 	testkit.Must(t, err)
 	saying, stop := context.WithCancel(t.Context())
 	var said sync.WaitGroup
@@ -221,6 +246,7 @@ func TestShardsFollow(t *testing.T) {
 	over(time.Hour, "another window: window another is open")
 	stop()
 	said.Wait()
+	return got.of
 }
 
 // A shard that begins while no broker answers waits, but whoever gives an address hears at

@@ -46,6 +46,10 @@ type Window struct {
 	// Name and Shards are what ReadNative reads. Required for it; see Offsets.Share.
 	Name   string
 	Shards [][]Piece
+	// TogetherMillis has shards that share a partition take turns by camera and time, so
+	// that one of them has all of a camera's records in a slot of this length, counted
+	// from 1970. Default 0: they take turns by offset, and what waits is not shared.
+	TogetherMillis int64
 }
 
 // readPayload is the configuration row of Java's

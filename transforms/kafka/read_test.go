@@ -56,7 +56,7 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 		o := testkit.Value(kafka.Open(ctx, to.broker, group, w.Topics))(t)
 		defer o.Close()
 		o.Uncommitted = kafka.ReadsUncommitted(consumer)
-		shards, _, err := o.Share(ctx, 3, 1<<20, false)
+		shards, _, err := o.Share(ctx, 3, 1<<20, false, false)
 		testkit.Must(t, err)
 		w.Shards = shards
 		elements = kafka.ReadNative(s, w)

@@ -3,7 +3,12 @@
 // say where a window starts and how many records it may hold.
 package kafka
 
-import "facestream/internal/record"
+import (
+	"slices"
+	"unicode/utf8"
+
+	"facestream/internal/record"
+)
 
 // Record is one Kafka record with its metadata, as the cross-language transform
 // gives it. Beam makes the Go type of a row from its schema, as an unnamed
@@ -30,3 +35,35 @@ type Header = struct {
 
 // ID returns the identity of a record.
 func ID(r *Record) record.ID { return record.In(r.Topic, r.Partition).At(r.Offset) }
+
+// CameraHeader names the header that says which camera took the picture.
+const CameraHeader = "camera"
+
+// CameraOf returns the camera's name: of the header, else of the key, else "". A name that
+// is not UTF-8 would not come through every runner unchanged, so it is none.
+func CameraOf(r *Record) string {
+	if name := HeaderOf(r, CameraHeader); name != "" && utf8.ValidString(name) {
+		return name
+	}
+	if r.Key != nil && utf8.Valid(*r.Key) {
+		return string(*r.Key)
+	}
+	return ""
+}
+
+// HeaderOf returns the last value of a header, as Kafka's own lastHeader does, and
+// "" if it is missing or null.
+func HeaderOf(r *Record, key string) string {
+	if r.Headers == nil {
+		return ""
+	}
+	for _, h := range slices.Backward(*r.Headers) {
+		if h.Key == key {
+			if h.Value == nil {
+				return ""
+			}
+			return string(*h.Value)
+		}
+	}
+	return ""
+}

@@ -74,7 +74,7 @@ func TestSecuredBroker(t *testing.T) {
 				var elements beam.PCollection
 				if name == runners.Direct {
 					var err error
-					w.Shards, _, err = offsets.Share(ctx, 1, 1<<20, false)
+					w.Shards, _, err = offsets.Share(ctx, 1, 1<<20, false, false)
 					testkit.Must(t, err)
 					elements = kafka.ReadNative(s, w)
 				} else {

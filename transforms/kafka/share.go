@@ -19,7 +19,7 @@ import (
 const openEnd = math.MaxInt64
 
 // Piece is what a shard reads of a partition: the offsets [Start, End), or of these only
-// the ones that leave the remainder Nth when divided by Of.
+// the ones whose turn leaves the remainder Nth when divided by Of.
 type Piece struct {
 	record.TopicPartition
 	Start, End int64
@@ -38,8 +38,10 @@ func (o *Offsets) Waiting(ctx context.Context) (n int64, err error) {
 
 // Share deals out to n shards what is waiting, at most so many offsets. If that is all
 // and follow is set, they then follow the partitions: more than one of them a partition
-// if there are more shards. Every shard is as large as the others.
-func (o *Offsets) Share(ctx context.Context, n int, most int64, follow bool) (shards [][]Piece, follows bool, err error) {
+// if there are more shards. Every shard is as large as the others; but with together, so
+// that they can take turns by Window.TogetherMillis, they share what waits of a partition
+// as they share what comes.
+func (o *Offsets) Share(ctx context.Context, n int, most int64, follow, together bool) (shards [][]Piece, follows bool, err error) {
 	positions, err := o.positions(ctx)
 	if err != nil {
 		return nil, false, err
@@ -63,33 +65,50 @@ func (o *Offsets) Share(ctx context.Context, n int, most int64, follow bool) (sh
 		total += taken[i]
 	}
 	shards = make([][]Piece, n)
-	// Laid end to end, all partitions are cut into equal parts.
-	border := func(i int) int64 { return total/int64(n)*int64(i) + total%int64(n)*int64(i)/int64(n) }
-	var before int64
-	for i, p := range partitions {
-		start := positions[p].start
-		for shard := range shards {
-			from, to := max(border(shard)-before, 0), min(border(shard+1)-before, taken[i])
-			if from < to {
-				shards[shard] = append(shards[shard], Piece{p, start + from, start + to, 1, 0})
-			}
-		}
-		before += taken[i]
+	if follows = follow && total == all; !together {
+		cut(shards, partitions, positions, total)
 	}
-	if follows = follow && total == all; follows {
-		turns := max(n, len(partitions))
-		for turn := range turns {
-			i := turn % len(partitions)
-			p, sharing := partitions[i], (turns-i+len(partitions)-1)/len(partitions)
-			shards[turn%n] = append(shards[turn%n], Piece{p, positions[p].end, openEnd, int64(sharing), int64(turn / len(partitions))})
+	for turn := range max(n, len(partitions)) {
+		if !follows && !together {
+			break
 		}
-		for p, at := range positions {
+		i := turn % len(partitions)
+		p, sharing := partitions[i], (max(n, len(partitions))-i+len(partitions)-1)/len(partitions)
+		piece := Piece{p, positions[p].end, positions[p].end, int64(sharing), int64(turn / len(partitions))}
+		if together {
+			piece.Start = positions[p].start
+		}
+		if follows {
+			piece.End = openEnd
+		}
+		shards[turn%n] = append(shards[turn%n], piece)
+	}
+	for p, at := range positions {
+		if follows {
 			at.end = openEnd
 			positions[p] = at
 		}
 	}
 	o.window = positions
 	return shards, follows, nil
+}
+
+// cut lays the positions of all partitions end to end, total offsets, and cuts them into
+// equal parts.
+func cut(shards [][]Piece, partitions []record.TopicPartition, positions map[record.TopicPartition]position, total int64) {
+	n := int64(len(shards))
+	border := func(i int) int64 { return total/n*int64(i) + total%n*int64(i)/n }
+	var before int64
+	for _, p := range partitions {
+		at := positions[p]
+		for shard := range shards {
+			from, to := max(border(shard)-before, 0), min(border(shard+1)-before, at.end-at.start)
+			if from < to {
+				shards[shard] = append(shards[shard], Piece{p, at.start + from, at.start + to, 1, 0})
+			}
+		}
+		before += at.end - at.start
+	}
 }
 
 // A shard that follows partitions must not go beyond the window's end, which nobody knows

@@ -17,12 +17,20 @@ type Work[T any] struct {
 	results chan result[T]
 	open    int     // work that has begun and whose result was not taken
 	source  *Source // of the bundle, or nil
+
+	// For work in order. Nothing else is emitted before the next.
+	begun, next int
+	held        map[int]T // what is done behind the next
 }
 
 type result[T any] struct {
+	nth   int
 	value T
 	err   error
 }
+
+// maxHeld is how many results wait for one before them, for each piece of work at a time.
+const maxHeld = 8
 
 // New does up to n pieces of work at a time.
 func New[T any](n int) *Work[T] {
@@ -31,22 +39,29 @@ func New[T any](n int) *Work[T] {
 	return &Work[T]{results: make(chan result[T], n)}
 }
 
+// InOrder is New, but what is done is emitted in the order in which it began.
+func InOrder[T any](n int) *Work[T] {
+	p := New[T](n)
+	p.held = map[int]T{}
+	return p
+}
+
 // Begin begins work, once there is room for it, and then emits what was done by
 // then, so that nothing waits for what an emit does. A panic of the work is an error: in
 // a goroutine of its own it would end the process, and with it a driver.
 func (p *Work[T]) Begin(work func() (T, error), emit func(T)) error {
 	var ready []T
-	for p.open == cap(p.results) || len(p.results) > 0 {
-		value, err := p.take()
+	for p.open == cap(p.results) || len(p.results) > 0 || len(p.held) >= maxHeld*cap(p.results) {
+		values, err := p.take()
 		if err != nil {
 			return err
 		}
-		ready = append(ready, value)
+		ready = append(ready, values...)
 	}
+	r, source := result[T]{nth: p.begun}, p.source
 	p.open++
-	source := p.source
+	p.begun++
 	go func() {
-		var r result[T]
 		defer func() {
 			if panicked := recover(); panicked != nil {
 				r.err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
@@ -74,11 +89,9 @@ func (p *Work[T]) Join(ctx context.Context, emit func(T)) {
 	p.source = s
 	s.emit = append(s.emit, func() error {
 		for len(p.results) > 0 {
-			value, err := p.take()
-			if err != nil {
+			if err := p.emitNext(emit); err != nil {
 				return err
 			}
-			emit(value)
 		}
 		return nil
 	})
@@ -87,18 +100,36 @@ func (p *Work[T]) Join(ctx context.Context, emit func(T)) {
 // Finish waits for all work and emits what comes of it.
 func (p *Work[T]) Finish(emit func(T)) error {
 	for p.open > 0 {
-		value, err := p.take()
-		if err != nil {
+		if err := p.emitNext(emit); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (p *Work[T]) emitNext(emit func(T)) error {
+	values, err := p.take()
+	if err != nil {
+		return err
+	}
+	for _, value := range values {
 		emit(value)
 	}
 	return nil
 }
 
-// take waits for work to end.
-func (p *Work[T]) take() (T, error) {
+// take waits for work to end, and returns what may be emitted then.
+func (p *Work[T]) take() (ready []T, err error) {
 	r := <-p.results
 	p.open--
-	return r.value, r.err
+	if p.held == nil || r.err != nil {
+		return []T{r.value}, r.err
+	}
+	p.held[r.nth] = r.value
+	for value, ok := p.held[p.next]; ok; value, ok = p.held[p.next] {
+		ready = append(ready, value)
+		delete(p.held, p.next)
+		p.next++
+	}
+	return ready, nil
 }

@@ -71,6 +71,31 @@ func TestParallelError(t *testing.T) {
 	}
 }
 
+// In order, what is done early waits for what began before it, and there are bounds to that.
+func TestInOrder(t *testing.T) {
+	const n, total = 2, 3 * maxHeld
+	p := InOrder[int](n)
+	var got []int
+	emit := func(v int) { got = append(got, v) }
+	first := make(chan struct{})
+	testkit.Must(t, p.Begin(func() (int, error) { <-first; return 0, nil }, emit))
+	for i := 1; i <= n*maxHeld; i++ {
+		testkit.Must(t, p.Begin(func() (int, error) { return i, nil }, emit))
+	}
+	testkit.Await(t, "the last result", func() bool { return len(p.results) == 1 })
+	go close(first) // the next one waits for it
+	for i := n*maxHeld + 1; i < total; i++ {
+		testkit.Must(t, p.Begin(func() (int, error) { return i, nil }, emit))
+		if len(p.held) > n*maxHeld {
+			t.Fatalf("%d results are held", len(p.held))
+		}
+	}
+	testkit.Must(t, p.Finish(emit))
+	if !slices.IsSorted(got) || len(got) != total {
+		t.Errorf("emitted %v, want 0 to %d", got, total-1)
+	}
+}
+
 // What is done is emitted while the bundle's source waits for its next element, and an
 // error of it comes out. Another bundle's work is left to that.
 func TestSource(t *testing.T) {
