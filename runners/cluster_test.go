@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,25 @@ func TestFlinkUsesAllSlots(t *testing.T) {
 		c.Name, c.Dir, c.Worker = runners.Flink, t.TempDir(), onCluster(t, runners.Flink, addrs).Worker
 		if _, config := runsOnFlink(t, c, addrs); config.Parallelism != 2 {
 			t.Errorf("%s: parallelism %d, want both slots", about, config.Parallelism)
+		}
+	}
+}
+
+// The slots of Spark are counted where nobody says how many there are.
+func TestSparkSlots(t *testing.T) {
+	addrs := realClusters(t)
+	for about, tc := range map[string]struct {
+		config runners.Config
+		want   int
+	}{
+		"endpoint": {runners.Config{Endpoint: addrs.Spark}, 2},
+		"master":   {runners.Config{Master: addrs.SparkMaster}, 2},
+		"in one process, with more than this machine's cores": {runners.Config{Master: fmt.Sprintf("local[%d]", runtime.NumCPU()+3), DriverHost: "127.0.0.1"}, runtime.NumCPU() + 3},
+	} {
+		c := tc.config
+		c.Name, c.Dir, c.Worker = runners.Spark, t.TempDir(), onCluster(t, runners.Spark, addrs).Worker
+		if n, err := open(t, c).Slots(t.Context()); err != nil || n != tc.want {
+			t.Errorf("%s: %d slots (%v), want %d", about, n, err, tc.want)
 		}
 	}
 }

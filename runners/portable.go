@@ -58,6 +58,7 @@ type portable struct {
 	worker  *extworker.Loopback // nil if the cluster starts the workers
 	master  string              // host:port of the Flink cluster's REST API, once that is known
 	options options
+	slots   int     // of a Spark cluster, once they are counted
 	yarn    *onYARN // nil elsewhere
 	close   func()  // ends what belongs to the client
 }
@@ -90,34 +91,45 @@ func (r *portable) Close() {
 	r.close()
 }
 
-// Slots is the cores of this machine for a Spark cluster of which nothing else is known.
-func (r *portable) Slots() int {
+func (r *portable) Slots(ctx context.Context) (int, error) {
 	if n, ok := r.options["parallelism"].(int); ok {
-		return n
+		return n, nil
 	}
-	return runtime.GOMAXPROCS(0)
+	if r.config.Name != Spark {
+		return runtime.GOMAXPROCS(0), nil
+	}
+	var err error
+	if r.slots == 0 {
+		r.slots, err = r.countSlots(ctx)
+	}
+	return r.slots, err
 }
 
 func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error {
+	_, err := r.run(ctx, name, p)
+	return err
+}
+
+// run is Run, and returns the job's id.
+func (r *portable) run(ctx context.Context, name string, p *beam.Pipeline) (id string, err error) {
 	if r.config.Name == Spark && r.config.Endpoint != "" {
 		if err := r.awaitTurn(ctx); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if r.config.Name == Flink {
 		// Its cluster knows jobs by their names, those of others and ended ones too.
 		name += "-" + strings.ToLower(rand.Text()[:8])
 	}
-	id, err := r.submit(ctx, name, p)
-	if err != nil {
-		return fmt.Errorf("submitting the job: %w", err)
+	if id, err = r.submit(ctx, name, p); err != nil {
+		return "", fmt.Errorf("submitting the job: %w", err)
 	}
 	ended, err := r.follow(ctx, id, name)
 	if err != nil && ctx.Err() == nil {
 		err = r.yarn.explain(err)
 	}
 	if ended {
-		return err
+		return id, err
 	}
 	cancelErr := r.cancel(context.WithoutCancel(ctx), id, name)
 	if status.Code(cancelErr) == codes.Unavailable && r.config.Endpoint == "" {
@@ -127,9 +139,9 @@ func (r *portable) Run(ctx context.Context, name string, p *beam.Pipeline) error
 		cancelErr = fmt.Errorf("%w: job %s: %w", ErrNotCancelled, id, cancelErr)
 	}
 	if ctx.Err() != nil {
-		return cmp.Or(cancelErr, context.Cause(ctx))
+		return id, cmp.Or(cancelErr, context.Cause(ctx))
 	}
-	return errors.Join(err, cancelErr)
+	return id, errors.Join(err, cancelErr)
 }
 
 func init() { beam.RegisterFunction(doNothing) }

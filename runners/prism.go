@@ -120,7 +120,7 @@ func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) er
 	}
 }
 
-func (r *prismRunner) Slots() int { return 1 }
+func (r *prismRunner) Slots(context.Context) (int, error) { return 1, nil }
 
 func (r *prismRunner) Close() {
 	r.client.Close()

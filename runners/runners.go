@@ -97,8 +97,8 @@ type Runner interface {
 	// job is done. When ctx ends, the job is cancelled and the error is ctx's
 	// cause.
 	Run(ctx context.Context, name string, p *beam.Pipeline) error
-	// Slots is how many bundles of a stage are worked on at a time, as far as that is known.
-	Slots() int
+	// Slots is how many bundles of a stage are worked on at a time.
+	Slots(ctx context.Context) (int, error)
 	Close()
 }
 
@@ -125,6 +125,6 @@ func (directRunner) Run(ctx context.Context, _ string, p *beam.Pipeline) error {
 	return err
 }
 
-func (directRunner) Slots() int { return 1 }
+func (directRunner) Slots(context.Context) (int, error) { return 1, nil }
 
 func (directRunner) Close() {}

@@ -1,10 +1,16 @@
 package runners
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/coder"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 
 	"facestream/internal/wait"
@@ -26,6 +32,56 @@ func (r *portable) startExecutors(ctx context.Context) error {
 		return fmt.Errorf("waiting for executors of %s: %w", r.config.Master, err)
 	}
 	return nil
+}
+
+func init() { beam.RegisterType(reflect.TypeFor[countBundlesFn]()) }
+
+// countBundlesFn counts its bundles.
+type countBundlesFn struct {
+	Counter string
+
+	counted bool
+}
+
+func (fn *countBundlesFn) StartBundle(context.Context) { fn.counted = false }
+
+func (fn *countBundlesFn) ProcessElement(ctx context.Context, _ int) {
+	if !fn.counted {
+		beam.NewCounter(slotsNamespace, fn.Counter).Inc(ctx, 1)
+		fn.counted = true
+	}
+}
+
+const (
+	slotsNamespace = "slots"
+	// mostSlots is far more than a cluster for this has.
+	mostSlots = 4096
+)
+
+// countSlots returns into how many parts Spark cuts what is reshuffled: as many as there
+// are cores of executors, unless spark.default.parallelism says it. Only a job can tell:
+// the job server does not, and where the Master's page is, nobody knows.
+func (r *portable) countSlots(ctx context.Context) (int, error) {
+	fn := &countBundlesFn{Counter: rand.Text()} // the counts of all jobs may be together
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, fn, beam.Reshuffle(s, beam.CreateList(s, make([]int, mostSlots))))
+	id, err := r.run(ctx, "facestream-counts-slots", p)
+	if err != nil {
+		return 0, fmt.Errorf("counting the cluster's slots: %w", err)
+	}
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	metrics, err := r.client.GetJobMetrics(ctx, &jobpb.GetJobMetricsRequest{JobId: id})
+	if err != nil {
+		return 0, fmt.Errorf("asking the job server for the cluster's slots: %w", err)
+	}
+	for _, m := range slices.Concat(metrics.GetMetrics().GetCommitted(), metrics.GetMetrics().GetAttempted()) {
+		if m.GetLabels()["NAME"] == fn.Counter {
+			n, err := coder.DecodeVarInt(bytes.NewReader(m.GetPayload()))
+			return int(n), err
+		}
+	}
+	return 0, fmt.Errorf("the job server does not tell how many slots the cluster has: give --parallelism, or spark.cores.max to your job server")
 }
 
 // awaitTurn waits until the job server has no job. Beam's for Spark runs one at

@@ -46,7 +46,11 @@ func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
 	switch {
 	case err != nil:
 	case s.options.Reader == kafka.Native:
-		w.Read.Shards, s.followed, err = s.offsets.Share(ctx, s.runner.Slots(), records, s.options.Follows(), w.Read.TogetherMillis != 0)
+		var slots int
+		if slots, err = s.runner.Slots(ctx); err != nil {
+			break
+		}
+		w.Read.Shards, s.followed, err = s.offsets.Share(ctx, slots, records, s.options.Follows(), w.Read.TogetherMillis != 0)
 	case s.expansion != nil:
 		w.Expansion, err = s.expansion.Next(ctx)
 	}
