@@ -170,7 +170,6 @@ func (p *part) advance(to int64) {
 	}
 }
 
-// compare compares a stretch.
 func (p *part) compare(r record.Range) {
 	var all here
 	var expected, missing [len(families)]bool
@@ -291,7 +290,6 @@ func (p *part) settle(behind int64) {
 
 func count(r record.Range) int64 { return r.Last - r.First + 1 }
 
-// extend adds a range to those before it.
 func extend(ranges []record.Range, r record.Range) []record.Range {
 	if n := len(ranges); n > 0 && ranges[n-1].Last+1 == r.First {
 		ranges[n-1].Last = r.Last
@@ -316,7 +314,6 @@ func (p *part) why(r record.Range, all here) string {
 	return ""
 }
 
-// compareFamily compares the files of one family.
 func (p *part) compareFamily(which int, r record.Range, expected, there bool, why string) {
 	family := families[which]
 	counts := []*Files{pictures: &p.out.Pictures, annotated: &p.out.Annotated, crops: &p.out.Crops, rejects: &p.out.Rejects, kept: &p.kept}[which]
@@ -406,7 +403,6 @@ func (p *part) finish() {
 	}
 }
 
-// problem reports one of the partition.
 func (p *part) problem(problem Problem, text string, args ...any) {
 	p.audit.report.Add(problem.of(p.out.TopicPartition, fmt.Sprintf(text, args...)))
 }

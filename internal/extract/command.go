@@ -146,7 +146,6 @@ func parseTime(text string) (millis int64, err error) {
 	return 0, errors.New("it must be a time such as 2026-11-24T09:30")
 }
 
-// readRecords reads a list of records.
 func readRecords(file string) (store.Marks, error) {
 	var data []byte
 	var err error

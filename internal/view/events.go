@@ -100,7 +100,6 @@ func (c *chunk) bounds() (first, last int64) {
 	return 0, c.guess
 }
 
-// events returns those of a chunk.
 func (ix *index) events(ctx context.Context, c *chunk) ([]event, error) {
 	if all, ok := ix.cache.Get(c); ok {
 		return all, nil

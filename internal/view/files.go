@@ -16,7 +16,6 @@ import (
 	"facestream/transforms/store"
 )
 
-// fileLink is the address of a file of the output.
 func fileLink(name string) string {
 	if name == "" {
 		return ""
@@ -24,7 +23,6 @@ func fileLink(name string) string {
 	return "/file?name=" + url.QueryEscape(name)
 }
 
-// cropLink is the address of the picture of a face.
 func cropLink(e event) string {
 	picture := cmp.Or(e.Picture, e.Annotated)
 	if e.Crop != "" || picture == "" {

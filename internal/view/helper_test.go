@@ -70,7 +70,6 @@ func (o *output) open() {
 	o.book = testkit.Value(store.OpenBook(o.t.Context(), o.cfg, o.run, []string{o.topic}, nil))(o.t)
 }
 
-// write writes a file.
 func (o *output) write(name string, data []byte) {
 	o.t.Helper()
 	fsys := testkit.Value(filesystem.New(o.t.Context(), o.cfg.Root))(o.t)

@@ -142,24 +142,15 @@ func (ix *index) refresh(ctx context.Context) error {
 	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
 		// What a run still changes lies in the folder of its book.
 		over := f.Err == nil && strings.Count(f.Name, "/") != 2
-		to := &now
 		if over {
-			ix.over[f.Name], to = true, &ix.overTally
+			ix.addOver(f)
+			return nil
 		}
-		to.add(f)
+		now.add(f)
 		for _, e := range f.Events {
-			if over {
-				ix.setFile(e)
-				ix.final[e.File] = true
-			} else {
-				files[e.File] = e
-			}
+			files[e.File] = e
 		}
-		if over {
-			ix.addTables(f.Tables)
-		} else {
-			tables = append(tables, f.Tables...)
-		}
+		tables = append(tables, f.Tables...)
 		return nil
 	})
 	if err != nil {
@@ -169,14 +160,10 @@ func (ix *index) refresh(ctx context.Context) error {
 	for _, e := range files {
 		ix.setFileLocked(e)
 	}
-	for name, chunks := range ix.chunks {
-		if _, found := files[name]; !found && !ix.final[name] {
-			for _, c := range chunks {
-				ix.forget(c)
-			}
-			delete(ix.chunks, name)
-		}
-	}
+	ix.dropLocked(func(name string) bool {
+		_, found := files[name]
+		return !found && !ix.final[name]
+	})
 	ix.tally, ix.nowTables = ix.overTally.plus(now), tables
 	ix.mu.Unlock()
 	// On a file system that takes long, look less often.
@@ -196,24 +183,38 @@ func (ix *index) forgetPurged(ctx context.Context) {
 	}
 	ix.purgedAt, ix.over, ix.overTally = at, map[string]bool{}, tally{}
 	ix.mu.Lock()
-	for name, chunks := range ix.chunks {
-		for _, c := range chunks {
-			ix.forget(c)
-		}
-		delete(ix.chunks, name)
-	}
+	ix.dropLocked(func(string) bool { return true })
 	ix.final, ix.overTables = map[string]bool{}, map[string][]store.Table{}
 	ix.mu.Unlock()
 	ix.cache.Purge()
 	ix.purged()
 }
 
-func (ix *index) addTables(over []store.Table) {
+// addOver adds a file of ledgers that never changes again.
+func (ix *index) addOver(f store.BookFile) {
+	ix.over[f.Name] = true
+	ix.overTally.add(f)
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	for _, t := range over {
+	for _, e := range f.Events {
+		ix.setFileLocked(e)
+		ix.final[e.File] = true
+	}
+	for _, t := range f.Tables {
 		folder := path.Dir(t.File)
 		ix.overTables[folder] = append(ix.overTables[folder], t)
+	}
+}
+
+// dropLocked forgets files of events.
+func (ix *index) dropLocked(gone func(name string) bool) {
+	for name, chunks := range ix.chunks {
+		if gone(name) {
+			for _, c := range chunks {
+				ix.forget(c)
+			}
+			delete(ix.chunks, name)
+		}
 	}
 }
 
@@ -251,12 +252,6 @@ func (t tally) plus(u tally) tally {
 	maps.Copy(books, u.Books)
 	t.Books, t.Unread, t.HasEvents = books, t.Unread+u.Unread, t.HasEvents || u.HasEvents
 	return t
-}
-
-func (ix *index) setFile(e store.EventsFile) {
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	ix.setFileLocked(e)
 }
 
 // setFileLocked notes how many bytes of a file count. A run only appends to it.
@@ -340,7 +335,6 @@ func (ix *index) summarize(ctx context.Context) {
 	}
 }
 
-// camera returns the number of a camera.
 func (ix *index) camera(name string) int32 {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()

@@ -175,7 +175,6 @@ func momentOf(millis int64, zone *time.Location) moment {
 	return moment{t.UTC().Format(time.RFC3339Nano), t.In(zone).Format(time.DateTime), t.UTC().Format("2006-01-02 15:04:05.000 UTC")}
 }
 
-// tile is a picture in the grid.
 type tile struct {
 	Key, Link, Image string
 	Camera           string

@@ -28,7 +28,6 @@ type client struct {
 	folders  sync.Map     // paths that checkFolder has accepted
 }
 
-// end closes the connection, and forgets its tickets.
 func (c *client) end() {
 	_ = c.Close()
 	if c.kerberos != nil {
@@ -66,7 +65,6 @@ var ofProcess = &clients{
 	dialDataNode:    dialTCP,
 }
 
-// slot holds one client of an account.
 type slot struct {
 	turn    chan struct{} // a lock for which a context can end the waiting
 	current *client

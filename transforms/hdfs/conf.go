@@ -66,7 +66,6 @@ func loadFiles(names ...string) (string, hadoopconf.HadoopConf, error) {
 	return "", nil, nil
 }
 
-// conf is a configuration that is being read.
 type conf struct {
 	values hadoopconf.HadoopConf
 	final  map[string]bool
@@ -177,7 +176,6 @@ func (c *conf) include(d *xml.Decoder, start xml.StartElement, file string, dept
 	}
 }
 
-// set sets a property, unless an earlier file has made it final.
 func (c *conf) set(p property) {
 	name, value := strings.TrimSpace(p.Name+p.NameAttr), p.Value
 	if value == nil {
@@ -218,7 +216,6 @@ func (c *conf) expanded() hadoopconf.HadoopConf {
 	return out
 }
 
-// lookup returns what a variable stands for.
 func (c *conf) lookup(name string) (string, bool) {
 	if env, ok := strings.CutPrefix(name, "env."); ok {
 		env, fallback, has := strings.Cut(env, "-")

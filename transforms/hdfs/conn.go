@@ -43,7 +43,6 @@ const (
 	maxClosed = 6
 )
 
-// strangerError says that an address is not that of a NameNode.
 type strangerError struct {
 	address string
 	said    []byte // first of all; nothing if it closed the connection

@@ -11,7 +11,6 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 )
 
-// exception is an answer of the NameNode.
 type exception struct{ method, class string }
 
 func (e exception) Error() string     { return e.class }

@@ -85,7 +85,6 @@ func (c *cluster) folder(t *testing.T) string {
 	return dir
 }
 
-// admin runs one of Hadoop's own programs.
 func (c *cluster) admin(t *testing.T, class string, args ...string) {
 	t.Helper()
 	if _, err := c.Admin(context.Background(), class, args...); err != nil {
@@ -93,7 +92,6 @@ func (c *cluster) admin(t *testing.T, class string, args ...string) {
 	}
 }
 
-// signal sends a signal to one of the cluster's processes.
 func (c *cluster) signal(t *testing.T, process string, s syscall.Signal) {
 	t.Helper()
 	p, ok := c.Process(process)
@@ -103,13 +101,11 @@ func (c *cluster) signal(t *testing.T, process string, s syscall.Signal) {
 	testkit.Must(t, syscall.Kill(p.PID, s))
 }
 
-// restart starts a process anew.
 func (c *cluster) restart(t *testing.T, process string) {
 	t.Helper()
 	testkit.Must(t, c.Restart(context.Background(), process))
 }
 
-// startProxy puts a proxy before an address.
 func startProxy(t *testing.T, target string) *proxy.Proxy {
 	t.Helper()
 	p := testkit.Value(proxy.Start(target))(t)
@@ -180,7 +176,6 @@ func (c *cluster) holds(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// calls counts the calls to a NameNode by their method.
 type calls struct {
 	mu sync.Mutex
 	of map[string]int
@@ -197,7 +192,6 @@ func count(f *fileSystem) *calls {
 	return c
 }
 
-// count returns how often a method was called.
 func (c *calls) count(method string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

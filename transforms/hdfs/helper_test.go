@@ -22,7 +22,6 @@ func TestMain(m *testing.M) {
 	os.Exit(testservices.Main(m.Run))
 }
 
-// hdfsAddress returns the NameNode's address.
 func hdfsAddress(t *testing.T) string {
 	t.Helper()
 	return strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).HDFS, "hdfs://")

@@ -17,7 +17,6 @@ type account struct {
 	address string // host:port, several of them with commas, or a nameservice
 }
 
-// location is a parsed name.
 type location struct {
 	account
 	path   string // absolute and clean

@@ -34,7 +34,6 @@ type reader struct {
 	closed  bool
 }
 
-// open opens the file at the offset.
 func (r *reader) open(c *client) error {
 	file, err := c.Open(r.from.path)
 	if err != nil {

@@ -79,7 +79,6 @@ func testRefusals(t *testing.T, c *cluster) {
 	c.holds(t, private)
 }
 
-// refused checks the error of a write that was refused.
 func refused(t *testing.T, err error, path string, is error, says string) {
 	t.Helper()
 	var p *fs.PathError

@@ -99,7 +99,6 @@ func WorkerEnv(keytab string) (map[string]string, error) {
 	return env, err
 }
 
-// overlaid returns Hadoop's configuration with these settings.
 func (s Security) overlaid(conf hadoopconf.HadoopConf) hadoopconf.HadoopConf {
 	out := hadoopconf.HadoopConf{}
 	maps.Copy(out, conf)

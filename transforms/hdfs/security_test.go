@@ -33,7 +33,6 @@ func secured(t *testing.T, settings map[string]string) (stack *services.Stack, l
 	return stack, login, "hdfs://" + services.User + "@" + state.HostPort(stack.HDFS) + "/user/" + services.User
 }
 
-// writeAndRead makes a file and returns what is read of it.
 func writeAndRead(t *testing.T, f *fileSystem, name string) (string, error) {
 	t.Helper()
 	if err := f.MkdirAll(t.Context(), name[:strings.LastIndexByte(name, '/')]); err != nil {

@@ -68,7 +68,6 @@ func (c Config) do(ctx context.Context, name string, call func(fsys fileSystem, 
 	return call(fsys, c.path(name))
 }
 
-// path is the whole name of what has a name below the root.
 func (c Config) path(name string) string { return strings.TrimSuffix(c.Root, "/") + "/" + name }
 
 // Open opens a file below the root for reading.
@@ -122,7 +121,6 @@ func (c Config) remove(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// removeAll removes a folder with all that is in it.
 func (c Config) removeAll(ctx context.Context, name string) error {
 	return c.do(ctx, name, func(fsys fileSystem, path string) error { return fsys.RemoveAll(ctx, path) })
 }

@@ -25,7 +25,6 @@ func TestMain(m *testing.M) {
 	os.Exit(testservices.Main(func() int { return ptest.MainRet(m) }))
 }
 
-// hdfsAddress returns the NameNode's address.
 func hdfsAddress(t testing.TB) string {
 	t.Helper()
 	return strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).HDFS, "hdfs://")
@@ -88,7 +87,6 @@ func mustBeEmpty(t testing.TB, root string) {
 	}
 }
 
-// store stores a file below root.
 func store(t testing.TB, root, name, data string) {
 	t.Helper()
 	testkit.Must(t, testConfig(root).put(t.Context(), name, []byte(data)))
@@ -124,7 +122,6 @@ func files(t testing.TB, root string) map[string]string {
 	return found
 }
 
-// nameOf is the name of a picture of a record.
 func nameOf(camera string, millis int64, topic string, partition int32, offset int64) Name {
 	return Name{ID: record.In(topic, partition).At(offset), Camera: camera, TimestampMillis: millis}
 }

@@ -192,7 +192,6 @@ func escape(s string) string {
 	return b.String()
 }
 
-// cut shortens the escaped text of s and adds a hash of s.
 func cut(escaped, s string) string {
 	sum := sha256.Sum256([]byte(s))
 	hash := cutMark + hex.EncodeToString(sum[:16])

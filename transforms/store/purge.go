@@ -226,7 +226,6 @@ func (p *purge) units(ctx context.Context, dir, below string) ([]string, error) 
 	}), err
 }
 
-// look lists a folder.
 func (p *purge) look(ctx context.Context, f *folder, below string) error {
 	f.files, f.keep = nil, false
 	err := List(ctx, Config{Root: p.cfg.path(f.name)}, func(name string, size int64, _ time.Time) error {

@@ -291,7 +291,6 @@ func (p *purge) filter(ctx context.Context, e EventsFile, old bool) (left int64,
 	return 0, err
 }
 
-// event reports whether an event goes.
 func (p *purge) event(id record.ID, camera string, millis int64, old bool) bool {
 	switch {
 	case p.purged.Events.Has(id):

@@ -51,7 +51,6 @@ func ReadPurged(ctx context.Context, cfg Config) (p Purged, err error) {
 // see TopicInNames.
 type Marks map[record.TopicPartition][]record.Range
 
-// marked is one partition of Marks in JSON.
 type marked struct {
 	record.TopicPartition
 	Offsets []record.Range `json:"offsets"`

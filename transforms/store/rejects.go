@@ -80,7 +80,6 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 
 func (fn *rejectFn) FinishBundle(emit func(Rejected)) error { return fn.writes.Finish(emit) }
 
-// rejectFile is what a reject's file says.
 type rejectFile struct {
 	record.ID
 	TimestampMillis int64          `json:"timestamp_ms"`

@@ -127,7 +127,6 @@ func each[T any](emit func(T)) func([]T) {
 	}
 }
 
-// flush begins to write what is held.
 func (fn *rowsFn) flush(ctx context.Context, emit func(Written)) error {
 	folders := map[string][]Entry{}
 	for _, e := range fn.held {
@@ -144,7 +143,6 @@ func (fn *rowsFn) flush(ctx context.Context, emit func(Written)) error {
 	return nil
 }
 
-// write writes one table.
 func (fn *rowsFn) write(ctx context.Context, folder string, entries []Entry) ([]Written, error) {
 	rows := make([]table.Row, len(entries))
 	for i, e := range entries {

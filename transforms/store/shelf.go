@@ -244,17 +244,14 @@ func readBook(ctx context.Context, cfg Config, dir string, known func(name strin
 	return nil
 }
 
-// archivedHours returns the files of the hours of a book that are over, in order.
 func archivedHours(ctx context.Context, cfg Config, dir string) ([]string, error) {
 	return cfg.Glob(ctx, dir+"/*/*"+ledgerExtension)
 }
 
-// archived is the file of an hour that is over.
 func archived(dir, hour string) string {
 	return fmt.Sprintf("%s/%s/%s%s", dir, hour[:monthOfHour], strings.TrimPrefix(hour[monthOfHour:], "-"), ledgerExtension)
 }
 
-// bookFolders returns the folders of all books.
 func bookFolders(ctx context.Context, cfg Config) ([]string, error) {
 	names, err := cfg.Glob(ctx, ledgerFolder+"/*/*")
 	for i := range names {

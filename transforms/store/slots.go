@@ -135,7 +135,6 @@ func newest(all []Slot) []Slot {
 	return out
 }
 
-// last is the offset of the last record that was kept.
 func (s Slot) last() int64 {
 	if len(s.Kept) == 0 { // a ledger can hold anything
 		return -1

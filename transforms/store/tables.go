@@ -55,7 +55,6 @@ func (c Config) OpenTable(ctx context.Context, name string) (*OpenTable, error) 
 	return t, nil
 }
 
-// randomAccess makes an io.ReaderAt of a file.
 func randomAccess(in io.Reader, size int64) (io.ReaderAt, error) {
 	if r, ok := in.(io.ReaderAt); ok {
 		return r, nil
@@ -237,7 +236,6 @@ func (b *Book) publishTables(ctx context.Context, published, staged []Table) ([]
 	return slices.DeleteFunc(published, func(t Table) bool { return t.Rows == 0 }), nil
 }
 
-// fits reports whether a table may have so many bytes.
 func (b *Book) fits(bytes int64) bool { return b.cfg.SegmentBytes == 0 || bytes <= b.cfg.SegmentBytes }
 
 // join writes the rows of a table that count and those of staged ones as one table. What is

@@ -160,7 +160,6 @@ func (w *world) remove(t *testing.T, name string) {
 	testkit.Must(t, w.client.Remove(path.Join(w.folder, name)))
 }
 
-// write makes or replaces a file.
 func (w *world) write(t *testing.T, name string, data []byte) {
 	t.Helper()
 	testkit.Must(t, w.client.MkdirAll(path.Dir(path.Join(w.folder, name)), 0o755))
