@@ -78,8 +78,8 @@ install: build ## Install the programs, Java parts, cascades and docs below PREF
 	install build/bin/camera '$(prefix)/bin/facestream-camera'
 	install build/bin/stack '$(prefix)/bin/facestream-stack'
 
-# The same commit gives the same bytes, in whichever folder it is built. The Debian
-# package takes the cascades of Debian's opencv-data.
+# What is made has the commit's time, and no folder of this machine in its programs. The
+# Debian package takes the cascades of Debian's opencv-data.
 dist: export GOFLAGS += -trimpath
 dist: export SOURCE_DATE_EPOCH ?= $(shell git -c safe.directory='*' log -1 --format=%ct)
 dist: ## Make a tar.gz of what install installs, and a package for Debian 12, in build/dist.
