@@ -50,13 +50,8 @@ func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
 	t.Helper()
 	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 4)
 	sendDemo(t, addrs.Kafka, topic, feed.Raw, 4, 7)
-	c, _ := kafkaClient(t, addrs.Kafka, kgo.ProducerBatchCompression(kgo.NoCompression()))
-	for i, r := range []*kgo.Record{
-		{Value: random(5000), Key: []byte("hall")}, {Value: random(999), Key: []byte("door")}, {Value: nil, Key: []byte("\x1b[2J")},
-	} {
-		r.Topic, r.Partition = topic, int32(i)
-		testkit.Must(t, c.ProduceSync(t.Context(), r).FirstErr())
-	}
+	c, _ := kafkaClient(t, addrs.Kafka, kgo.DefaultProduceTopic(topic))
+	send(t, c, &kgo.Record{Value: random(5000), Key: []byte("hall")}, &kgo.Record{Value: random(999), Key: []byte("door"), Partition: 1}, &kgo.Record{Key: []byte("\x1b[2J"), Partition: 2})
 }
 
 // All is as it should be, on real parts. Nothing is left of the look.
@@ -92,11 +87,8 @@ func TestCheck(t *testing.T) {
 	}
 
 	// A run says no more than the warning.
-	var out strings.Builder
-	if _, err := run.Run(t.Context(), optionsFor(t, append(flags, "--runner=direct", "--drain")...), Build, t.TempDir(), &out); err != nil {
-		t.Fatal(err)
-	}
-	said, _, _ := strings.Cut(out.String(), "reading ")
+	_, said := runBuilt(t, Build, optionsFor(t, append(flags, "--runner=direct", "--drain")...))
+	said, _, _ = strings.Cut(said, "reading ")
 	mustMatch(t, strings.Split(strings.TrimSpace(said), "\n"), reject)
 
 	// A folder of this machine, and no Java.
@@ -124,14 +116,11 @@ func TestCheck(t *testing.T) {
 // checked all the same.
 func TestCheckFails(t *testing.T) {
 	addrs := realServices(t)
-	_, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, "check-empty", 2)
+	newTopic(t, addrs.Kafka, "check-empty", 2)
 	root := superuser(t, addrs)
-	for _, dir := range []string{"/check-private", "/check-quota", "/check-full"} {
-		testkit.Must(t, root.MkdirAll(dir, 0o777))
-	}
 	for dir, mode := range map[string]os.FileMode{"/check-private": 0o700, "/check-quota": 0o777, "/check-full": 0o777} {
-		testkit.Must(t, root.Chmod(dir, mode))
+		testkit.Must(t, root.MkdirAll(dir, mode))
+		testkit.Must(t, root.Chmod(dir, mode)) // whatever the umask
 	}
 	setQuota(t, addrs, "/check-quota", "namespacequota=100&storagespacequota=1000000000")
 	setQuota(t, addrs, "/check-full", "namespacequota=1")

@@ -5,8 +5,10 @@ import (
 	"testing"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/testkit"
 )
 
+// Also case 2: a topic that does not exist is named, and not created.
 func TestCommandExitStatus(t *testing.T) {
 	addrs := realServices(t)
 	sendDemo(t, addrs.Kafka, "exit", feed.JPEG, 0, 1)
@@ -36,5 +38,12 @@ func TestCommandExitStatus(t *testing.T) {
 		if status != tc.status || !strings.Contains(stderr.String(), tc.stderr) {
 			t.Errorf("%v: exit status %d, want %d and %q in:\n%s", tc.flags, status, tc.status, tc.stderr, stderr.String())
 		}
+	}
+	_, admin := kafkaClient(t, addrs.Kafka)
+	if testkit.Value(admin.ListTopics(t.Context()))(t).Has("nowhere") {
+		t.Error("the topic was created")
+	}
+	if files := hdfsFiles(t, addrs.HDFS, "/user/erin/x"); len(files) != 0 {
+		t.Errorf("files %v, want none", files)
 	}
 }

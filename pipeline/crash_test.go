@@ -18,14 +18,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
 	"facestream/internal/config"
 	"facestream/internal/run"
-	"facestream/internal/testkit"
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
@@ -93,11 +89,11 @@ func TestCrashAtEveryStep(t *testing.T) {
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
 	// Of such, a window holds one.
 	values[showsLeft] = samplingFrames(t)[showsLeft].BGR
-	c, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, topic, 2)
-	for _, r := range log {
-		sent := &kgo.Record{Topic: topic, Partition: r.partition, Key: []byte(r.camera), Timestamp: time.UnixMilli(r.millis), Value: values[r.shows]}
-		testkit.Must(t, c.ProduceSync(t.Context(), sent).FirstErr())
+	send(t, newTopic(t, addrs.Kafka, topic, 2), sampledRecords(log, values)...)
+	runOf := func(dir, group string, crash int64, flags ...string) crashingRun {
+		return crashingRun{Dir: dir, Crash: crash, Flags: append([]string{
+			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + group, "--output=/unused", "--state_dir=" + t.TempDir(),
+			"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}, flags...)}
 	}
 	every := int64(5)
 	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
@@ -140,9 +136,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 					last, ended := crashingRun{}, false
 					for n := 1 + first*every; !ended; n += 2 * every {
 						group := fmt.Sprintf("crashes-%s-%d", name, n)
-						next := crashingRun{Dir: filepath.Join(t.TempDir(), "faces"), Crash: n, Flags: append([]string{
-							"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + group, "--output=/unused", "--state_dir=" + t.TempDir(),
-							"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}, mode.flags...)}
+						next := runOf(filepath.Join(t.TempDir(), "faces"), group, n, mode.flags...)
 						if name == "all" {
 							next.Flags = append(next.Flags, "--notify="+hook.URL+"/"+group)
 							next.Notified = func() []string {
@@ -177,9 +171,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	// the one before has left.
 	dir := filepath.Join(t.TempDir(), "faces")
 	for n, ended := int64(1), false; !ended; n += 2 * every {
-		r := crashingRun{Dir: dir, Crash: n, Flags: []string{
-			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=crashes-again", "--output=/unused", "--state_dir=" + t.TempDir(),
-			"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB", "--store=parquet"}}
+		r := runOf(dir, "crashes-again", n, "--store=parquet")
 		var ok bool
 		if ended, ok = crash(t, []crashingRun{r}); !ok {
 			return
@@ -217,12 +209,8 @@ func mustBeComplete(t *testing.T, r crashingRun, topic string, log []sampledReco
 		name, _, _ := strings.Cut(f, "=")
 		return !slices.Contains([]string{"--kafka", "--topics", "--group", "--state_dir"}, name)
 	})...)
-	var said strings.Builder
-	if status := program().Main(t.Context(), append(args, "--output="+r.Dir, "--recheck=1000"), &said, &said); status != 0 {
-		t.Errorf("%s, verify: exit status %d\n%s", at, status, said.String())
-	}
-	files := localFiles(t, r.Dir)
-	unpack(t, r.Dir, files, func(_, name string, data []byte) { files[name] = data })
+	said(t, 0, append(args, "--output="+r.Dir, "--recheck=1000")...)
+	files := filesAndRows(t, r.Dir)
 	if got := recordsIn(files); !slices.Equal(got, want) {
 		t.Errorf("%s there are files of %v; want %v", at, got, want)
 	}

@@ -180,8 +180,7 @@ func writeEvents(t *testing.T, root string, windows []eventsWindow) {
 		process(s, w, beam.Create(s, kafka.Record{Topic: topic, Offset: int64(i), Timestamp: one.millis, Key: &key, Value: &value}))
 		testkit.Must(t, runner.Run(t.Context(), w.Name, p))
 		ledger := testkit.Value(store.ReadWritten(t.Context(), cfg, w.Name))(t)
-		_, err = book.Keep(t.Context(), w.Name, ledger, []record.ID{record.In(topic, 0).At(int64(i + 1))})
-		testkit.Must(t, err)
+		testkit.Value(book.Keep(t.Context(), w.Name, ledger, []record.ID{record.In(topic, 0).At(int64(i + 1))}))(t)
 		testkit.Must(t, book.Gather(t.Context()))
 	}
 }

@@ -84,16 +84,13 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 			return r.Run(t.Context(), "failing", p)
 		}
 		t.Run(name+"/once", func(t *testing.T) {
-			dir := t.TempDir()
-			cfg := store.Config{Root: o.Output + "/once", Run: "test"}
-			err := job(t, &failFn{Dir: dir, Times: 1}, cfg)
+			fn, cfg := &failFn{Dir: t.TempDir(), Times: 1}, store.Config{Root: o.Output + "/once", Run: "test"}
+			err := job(t, fn, cfg)
 			if retries := attempts > 1; retries != (err == nil) {
 				t.Fatalf("the job ended with %v; does the engine retry: %v", err, retries)
 			}
 			if err != nil {
-				if err = job(t, &failFn{Dir: dir, Times: 1}, cfg); err != nil {
-					t.Fatalf("the next job: %v", err)
-				}
+				testkit.Must(t, job(t, fn, cfg)) // the next job
 			}
 			l, err := store.ReadWritten(t.Context(), cfg, "w")
 			if err != nil || l.Sum().Read != total || l.Sum().Files != int64(len(want)) {
@@ -106,9 +103,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 					return nil
 				}))
 			}
-			if err := store.End(t.Context(), cfg); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, store.End(t.Context(), cfg))
 			for file := range hdfsFiles(t, addrs.HDFS, path.Join("/user", user, name, "once")) {
 				got = append(got, file)
 			}

@@ -8,34 +8,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"facestream/internal/camera/feed"
-	"facestream/internal/run"
 	"facestream/internal/testkit"
 )
 
 // Case 22: Kafka forgets what a group has committed, and removes records. The next run
 // goes on where the ledgers end: no event is lost or there twice, and verify agrees.
 func TestForgottenOffsets(t *testing.T) {
-	addrs := realServices(t)
-	const topic, dir, first, total = "forgotten", "/user/mallory/forgotten", 40, 52 // frames
-	_, admin := kafkaClient(t, addrs.Kafka)
-	endpoints := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=mallory", "--output=" + addrs.HDFS + dir}
+	const topic, first, total = "forgotten", 40, 52 // frames
+	j := newJob(t, topic, "mallory")
+	_, admin := kafkaClient(t, j.Kafka)
 	runAgain := func() string {
 		t.Helper()
-		var out strings.Builder
-		o := optionsFor(t, append(endpoints, "--runner=direct", "--drain", "--min_face=100", "--scale_factor=1.3")...)
-		_, err := run.Run(t.Context(), o, Build, t.TempDir(), &out)
-		testkit.Must(t, err)
-		return out.String()
+		_, said := runBuilt(t, Build, j.options(t, "--runner=direct", "--drain", "--min_face=100", "--scale_factor=1.3"))
+		return said
 	}
 	// events returns how often each event is there, and checks that verify agrees.
 	events := func() map[string]int {
 		t.Helper()
-		var said strings.Builder
-		if status := program().Main(t.Context(), append([]string{"verify"}, endpoints...), &said, &said); status != 0 {
-			t.Errorf("verify: exit status %d\n%s", status, said.String())
-		}
+		said(t, 0, append([]string{"verify"}, j.flags...)...)
 		lines := map[string]int{}
-		for name, f := range hdfsFiles(t, addrs.HDFS, dir) {
+		for name, f := range j.files(t) {
 			if strings.HasPrefix(name, "_events/") {
 				for line := range strings.Lines(string(f.data)) {
 					lines[line]++
@@ -52,12 +44,10 @@ func TestForgottenOffsets(t *testing.T) {
 			offsets.Add(topic, p)
 			records.AddOffset(topic, p, before, -1)
 		}
-		_, err := admin.DeleteOffsets(t.Context(), topic, offsets)
-		testkit.Must(t, err)
-		_, err = admin.DeleteRecords(t.Context(), records)
-		testkit.Must(t, err)
+		testkit.Value(admin.DeleteOffsets(t.Context(), topic, offsets))(t)
+		testkit.Value(admin.DeleteRecords(t.Context(), records))(t)
 	}
-	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, first)
+	sendDemo(t, j.Kafka, topic, feed.JPEG, 0, first)
 	runAgain()
 	want := events()
 	if len(want) == 0 {
@@ -83,7 +73,7 @@ func TestForgottenOffsets(t *testing.T) {
 
 	// What is new is read, and only that.
 	forget(all, 0)
-	sendDemo(t, addrs.Kafka, topic, feed.JPEG, first, total)
+	sendDemo(t, j.Kafka, topic, feed.JPEG, first, total)
 	runAgain()
 	got := events()
 	for line, n := range got {

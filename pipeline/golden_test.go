@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -32,11 +31,9 @@ type golden struct {
 
 func readGolden(t *testing.T) (lines []golden) {
 	t.Helper()
-	data := testkit.ReadFile(t, "../testdata/faces.golden.jsonl")
-	scan := bufio.NewScanner(bytes.NewReader(data))
-	for scan.Scan() {
+	for line := range bytes.Lines(testkit.ReadFile(t, "../testdata/faces.golden.jsonl")) {
 		var g golden
-		testkit.Must(t, json.Unmarshal(scan.Bytes(), &g))
+		testkit.Must(t, json.Unmarshal(line, &g))
 		lines = append(lines, g)
 	}
 	return lines
@@ -45,19 +42,15 @@ func readGolden(t *testing.T) (lines []golden) {
 // A video file goes through the camera tool, Kafka and the job into HDFS, with
 // all four outputs.
 func TestVideoFileWithAllOutputs(t *testing.T) {
-	addrs := realServices(t)
-	const topic, dir = "golden", "/user/erin/golden"
-	var said strings.Builder
-	play := []string{"--kafka=" + addrs.Kafka, "--topic=" + topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone"}
-	if status := camera.Command("camera").Main(t.Context(), play, &said, &said); status != 0 {
-		t.Fatalf("playing the video: exit status %d\n%s", status, said.String())
+	const topic = "golden"
+	j := newJob(t, topic, "erin", "--write=frame,annotated,crops,events", "--latest", "--drain")
+	var played strings.Builder
+	play := []string{"--kafka=" + j.Kafka, "--topic=" + topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone"}
+	if status := camera.Command("camera").Main(t.Context(), play, &played, &played); status != 0 {
+		t.Fatalf("playing the video: exit status %d\n%s", status, played.String())
 	}
-	records := values(t, addrs.Kafka, topic, 12)
-
-	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group=golden", "--user=erin", "--output="+addrs.HDFS+dir,
-		"--write=frame,annotated,crops,events", "--latest", "--drain"))
-
-	files := hdfsFiles(t, addrs.HDFS, dir)
+	records := values(t, j.Kafka, topic, 12)
+	summary, files := j.run(t), j.files(t)
 	pictures := map[string][]byte{} // by the base of the name
 	var lines []string
 	for name, f := range files {

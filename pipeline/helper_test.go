@@ -49,18 +49,61 @@ func realServices(t testing.TB) state.Addrs {
 // which name Kafka and the output.
 func optionsFor(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	o := testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
-	return o
+	return testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
 }
 
-// runOnce runs the pipeline and returns its summary, which must say DONE.
-func runOnce(t testing.TB, o config.Options) *run.Summary {
+// job is a topic, which names its group, too, and the folder of HDFS that a user's runs of
+// it write to.
+type job struct {
+	state.Addrs
+	topic, user, dir string
+	flags            []string
+}
+
+// newJob returns one with a real Kafka and a real HDFS, and further flags of its runs.
+func newJob(t testing.TB, topic, user string, flags ...string) job {
 	t.Helper()
-	return runBuilt(t, Build, o)
+	j := job{Addrs: realServices(t), topic: topic, user: user, dir: "/user/" + user + "/" + topic}
+	j.flags = append([]string{"--kafka=" + j.Kafka, "--topics=" + topic, "--group=" + topic, "--user=" + user, "--output=" + j.HDFS + j.dir}, flags...)
+	return j
 }
 
-// runBuilt is runOnce with another graph.
-func runBuilt(t testing.TB, build run.Build, o config.Options) *run.Summary {
+func (j job) options(t testing.TB, flags ...string) config.Options {
+	t.Helper()
+	return optionsFor(t, slices.Concat(j.flags, flags)...)
+}
+
+// run makes a run with further flags.
+func (j job) run(t testing.TB, flags ...string) *run.Summary {
+	t.Helper()
+	summary, _ := runBuilt(t, Build, j.options(t, flags...))
+	return summary
+}
+
+func (j job) files(t *testing.T) map[string]hdfsFile {
+	t.Helper()
+	return hdfsFiles(t, j.HDFS, j.dir)
+}
+
+// pictures returns which records have one.
+func (j job) pictures(t *testing.T) []string {
+	t.Helper()
+	return names(pictures(t, j.files(t), j.user))
+}
+
+// said runs a command of facestream, which must end with a status, and returns what it
+// prints.
+func said(t testing.TB, status int, args ...string) string {
+	t.Helper()
+	var out strings.Builder
+	if got := program().Main(t.Context(), args, &out, &out); got != status {
+		t.Errorf("%v: exit status %d, want %d\n%s", args, got, status, out.String())
+	}
+	return out.String()
+}
+
+// runBuilt runs a graph, whose summary must say DONE, and returns what it prints, too.
+func runBuilt(t testing.TB, build run.Build, o config.Options) (*run.Summary, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -71,7 +114,7 @@ func runBuilt(t testing.TB, build run.Build, o config.Options) *run.Summary {
 	if summary.State != "DONE" {
 		t.Fatalf("state %s, want DONE", summary.State)
 	}
-	return summary
+	return summary, out.String()
 }
 
 // networkFlags are those of a detector with a network: YuNet if a model of it lies beside
@@ -95,9 +138,7 @@ func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.S
 	t.Helper()
 	demo := testkit.Value(video.NewDemo(to))(t)
 	for range from {
-		if _, err := demo.Next(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Value(demo.Next())(t)
 	}
 	sent, err := feed.Send(t.Context(), feed.Config{
 		Brokers: []string{broker}, Topic: topic, Partitions: 4, Camera: "demo", Format: format,
@@ -116,15 +157,20 @@ func kafkaClient(t testing.TB, broker string, opts ...kgo.Opt) (*kgo.Client, *ka
 	return c, kadm.NewClient(c)
 }
 
-func createTopic(t testing.TB, admin *kadm.Client, topic string, partitions int32) {
+// newTopic makes a topic, and returns a client that sends to partitions as it is told.
+func newTopic(t testing.TB, broker, topic string, partitions int32) *kgo.Client {
 	t.Helper()
+	c, admin := kafkaClient(t, broker, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	// Some tests send records of long ago, which Kafka would remove.
-	config := map[string]*string{"retention.ms": kadm.StringPtr("-1")}
-	created, err := admin.CreateTopic(t.Context(), partitions, 1, config, topic)
-	if err == nil {
-		err = created.Err
-	}
-	testkit.Must(t, err)
+	created := testkit.Value(admin.CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, topic))(t)
+	testkit.Must(t, created.Err)
+	return c
+}
+
+// send sends records one after the other.
+func send(t testing.TB, c *kgo.Client, records ...*kgo.Record) {
+	t.Helper()
+	testkit.Must(t, c.ProduceSync(t.Context(), records...).FirstErr())
 }
 
 // values reads the first n records of a topic and returns their values by

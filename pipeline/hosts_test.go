@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -77,9 +76,9 @@ func TestSeveralHosts(t *testing.T) {
 		for _, reader := range kafka.Readers {
 			t.Run(runner+"-"+reader, func(t *testing.T) {
 				dir := "/user/erin/" + runner + "-" + reader
-				runOnce(t, optionsFor(t, "--runner="+runner, "--master="+master, "--parallelism=2", "--reader="+reader,
+				runBuilt(t, Build, optionsFor(t, "--runner="+runner, "--master="+master, "--parallelism=2", "--reader="+reader,
 					"--kafka="+stack.Kafka, "--topics="+topic, "--group="+runner+reader, "--user=erin", "--output="+stack.HDFS+dir, "--drain"))
-				got := slices.Sorted(maps.Keys(pictures(t, hdfsFiles(t, stack.HDFS, dir), "erin")))
+				got := names(pictures(t, hdfsFiles(t, stack.HDFS, dir), "erin"))
 				if !slices.Equal(got, withFaces(sent)) {
 					t.Errorf("pictures of %v, want of %v", got, withFaces(sent))
 				}

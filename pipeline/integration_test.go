@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/draw"
 	"image/jpeg"
-	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -24,13 +23,10 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
-	"facestream/internal/run"
 	"facestream/internal/testkit"
 	"facestream/runners"
-	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
-	"facestream/transforms/kafka"
 )
 
 // hdfsFile is one file as HDFS holds it.
@@ -39,33 +35,27 @@ type hdfsFile struct {
 	data  []byte
 }
 
-// hdfsFiles reads every file below a folder, by its path below it.
+// hdfsFiles reads every file below a folder, by its path below it. A missing folder has none.
 func hdfsFiles(t *testing.T, addr, dir string) map[string]hdfsFile {
-	t.Helper()
-	out := map[string]hdfsFile{}
-	walk(t, addr, dir, func(client *hdfs.Client, name string, info fs.FileInfo) error {
-		data, err := client.ReadFile(path.Join(dir, name))
-		out[name] = hdfsFile{info.(*hdfs.FileInfo).Owner(), data}
-		return err
-	})
-	return out
-}
-
-// walk gives every file below a folder, with its path below it. A missing
-// folder has none.
-func walk(t *testing.T, addr, dir string, visit func(client *hdfs.Client, name string, info fs.FileInfo) error) {
 	t.Helper()
 	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addr, "hdfs://")}, User: "hdfs"}))(t)
 	defer client.Close()
+	out := map[string]hdfsFile{}
 	err := client.Walk(dir, func(name string, info fs.FileInfo, err error) error {
 		if err != nil || info.IsDir() {
 			return err
 		}
-		return visit(client, strings.TrimPrefix(name, dir+"/"), info)
+		data, err := client.ReadFile(name)
+		if _, gone := client.Stat(name); errors.Is(gone, fs.ErrNotExist) { // renamed meanwhile, by a run that goes on
+			return nil
+		}
+		out[strings.TrimPrefix(name, dir+"/")] = hdfsFile{info.(*hdfs.FileInfo).Owner(), data}
+		return err
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
+	return out
 }
 
 // pictures returns the pictures among files by record: topic+partition+offset.
@@ -111,16 +101,13 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 // HDFS. Exactly the frames with faces are there, and a second run goes on where
 // the first stopped, with the other reader.
 func TestDemoVideoIntoHDFS(t *testing.T) {
-	addrs := realServices(t)
-	const user, dir = "alice", "/user/alice/demo"
-	flags := []string{"--topics=demo-jpeg,demo-raw", "--kafka=" + addrs.Kafka, "--group=demo", "--user=" + user, "--output=" + addrs.HDFS + dir}
-
-	jpegs := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
-	raws := sendDemo(t, addrs.Kafka, "demo-raw", feed.Raw, 30, 45)
-	first := runOnce(t, optionsFor(t, append(flags, "--drain")...))
+	j := newJob(t, "demo", "alice", "--topics=demo-jpeg,demo-raw", "--drain")
+	jpegs := sendDemo(t, j.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
+	raws := sendDemo(t, j.Kafka, "demo-raw", feed.Raw, 30, 45)
+	first := j.run(t)
 
 	want := append(withFaces(jpegs), withFaces(raws)...)
-	got := pictures(t, hdfsFiles(t, addrs.HDFS, dir), user)
+	got := pictures(t, j.files(t), j.user)
 	if !slices.Equal(names(got), want) {
 		t.Errorf("pictures of %v, want %v", names(got), want)
 	}
@@ -130,20 +117,19 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 	}
 
 	// A JPEG is stored as it came.
-	for name, value := range values(t, addrs.Kafka, "demo-jpeg", len(jpegs)) {
+	for name, value := range values(t, j.Kafka, "demo-jpeg", len(jpegs)) {
 		if data, ok := got[name]; ok && !bytes.Equal(data, value) {
 			t.Errorf("%s: the stored bytes are not those of the record", name)
 		}
 	}
 
-	more := sendDemo(t, addrs.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
-	second := runOnce(t, optionsFor(t, append(flags, "--drain", "--reader=native")...))
-	if second.RecordsRead != 6 {
+	more := sendDemo(t, j.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
+	if second := j.run(t, "--reader=native"); second.RecordsRead != 6 {
 		t.Errorf("the second run read %d records, want the 6 new ones", second.RecordsRead)
 	}
 	want = append(want, withFaces(more)...)
 	slices.Sort(want)
-	if got := names(pictures(t, hdfsFiles(t, addrs.HDFS, dir), user)); !slices.Equal(got, want) {
+	if got := j.pictures(t); !slices.Equal(got, want) {
 		t.Errorf("after the second run: pictures of %v, want %v", got, want)
 	}
 }
@@ -152,9 +138,14 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 // picture, lying headers, other kinds of pictures, and the same bytes twice. None
 // of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
-	addrs := realServices(t)
+	const topic = "odd"
+	j := newJob(t, topic, "bob", "--duration=10m", "--drain", "--keep_rejects")
 	demo := testkit.Value(video.NewDemo(1))(t)
 	raw := demo.Frame(0).BGR
+	rgb, grey := bytes.Clone(raw), make([]byte, len(raw)/3)
+	for i := range grey {
+		rgb[3*i], rgb[3*i+2], grey[i] = raw[3*i+2], raw[3*i], raw[3*i+1]
+	}
 	picture := jpegOf(t, demo.Frame(0))
 	png16 := frametest.PNG(drawn(t, picture, image.NewGray16))
 	header := func(value string) []kgo.RecordHeader {
@@ -170,8 +161,8 @@ func TestBadAndOddRecords(t *testing.T) {
 		{picture, "door", nil, "door"},
 		{picture, "door", nil, "door"},
 		{raw, "", nil, "unknown"},
-		{inRGB(raw), "door", header("video/x-raw;format=RGB;width=640;height=480"), "door"},
-		{onlyGreen(raw), "door", header("video/x-raw;format=GRAY8;width=640;height=480"), "door"},
+		{rgb, "door", header("video/x-raw;format=RGB;width=640;height=480"), "door"},
+		{grey, "door", header("video/x-raw;format=GRAY8;width=640;height=480"), "door"},
 		{raw, "door", header("video/x-raw;format=GRAY8;width=640;height=480"), frame.WrongSize},
 		{nil, "door", nil, frame.SkipNull},
 		{[]byte{}, "door", nil, frame.SkipEmpty},
@@ -195,20 +186,18 @@ func TestBadAndOddRecords(t *testing.T) {
 		{random(5000), "door", nil, frame.WrongSize},
 		{append([]byte{0xFF, 0xD8, 0xFF}, random(5000)...), "door", nil, frame.CorruptJPEG},
 	}
-	const topic = "odd"
-	c, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, topic, 2)
+	c := newTopic(t, j.Kafka, topic, 2)
 	wantFiles := map[string]string{} // record → camera, or reason
 	frames := 0
 	wantRejected := map[string]int64{}
 	var wantSkipped int64
 	at := time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)
 	for i, r := range records {
-		k := &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: r.value, Headers: r.headers, Timestamp: at}
+		k := &kgo.Record{Partition: int32(i % 2), Value: r.value, Headers: r.headers, Timestamp: at}
 		if r.key != "" {
 			k.Key = []byte(r.key)
 		}
-		testkit.Must(t, c.ProduceSync(t.Context(), k).FirstErr())
+		send(t, c, k)
 		switch r.want {
 		case "unknown", "door":
 			wantFiles[r.want+"/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".jpg"] = r.want
@@ -217,14 +206,12 @@ func TestBadAndOddRecords(t *testing.T) {
 			wantSkipped++
 		default:
 			wantRejected[r.want]++
-			wantFiles["_rejects/door/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".json"] = r.want
-			wantFiles["_rejects/door/2024/02/29/23/"+recordName(topic, k.Partition, k.Offset)+".bin"] = r.want
+			about := "_rejects/door/2024/02/29/23/" + recordName(topic, k.Partition, k.Offset)
+			wantFiles[about+".json"], wantFiles[about+".bin"] = r.want, r.want
 		}
 	}
-	const user, dir = "bob", "/user/bob/odd"
-	summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user="+user, "--output="+addrs.HDFS+dir, "--duration=10m", "--drain", "--keep_rejects"))
-	files := hdfsFiles(t, addrs.HDFS, dir)
-	pictures(t, files, user)
+	summary, files := j.run(t), j.files(t)
+	pictures(t, files, j.user)
 	maps.DeleteFunc(files, func(name string, _ hdfsFile) bool {
 		return strings.HasPrefix(name, "_windows/") || strings.HasPrefix(name, "_events/") || name == "_SUCCESS"
 	})
@@ -261,24 +248,6 @@ func random(n int) []byte {
 	return data
 }
 
-// inRGB gives pixels of blue, green, red in the other order.
-func inRGB(bgr []byte) []byte {
-	rgb := bytes.Clone(bgr)
-	for i := 0; i < len(rgb); i += 3 {
-		rgb[i], rgb[i+2] = rgb[i+2], rgb[i]
-	}
-	return rgb
-}
-
-// onlyGreen gives a grey picture of pixels of blue, green, red.
-func onlyGreen(bgr []byte) []byte {
-	var grey []byte
-	for i := 1; i < len(bgr); i += 3 {
-		grey = append(grey, bgr[i])
-	}
-	return grey
-}
-
 // drawn draws a JPEG into another kind of picture.
 func drawn[T draw.Image](t *testing.T, file []byte, newImage func(image.Rectangle) T) T {
 	t.Helper()
@@ -290,54 +259,33 @@ func drawn[T draw.Image](t *testing.T, file []byte, newImage func(image.Rectangl
 
 // Case 1: an empty topic ends with the duration.
 func TestEmptyTopic(t *testing.T) {
-	addrs := realServices(t)
-	_, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, "empty", 4)
+	j := newJob(t, "empty", "carol", "--duration=2s", "--window=1s")
+	newTopic(t, j.Kafka, j.topic, 4)
 	for _, runner := range []string{runners.Prism, runners.Direct} {
-		dir := "/user/carol/" + runner
-		summary := runOnce(t, optionsFor(t, "--kafka="+addrs.Kafka, "--runner="+runner, "--topics=empty", "--group=empty", "--user=carol",
-			"--output="+addrs.HDFS+dir, "--duration=2s", "--window=1s"))
+		j.dir = "/user/carol/" + runner
+		summary := j.run(t, "--runner="+runner, "--output="+j.HDFS+j.dir)
 		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
 			t.Errorf("%s: summary %+v", runner, summary)
 		}
-		if files := slices.Collect(maps.Keys(hdfsFiles(t, addrs.HDFS, dir))); !slices.Equal(files, []string{"_SUCCESS"}) {
+		if files := slices.Collect(maps.Keys(j.files(t))); !slices.Equal(files, []string{"_SUCCESS"}) {
 			t.Errorf("%s: files %v, want only _SUCCESS", runner, files)
 		}
-	}
-}
-
-// Case 2: a topic that does not exist is named, and not created.
-func TestMissingTopic(t *testing.T) {
-	addrs := realServices(t)
-	_, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=nowhere", "--user=carol", "--output="+addrs.HDFS+"/user/carol/missing"), Build, t.TempDir(), io.Discard)
-	if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), "nowhere") {
-		t.Errorf("error %v, want one that names the topic", err)
-	}
-	_, admin := kafkaClient(t, addrs.Kafka)
-	topics := testkit.Value(admin.ListTopics(t.Context()))(t)
-	if topics.Has("nowhere") {
-		t.Error("the topic was created")
-	}
-	if files := hdfsFiles(t, addrs.HDFS, "/user/carol/missing"); len(files) != 0 {
-		t.Errorf("files %v, want none", files)
 	}
 }
 
 // Windows are bounded by bytes, also of a topic whose first records are small and whose
 // later ones are large.
 func TestWindowsAreBoundedByBytes(t *testing.T) {
-	addrs := realServices(t)
-	const dir, most = "/user/dave/bounded", 5 // raw frames in 5 MiB
-	small := sendDemo(t, addrs.Kafka, "bounded", feed.JPEG, 0, 8)
-	large := sendDemo(t, addrs.Kafka, "bounded", feed.Raw, 8, 20)
-	var out strings.Builder
-	summary, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--topics=bounded", "--group=bounded", "--user=dave",
-		"--output="+addrs.HDFS+dir, "--window_bytes=5MiB", "--drain"), Build, t.TempDir(), &out)
-	if err != nil || summary.RecordsRead != int64(len(small)+len(large)) {
-		t.Fatalf("read %d records, want %d (%v)", summary.RecordsRead, len(small)+len(large), err)
+	const most = 5 // raw frames in 5 MiB
+	j := newJob(t, "bounded", "dave", "--window_bytes=5MiB", "--drain")
+	small := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 8)
+	large := sendDemo(t, j.Kafka, j.topic, feed.Raw, 8, 20)
+	summary, said := runBuilt(t, Build, j.options(t))
+	if summary.RecordsRead != int64(len(small)+len(large)) {
+		t.Fatalf("read %d records, want %d", summary.RecordsRead, len(small)+len(large))
 	}
 	var held []int // records by window
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(said) {
 		var window, n int
 		if _, err := fmt.Sscanf(line, "window %d: %d records", &window, &n); err == nil {
 			held = append(held, n)
@@ -345,17 +293,5 @@ func TestWindowsAreBoundedByBytes(t *testing.T) {
 	}
 	if len(held) < 4 || slices.Max(held) > len(small)+most || slices.Max(held[2:]) > most {
 		t.Errorf("the windows have %v records; of the large ones at most %d fit", held, most)
-	}
-}
-
-// Without flags, a run looks for faces as OpenCV does by default.
-func TestDefaultsAreOpenCVs(t *testing.T) {
-	o := optionsFor(t, "--kafka=localhost:1", "--output="+t.TempDir())
-	file := testkit.Value(face.PresetFile(face.Parity))(t)
-	if path.Base(file) != "haarcascade_frontalface_alt.xml" {
-		t.Errorf("default cascade %s", file)
-	}
-	if o.Face.ScaleFactor != 1.1 || o.Face.MinNeighbors != 3 || o.Face.MinFace != 0 {
-		t.Errorf("defaults %v, %v, %v", o.Face.ScaleFactor, o.Face.MinNeighbors, o.Face.MinFace)
 	}
 }

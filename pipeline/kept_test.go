@@ -19,13 +19,12 @@ import (
 // The JVM that serves all windows on Prism keeps neither connections nor objects of
 // the windows that are over.
 func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
-	addrs := realServices(t)
 	const (
-		topic, frames = "kept", 16
-		early, late   = 4, 14 // windows, of a frame each
-		few           = 6     // sockets or objects, of the last windows
+		early, late = 4, 14 // windows, of a frame each
+		few         = 6     // sockets or objects, of the last windows
 	)
-	sendDemo(t, addrs.Kafka, topic, feed.Raw, 0, frames)
+	j := newJob(t, "kept", "erin", "--detector=fast", "--min_face=500", "--window_bytes=1MiB", "--duration=10m", "--drain")
+	sendDemo(t, j.Kafka, j.topic, feed.Raw, 0, 16)
 	var was, is map[string]int
 	windows := 0
 	out := writerFunc(func(line []byte) {
@@ -40,10 +39,7 @@ func TestWindowsLeaveNothingInTheHarness(t *testing.T) {
 			is = heldByHarness(t)
 		}
 	})
-	if _, err := run.Run(t.Context(), optionsFor(t, "--kafka="+addrs.Kafka, "--runner=prism", "--topics="+topic, "--group="+topic, "--user=erin",
-		"--output="+addrs.HDFS+"/user/erin/kept", "--detector=fast", "--min_face=500", "--window_bytes=1MiB", "--duration=10m", "--drain"), Build, t.TempDir(), out); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(run.Run(t.Context(), j.options(t), Build, t.TempDir(), out))(t)
 	if windows < late {
 		t.Fatalf("%d windows, want %d or more", windows, late)
 	}

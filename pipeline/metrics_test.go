@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -86,24 +87,17 @@ func TestMetrics(t *testing.T) {
 	addrs := realServices(t)
 	topic := testservices.Name("metered")
 	dir := filepath.Join(t.TempDir(), "faces")
-	c, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, topic, 2)
+	c := newTopic(t, addrs.Kafka, topic, 2)
 	value := frames(t, feed.JPEG, 1)[0] // with a face
 	const quoted = "\"} 1\nfacestream_faces_total{camera=\"x"
-	names := []string{quoted, "../../etc", "", "\xff\x00", strings.Repeat("c", 300), "door", "door"}
-	send := func(camera string, value []byte) {
-		t.Helper()
-		testkit.Must(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value, Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(camera)}, {Key: quoted, Value: []byte(quoted)}}}).FirstErr())
+	for _, name := range []string{quoted, "../../etc", "", "\xff\x00", strings.Repeat("c", 300), "door", "door"} {
+		send(t, c, &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(name)}, {Key: quoted, Value: []byte(quoted)}}})
 	}
-	for _, name := range names {
-		send(name, value)
-	}
-	send("door", make([]byte, 5000))
-	send("door", nil)
+	send(t, c, &kgo.Record{Value: make([]byte, 5000), Key: []byte("door")}, &kgo.Record{Key: []byte("door")})
 
-	start := func(command func(context.Context, io.Writer) int) (out *testkit.Terminal, addr string, stop func()) {
+	start := func(command func(context.Context, io.Writer) int) (addr string, stop func()) {
 		t.Helper()
-		out = testkit.NewTerminal(t, 200)
+		out := testkit.NewTerminal(t, 200)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan int, 1)
 		go func() { ended <- command(ctx, out) }()
@@ -114,24 +108,21 @@ func TestMetrics(t *testing.T) {
 			}
 			return addr != "" || len(ended) > 0
 		})
-		stopped := false
-		stop = func() {
+		stop = sync.OnceFunc(func() {
 			cancel()
-			if status := <-ended; status != 130 && !stopped {
+			if status := <-ended; status != 130 {
 				t.Errorf("exit status %d:\n%s", status, strings.Join(out.Lines(), "\n"))
 			}
-			stopped = true
-			ended <- 130
-		}
+		})
 		t.Cleanup(stop)
-		return out, addr, stop
+		return addr, stop
 	}
 	flags := []string{"--runner=direct", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--output=" + dir, "--state_dir=" + t.TempDir(),
 		"--min_face=100", "--write=frame,annotated,crops,events"}
-	_, job, stopJob := start(func(ctx context.Context, out io.Writer) int {
+	job, stopJob := start(func(ctx context.Context, out io.Writer) int {
 		return program().Main(ctx, append(flags, "--metrics=127.0.0.1:0", "--duration=10m", "--window=10m"), out, out)
 	})
-	_, sender, _ := start(func(ctx context.Context, out io.Writer) int {
+	sender, _ := start(func(ctx context.Context, out io.Writer) int {
 		return camera.Command("facestream-camera").Main(ctx, []string{"--kafka=" + addrs.Kafka, "--topic=" + topic + "-sent", "--source=demo", "--camera=" + quoted, "--fps=5", "--frames=0", "--metrics=127.0.0.1:0"}, out, out)
 	})
 	query := startPrometheus(t, job, sender)
@@ -204,10 +195,9 @@ func TestMetrics(t *testing.T) {
 	}
 
 	// Another run cannot have the port, and has done nothing then.
-	var said strings.Builder
-	if status := program().Main(t.Context(), append(flags, "--metrics="+job, "--output="+t.TempDir(), "--group=other"), &said, &said); status != 2 ||
-		!strings.Contains(said.String(), "something listens there already") || strings.Contains(said.String(), "reading") {
-		t.Errorf("exit status %d\n%s", status, said.String())
+	said := said(t, 2, append(flags, "--metrics="+job, "--output="+t.TempDir(), "--group=other")...)
+	if !strings.Contains(said, "something listens there already") || strings.Contains(said, "reading") {
+		t.Error(said)
 	}
 	stopJob()
 	if resp, err := http.Get("http://" + job + "/healthz"); err == nil {

@@ -17,16 +17,13 @@ import (
 // is stored without another frame having to come, and a terminal shows it; a run that is
 // interrupted then leaves it, and the next one reads the window again.
 func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
-	addrs := realServices(t)
+	j := newJob(t, "at-once", "erin", "--reader=native", "--min_face=100", "--duration=10m", "--window=10m")
 	t.Setenv("JAVA_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
-	const topic, dir = "at-once", "/user/erin/at-once"
-	flags := []string{"--reader=native", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--user=erin",
-		"--output=" + addrs.HDFS + dir, "--min_face=100", "--duration=10m", "--window=10m"}
-	sent := sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
+	sent := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	ended, o, state, terminal := make(chan error, 1), optionsFor(t, flags...), t.TempDir(), testkit.NewTerminal(t, 200)
+	ended, o, state, terminal := make(chan error, 1), j.options(t), t.TempDir(), testkit.NewTerminal(t, 200)
 	t.Setenv("TERM", "xterm")
 	defer func() { t.Log(strings.Join(terminal.Lines(), "\n")) }()
 	go func() {
@@ -36,7 +33,7 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	stored := func() {
 		t.Helper()
 		testkit.Await(t, "the picture of the last frame", func() bool {
-			return len(recordsIn(hdfsFiles(t, addrs.HDFS, dir))) == len(sent) || len(ended) > 0
+			return len(recordsIn(j.files(t))) == len(sent) || len(ended) > 0
 		})
 		progress := regexp.MustCompile(fmt.Sprintf(`^window 1, \d+ s: %d records, %[1]d faces, \d+\.\d frames/s, lag 0, latency p95 \d+\.\d\d s$`, len(sent)))
 		testkit.Await(t, progress.String(), func() bool {
@@ -46,14 +43,14 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	}
 	stored()
 	for range 3 {
-		sent = append(sent, sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)...)
+		sent = append(sent, sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)...)
 		stored()
 	}
 	interrupt()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Fatalf("it ended with %v before it was interrupted", err)
 	}
-	if summary := runOnce(t, optionsFor(t, append(flags, "--drain")...)); summary.RecordsRead != int64(len(sent)) || summary.FilesWritten != summary.RecordsRead {
+	if summary := j.run(t, "--drain"); summary.RecordsRead != int64(len(sent)) || summary.FilesWritten != summary.RecordsRead {
 		t.Errorf("summary %+v, want %d records with a picture", summary, len(sent))
 	}
 }

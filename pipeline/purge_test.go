@@ -43,20 +43,19 @@ func newPurgeScene(t *testing.T, stored string) purgeScene {
 		topic: topic, stored: stored, dir: filepath.Join(t.TempDir(), "faces"), names: map[string][]string{},
 		flags: []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--state_dir=" + t.TempDir()},
 	}
-	c, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, topic, 1)
+	c := newTopic(t, addrs.Kafka, topic, 1)
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
-	send := func(kind, camera, shows string, at time.Time) {
-		r := &kgo.Record{Topic: topic, Key: []byte(camera), Timestamp: at, Value: values[shows]}
-		testkit.Must(t, c.ProduceSync(t.Context(), r).FirstErr())
+	add := func(kind, camera, shows string, at time.Time) {
+		r := &kgo.Record{Key: []byte(camera), Timestamp: at, Value: values[shows]}
+		send(t, c, r)
 		s.names[kind] = append(s.names[kind], recordName(topic, 0, r.Offset))
 	}
-	send("old", "door", showsLeft, oldHour)
-	send("their hour", person, showsLeft, oldHour)
-	send("old", "door", showsBad, oldHour.Add(time.Minute))
-	send("undated", "door", showsRight, time.UnixMilli(1))
-	send("old", "door", showsNothing, oldHour.Add(time.Hour))
-	send("their next hour", person, showsRight, oldHour.Add(time.Hour))
+	add("old", "door", showsLeft, oldHour)
+	add("their hour", person, showsLeft, oldHour)
+	add("old", "door", showsBad, oldHour.Add(time.Minute))
+	add("undated", "door", showsRight, time.UnixMilli(1))
+	add("old", "door", showsNothing, oldHour.Add(time.Hour))
+	add("their next hour", person, showsRight, oldHour.Add(time.Hour))
 	s.run(t)
 	// The window was that of the day of its records.
 	books, err := filepath.Glob(filepath.Join(s.dir, "_windows/*/hour.json"))
@@ -72,9 +71,9 @@ func newPurgeScene(t *testing.T, stored string) purgeScene {
 	testkit.WriteFile(t, books[0], testkit.Value(json.Marshal(hour))(t))
 
 	now := time.Now()
-	send("new", "door", showsLeft, now)
-	send("theirs now", person, showsLeft, now.Add(time.Millisecond))
-	send("new", "door", showsBad, now)
+	add("new", "door", showsLeft, now)
+	add("theirs now", person, showsLeft, now.Add(time.Millisecond))
+	add("new", "door", showsBad, now)
 	s.run(t)
 	s.mustVerify(t, s.dir, "before")
 	return s
@@ -84,7 +83,8 @@ func newPurgeScene(t *testing.T, stored string) purgeScene {
 func (s purgeScene) run(t *testing.T, more ...string) int64 {
 	t.Helper()
 	flags := slices.Concat(s.flags, []string{"--output=" + s.dir, "--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--write=frame,crops,events", "--keep_rejects", "--store=" + s.stored}, more)
-	return runOnce(t, optionsFor(t, flags...)).RecordsRead
+	summary, _ := runBuilt(t, Build, optionsFor(t, flags...))
+	return summary.RecordsRead
 }
 
 // copy returns a copy in which the undated pictures are old.
@@ -107,9 +107,8 @@ func (s purgeScene) copy(t *testing.T) purgeScene {
 
 func (s purgeScene) mustVerify(t *testing.T, dir, when string) {
 	t.Helper()
-	var said strings.Builder
-	if status := program().Main(t.Context(), slices.Concat([]string{"verify"}, s.flags, []string{"--output=" + dir, "--recheck=100"}), &said, &said); status != 0 {
-		t.Errorf("%s, verify: exit status %d\n%s", when, status, said.String())
+	if said(t, 0, slices.Concat([]string{"verify"}, s.flags, []string{"--output=" + dir, "--recheck=100"})...); t.Failed() {
+		t.Log(when)
 	}
 }
 
@@ -145,16 +144,7 @@ func (s purgeScene) mustLack(t *testing.T, dir, when string, kinds ...string) {
 func filesAndRows(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := localFiles(t, dir)
-	for name := range maps.Clone(files) {
-		if !store.IsTable(name) {
-			continue
-		}
-		delete(files, name)
-		testkit.Must(t, store.Pictures(t.Context(), store.Config{Root: dir}, name, func(p store.Picture, read func() ([]byte, error)) (err error) {
-			files[p.Name], err = read()
-			return err
-		}))
-	}
+	unpack(t, dir, files, func(_, name string, data []byte) { files[name] = data })
 	return files
 }
 
@@ -218,12 +208,9 @@ func TestRetain(t *testing.T) {
 	old := []string{"old", "their hour", "their next hour", "undated"}
 	s.mustLack(t, kept.dir, "after the run", old...)
 	kept.mustVerify(t, kept.dir, "after the run")
-	if _, err := os.Stat(filepath.Join(kept.dir, "_windows")); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(os.Stat(filepath.Join(kept.dir, "_windows")))(t)
 	_, admin := kafkaClient(t, strings.TrimPrefix(s.flags[0], "--kafka="))
-	_, err := admin.DeleteGroup(t.Context(), s.topic)
-	testkit.Must(t, err)
+	testkit.Value(admin.DeleteGroup(t.Context(), s.topic))(t)
 	if n := kept.run(t); n != 0 {
 		t.Errorf("a run whose offsets are gone has read %d records again", n)
 	}
@@ -233,13 +220,9 @@ func TestRetain(t *testing.T) {
 // The command: what it changes, what it says, and what it refuses.
 func TestPurge(t *testing.T) {
 	s := newPurgeScene(t, store.Files)
-	purge := func(s purgeScene, status int, flags ...string) (said string) {
+	purge := func(s purgeScene, status int, flags ...string) string {
 		t.Helper()
-		var out strings.Builder
-		if got := program().Main(t.Context(), slices.Concat([]string{"purge", "--output=" + s.dir, "--state_dir=" + t.TempDir()}, flags), &out, &out); got != status {
-			t.Errorf("%v: exit status %d, want %d\n%s", flags, got, status, out.String())
-		}
-		return out.String()
+		return said(t, status, slices.Concat([]string{"purge", "--output=" + s.dir, "--state_dir=" + t.TempDir()}, flags)...)
 	}
 	dry := s.copy(t)
 	said := purge(dry, 0, "--older=30d", "--dry_run")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
@@ -170,6 +169,14 @@ func (r sampledRecord) record(topic string, values map[string][]byte) kafka.Reco
 	return out
 }
 
+// sampledRecords are the records of a log, as they are sent.
+func sampledRecords(log []sampledRecord, values map[string][]byte) (records []*kgo.Record) {
+	for _, r := range log {
+		records = append(records, &kgo.Record{Partition: r.partition, Key: []byte(r.camera), Timestamp: time.UnixMilli(r.millis), Value: values[r.shows]})
+	}
+	return records
+}
+
 // jpegOf returns a picture as a JPEG file.
 func jpegOf(t *testing.T, p video.Picture) []byte {
 	t.Helper()
@@ -246,26 +253,19 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	topic := testservices.Name("sampling")
 	log := samplingLog(rand.New(rand.NewPCG(7, 8)), total)
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
-	c, admin := kafkaClient(t, addrs.Kafka)
-	createTopic(t, admin, topic, 2)
-	send := func(log []sampledRecord) {
-		for _, r := range log {
-			if err := c.ProduceSync(t.Context(), &kgo.Record{
-				Topic: topic, Partition: r.partition, Key: []byte(r.camera), Timestamp: time.UnixMilli(r.millis), Value: values[r.shows],
-			}).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	c := newTopic(t, addrs.Kafka, topic, 2)
 	optionsOf := func(name string, flags ...string) config.Options {
 		return optionsFor(t, slices.Concat(samplingFlags, []string{
 			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/" + topic + name,
 			"--duration=10m", "--drain"}, flags)...)
 	}
-	runOn := func(name string, flags ...string) *run.Summary { return runOnce(t, optionsOf(name, flags...)) }
+	runOn := func(name string, flags ...string) *run.Summary {
+		summary, _ := runBuilt(t, Build, optionsOf(name, flags...))
+		return summary
+	}
 	wantCounts, wantFiles := wantSampled(topic, log)
-	send(log[:total/2])
-	first := runOn("twice", "--runner=direct")
+	send(t, c, sampledRecords(log[:total/2], values)...)
+	runOn("twice", "--runner=direct")
 	const live = "live"
 	shared := []string{"--runner=flink", "--parallelism=3", "--reader=native", "--window=10m"} // of two partitions
 	following, interrupt := context.WithCancel(t.Context())
@@ -279,18 +279,13 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 		t.Helper()
 		_, want := wantSampled(topic, slices.DeleteFunc(slices.Clone(log), func(r sampledRecord) bool { return r.shows == showsBad }))
 		testkit.Await(t, fmt.Sprintf("the pictures of %v", want), func() bool {
-			files := map[string]bool{}
-			walk(t, addrs.HDFS, "/user/erin/"+topic+live, func(_ *hdfs.Client, name string, _ fs.FileInfo) error {
-				if !strings.HasPrefix(name, "_") {
-					files[name] = true
-				}
-				return nil
-			})
+			files := hdfsFiles(t, addrs.HDFS, "/user/erin/"+topic+live)
+			maps.DeleteFunc(files, func(name string, _ hdfsFile) bool { return strings.HasPrefix(name, "_") })
 			return slices.Equal(recordsIn(files), want) || len(ended) > 0
 		})
 	}
 	stored(log[:total/2])
-	send(log[total/2:])
+	send(t, c, sampledRecords(log[total/2:], values)...)
 	stored(log)
 	if interrupt(); !errors.Is(<-ended, context.Canceled) {
 		t.Fatal("it ended before it was interrupted")
@@ -303,8 +298,12 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			var summary *run.Summary
 			switch name {
 			case "twice":
-				summary = runOn(name, "--runner=prism", "--reader=native")
-				addTo(summary, first)
+				runOn(name, "--runner=prism", "--reader=native")
+				summary = run.NewSummary("", time.Now()) // of both
+				for _, l := range ledgers(t, addrs.HDFS+"/user/erin/"+topic+name) {
+					summary.Add(l)
+				}
+				summary.State = "DONE"
 			case "small":
 				summary = runOn(name, "--runner=prism", "--window_bytes=1048576")
 				if summary.Windows < 3 {
@@ -320,31 +319,14 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 			if records := recordsIn(got[name].Files); !slices.Equal(records, wantFiles) {
 				t.Errorf("there are files of %v; want %v", records, wantFiles)
 			}
-			var out strings.Builder
-			status := program().Main(t.Context(), []string{"verify", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + name,
-				"--user=erin", "--output=" + addrs.HDFS + "/user/erin/" + topic + name, "--recheck=1000"}, &out, &out)
-			if status != 0 || !strings.Contains(out.String(), fmt.Sprintf("%d records rechecked (0 differ)", total)) {
-				t.Errorf("verify: exit status %d\n%s", status, out.String())
+			out := said(t, 0, "verify", "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic+name,
+				"--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic+name, "--recheck=1000")
+			if !strings.Contains(out, fmt.Sprintf("%d records rechecked (0 differ)", total)) {
+				t.Errorf("verify:\n%s", out)
 			}
 		})
 	}
 	for name, o := range got {
 		compareOutcomes(t, name, o, got["small"])
-	}
-}
-
-// addTo adds the counts of an earlier run.
-func addTo(s, earlier *run.Summary) {
-	s.RecordsRead += earlier.RecordsRead
-	s.FramesDecoded += earlier.FramesDecoded
-	s.Skipped += earlier.Skipped
-	s.Sampled += earlier.Sampled
-	s.FramesWithFaces += earlier.FramesWithFaces
-	s.Cooled += earlier.Cooled
-	s.Faces += earlier.Faces
-	s.FilesWritten += earlier.FilesWritten
-	s.BytesWritten += earlier.BytesWritten
-	for reason, n := range earlier.Rejected {
-		s.Rejected[reason] += n
 	}
 }
