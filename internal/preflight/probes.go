@@ -349,7 +349,7 @@ func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
 	if !strings.HasPrefix(cluster.Version, runners.FlinkVersion+".") {
 		return f, fmt.Errorf("%s is Flink %s, and Beam's runner is made for %s: use such a cluster", o.Master, cluster.Version, runners.FlinkVersion)
 	}
-	if o.Parallelism > cluster.Slots {
+	if o.Parallelism > cluster.Slots && o.Master != runners.YARN { // which starts TaskManagers for a job
 		f.warn("--parallelism=%d, but the cluster has %s: a job would wait for more", o.Parallelism, count(cluster.Slots, "slot"))
 	}
 	return f, nil
