@@ -285,7 +285,7 @@ func (l *lab) run(t *testing.T, name string, podman []string, args ...string) st
 
 // The image runs as the manifests have it: a camera sends, a run without end on Prism
 // stores, is healthy, is not root and cannot change the image, and SIGTERM ends it
-// cleanly.
+// cleanly. Jobs on clusters whose nodes are containers of the image do the same.
 func TestImage(t *testing.T) {
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 	l := newLab(t)
@@ -314,6 +314,27 @@ func TestImage(t *testing.T) {
 		t.Errorf("exit status %s after SIGTERM, want 0", got)
 	}
 	verify(t, "prism")
+
+	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+		return
+	}
+	for engine, cluster := range map[string]struct {
+		nodes       []string
+		page, ready string // what the cluster says of itself when its nodes are there
+	}{
+		"flink": {[]string{"flink-jobmanager", "flink-taskmanager"}, "http://127.0.1.1:8081/overview", `"slots-total":1`},
+		"spark": {[]string{"spark-master", "spark-worker"}, "http://127.0.1.3:8080/json/", `"aliveworkers" : 1`},
+	} {
+		t.Run(engine, func(t *testing.T) {
+			for _, node := range cluster.nodes {
+				l.run(t, node, []string{"-d"})
+				testkit.Await(t, "the first node", func() bool { return get(cluster.page) != "" })
+			}
+			testkit.Await(t, "the nodes", func() bool { return strings.Contains(get(cluster.page), cluster.ready) })
+			l.run(t, "facestream-"+engine, nil, settings(engine)...)
+			verify(t, engine)
+		})
+	}
 }
 
 // written returns how many frames the run says that it has stored.
