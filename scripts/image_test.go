@@ -200,7 +200,8 @@ func newLab(t *testing.T) *lab {
 	testkit.Must(t, os.MkdirAll(l.dir, 0o755))
 	l.env = environment()
 	for file, text := range map[string]string{
-		"storage.conf":    fmt.Sprintf("[storage]\ndriver='overlay'\ngraphroot='%[1]s/images'\nrunroot='%[1]s/run'\n", l.dir),
+		// Without skip_mount_home, a mount is left behind that keeps build from being removed.
+		"storage.conf":    fmt.Sprintf("[storage]\ndriver='overlay'\ngraphroot='%[1]s/images'\nrunroot='%[1]s/run'\n[storage.options.overlay]\nskip_mount_home='true'\n", l.dir),
 		"containers.conf": "[containers]\nnetns='host'\ndefault_ulimits=['nofile=1024:1024','nproc=4096:4096']\n[engine]\nruntime='runc'\n",
 	} {
 		path := filepath.Join(l.dir, file)
