@@ -107,3 +107,63 @@ func job(t *testing.T, addrs state.Addrs, topic, root, summary string, run func(
 	}
 	run("facestream", append([]string{"verify"}, flags...)...)
 }
+
+// inside runs the rest of its arguments as a user of the Debian in $0.
+const inside = `mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --bind "$APT" "$0/var/cache/apt/archives" && exec chroot --userspec="$@"`
+
+// In a bare Debian 12, apt installs the package with what it depends on. The job runs there as the
+// unit's user, with either reader. Removed, it leaves its state and settings; purged, nothing.
+func TestPackage(t *testing.T) {
+	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+		return
+	}
+	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
+	output(t, exec.Command("./setup.sh", "bookworm"))
+	root, apt := filepath.Join(t.TempDir(), "root"), testkit.Value(filepath.Abs("../build/apt"))(t)
+	output(t, exec.Command("cp", "-a", "../build/bookworm", root))
+	testkit.WriteFile(t, filepath.Join(root, "etc/hosts"), []byte("127.0.0.1 localhost\n")) // as Debian's installer does
+	testkit.Must(t, os.MkdirAll(apt, 0o755))
+	in := func(user, java string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", inside, root, user, root}, args...)...)
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "XDG_STATE_HOME=/var/lib", "JAVA_HOME=" + java, "APT=" + apt}
+		return output(t, cmd)
+	}
+	aptGet := func(args ...string) {
+		in("root", "", append([]string{"apt-get", "-qy", "--no-install-recommends"}, args...)...)
+	}
+	_, deb := pack(t)
+	aptGet("update")
+	aptGet("satisfy", output(t, exec.Command("dpkg-deb", "--field", deb, "Depends")))
+	files := func() []string {
+		return strings.Split(output(t, exec.Command("find", root, "-printf", "/%P\n")), "\n")
+	}
+	before := files()
+	output(t, exec.Command("cp", deb, root+"/tmp/"))
+	aptGet("install", "/tmp/"+filepath.Base(deb))
+	testkit.Must(t, os.Remove(filepath.Join(root, "tmp", filepath.Base(deb))))
+
+	in("root", "", "install", "-d", "-o", "facestream", "/var/lib/facestream") // as systemd does
+	for topic, tc := range map[string]struct{ java, flag string }{
+		"package_kafkaio": {"", "--reader=kafkaio"},
+		"package_native":  {"/nowhere", "--reader=native"},
+	} {
+		job(t, addrs, topic, root, "/var/lib/facestream/"+topic, func(program string, args ...string) string {
+			t.Helper()
+			return in("facestream", tc.java, append([]string{program}, args...)...)
+		}, tc.flag)
+	}
+
+	aptGet("remove", "facestream")
+	for _, file := range files() {
+		if !slices.Contains(before, file) && !strings.HasPrefix(file, "/etc/facestream") && !strings.HasPrefix(file, "/var/lib/facestream") && !strings.HasPrefix(file, "/var/lib/dpkg/info/facestream.") {
+			t.Errorf("removed, the package leaves %s", file)
+		}
+	}
+	aptGet("purge", "facestream")
+	for _, file := range files() {
+		if !slices.Contains(before, file) {
+			t.Errorf("purged, the package leaves %s", file)
+		}
+	}
+}

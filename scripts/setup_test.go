@@ -93,7 +93,7 @@ func TestSetupJava(t *testing.T) {
 	calls("flink kafka flink flink")
 	holds("4")
 
-	if out, err := setup("nonsense"); err == nil || !strings.Contains(out, "usage: scripts/setup.sh [tests | models | java PROFILE...]") {
+	if out, err := setup("nonsense"); err == nil || !strings.Contains(out, "usage: scripts/setup.sh [tests | models | bookworm | java PROFILE...]") {
 		t.Errorf("%v: %s, want the usage", err, out)
 	}
 }
