@@ -19,7 +19,8 @@
 #
 #   scripts/setup.sh bookworm
 #
-# puts a bare Debian 12 below build, in which "make test-all" installs the package.
+# puts a bare Debian 12 below build, and podman, with which "make test-all" tries the
+# package and the image.
 #
 #   scripts/setup.sh java PROFILE...
 #
@@ -132,14 +133,13 @@ need_for_tests() {
 	need krb5-kdc test -e /usr/sbin/krb5kdc
 	need iproute2 command -v ip
 	need krb5-admin-server test -e /usr/sbin/kadmin.local
-	need podman command -v podman
-	need runc command -v runc
-	need debootstrap command -v debootstrap
 	need systemd command -v systemd-analyze
 }
 
 need_for_bookworm() {
-	need debootstrap test -e /usr/sbin/debootstrap
+	need debootstrap command -v debootstrap
+	need podman command -v podman
+	need runc command -v runc
 }
 
 need_for_first_go() {
@@ -284,7 +284,7 @@ prometheus() {
 	say "Prometheus: downloaded"
 }
 
-# bookworm makes a bare Debian 12 that nobody changes.
+# bookworm makes a bare Debian 12, of which tests have copies.
 bookworm() {
 	[ ! -d build/bookworm ] || return 0
 	rm -rf build/bookworm.new
