@@ -126,19 +126,19 @@ test-services:
 
 # The longest are first in the list above: the others run beside them.
 test-clusters:
-	go test -count=1 -timeout 30m $(clusters)
+	go test -count=1 -timeout 60m $(clusters)
 
 test-raced:
-	go test -count=1 -timeout 20m -race $(raced)
+	go test -count=1 -timeout 40m -race $(raced)
 
 test-profiled:
-	go test -count=1 -timeout 20m -tags matprofile $(profiled)
+	go test -count=1 -timeout 40m -tags matprofile $(profiled)
 
 test-other:
 	go test -count=1 -timeout 30m $(other)
 
 test-faults:
-	go test -count=1 -timeout 40m $(faults)
+	go test -count=1 -timeout 60m $(faults)
 
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...
