@@ -241,7 +241,7 @@ func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {
 	if err := store.Check(ctx, c.store); err != nil {
 		return f, err
 	}
-	return f, c.checkHDFS(hdfs.DataNodes())
+	return f, c.checkHDFS(hdfs.DataNodes(o.Output))
 }
 
 func (c *Checks) probeLease(ctx context.Context) (f finding, err error) {

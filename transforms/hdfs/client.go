@@ -169,7 +169,7 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 		return &nameNodeConn{Conn: c, address: address, met: func(err strangerError) { stranger.Store(&err) }}
 	})
 	options.DatanodeDialFunc = cs.dialDataNode.through(func(c net.Conn, address string) net.Conn {
-		dataNodes.Store(address, nil)
+		dataNodes.Store(dataNode{a.address, address}, nil)
 		return dataConn{&conn{Conn: c, timeout: cs.dataNodeTimeout, failed: func() {}}}
 	})
 

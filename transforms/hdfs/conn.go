@@ -110,13 +110,19 @@ func (c *nameNodeConn) meet() error {
 	return stranger
 }
 
-// dataNodes has the addresses of DataNodes that this process was connected to.
-var dataNodes sync.Map
+// dataNodes has the DataNodes that this process was connected to.
+var dataNodes sync.Map // of dataNode
 
-// DataNodes returns these addresses, host:port, as the NameNode gives them.
-func DataNodes() (addrs []string) {
-	for addr := range dataNodes.Range {
-		addrs = append(addrs, addr.(string))
+// dataNode is a DataNode's address, host:port, and that of the NameNode that gave it.
+type dataNode struct{ nameNode, address string }
+
+// DataNodes returns the addresses of those that have files of the HDFS of a name.
+func DataNodes(name string) (addrs []string) {
+	_, nameNode, _, _ := split(name)
+	for key := range dataNodes.Range {
+		if d := key.(dataNode); d.nameNode == nameNode {
+			addrs = append(addrs, d.address)
+		}
 	}
 	slices.Sort(addrs)
 	return addrs

@@ -41,8 +41,8 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 
-	if all := DataNodes(); len(all) == 0 || !strings.HasPrefix(all[0], "127.0.0.1:") {
-		t.Errorf("written to DataNodes at %v, want one at the loopback", all)
+	if all := DataNodes(root); len(all) != 1 || !strings.HasPrefix(all[0], "127.0.0.1:") || len(DataNodes("hdfs://elsewhere:8020/")) > 0 {
+		t.Errorf("written to DataNodes at %v, want one at the loopback, and none of another HDFS", all)
 	}
 
 	other := strings.Replace(root, testUser, "mallory", 1)
