@@ -74,10 +74,12 @@ func TestKerberos(t *testing.T) {
 		_, err := writeAndRead(t, ownClients(5*time.Second, 10*time.Second), dir+"/b")
 		return err
 	}
+	testkit.Must(t, stack.KAdmin(t.Context(), "modprinc -maxlife 1h "+services.User))
 	kinit("-k", "-t", login.Keytab, services.User)
 	if err := use(kerberos.Login{}); err != nil {
 		t.Errorf("with a ticket cache: %v", err)
 	}
+	kinit("-l", "1s", "-k", "-t", login.Keytab, services.User)
 	testkit.Await(t, "the end of the ticket in the cache", func() bool { return exec.Command("klist", "-s").Run() != nil })
 	for want, l := range map[string]kerberos.Login{
 		"no ticket that is good now":   {},
