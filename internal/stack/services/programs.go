@@ -21,7 +21,7 @@ const (
 )
 
 // jvmFlags are those of every service.
-var jvmFlags = slices.Concat(jvm.Small, []string{"-XX:-UsePerfData", "-Xms64m", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"})
+var jvmFlags = slices.Concat(jvm.Small, []string{"-Xms64m", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"})
 
 // child is a process that this one has started.
 type child struct {
