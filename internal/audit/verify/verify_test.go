@@ -223,6 +223,11 @@ func TestVerify(t *testing.T) {
 		{"the first ledger is gone", ledgers[0], nil, nil, map[string]int{
 			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
 		{"a ledger is torn", ledgers[1], cut, nil, map[string]int{"ledger_unreadable": 1, "committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
+		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
+		{"events are cut", events[1], func(data []byte) []byte { return data[:bytes.IndexByte(data, '\n')+1] }, nil, map[string]int{"events_missing": 2}, ""},
+		{"a ledger is wrong", ledgers[1], func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"frames_decoded":3`), []byte(`"frames_decoded":4`), 1)
+		}, nil, map[string]int{"ledger_sum": 1}, strings.TrimSuffix(path.Base(ledgers[1]), ".json")},
 		{"a temporary file is young", temporary, one, nil, map[string]int{}, ""},
 	})
 	t.Run("a temporary file is old", func(t *testing.T) {
