@@ -56,7 +56,7 @@ func Java(ctx context.Context) (program, version string, err error) {
 	if program, err = paths.Java(); err != nil {
 		return "", "", err
 	}
-	out, err := exec.CommandContext(ctx, program, "-XX:-UsePerfData", "-version").CombinedOutput()
+	out, err := exec.CommandContext(ctx, program, "-version").CombinedOutput()
 	if err != nil {
 		return "", "", fmt.Errorf("running %s -version: %w: %s", program, err, out)
 	}

@@ -23,10 +23,11 @@ const amMB = 1024
 
 // onYARN is where a run's jobs are done.
 type onYARN struct {
-	config string // folder of Hadoop's settings
-	web    string // of the ResourceManager
-	id     string // of Flink's session
-	tag    string // of Spark's application
+	config  string // folder of Hadoop's settings
+	web     string // of the ResourceManager
+	id      string // of Flink's session
+	tag     string // of Spark's application
+	program string // that is brought to its containers; empty if the nodes have it
 }
 
 // findYARN looks for the ResourceManager.
@@ -57,6 +58,11 @@ func openYARN(ctx context.Context, c *Config) (*onYARN, error) {
 		return y, err
 	}
 	y.tag = "facestream-" + strings.ToLower(rand.Text())
+	if c.Worker == "" {
+		if y.program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("looking for this program, which YARN is to bring to the nodes: %w (or give --worker)", err)
+		}
+	}
 	if c.Parallelism == 0 {
 		c.Parallelism, err = y.room(ctx, *c)
 	}
@@ -131,17 +137,11 @@ func (y *onYARN) spark(c Config) jobserver.YARN {
 		return jobserver.YARN{}
 	}
 	s := jobserver.YARN{
-		Config: y.config, Tag: y.tag, Executors: c.Parallelism, HeapMB: executorMB(c),
+		Config: y.config, Tag: y.tag, Executors: c.Parallelism, HeapMB: executorMB(c), Worker: y.program,
 		Env: []string{"HADOOP_USER_NAME=" + c.User},
 	}
 	if c.Login.Keytab != "" {
 		s.Env = []string{"KRB5PRINCIPAL=" + c.Login.Principal, "KRB5KEYTAB=" + c.Login.Keytab}
-	}
-	if c.Worker == "" {
-		s.Worker = "/proc/self/exe"
-		if self, err := os.Executable(); err == nil {
-			s.Worker = self
-		}
 	}
 	return s
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // Small has a JVM start fast and leave the cores to the job: the best compiler and a
-// collector in the background would take more from two cores than they give.
-var Small = []string{"-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-XX:+UseSerialGC",
-	"-XX:-UsePerfData"} // whose file a JVM that is killed leaves in /tmp
+// collector in the background would take more from two cores than they give. It keeps no
+// file of its figures in /tmp, which one that is killed would leave.
+var Small = []string{"-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:MetaspaceSize=96m", "-XX:+UseSerialGC", "-XX:-UsePerfData"}
 
 // Frugal has a heap shrink to what it needs, and be cleaned up before it grows.
 var Frugal = []string{"-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40"}

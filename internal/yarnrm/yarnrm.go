@@ -124,7 +124,7 @@ func AskRoom(ctx context.Context, web string) (Room, error) {
 
 // Application is one of YARN's.
 type Application struct {
-	ID, User, Name, Queue, State, Diagnostics string
+	ID, User, Name, State, Diagnostics string
 
 	RPC string `json:"amRPCAddress"` // host:port, of Flink that of its REST API
 }

@@ -49,12 +49,9 @@ func yarnSettings(dir string, o Options) string {
 
 // queues are capacity-scheduler.xml.
 var queues = hadoopXML([][2]string{
-	{"yarn.scheduler.capacity.root.queues", "default,video"},
-	{"yarn.scheduler.capacity.root.default.capacity", "50"},
-	{"yarn.scheduler.capacity.root.video.capacity", "50"},
+	{"yarn.scheduler.capacity.root.queues", "default"},
+	{"yarn.scheduler.capacity.root.default.capacity", "100"},
 	{"yarn.scheduler.capacity.maximum-am-resource-percent", "1"},
-	{"yarn.scheduler.capacity.root.default.user-limit-factor", "2"},
-	{"yarn.scheduler.capacity.root.video.user-limit-factor", "2"},
 })
 
 // yarnPrograms are a ResourceManager and a NodeManager, whose containers keep their files
