@@ -192,9 +192,6 @@ func TestUnit(t *testing.T) {
 
 // The manifests fit the schemas of Kubernetes, which refuse what is unknown or wrong.
 func TestManifestSchemas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("downloads packages of Python")
-	}
 	validate := func(files ...string) (string, error) {
 		args := append([]string{"--strict", "--quiet"}, files...)
 		out, err := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(python(t)), "kubernetes-validate"), args...).CombinedOutput()

@@ -36,9 +36,7 @@ var pythonPackages = []string{"duckdb==1.5.6", "kubernetes-validate==1.37.0", "p
 // kind of window is the first: with and without crops, with and without landmarks, with
 // undated records alone, and from cameras whose names look like numbers.
 func TestReadEvents(t *testing.T) {
-	if testing.Short() {
-		t.Skip("downloads packages of Python")
-	}
+	program := python(t)
 	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
 	const withPicture = 3
 	kinds := []eventsWindow{
@@ -72,7 +70,7 @@ func TestReadEvents(t *testing.T) {
 	sum := fmt.Sprintf("%x", sha256.Sum256(picture))
 	wantPictures := map[string][]int{"door": {1, 1, 1, 0}, "007": {1, 0, 1, len(picture)}} // rows, dated, faces, bytes
 
-	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"testdata/read_events.py", blocks[1], blocks[2], blocks[4], blocks[5]}, outputs...)...)
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"testdata/read_events.py", blocks[1], blocks[2], blocks[4], blocks[5]}, outputs...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -219,6 +217,9 @@ func codeOf(t *testing.T, page, heading string) (blocks []string) {
 // python returns a Python that has the packages. It is made once.
 func python(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("downloads packages of Python")
+	}
 	root := testkit.Value(paths.Checkout())(t)
 	dir := filepath.Join(root, "build", "python")
 	program := filepath.Join(dir, "bin", "python3")

@@ -11,7 +11,7 @@
 #
 # installs what only the tests need: Python, with which some read what was stored, a
 # browser, which looks at the web pages, a KDC for the secured services, Prometheus,
-# which reads metrics, and what makes hosts out of network namespaces, or containers.
+# which reads metrics, and what makes hosts out of network namespaces.
 #
 #   scripts/setup.sh models
 #
@@ -284,6 +284,11 @@ prometheus() {
 	say "Prometheus: downloaded"
 }
 
+tests() {
+	models
+	prometheus
+}
+
 # bookworm makes a bare Debian 12, of which tests have copies.
 bookworm() {
 	[ ! -d build/bookworm ] || return 0
@@ -307,13 +312,7 @@ case $* in
 tests | models | bookworm)
 	may_install "need_for_$1"
 	install "$1" "need_for_$1"
-	case $1 in
-	tests)
-		models
-		prometheus
-		;;
-	*) "$1" ;;
-	esac
+	"$1"
 	exit
 	;;
 esac

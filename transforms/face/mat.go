@@ -145,11 +145,11 @@ func decodeByGo(f frame.Frame, flag gocv.IMReadFlag) (gocv.Mat, error) {
 		return gocv.Mat{}, fmt.Errorf("decoding the %s: %w", f.Format, err)
 	}
 	size, model := img.Bounds().Size(), img.ColorModel()
-	kind := gocv.MatTypeCV8UC3
+	kind, channels := gocv.MatTypeCV8UC3, 3
 	if flag == gocv.IMReadGrayScale || model == color.GrayModel || model == color.Gray16Model {
-		kind = gocv.MatTypeCV8UC1
+		kind, channels = gocv.MatTypeCV8UC1, 1
 	}
-	var pixels []byte
+	pixels := make([]byte, 0, size.X*size.Y*channels)
 	for y := range size.Y {
 		for x := range size.X {
 			if c := opaqueColour(img.At(x, y)); kind == gocv.MatTypeCV8UC1 {
