@@ -18,6 +18,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/preflight"
 	"facestream/internal/run"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 	"facestream/runners"
@@ -32,11 +33,18 @@ func checked(t *testing.T, flags ...string) (lines []string, err error) {
 	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n"), err
 }
 
+// columns are between those of a line, which are as wide as the longest topic needs.
+var columns = regexp.MustCompile("  +")
+
+func lineOf(pattern string) *regexp.Regexp {
+	return regexp.MustCompile("^" + columns.ReplaceAllString(pattern, " +") + "$")
+}
+
 // mustMatch fails the test unless each line matches the pattern at its place.
 func mustMatch(t *testing.T, lines []string, patterns ...string) {
 	t.Helper()
 	for i, pattern := range patterns {
-		if i >= len(lines) || !regexp.MustCompile("^"+pattern+"$").MatchString(lines[i]) {
+		if i >= len(lines) || !lineOf(pattern).MatchString(lines[i]) {
 			t.Errorf("line %d is not %s", i+1, pattern)
 		}
 	}
@@ -56,22 +64,21 @@ func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
 
 // All is as it should be, on real parts. Nothing is left of the look.
 func TestCheck(t *testing.T) {
-	addrs := realServices(t)
-	const topic = "checked"
+	addrs, topic, home := realServices(t), testservices.Name("checked"), "/"+testservices.Name("check-alice")
 	mixedTopic(t, addrs, topic)
-	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=alice", "--output=" + addrs.HDFS + "/check-alice/not/yet"}
+	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=alice", "--output=" + addrs.HDFS + home + "/not/yet"}
 	lines, err := checked(t, flags...)
 	if err != nil {
 		t.Error(err)
 	}
-	reject := `warn  topic checked  1 of the last 10 records would be rejected, such as offset \d+ of partition 0: 5000 bytes without a content-type header .* \(send a content-type header, or give --frame_size=WIDTHxHEIGHT\)`
+	reject := `warn  topic ` + topic + `  1 of the last 10 records would be rejected, such as offset \d+ of partition 0: 5000 bytes without a content-type header .* \(send a content-type header, or give --frame_size=WIDTHxHEIGHT\)`
 	want := []string{
 		`ok    kafka          127\.0\.0\.1:\d+ answers, 1 broker, Kafka \d\.\d.*, messages of up to \d+ bytes`,
 		`ok    group          no consumer is a member of facestream`,
-		`ok    topic checked  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; ` +
+		`ok    topic ` + topic + `  4 partitions, 10 records, 10 waiting for group facestream; messages of up to \d+ bytes; the last 10: \d+ bytes on average, the largest 92\d{4}; ` +
 			`bgr 3, jpeg 4, skipped_null 1, skipped_small 1, wrong_size 1; from camera \\x1b\[2J, demo, door and 1 more`,
 		reject,
-		`ok    output         hdfs://alice@127\.0\.0\.1:\d+/check-alice/not/yet can be written as alice`,
+		`ok    output         hdfs://alice@127\.0\.0\.1:\d+` + home + `/not/yet can be written as alice`,
 		`ok    space          \d+\.\d GB of \d+\.\d GB free; / belongs to hdfs`,
 		`ok    detector       /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
 		`ok    java           /.*/java is Java 17\..*`,
@@ -82,7 +89,7 @@ func TestCheck(t *testing.T) {
 		want = append(want, `warn  network        Prism listens on all addresses, also on .*: who reaches it can run programs here, .* firewall`)
 	}
 	mustMatch(t, lines, append(want, `ok    lease          no other run of group facestream is at work`)...)
-	if _, err := superuser(t, addrs).Stat("/check-alice"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := superuser(t, addrs).Stat(home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
 	}
 
@@ -100,8 +107,8 @@ func TestCheck(t *testing.T) {
 	mustMatch(t, lines,
 		`ok    kafka          .*`,
 		`ok    group          .*`,
-		`ok    topic checked  .* 10 waiting for group other; .*`,
-		`warn  topic checked  .*`,
+		`ok    topic `+topic+`  .* 10 waiting for group other; .*`,
+		`warn  topic `+topic+`  .*`,
 		`ok    output         `+dir+` can be written`,
 		`ok    space          \d.* of \d.* free`,
 		`ok    detector       .*`,
@@ -115,8 +122,8 @@ func TestCheck(t *testing.T) {
 // Each thing that is missing has its line, which says what to do; the others are
 // checked all the same.
 func TestCheckFails(t *testing.T) {
-	addrs := realServices(t)
-	newTopic(t, addrs.Kafka, "check-empty", 2)
+	addrs, topic := realServices(t), testservices.Name("check-empty")
+	newTopic(t, addrs.Kafka, topic, 2)
 	root := superuser(t, addrs)
 	for dir, mode := range map[string]os.FileMode{"/check-private": 0o700, "/check-quota": 0o777, "/check-full": 0o777} {
 		testkit.Must(t, root.MkdirAll(dir, mode))
@@ -134,14 +141,14 @@ func TestCheckFails(t *testing.T) {
 	}{
 		{"no broker", "--kafka=" + nobody, []string{
 			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this its address\?\)`,
-			`skip  topic check-empty  not checked, as kafka failed`,
+			`skip  topic ` + topic + `  not checked, as kafka failed`,
 			`ok    output .*`,
 			`ok    space .*`,
 		}},
-		{"no topic", "--topics=nowhere,check-empty", []string{
+		{"no topic", "--topics=nowhere," + topic, []string{
 			`ok    kafka .*`,
 			`FAIL  topic nowhere      topic "nowhere" .*: topic does not exist \(make it, or name one that exists with --topics\)`,
-			`ok    topic check-empty  2 partitions, 0 records, 0 waiting for group facestream`,
+			`ok    topic ` + topic + `  2 partitions, 0 records, 0 waiting for group facestream`,
 			`ok    output .*`,
 		}},
 		{"no permission", "--output=" + addrs.HDFS + "/check-private/faces", []string{
@@ -165,14 +172,14 @@ func TestCheckFails(t *testing.T) {
 	} {
 		t.Run(tc.about, func(t *testing.T) {
 			t.Parallel()
-			flags := append([]string{"--kafka=" + addrs.Kafka, "--topics=check-empty", "--user=bob", "--output=" + addrs.HDFS + "/user/bob/x"}, strings.Split(tc.flags, " ")...)
+			flags := append([]string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=bob", "--output=" + addrs.HDFS + "/user/bob/x"}, strings.Split(tc.flags, " ")...)
 			lines, err := checked(t, flags...)
 			fails := slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "FAIL") })
 			if fails != (err != nil) {
 				t.Errorf("error %v, with a line of a failure: %t", err, fails)
 			}
 			for _, want := range tc.lines {
-				if !slices.ContainsFunc(lines, regexp.MustCompile("^"+want+"$").MatchString) {
+				if !slices.ContainsFunc(lines, lineOf(want).MatchString) {
 					t.Errorf("no line %s", want)
 				}
 			}
@@ -183,15 +190,15 @@ func TestCheckFails(t *testing.T) {
 // A group that stands beyond the end cannot go on: neither the check nor a run
 // passes that over.
 func TestCheckGroupBeyondTheEnd(t *testing.T) {
-	addrs := realServices(t)
-	sendDemo(t, addrs.Kafka, "check-anew", feed.JPEG, 0, 1)
-	flags := []string{"--kafka=" + addrs.Kafka, "--topics=check-anew", "--group=check-anew", "--runner=direct", "--output=" + t.TempDir(), "--duration=2s"}
+	addrs, topic := realServices(t), testservices.Name("check-anew")
+	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
+	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--runner=direct", "--output=" + t.TempDir(), "--duration=2s"}
 	_, admin := kafkaClient(t, addrs.Kafka)
 	beyond := kadm.Offsets{}
-	beyond.AddOffset("check-anew", 0, 100, -1)
-	testkit.Must(t, admin.CommitAllOffsets(t.Context(), "check-anew", beyond))
+	beyond.AddOffset(topic, 0, 100, -1)
+	testkit.Must(t, admin.CommitAllOffsets(t.Context(), topic, beyond))
 	lines, err := checked(t, flags...)
-	if err == nil || !slices.ContainsFunc(lines, regexp.MustCompile(`^FAIL  topic check-anew  group check-anew stands at offset 100 .* use another group`).MatchString) {
+	if err == nil || !slices.ContainsFunc(lines, lineOf(`FAIL  topic `+topic+`  group `+topic+` stands at offset 100 .* use another group.*`).MatchString) {
 		t.Errorf("error %v, and no such line", err)
 	}
 	if _, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), io.Discard); err == nil || !strings.Contains(err.Error(), "use another group") {

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 )
 
 // Also case 2: a topic that does not exist is named, and not created.
 func TestCommandExitStatus(t *testing.T) {
-	addrs := realServices(t)
-	sendDemo(t, addrs.Kafka, "exit", feed.JPEG, 0, 1)
+	addrs, topic := realServices(t), testservices.Name("exit")
+	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
 	state, web := "--state_dir="+t.TempDir(), strings.TrimPrefix(addrs.Web, "http://")
 	good := []string{"--kafka=" + addrs.Kafka, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/x", "--duration=2s", state}
 	for _, tc := range []struct {
@@ -24,12 +25,12 @@ func TestCommandExitStatus(t *testing.T) {
 		{append(good, "--nonsense"), 2, "nonsense"},
 		{append(good, "--topics=nowhere"), 2, "nowhere"},
 		{append(good, "--topics=nowhere", "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
-		{append(good, "--topics=exit", "--output=hdfs://"+web+"/x"), 1, "hdfs://erin@" + web + "/x"},
+		{append(good, "--topics="+topic, "--output=hdfs://"+web+"/x"), 1, "hdfs://erin@" + web + "/x"},
 		{[]string{"--output=/tmp/x", state}, 2, "make up"},
 		{[]string{"--kafka=h:1", state}, 2, "make up"},
-		{append([]string{"check"}, append(good, "--topics=exit")...), 0, ""},
+		{append([]string{"check"}, append(good, "--topics="+topic)...), 0, ""},
 		{append([]string{"check"}, append(good, "--topics=nowhere")...), 2, ""},
-		{append([]string{"check"}, append(good, "--topics=exit", "--kafka=127.0.0.1:1")...), 1, ""},
+		{append([]string{"check"}, append(good, "--topics="+topic, "--kafka=127.0.0.1:1")...), 1, ""},
 		{append([]string{"check"}, append(good, "--cascade=missing.xml")...), 2, "missing.xml"},
 		{append(good, "check"), 2, "only flags"},
 	} {

@@ -22,6 +22,7 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/config"
 	"facestream/internal/run"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
@@ -83,8 +84,8 @@ func crashingMain() int {
 // of the log, which is read in windows of some records, with and without max_fps and
 // cooldown, and --notify gets each event.
 func TestCrashAtEveryStep(t *testing.T) {
-	addrs := realServices(t)
-	const topic, total = "crashes", 10
+	addrs, topic := realServices(t), testservices.Name("crashes")
+	const total = 10
 	log := samplingLog(rand.New(rand.NewPCG(5, 6)), total)
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
 	// Of such, a window holds one.

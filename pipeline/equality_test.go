@@ -75,16 +75,16 @@ type outcome struct {
 // The detector is a network; TestEveryRunnerLeavesOutTheSame has a cascade. On a cluster
 // both slots work, though one partition has four of five records.
 func TestEveryRunnerDoesTheSame(t *testing.T) {
-	addrs := allServices(t)
-	const topic, total = "same", 240
+	addrs, topic := allServices(t), testservices.Name("same")
+	const total = 240
 	sendMixed(t, addrs.Kafka, topic, total)
 	want := map[string]outcome{}
 	for name, flags := range everyWay(addrs) {
 		t.Run(name, func(t *testing.T) {
-			dir := "/user/erin/" + name
+			dir := "/user/erin/" + topic + "-" + name
 			tally := &tallyFn{t.TempDir()}
 			summary, _ := runBuilt(t, tally.build, optionsFor(t, slices.Concat(flags, networkFlags(t), []string{
-				"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=same-" + name, "--user=erin", "--output=" + addrs.HDFS + dir,
+				"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + "-" + name, "--user=erin", "--output=" + addrs.HDFS + dir,
 				"--duration=10m", "--drain"})...))
 			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 12 ||
 				!maps.Equal(summary.Rejected, map[string]int64{frame.CorruptJPEG: 4, frame.WrongSize: 8}) {
@@ -148,8 +148,8 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 // messages of Beam's own size there would be more of them than a bundle may
 // have, and the window would never end.
 func TestWindowOfManyRawFrames(t *testing.T) {
-	addrs := allServices(t)
-	const topic, total = "large", 220
+	addrs, topic := allServices(t), testservices.Name("large")
+	const total = 220
 	c, raws := newTopic(t, addrs.Kafka, topic, 4), frames(t, feed.Raw, 4)
 	for i := range total {
 		send(t, c, &kgo.Record{Partition: int32(i % 4), Value: raws[i%len(raws)]})
@@ -157,7 +157,7 @@ func TestWindowOfManyRawFrames(t *testing.T) {
 	for _, runner := range []string{"flink", "spark"} {
 		t.Run(runner, func(t *testing.T) {
 			summary, _ := runBuilt(t, Build, optionsFor(t, "--runner="+runner, "--parallelism=2", "--window_bytes=400000000", "--window=10m",
-				"--kafka="+addrs.Kafka, "--topics="+topic, "--group=large-"+runner, "--output="+addrs.HDFS+"/user/erin/large-"+runner, "--user=erin",
+				"--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic+"-"+runner, "--output="+addrs.HDFS+"/user/erin/"+topic+"-"+runner, "--user=erin",
 				"--min_face=150", "--scale_factor=1.5", "--duration=10m", "--drain"))
 			if summary.Windows != 1 || summary.RecordsRead != total || summary.FramesDecoded != total {
 				t.Errorf("%d windows of %d records, %d of them frames; want one of %d", summary.Windows, summary.RecordsRead, summary.FramesDecoded, total)

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/face"
@@ -58,6 +59,7 @@ func (fn *failFn) ProcessElement(r kafka.Record, emit func(kafka.Record)) error 
 func TestDoFnFailsOnOneRecord(t *testing.T) {
 	addrs := allServices(t)
 	const total, bad, user = 8, 5, "grace"
+	dir := "/user/" + user + "/" + testservices.Name("failing")
 	jpegs := frames(t, feed.JPEG, total)
 	var records []any
 	var want []string // every third frame of the demo has no face
@@ -70,7 +72,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 	// How often an engine tries before it gives up: as its cluster is set up here.
 	maxAttempts := map[string]int{"prism": 1, "flink-cluster": 4, "spark-cluster": 4}
 	for name, attempts := range maxAttempts {
-		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+"/user/"+user+"/"+name, "--user="+user)...)
+		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+path.Join(dir, name), "--user="+user)...)
 		o.Runner.Dir = t.TempDir()
 		r := testkit.Value(runners.Open(t.Context(), o.Runner))(t)
 		defer r.Close()
@@ -104,7 +106,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 				}))
 			}
 			testkit.Must(t, store.End(t.Context(), cfg))
-			for file := range hdfsFiles(t, addrs.HDFS, path.Join("/user", user, name, "once")) {
+			for file := range hdfsFiles(t, addrs.HDFS, path.Join(dir, name, "once")) {
 				got = append(got, file)
 			}
 			if slices.Sort(got); !slices.Equal(got, want) {

@@ -14,8 +14,9 @@ import (
 // Case 22: Kafka forgets what a group has committed, and removes records. The next run
 // goes on where the ledgers end: no event is lost or there twice, and verify agrees.
 func TestForgottenOffsets(t *testing.T) {
-	const topic, first, total = "forgotten", 40, 52 // frames
-	j := newJob(t, topic, "mallory")
+	const first, total = 40, 52 // frames
+	j := newJob(t, "forgotten", "mallory")
+	topic := j.topic
 	_, admin := kafkaClient(t, j.Kafka)
 	runAgain := func() string {
 		t.Helper()

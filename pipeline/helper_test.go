@@ -52,8 +52,8 @@ func optionsFor(t testing.TB, flags ...string) config.Options {
 	return testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
 }
 
-// job is a topic, which names its group, too, and the folder of HDFS that a user's runs of
-// it write to.
+// job is a topic that no other process of tests has, which names its group, too, and the
+// folder of HDFS that a user's runs of it write to.
 type job struct {
 	state.Addrs
 	topic, user, dir string
@@ -63,6 +63,7 @@ type job struct {
 // newJob returns one with a real Kafka and a real HDFS, and further flags of its runs.
 func newJob(t testing.TB, topic, user string, flags ...string) job {
 	t.Helper()
+	topic = testservices.Name(topic)
 	j := job{Addrs: realServices(t), topic: topic, user: user, dir: "/user/" + user + "/" + topic}
 	j.flags = append([]string{"--kafka=" + j.Kafka, "--topics=" + topic, "--group=" + topic, "--user=" + user, "--output=" + j.HDFS + j.dir}, flags...)
 	return j

@@ -23,6 +23,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/frame"
@@ -101,9 +102,10 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 // HDFS. Exactly the frames with faces are there, and a second run goes on where
 // the first stopped, with the other reader.
 func TestDemoVideoIntoHDFS(t *testing.T) {
-	j := newJob(t, "demo", "alice", "--topics=demo-jpeg,demo-raw", "--drain")
-	jpegs := sendDemo(t, j.Kafka, "demo-jpeg", feed.JPEG, 0, 30)
-	raws := sendDemo(t, j.Kafka, "demo-raw", feed.Raw, 30, 45)
+	jpegTopic, rawTopic := testservices.Name("demo-jpeg"), testservices.Name("demo-raw")
+	j := newJob(t, "demo", "alice", "--topics="+jpegTopic+","+rawTopic, "--drain")
+	jpegs := sendDemo(t, j.Kafka, jpegTopic, feed.JPEG, 0, 30)
+	raws := sendDemo(t, j.Kafka, rawTopic, feed.Raw, 30, 45)
 	first := j.run(t)
 
 	want := append(withFaces(jpegs), withFaces(raws)...)
@@ -117,13 +119,13 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 	}
 
 	// A JPEG is stored as it came.
-	for name, value := range values(t, j.Kafka, "demo-jpeg", len(jpegs)) {
+	for name, value := range values(t, j.Kafka, jpegTopic, len(jpegs)) {
 		if data, ok := got[name]; ok && !bytes.Equal(data, value) {
 			t.Errorf("%s: the stored bytes are not those of the record", name)
 		}
 	}
 
-	more := sendDemo(t, j.Kafka, "demo-jpeg", feed.JPEG, 45, 51)
+	more := sendDemo(t, j.Kafka, jpegTopic, feed.JPEG, 45, 51)
 	if second := j.run(t, "--reader=native"); second.RecordsRead != 6 {
 		t.Errorf("the second run read %d records, want the 6 new ones", second.RecordsRead)
 	}
@@ -138,8 +140,8 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 // picture, lying headers, other kinds of pictures, and the same bytes twice. None
 // of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
-	const topic = "odd"
-	j := newJob(t, topic, "bob", "--duration=10m", "--drain", "--keep_rejects")
+	j := newJob(t, "odd", "bob", "--duration=10m", "--drain", "--keep_rejects")
+	topic := j.topic
 	demo := testkit.Value(video.NewDemo(1))(t)
 	raw := demo.Frame(0).BGR
 	rgb, grey := bytes.Clone(raw), make([]byte, len(raw)/3)
@@ -261,8 +263,9 @@ func drawn[T draw.Image](t *testing.T, file []byte, newImage func(image.Rectangl
 func TestEmptyTopic(t *testing.T) {
 	j := newJob(t, "empty", "carol", "--duration=2s", "--window=1s")
 	newTopic(t, j.Kafka, j.topic, 4)
+	dir := j.dir
 	for _, runner := range []string{runners.Prism, runners.Direct} {
-		j.dir = "/user/carol/" + runner
+		j.dir = dir + "-" + runner
 		summary := j.run(t, "--runner="+runner, "--output="+j.HDFS+j.dir)
 		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
 			t.Errorf("%s: summary %+v", runner, summary)

@@ -20,7 +20,6 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/record"
 	"facestream/internal/run"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
@@ -54,7 +53,7 @@ func TestRecordsLostToRetention(t *testing.T) {
 	first.AddOffset(j.topic, 0, 6, -1)
 	testkit.Value(kadm.NewClient(c).DeleteRecords(t.Context(), first))(t)
 	summary, said := runBuilt(t, Build, j.options(t, "--quiet"))
-	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(said, "\nlost: offsets 2 to 5 of partition 0 of topic expired") || strings.Count(said, "\n") != 2 {
+	if summary.RecordsRead != 4 || summary.RecordsLost != 4 || !strings.Contains(said, "\nlost: offsets 2 to 5 of partition 0 of topic "+j.topic) || strings.Count(said, "\n") != 2 {
 		t.Errorf("summary %+v, and the run says:\n%s", summary, said)
 	}
 	var lost []record.Range
@@ -90,7 +89,7 @@ func TestSecondRunIsRefused(t *testing.T) {
 	testkit.Must(t, err)
 	before := slices.Sorted(maps.Keys(j.files(t)))
 	for _, command := range [][]string{nil, {"check"}} {
-		if said := said(t, 2, slices.Concat(command, j.flags, []string{"--state_dir=" + t.TempDir()})...); !strings.Contains(said, "topic one-writer is read by run the-first (process ") {
+		if said := said(t, 2, slices.Concat(command, j.flags, []string{"--state_dir=" + t.TempDir()})...); !strings.Contains(said, "topic "+j.topic+" is read by run the-first (process ") {
 			t.Errorf("%v does not say who is at work:\n%s", command, said)
 		}
 	}
@@ -136,7 +135,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	sent := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, total)
 	var runs sync.WaitGroup
 	for _, group := range []string{"one", "two"} {
-		o := j.options(t, "--group=twice-"+group)
+		o := j.options(t, "--group="+j.topic+"-"+group)
 		runs.Go(func() {
 			if summary, err := run.Run(t.Context(), o, Build, t.TempDir(), io.Discard); err != nil || summary.RecordsRead != total || summary.Windows < 2 {
 				t.Errorf("group %s: %v, summary %+v", group, err, summary)
@@ -156,7 +155,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 			t.Errorf("a ledger says of its run: %+v", l.Run)
 		}
 	}
-	if want := map[string]int64{"twice-one": total, "twice-two": total}; !maps.Equal(read, want) {
+	if want := map[string]int64{j.topic + "-one": total, j.topic + "-two": total}; !maps.Equal(read, want) {
 		t.Errorf("records in ledgers by group: %v, want %v", read, want)
 	}
 	// The one that ended last has said so.
@@ -173,7 +172,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 // Case 9: a camera may call itself anything; its pictures are below the root,
 // under names that are written out here.
 func TestHostileCameras(t *testing.T) {
-	j := newJob(t, testservices.Name("hostile"), "judy", "--runner=direct", "--duration=5m", "--drain")
+	j := newJob(t, "hostile", "judy", "--runner=direct", "--duration=5m", "--drain")
 	c, value := newTopic(t, j.Kafka, j.topic, 1), frames(t, feed.JPEG, 1)[0]
 	var want []string
 	for i, camera := range []struct{ name, folder string }{
