@@ -8,19 +8,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"facestream/internal/camera/feed"
 	"facestream/internal/run"
 	"facestream/internal/testkit"
 )
 
 // The native reader needs no Java on Prism. While its window lasts, the picture of a frame
-// is stored without another frame having to come, and a terminal shows it; a run that is
-// interrupted then leaves it, and the next one reads the window again.
+// is stored without another frame having to come, and a terminal shows it. When the topic
+// gets another partition, the next window begins. A run that is interrupted leaves its
+// window, and the next one reads it again.
 func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	j := newJob(t, "at-once", "erin", "--reader=native", "--min_face=100", "--duration=10m", "--window=10m")
 	t.Setenv("JAVA_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
-	sent := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)
+	sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	ended, o, state, terminal := make(chan error, 1), j.options(t), t.TempDir(), testkit.NewTerminal(t, 200)
@@ -30,27 +33,31 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 		_, err := run.Run(ctx, o, Build, state, terminal)
 		ended <- err
 	}()
-	stored := func() {
+	stored := func(sent, window int) {
 		t.Helper()
 		testkit.Await(t, "the picture of the last frame", func() bool {
-			return len(recordsIn(j.files(t))) == len(sent) || len(ended) > 0
+			return len(recordsIn(j.files(t))) == sent || len(ended) > 0
 		})
-		progress := regexp.MustCompile(fmt.Sprintf(`^window 1, \d+ s: %d records, %[1]d faces, \d+\.\d frames/s, lag 0, latency p95 \d+\.\d\d s$`, len(sent)))
+		progress := regexp.MustCompile(fmt.Sprintf(`^window %d, \d+ s: %d records, %[2]d faces, \d+\.\d frames/s, lag 0, latency p95 \d+\.\d\d s$`, window, sent))
 		testkit.Await(t, progress.String(), func() bool {
 			lines := terminal.Lines()
 			return progress.MatchString(lines[len(lines)-1]) || len(ended) > 0
 		})
 	}
-	stored()
-	for range 3 {
-		sent = append(sent, sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)...)
-		stored()
+	stored(1, 1)
+	c, admin := kafkaClient(t, j.Kafka, kgo.DefaultProduceTopic(j.topic))
+	testkit.Value(admin.CreatePartitions(t.Context(), 1, j.topic))(t)
+	send(t, c, &kgo.Record{Partition: 4, Value: frames(t, feed.JPEG, 1)[0]})
+	stored(2, 2)
+	for sent := range 3 {
+		sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)
+		stored(3+sent, 2)
 	}
 	interrupt()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Fatalf("it ended with %v before it was interrupted", err)
 	}
-	if summary := j.run(t, "--drain"); summary.RecordsRead != int64(len(sent)) || summary.FilesWritten != summary.RecordsRead {
-		t.Errorf("summary %+v, want %d records with a picture", summary, len(sent))
+	if summary := j.run(t, "--drain"); summary.RecordsRead != 4 || summary.FilesWritten != summary.RecordsRead {
+		t.Errorf("summary %+v, want the 4 records of the last window with a picture", summary)
 	}
 }

@@ -57,8 +57,9 @@ func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
 	return err
 }
 
-// follow says that a window is open, and after a time that it ends, again and again until
-// stop is called. The context that it returns ends if that cannot be said.
+// follow says that a window is open, and after a time, or when a topic has got more
+// partitions, that it ends, again and again until stop is called. The context that it
+// returns ends if that cannot be said.
 func (s *session) follow(ctx context.Context, window string, limit time.Duration) (following context.Context, stop func()) {
 	following, end := context.WithCancelCause(ctx)
 	saying, stopSaying := context.WithCancel(ctx)
@@ -76,6 +77,9 @@ func (s *session) follow(ctx context.Context, window string, limit time.Duration
 			if err := say(saying, window); err != nil && saying.Err() == nil {
 				end(fmt.Errorf("telling the workers of the window: %w", err))
 				return
+			}
+			if grown, err := s.offsets.Grown(saying); err == nil && grown { // the next window follows them, too
+				deadline = time.Now()
 			}
 			select {
 			case <-saying.Done():

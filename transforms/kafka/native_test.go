@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -247,6 +248,56 @@ func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 	stop()
 	said.Wait()
 	return got.of
+}
+
+// While a window is open, the topic gets a partition, and Kafka removes what no shard has read
+// yet: the first is the next window's, and the other is said to be lost.
+func TestTopicChangesInWindow(t *testing.T) {
+	f := newFake(t, 1)
+	f.send(t, 0, 10)
+	var err error
+	f.window.Shards, _, err = f.Share(t.Context(), 1, 100, true, false)
+	testkit.Must(t, err)
+	testkit.Must(t, f.Say(t.Context(), f.window.Name))
+	mustBe := func(want bool) {
+		t.Helper()
+		if grown, err := f.Grown(t.Context()); err != nil || grown != want {
+			t.Errorf("grown=%t (%v), want %t", grown, err, want)
+		}
+	}
+	mustBe(false)
+	removed := kadm.Offsets{}
+	removed.AddOffset(fakeTopic, 0, 6, -1)
+	testkit.Value(f.admin.DeleteRecords(t.Context(), removed))(t)
+	testkit.Value(f.admin.CreatePartitions(t.Context(), 1, fakeTopic))(t)
+	mustBe(true)
+	f.client.PurgeTopicsFromClient(fakeTopic) // it has asked for the partitions before
+	f.send(t, 1, 3)
+	got, wait := f.read(t.Context())
+	testkit.Must(t, f.End(t.Context(), f.window.Name))
+	testkit.Must(t, wait())
+	if reads := got.of[0]; len(reads) != 4 || reads[0].offset != 6 {
+		t.Errorf("read is %v, want the offsets 6 to 9", reads)
+	}
+	review := testkit.Value(f.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(6, 9)}}))(t)
+	if want := []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, 5)}}; !reflect.DeepEqual(review.Lost, want) {
+		t.Errorf("lost are %v, want %v", review.Lost, want)
+	}
+	testkit.Must(t, f.Commit(t.Context(), review))
+	if n, err := f.Waiting(t.Context()); err != nil || n != 3 {
+		t.Errorf("%d records wait (%v), want the 3 of the new partition", n, err)
+	}
+}
+
+// That a topic was deleted is no outage, which would be waited for.
+func TestTopicIsGone(t *testing.T) {
+	f := newFake(t, 1)
+	testkit.Value(f.admin.DeleteTopics(t.Context(), fakeTopic))(t)
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if _, err := f.Waiting(ctx); !errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrOutage) {
+		t.Errorf("error %v", err)
+	}
 }
 
 // A shard that begins while no broker answers waits, but whoever gives an address hears at

@@ -219,8 +219,12 @@ func (o *Offsets) ask(ctx context.Context, what string, request func(context.Con
 			}
 		}
 		if ctx.Err() != nil {
+			gone := errors.Is(last, kerr.UnknownTopicOrPartition)
 			last = fmt.Errorf("giving up after %s: %w", time.Since(start).Round(time.Second), last)
-			if !errors.Is(caller.Err(), context.Canceled) {
+			switch {
+			case gone: // brokers answer, and not only while one of them starts
+				last = fmt.Errorf("of %s, one %w any more: %w", strings.Join(o.topics, ", "), ErrUnknownTopic, last)
+			case !errors.Is(caller.Err(), context.Canceled):
 				last = outage{last}
 			}
 		}

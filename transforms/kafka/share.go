@@ -136,6 +136,12 @@ func (o *Offsets) Say(ctx context.Context, window string) error {
 	return o.say(ctx, window, isOpen+strconv.Itoa(o.said))
 }
 
+// Grown reports whether the topics have got partitions that the window does not follow.
+func (o *Offsets) Grown(ctx context.Context) (bool, error) {
+	logs, err := o.Logs(ctx)
+	return slices.ContainsFunc(logs, func(l Log) bool { _, followed := o.window[l.TopicPartition]; return !followed }), err
+}
+
 // End ends the window: where the partitions that it follows now end.
 func (o *Offsets) End(ctx context.Context, window string) error {
 	err := o.say(ctx, window, isClosing)
