@@ -150,14 +150,13 @@ func New(c Config) (Program, error) {
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
 }
 
-// flinkSettings are what the job server gives to its jobs: they are tried again when
-// something of theirs dies, the last time when heartbeats have told that a TaskManager has:
-// before, what reads from it fails again and again. Flink must not wait for heartbeats of the job server
+// flinkSettings are for a cluster inside of the job server, which tries a job again; another
+// cluster has its own. Flink must not wait for heartbeats of the job server
 // (execution.shutdown-on-attached-exit): Beam's sends none, and a job would be cancelled
 // after two minutes.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
-restart-strategy.fixed-delay.delay: 4 s
+restart-strategy.fixed-delay.delay: 1 s
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their

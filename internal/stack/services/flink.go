@@ -49,7 +49,8 @@ taskmanager.memory.jvm-overhead.max: 192m
 # Frames do not get smaller by it.
 taskmanager.network.batch-shuffle.compression.enabled: false
 
-# A job survives the loss of a TaskManager, which is seen before the last attempt.
+# A job survives the loss of a TaskManager, which is seen before the last attempt: until
+# then, what reads from it fails again and again.
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 4 s

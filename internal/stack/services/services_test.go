@@ -382,3 +382,13 @@ func TestChooseAddrs(t *testing.T) {
 		}
 	}
 }
+
+// A cluster on Kubernetes has the memory and the patience of the one here.
+func TestKubernetesHasTheSettings(t *testing.T) {
+	manifest := string(testkit.ReadFile(t, "../../../deploy/kubernetes/flink.yaml"))
+	for line := range strings.Lines(flinkSettings) {
+		if same := regexp.MustCompile(`^(taskmanager\.memory|restart-strategy|heartbeat)\.`); same.MatchString(line) && !strings.Contains(manifest, "\n    "+line) {
+			t.Errorf("deploy/kubernetes/flink.yaml has no %s", line)
+		}
+	}
+}
