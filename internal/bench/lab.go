@@ -53,6 +53,7 @@ type lab struct {
 	progress io.Writer
 	began    time.Time
 	dir      string
+	program  string // the pipeline
 	model    string // of presets without one of their own
 	stack    *services.Stack
 	runs     int            // of the pipeline and the plumbing
@@ -78,10 +79,10 @@ func (l *lab) open(ctx context.Context, state string, names []string) error {
 	if err != nil {
 		return err
 	}
+	l.program = filepath.Join(root, "build", "bin", "pipeline")
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		// Go refuses to stamp a version in a checkout that belongs to another user.
-		return execute(ctx, combination{}, nil, "go", "build", "-C", root, "-buildvcs=false", "-o", l.program(), "./pipeline")
+		return execute(ctx, combination{}, nil, "make", "-C", root, "programs")
 	})
 	g.Go(func() (err error) {
 		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{
@@ -115,8 +116,6 @@ func (l *lab) close() (err error) {
 }
 
 func (l *lab) mark() string { return markName + "=" + l.dir }
-
-func (l *lab) program() string { return filepath.Join(l.dir, "pipeline") }
 
 // newOutput returns a name for a run, and a new folder of HDFS.
 func (l *lab) newOutput() (name, folder string) {
@@ -155,7 +154,7 @@ func (l *lab) run(ctx context.Context, j job) (r ran, err error) {
 	}
 	summary := filepath.Join(l.dir, name+".json")
 	args := append([]string{
-		l.program(), "--runner=" + j.Runner, "--state_dir=" + l.dir, "--kafka=" + l.stack.Kafka, "--topics=" + j.topic,
+		l.program, "--runner=" + j.Runner, "--state_dir=" + l.dir, "--kafka=" + l.stack.Kafka, "--topics=" + j.topic,
 		"--group=" + name, "--user=" + user, "--output=" + output, "--detector=" + j.Preset, "--reader=" + j.Reader, "--store=" + j.Store, "--summary=" + summary,
 	}, j.flags...)
 	if model := l.modelOf(j.Preset); model != "" {

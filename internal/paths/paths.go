@@ -5,6 +5,7 @@ package paths
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -50,6 +51,19 @@ func Checkout() (string, error) {
 		}
 	}
 	return "", errors.New("neither the working folder nor this program is inside of a checkout of facestream")
+}
+
+// Programs compiles the programs of the checkout, if they are not up to date, and returns
+// their folder.
+func Programs(ctx context.Context) (string, error) {
+	root, err := Checkout()
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.CommandContext(ctx, "make", "-C", root, "programs").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compiling the programs: %w\n%s", err, out)
+	}
+	return filepath.Join(root, "build", "bin"), nil
 }
 
 // Installed returns the folder of an installed program's data, with java and cascades

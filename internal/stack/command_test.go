@@ -6,9 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +15,7 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 
 	"facestream/internal/cli"
+	"facestream/internal/paths"
 	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
@@ -212,11 +211,7 @@ func TestUpAndDown(t *testing.T) {
 	}
 
 	// The pages are there once, and go with the rest.
-	this := testkit.Value(os.Executable())(t)
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(filepath.Dir(this), "facestream"), "facestream/pipeline")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	testkit.Value(paths.Programs(t.Context()))(t) // of which view starts one
 	me := testkit.Value(user.Current())(t)
 	if status, out := run(t.Context(), s.dir, "view"); status != cli.ExitFailed || !strings.Contains(out, "no run of facestream") {
 		t.Errorf("view of nothing: status %d: %s", status, out)
