@@ -281,7 +281,7 @@ func (l *lab) run(t *testing.T, name string, podman []string, args ...string) st
 // stores, is healthy, is not root and cannot change the image, and SIGTERM ends it
 // cleanly. Jobs on clusters whose nodes are containers of the image do the same.
 func TestImage(t *testing.T) {
-	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+	if !testkit.All() {
 		return
 	}
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})

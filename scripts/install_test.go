@@ -114,7 +114,7 @@ const inside = `mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && m
 // In a bare Debian 12, apt installs the package with what it depends on. The job runs there as the
 // unit's user, with either reader. Removed, it leaves its state and settings; purged, nothing.
 func TestPackage(t *testing.T) {
-	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+	if !testkit.All() {
 		return
 	}
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})

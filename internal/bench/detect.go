@@ -44,7 +44,7 @@ and on labelled pictures. A face is found if a box and its label share %.0f %% o
 cover together, or %.0f %%; each box counts for one label. Precision is the part of the boxes
 that have a label: not every face in a photograph has one. px are sides of labels.`, 100*usualIoU, 100*strictIoU),
 	measure: func(ctx context.Context, l *lab, c choice) ([]table, error) {
-		return l.detect(ctx, c.labels, demoSizes)
+		return l.detect(ctx, c.labels, labelledTimes, demoSizes)
 	},
 }
 
@@ -86,8 +86,8 @@ var clips = []struct {
 	light        float64 // what each byte of the picture is multiplied by
 }{{video.MixedFaces, 0, 1}, {3, 20, 1}, {1, 0, 0.35}, {2, 10, 1.6}, {0, 30, 1}}
 
-// detect measures all presets on demo videos and on the labelled pictures.
-func (l *lab) detect(ctx context.Context, labels string, sizes []demoSize) ([]table, error) {
+// detect measures all presets on demo videos and, so many times, on the labelled pictures.
+func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demoSize) ([]table, error) {
 	labelled, err := readLabels(labels)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (l *lab) detect(ctx context.Context, labels string, sizes []demoSize) ([]ta
 			return nil, err
 		}
 	}
-	if err := measure("labelled", labelled, labelledTimes); err != nil {
+	if err := measure("labelled", labelled, times); err != nil {
 		return nil, err
 	}
 	rows = append(rows, detectRows("all", names, every)...)

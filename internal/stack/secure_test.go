@@ -29,17 +29,7 @@ func TestUpSecure(t *testing.T) {
 	for again := range 2 {
 		addrs, _ := state.Running(s.dir)
 		_, procs := s.processes()
-		for _, p := range procs {
-			listeners := testkit.Listeners(t, p.PID)
-			for _, l := range listeners {
-				if !l.Addr().IsLoopback() {
-					t.Errorf("%s listens on %s", p.Name, l)
-				}
-			}
-			if len(listeners) == 0 {
-				t.Errorf("%s listens nowhere", p.Name)
-			}
-		}
+		testkit.MustListenOnLoopback(t, procs)
 		for secured, opts := range map[bool][]kgo.Opt{true: config.Options(), false: nil} {
 			client := testkit.Value(kgo.NewClient(append(opts, kgo.SeedBrokers(addrs.Kafka))...))(t)
 			if err := client.Ping(t.Context()); (err == nil) != secured {

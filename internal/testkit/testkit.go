@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,12 @@ import (
 	"facestream/internal/record"
 	"facestream/internal/wait"
 )
+
+// All reports whether tests do everything that they can, as in make test-all.
+func All() bool { return os.Getenv("FACESTREAM_ALL_FAULTS") != "" }
+
+// Quick are flags of runs that find the faces of the demo in a tenth of the time.
+var Quick = slices.Clip([]string{"--min_face=80", "--scale_factor=1.2"})
 
 // patience is for what a busy machine does late. It is no limit for what is tested.
 const patience = 2 * time.Minute
@@ -111,6 +118,20 @@ func Listeners(t testing.TB, pid int) (addrs []netip.AddrPort) {
 		}
 	}
 	return addrs
+}
+
+// MustListenOnLoopback checks that services listen, and on addresses of the loopback only.
+func MustListenOnLoopback(t testing.TB, services []proc.Process) {
+	t.Helper()
+	for _, p := range services {
+		if strings.HasSuffix(p.Name, "-jobserver") {
+			continue // Beam listens everywhere
+		}
+		at := Listeners(t, p.PID)
+		if len(at) == 0 || slices.ContainsFunc(at, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }) {
+			t.Errorf("%s listens on %v", p.Name, at)
+		}
+	}
 }
 
 // Ranges returns ranges of the first and the last offset of each, in turn.

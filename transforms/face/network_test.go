@@ -336,9 +336,9 @@ func TestNetworksAreFreed(t *testing.T) {
 	p := anyNetwork(t)
 	p.DetectWidth = MaxDetectWidth
 	before, d := loaded.Load(), newDetector(t, p)
-	for i := range 2000 {
+	for i := range 200 {
 		side := 40
-		if i%1000 < 10 { // by then others are of use
+		if i%100 < 10 { // by then others are of use
 			side = 64 + 32*(i%10)
 		}
 		f := frame.Frame{Format: frame.BGR, Width: int32(side), Height: 40, Data: make([]byte, 3*side*40)}

@@ -1,7 +1,6 @@
 package hdfs
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -103,7 +102,7 @@ func TestKerberos(t *testing.T) {
 // Of each protection of RPC and of data transfers either everything works, or what fails is
 // said with the setting that helps.
 func TestProtections(t *testing.T) {
-	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+	if !testkit.All() {
 		t.Skip("each protection needs an HDFS of its own: make test-all")
 	}
 	const (

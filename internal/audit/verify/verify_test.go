@@ -23,6 +23,7 @@ import (
 	"facestream/internal/audit"
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/paths"
 	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
@@ -73,18 +74,14 @@ func newWorld(t *testing.T, name string) *world {
 	w.client, err = client.NewClient(client.ClientOptions{Addresses: []string{nameNode}, User: testUser})
 	testkit.Must(t, err)
 	t.Cleanup(func() { w.client.Close() })
-	w.pipeline = filepath.Join(t.TempDir(), "pipeline")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", w.pipeline, "facestream/pipeline")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the pipeline: %v\n%s", err, out)
-	}
+	w.pipeline = filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
 	return w
 }
 
 // run runs the pipeline until no record is waiting.
 func (w *world) run(t *testing.T, more ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(append(more, "--runner=direct", "--drain", "--state_dir="+t.TempDir())...)...)
+	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(slices.Concat(testkit.Quick, more, []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("running the pipeline: %v\n%s", err, out)
 	}

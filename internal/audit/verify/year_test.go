@@ -81,8 +81,8 @@ func newYear(t *testing.T, name string, flags ...string) *year {
 // a day, and verify agrees. test-all has the whole year, with 3,000,000 records; -v says
 // the figures.
 func TestYear(t *testing.T) {
-	days := 8
-	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+	days := 3
+	if testkit.All() {
 		days = 365
 	}
 	y := newYear(t, "year")

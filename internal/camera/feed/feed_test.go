@@ -28,18 +28,15 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 
-// A broker takes what Send gives it, and gives it back as it was.
+// A broker takes what Send gives it, and gives it back as it was. With -short it is a fake.
 func TestSend(t *testing.T) {
-	testBroker(t, newCluster(t).ListenAddrs())
-}
-
-// The same, with a real broker.
-func TestSendToKafka(t *testing.T) {
-	testBroker(t, []string{testservices.Start(t, services.Options{Kafka: true}).Kafka})
-}
-
-func testBroker(t *testing.T, brokers []string) {
-	t.Run("jpeg", func(t *testing.T) { testRoundTrip(t, brokers, JPEG, "image/jpeg", 50) })
+	var brokers []string
+	if testing.Short() {
+		brokers = newCluster(t).ListenAddrs()
+	} else {
+		brokers = []string{testservices.Start(t, services.Options{Kafka: true}).Kafka}
+	}
+	t.Run("jpeg", func(t *testing.T) { testRoundTrip(t, brokers, JPEG, "image/jpeg", 14) })
 	t.Run("raw", func(t *testing.T) {
 		testRoundTrip(t, brokers, Raw, "video/x-raw;format=BGR;width=640;height=480", 14)
 	})
@@ -276,7 +273,7 @@ func answer(req *kmsg.ProduceRequest, err *kerr.Error) kmsg.Response {
 func TestSendWaits(t *testing.T) {
 	c := newCluster(t)
 	away := patience
-	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+	if testkit.All() {
 		away = 31 * time.Second // which was once too long
 	}
 	var back atomic.Bool

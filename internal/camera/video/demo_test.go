@@ -20,7 +20,7 @@ import (
 
 var (
 	update      = flag.Bool("update", false, "write the golden files anew")
-	checkFrames = flag.Int("frames", 60, "how many frames of the demo TestDemoDetected looks at: so many show every mix of faces")
+	checkFrames = flag.Int("frames", 24, "how many frames of the demo TestDemoDetected looks at: so many show every mix of faces")
 )
 
 const (
@@ -57,7 +57,7 @@ func TestDemoGolden(t *testing.T) {
 // picture comes twice, and another demo gives the same bytes; the JPEGs are about as
 // large as a camera's.
 func TestDemoPictures(t *testing.T) {
-	const frames = 600
+	const frames = 240
 	d, direct := newDemo(t, frames), newDemo(t, 0)
 	seen := map[[sha256.Size]byte]int{}
 	sizes := map[int32]bool{}

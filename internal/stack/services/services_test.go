@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 
-	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 
@@ -27,12 +25,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// In make test, the clusters are those that all packages share.
 func TestStack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Kafka, HDFS, Flink and Spark")
 	}
 	s, err := Start(t.Context(), t.TempDir(), Options{
-		Kafka: true, HDFS: true, Flink: true, Spark: true,
+		Kafka: true, HDFS: true, Flink: testkit.All(), Spark: testkit.All(),
 		DataNodes: 2,
 		HDFSSettings: map[string]string{
 			"dfs.replication":        "2",
@@ -51,8 +50,10 @@ func TestStack(t *testing.T) {
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
 	t.Run("hdfs", func(t *testing.T) { testHDFS(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
-	t.Run("clusters", func(t *testing.T) { testClusters(t, s) })
-	t.Run("loopback", func(t *testing.T) { testLoopback(t, s.Processes()) })
+	if testkit.All() {
+		t.Run("clusters", func(t *testing.T) { testClusters(t, s) })
+	}
+	t.Run("loopback", func(t *testing.T) { testkit.MustListenOnLoopback(t, s.Processes()) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, s) })
 
 	stopped = true
@@ -177,9 +178,11 @@ func testClusters(t *testing.T, s *Stack) {
 
 // What is killed comes back, one service at the same time as another.
 func testRestart(t *testing.T, s *Stack) {
-	for name, test := range map[string]func(*testing.T, *Stack){
-		"kafka": testRestartKafka, "hdfs": testRestartHDFS, "workers": testRestartWorkers,
-	} {
+	tests := map[string]func(*testing.T, *Stack){"kafka": testRestartKafka, "hdfs": testRestartHDFS}
+	if testkit.All() {
+		tests["workers"] = testRestartWorkers
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // the broker takes long, and does nothing
 			test(t, s)
@@ -318,19 +321,6 @@ func isMember(t *testing.T, s *Stack, name string, members []string) {
 		}
 	}
 	t.Errorf("%s is none of the members %q", name, members)
-}
-
-// Nothing listens on another address than the loopback's.
-func testLoopback(t *testing.T, procs []proc.Process) {
-	for _, p := range procs {
-		if strings.HasSuffix(p.Name, "-jobserver") {
-			continue // Beam listens everywhere
-		}
-		all := testkit.Listeners(t, p.PID)
-		if len(all) == 0 || slices.ContainsFunc(all, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }) {
-			t.Errorf("%s listens on %v", p.Name, all)
-		}
-	}
 }
 
 func TestStartSaysWhyItFailed(t *testing.T) {
