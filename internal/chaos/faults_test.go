@@ -3,7 +3,6 @@ package chaos
 import (
 	"bytes"
 	"context"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,15 +10,14 @@ import (
 
 	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/internal/wait"
+	"facestream/runners"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
 
 const (
-	// allFaults is the environment variable that asks for the whole matrix.
-	allFaults = "FACESTREAM_ALL_FAULTS"
-
 	// outage is how long a part that hangs does so.
 	outage = 20 * time.Second
 	// liveFor is how long a run follows the topic: the work that is done again has the time
@@ -87,7 +85,7 @@ func scenarios() []scenario {
 		{name: "flink/interrupt", fault: "the Flink pipeline's driver is interrupted", status: interrupted},
 		{name: "spark/executor", fault: "an executor is killed"},
 	}
-	if os.Getenv(allFaults) != "1" {
+	if !testkit.All() {
 		for i, s := range few {
 			few[i].ways = s.ways[:min(1, len(s.ways))]
 		}
@@ -138,8 +136,14 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	if os.Getenv(allFaults) == "1" {
+	without := []string{runners.Prism}
+	if testkit.All() {
 		t.Run("slow-hdfs", l.slow)
+		without = append(without, runners.Flink, runners.Spark)
+	}
+	l.all = len(l.want)
+	for _, runner := range without {
+		t.Run("without-end", func(t *testing.T) { l.withoutEnd(t, runner) })
 	}
 }
 

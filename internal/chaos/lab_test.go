@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ type testLab struct {
 	*lab
 	bootstrap, nameNode *proxy.Proxy
 	want                map[string]string // SHA-256 by name, of the pictures of a run that nothing happened to
+	all                 int               // pictures of all that the topic has
 }
 
 // openTestLab starts all services and fills the topic.
@@ -57,6 +59,7 @@ func openTestLab(t *testing.T) *testLab {
 			t.Error(err)
 		}
 	})
+	testkit.MustListenOnLoopback(t, inner.stack.Processes())
 	l := &testLab{lab: inner, bootstrap: startProxy(t, inner.stack.Kafka), nameNode: startProxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
 	l.hdfs = "hdfs://" + l.nameNode.Addr()
 	for i := range bad {
@@ -80,7 +83,7 @@ func startProxy(t *testing.T, target string) *proxy.Proxy {
 // pipelineOf returns the pipeline of a group that has not run before, which reads all
 // there is.
 func (l *testLab) pipelineOf(group, runner string, flags ...string) *program {
-	return l.newPipeline(group, runner, append(flags, "--drain", "--duration=5m")...)
+	return l.newPipeline(group, runner, slices.Concat(testkit.Quick, flags, []string{"--drain", "--duration=5m"})...)
 }
 
 // outcome is what has become of a run.

@@ -11,45 +11,24 @@ import (
 	"time"
 
 	"facestream/internal/proc"
-	"facestream/internal/stack/services"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
 )
 
-// A run without end outlives every service, says each time once that it waits, and ends
-// with SIGTERM behind the window under way, however long that was to take: everything is
-// stored, gathered and committed.
-func TestRunWithoutEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
-	names := []string{runners.Prism}
-	if os.Getenv(allFaults) == "1" {
-		names = append(names, runners.Flink, runners.Spark)
-	}
-	for _, runner := range names {
-		t.Run(runner, func(t *testing.T) { runWithoutEnd(t, runner) })
-	}
-}
-
 // engines are the parts of an engine without which its windows fail.
 var engines = map[string]matcher{runners.Prism: prismServer, runners.Flink: service("jobmanager"), runners.Spark: service("spark-jobserver")}
 
-func runWithoutEnd(t *testing.T, runner string) {
-	o := services.Options{Kafka: true, HDFS: true, Flink: runner == runners.Flink, Spark: runner == runners.Spark}
-	inner := testkit.Value(openLab(t.Context(), t.TempDir(), o, t.Logf))(t)
-	t.Cleanup(func() {
-		if err := inner.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	l := &testLab{lab: inner}
-	const group, perStep = "forever", 6
+// withoutEnd runs without end, outlives every service, says each time once that it waits,
+// and ends with SIGTERM behind the window under way, however long that was to take:
+// everything is stored, gathered and committed. It leaves more in the topic than was there.
+func (l *testLab) withoutEnd(t *testing.T, runner string) {
+	const perStep = 6
+	group := "without-end-" + runner
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 
-	p := l.newPipeline(group, runner, "--reader=native", "--duration=forever", "--window=10m")
+	p := l.newPipeline(group, runner, append(testkit.Quick, "--reader=native", "--duration=forever", "--window=10m")...)
 	var ended chan outcome
 	said := func(what string) int { return strings.Count(readLog(p.logs+"/"+group+"-1.out"), what) }
 	const waits, goesOn = "waiting, and trying again", "going on after"
@@ -67,19 +46,19 @@ func runWithoutEnd(t *testing.T, runner string) {
 			t.Log(readLog(p.logs+"/"+group+"-1.out"), readLog(p.logs+"/"+group+"-1.err"))
 		}
 	})
-	waited, pictures := 0, 0
+	waited := 0
 	step := func(what string, befalls func()) {
 		t.Helper()
 		befalls()
 		l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", perStep), quality))
-		pictures += perStep * 2 / 3
+		l.all += perStep * 2 / 3
 		testkit.Await(t, "the pictures after "+what, func() bool {
 			select {
 			case o := <-ended:
 				t.Fatalf("%s: it has ended: %v, %s\n%s", what, o.err, o.end, o.output())
 			default:
 			}
-			return stored() == pictures
+			return stored() == l.all
 		})
 		if n, m := said(waits), said(goesOn); n != waited || m > n {
 			t.Errorf("%s: it says %d times that it waits, and %d times that it goes on; want %d", what, n, m, waited)
