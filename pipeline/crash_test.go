@@ -23,6 +23,7 @@ import (
 	"facestream/internal/config"
 	"facestream/internal/run"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
@@ -96,8 +97,8 @@ func TestCrashAtEveryStep(t *testing.T) {
 			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + group, "--output=/unused", "--state_dir=" + t.TempDir(),
 			"--runner=direct", "--drain", "--latest", "--min_face=100", "--scale_factor=1.3", "--window_bytes=1MiB"}, flags...)}
 	}
-	every := int64(5)
-	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+	every := int64(9)
+	if testkit.All() {
 		every = 1
 	}
 	_, sampled := wantSampled(topic, log)

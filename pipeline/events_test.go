@@ -228,7 +228,7 @@ func python(t *testing.T) string {
 		return program
 	}
 	testkit.Must(t, os.RemoveAll(dir))
-	for _, command := range [][]string{{"python3", "-m", "venv", dir}, append([]string{program, "-m", "pip", "install", "--quiet"}, pythonPackages...)} {
+	for _, command := range [][]string{{"python3", "-m", "venv", dir}, append([]string{program, "-m", "pip", "install", "--quiet", "--no-compile"}, pythonPackages...)} {
 		if out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
 		}
@@ -245,7 +245,7 @@ func spark(t *testing.T, scripts ...string) (all []sparkTable) {
 	t.Helper()
 	java := testkit.Value(paths.Java())(t)
 	classPath := testkit.Value(paths.ClassPath(jobserver.Spark))(t)
-	cmd := exec.CommandContext(t.Context(), java, slices.Concat(jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java"}, scripts)...)
+	cmd := exec.CommandContext(t.Context(), java, slices.Concat(jvm.Small, jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java"}, scripts)...)
 	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

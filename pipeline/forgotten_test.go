@@ -20,7 +20,7 @@ func TestForgottenOffsets(t *testing.T) {
 	_, admin := kafkaClient(t, j.Kafka)
 	runAgain := func() string {
 		t.Helper()
-		_, said := runBuilt(t, Build, j.options(t, "--runner=direct", "--drain", "--min_face=100", "--scale_factor=1.3"))
+		_, said := runBuilt(t, Build, j.options(t, "--runner=direct", "--drain"))
 		return said
 	}
 	// events returns how often each event is there, and checks that verify agrees.

@@ -71,7 +71,7 @@ func newJob(t testing.TB, topic, user string, flags ...string) job {
 
 func (j job) options(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	return optionsFor(t, slices.Concat(j.flags, flags)...)
+	return optionsFor(t, slices.Concat(testkit.Quick, j.flags, flags)...)
 }
 
 // run makes a run with further flags.

@@ -20,7 +20,7 @@ import (
 // gets another partition, the next window begins. A run that is interrupted leaves its
 // window, and the next one reads it again.
 func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
-	j := newJob(t, "at-once", "erin", "--reader=native", "--min_face=100", "--duration=10m", "--window=10m")
+	j := newJob(t, "at-once", "erin", "--reader=native", "--duration=10m", "--window=10m")
 	t.Setenv("JAVA_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
 	sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)

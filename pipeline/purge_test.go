@@ -159,7 +159,7 @@ func TestPurgeIsCompleted(t *testing.T) {
 	}
 	camera := person
 	every := int64(11)
-	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+	if testkit.All() {
 		every = 1
 	}
 	for name, tc := range map[string]struct {

@@ -293,7 +293,11 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	all := everyWay(addrs)
 	all[live] = shared
 	got := map[string]outcome{}
-	for _, name := range []string{live, "twice", "small", "flink-cluster", "flink-cluster-native", "spark-cluster"} {
+	names := []string{live, "twice", "small", "flink-cluster", "spark-cluster"}
+	if testkit.All() {
+		names = append(names, "flink-cluster-native")
+	}
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			var summary *run.Summary
 			switch name {

@@ -5,9 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +61,7 @@ func TestSecuredServices(t *testing.T) {
 	begin := time.Now()
 	clusters := [][]string{{"--runner=" + runners.Prism}}
 	var addrs state.Addrs
-	if os.Getenv("FACESTREAM_ALL_FAULTS") != "" {
+	if testkit.All() {
 		addrs = testservices.Start(t, services.Options{Flink: true, Spark: true})
 		clusters = append(clusters,
 			[]string{"--runner=" + runners.Flink, "--master=" + strings.TrimPrefix(addrs.FlinkWeb, "http://")},
@@ -72,7 +72,7 @@ func TestSecuredServices(t *testing.T) {
 		dir := t.TempDir()
 		endpoints := append(kafka, "--topics=frames", "--group="+name, "--state_dir="+dir, "--output="+stack.HDFS+"/user/"+services.User+"/"+name,
 			"--kerberos_principal="+services.User, "--kerberos_keytab="+stack.Secret(services.UserKeytab))
-		run := append(append(endpoints, cluster...), "--duration=2m", "--drain", "--summary="+filepath.Join(dir, "summary"))
+		run := slices.Concat(endpoints, cluster, testkit.Quick, []string{"--duration=2m", "--drain", "--summary=" + filepath.Join(dir, "summary")})
 		if i == 0 {
 			command(facestream, append([]string{"check"}, run...)...)
 			wrong := filepath.Join(dir, "wrong.properties")

@@ -39,7 +39,7 @@ func ledgers(t *testing.T, root string) (all []store.Ledger) {
 // the ledger, and no reason to stop, which --quiet does not hide. Afterwards nothing is lost
 // any more, as --log_format=json says.
 func TestRecordsLostToRetention(t *testing.T) {
-	j := newJob(t, "expired", "heidi", "--runner=direct", "--duration=5m", "--drain", "--min_face=150", "--scale_factor=1.5")
+	j := newJob(t, "expired", "heidi", "--runner=direct", "--duration=5m", "--drain")
 	c, value := newTopic(t, j.Kafka, j.topic, 1), frames(t, feed.JPEG, 1)[0]
 	sendSome := func(n int) {
 		for range n {
