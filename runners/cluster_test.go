@@ -99,19 +99,12 @@ func TestYARN(t *testing.T) {
 	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
 	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
 	c := runners.Config{Dir: t.TempDir(), Name: runners.Spark, Master: runners.YARN, User: "erin"}
-	if says, err := runners.AskYARN(t.Context(), c); err != nil || !strings.Contains(says, "room for 7 executors of 1536 MB") {
+	if says, err := runners.AskYARN(t.Context(), c); err != nil || !strings.Contains(says, "room for 6 executors of 1536 MB") {
 		t.Errorf("of its room YARN says %q, %v", says, err)
 	}
 	c.Worker, c.Parallelism = testkit.Value(os.Executable())(t), 1
 	r := open(t, c)
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, fail, beam.Impulse(s))
-	err := r.Run(t.Context(), "fails", p)
-	for _, want := range []string{"made of cheese", "yarn logs -applicationId application_", "-appOwner erin"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q in it", err, want)
-		}
-	}
+	testFailsOnYARN(t, r, "erin")
 	testRunIsCancelled(t, r)
 	r.Close()
 	testkit.Await(t, "the end of the application", func() bool {
@@ -127,6 +120,39 @@ func TestYARN(t *testing.T) {
 	// There is no session.
 	if _, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Master: runners.YARN}); err == nil || !strings.Contains(err.Error(), "yarn-session.sh") {
 		t.Errorf("without a session: %v", err)
+	}
+}
+
+// A session of Flink on YARN outlives its jobs, those that fail and those that are cancelled.
+func TestFlinkOnYARN(t *testing.T) {
+	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+		t.Skip("part of make test-all: it takes a minute")
+	}
+	addrs := testservices.Start(t, services.Options{HDFS: true})
+	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
+	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
+	web := testkit.Value(stack.FlinkOnYARN(t.Context()))(t)
+	r := open(t, runners.Config{Dir: t.TempDir(), Name: runners.Flink, Master: runners.YARN, Worker: testkit.Value(os.Executable())(t), Parallelism: 1})
+	testFailsOnYARN(t, r, "hdfs")
+	testRunIsCancelled(t, r)
+	r.Close()
+	var all struct{ Jobs []struct{ State string } }
+	testkit.GetJSON(t, web+"/jobs/overview", &all)
+	if got := fmt.Sprint(all.Jobs); got != "[{CANCELED} {FAILED}]" && got != "[{FAILED} {CANCELED}]" {
+		t.Errorf("the session's jobs are %s, want one that has failed and one that is cancelled", got)
+	}
+}
+
+// testFailsOnYARN has a job fail, whose error must say where its containers' logs are.
+func testFailsOnYARN(t *testing.T, r runners.Runner, user string) {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, fail, beam.Impulse(s))
+	err := r.Run(t.Context(), "fails", p)
+	for _, want := range []string{"made of cheese", "yarn logs -applicationId application_", "-appOwner " + user} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
 	}
 }
 

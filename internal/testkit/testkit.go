@@ -95,12 +95,12 @@ func Processes(t testing.TB, fits func(proc.Running) bool) []proc.Running {
 	return out
 }
 
-// Listeners returns where a process listens.
+// Listeners returns where a process listens, in a network namespace of its own, too.
 func Listeners(t testing.TB, pid int) (addrs []netip.AddrPort) {
 	t.Helper()
-	kernel, err := procfs.NewDefaultFS()
+	p, err := procfs.NewProc(pid)
 	Must(t, err)
-	p, err := kernel.Proc(pid)
+	kernel, err := procfs.NewFS(fmt.Sprint("/proc/", pid)) // its net
 	Must(t, err)
 	open, err := p.FileDescriptorTargets()
 	Must(t, err)

@@ -93,15 +93,19 @@ func hdfsPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	}
 	programs := []javaProgram{program(nameNode, "", "namenode.NameNode")}
 	for i := range cmp.Or(o.DataNodes, 1) {
-		suffix := ""
-		if i > 0 {
-			suffix = fmt.Sprintf("-%d", i+1)
-		}
-		data := program(dataNode, suffix, "datanode.DataNode")
+		data := program(dataNode, suffixOf(i), "datanode.DataNode")
 		data.member = true
 		programs = append(programs, data)
 	}
 	return programs, nil
+}
+
+// suffixOf is what stands behind the names of a member, of which the first is 0.
+func suffixOf(member int) string {
+	if member == 0 {
+		return ""
+	}
+	return fmt.Sprintf("-%d", member+1)
 }
 
 // formatHDFS prepares the NameNode's folders.

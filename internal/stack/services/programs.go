@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"facestream/internal/jvm"
 	"facestream/internal/paths"
@@ -35,6 +36,7 @@ type child struct {
 type javaProgram struct {
 	service  *service
 	member   bool              // it registers with the first process of its service
+	owner    bool              // what it starts, whoever is the parent by then, ends with it
 	name     string            // of the process and of its log
 	classes  string            // the profiles of its class path, with spaces between them
 	conf     string            // folder of its settings, and of what it unpacks
@@ -140,9 +142,15 @@ func (s *Stack) launch(p javaProgram, begin func(*exec.Cmd) (*proc.Child, error)
 		return nil, err
 	}
 	defer logFile.Close()
+	var flags uintptr
+	if p.owner && os.Geteuid() == 0 { // elsewhere it must end them itself, which one that is killed does not
+		// It sees no other processes, and the kernel ends a table of processes with its first one.
+		cmd, flags = exec.Command("unshare", append([]string{"--mount-proc"}, cmd.Args...)...), syscall.CLONE_NEWPID
+	}
 	if at := s.hosts[p.name]; at != "" {
 		cmd = exec.Command("ip", append([]string{"netns", "exec", at}, cmd.Args...)...)
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	running, err := begin(cmd)

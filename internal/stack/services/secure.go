@@ -130,10 +130,13 @@ func (dir secrets) makeKafkaUser(ctx context.Context, admin *kadm.Client) error 
 	return err
 }
 
+// hdfsKeytab is that of HDFS's and YARN's servers.
+func (dir secrets) hdfsKeytab() string { return filepath.Join(string(dir), "hdfs.keytab") }
+
 // hdfs are further settings of the NameNode and the DataNodes, all of which clients may
 // know, too.
 func (dir secrets) hdfs() [][2]string {
-	keytab := filepath.Join(string(dir), "hdfs.keytab")
+	keytab := dir.hdfsKeytab()
 	return [][2]string{
 		{"hadoop.security.authentication", "kerberos"},
 		{"hadoop.security.authorization", "true"},
@@ -154,7 +157,7 @@ func (dir secrets) hdfs() [][2]string {
 
 // trySecureHDFS opens the usual folders to everybody, and stores and removes a file.
 func (s *Stack) trySecureHDFS(ctx context.Context) error {
-	krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.Secret("hdfs.keytab"), Config: s.Secret(Krb5Config)}.Client()
+	krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.secrets.hdfsKeytab(), Config: s.Secret(Krb5Config)}.Client()
 	if err != nil {
 		return err
 	}

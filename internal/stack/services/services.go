@@ -68,6 +68,10 @@ type Options struct {
 	// so on; 1 if zero.
 	DataNodes int
 
+	// Optional. How many NodeManagers YARN has, called "nodemanager", "nodemanager-2" and so
+	// on, which share the memory; 1 if zero.
+	NodeManagers int
+
 	// Optional. Further settings of hdfs-site.xml by name. They override those
 	// made here; an empty one removes.
 	HDFSSettings map[string]string

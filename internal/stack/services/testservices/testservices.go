@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
+	"facestream/internal/yarnrm"
 )
 
 // StateEnv is the environment variable with the absolute state directory of the stack
@@ -107,7 +109,8 @@ func Own(t testing.TB, o services.Options) *services.Stack {
 	return stack
 }
 
-// Jobs returns those of the clusters of Flink and Spark that have not ended.
+// Jobs returns those of the clusters of Flink and Spark that have not ended, and applications
+// on YARN.
 func Jobs(t testing.TB, addrs state.Addrs) (out []string) {
 	t.Helper()
 	var flink struct {
@@ -123,6 +126,12 @@ func Jobs(t testing.TB, addrs state.Addrs) (out []string) {
 	testkit.GetJSON(t, addrs.SparkWeb+"/json/", &spark)
 	for _, app := range spark.ActiveApps {
 		out = append(out, app.Name+" "+app.ID)
+	}
+	if addrs.YARNWeb != "" {
+		apps := testkit.Value(yarnrm.Applications(t.Context(), addrs.YARNWeb, url.Values{"states": {"NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"}}))(t)
+		for _, app := range apps {
+			out = append(out, app.Name+" "+app.ID)
+		}
 	}
 	return out
 }
