@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +19,7 @@ import (
 
 const (
 	maxPart       = frame.MaxRawBytes // bytes of a picture in a stream
-	maxLine       = 4 << 10           // bytes of a line between two of them
+	maxHead       = 4 << 10           // bytes between two of them
 	readStep      = 32 << 10
 	snapshotEvery = 100 * time.Millisecond // of a camera that answers with one picture
 )
@@ -35,7 +35,7 @@ type mjpeg struct {
 	url    *url.URL // without user and password
 	user   *url.Userinfo
 	body   io.ReadCloser
-	parts  *parts // nil for one picture in each answer
+	jpegs  *jpegs // nil for one picture in each answer
 	count  int
 	last   time.Time // when that was asked for
 }
@@ -50,10 +50,10 @@ func openMJPEG(s *stream, u *url.URL, limit time.Duration) (player, error) {
 	m.timer = time.AfterFunc(limit, m.cancel)
 	kind, err := m.get()
 	if err == nil {
-		media, params, _ := strings.Cut(kind, ";")
+		media, _, _ := strings.Cut(kind, ";")
 		switch media = strings.ToLower(strings.TrimSpace(media)); {
 		case strings.HasPrefix(media, "multipart/"):
-			m.parts = newParts(m.body, params)
+			m.jpegs = &jpegs{from: m.body}
 			return m, nil
 		case media == "image/jpeg" || media == "image/jpg":
 			return m, nil
@@ -145,8 +145,8 @@ func (m *mjpeg) read() (Picture, error) {
 
 // next returns what comes next, and when it began to come.
 func (m *mjpeg) next() (data []byte, taken time.Time, err error) {
-	if m.parts != nil {
-		return m.parts.next()
+	if m.jpegs != nil {
+		return m.jpegs.next()
 	}
 	if m.body == nil {
 		if err := wait.Sleep(m.ctx, time.Until(m.last.Add(snapshotEvery))); err != nil {
@@ -178,172 +178,112 @@ func (m *mjpeg) close() error {
 
 var errTooLarge = fmt.Errorf("a picture has more than %d bytes", maxPart)
 
-// parts reads the parts of a multipart answer as browsers do, whatever cameras make of
-// RFC 2046: the first part may come without a boundary, the boundary with or without its
-// dashes, and the length may be missing or wrong.
-type parts struct {
-	from     io.Reader
-	read     []byte // what was read last
-	buf      []byte // what was read and not returned
-	boundary string // without dashes before it; empty until it is known
-	dashes   int    // which it has at least
-	begun    bool
+// jpegs reads the JPEGs of a multipart answer by their own markers (ITU-T T.81, table B.1),
+// since cameras write what stands between them in ways that RFC 2046 does not know: without a
+// first boundary, with another one than they announce, or with a wrong length.
+type jpegs struct {
+	from io.Reader
+	read []byte // what was read last
+	buf  []byte // what was read and not returned
 }
 
-// newParts takes the parameters of a content type, which cameras seldom quote.
-func newParts(from io.Reader, params string) *parts {
-	p := &parts{from: from, dashes: len("--")}
-	for param := range strings.SplitSeq(params, ";") {
-		if name, value, _ := strings.Cut(param, "="); strings.EqualFold(strings.TrimSpace(name), "boundary") {
-			p.boundary = undashed(strings.Trim(strings.TrimSpace(value), `"`))
+const (
+	markerBegin = 0xD8
+	markerEnd   = 0xD9
+	lastRestart = 0xD7 // of the markers without a length
+	firstSingle = 0xD0
+)
+
+// jpegBegin is how each JPEG begins.
+var jpegBegin = []byte{0xFF, markerBegin, 0xFF}
+
+// next returns the next JPEG, and when its first bytes were there.
+func (j *jpegs) next() (data []byte, taken time.Time, err error) {
+	for passed := 0; !bytes.HasPrefix(j.buf, jpegBegin); {
+		if i := bytes.Index(j.buf, jpegBegin); i >= 0 {
+			j.buf = j.buf[i:]
+			break
 		}
-	}
-	return p
-}
-
-// undashed returns a boundary without its dashes, unless it has nothing else.
-func undashed(boundary string) string {
-	if bare := strings.TrimLeft(boundary, "-"); bare != "" {
-		return bare
-	}
-	return boundary
-}
-
-// next returns the next part, and when its first byte was there.
-func (p *parts) next() (data []byte, taken time.Time, err error) {
-	length, err := p.head()
-	if err != nil {
-		return nil, taken, err
+		none := max(0, len(j.buf)-len(jpegBegin)+1)
+		if j.buf, passed = j.buf[none:], passed+none; passed > maxPart {
+			return nil, taken, errTooLarge
+		}
+		if err := j.fill(); err != nil {
+			return nil, taken, err
+		}
 	}
 	taken = time.Now()
-	data, err = p.data(length)
-	return data, taken, err
-}
-
-// head reads up to the empty line behind a part's fields, and returns the length that they
-// say, or 0.
-func (p *parts) head() (length int, err error) {
-	inside := false // behind a boundary, or fields without one
-	for {
-		line, err := p.line()
-		if err != nil {
-			return 0, err
+	for at := len(jpegBegin) - 1; ; {
+		at, data = j.walk(at)
+		if data != nil {
+			return data, taken, nil
 		}
-		text := strings.TrimRight(string(line), " \t\r\n")
-		name, value, isField := strings.Cut(text, ":")
-		switch {
-		case text == "" && inside:
-			p.begun = true
-			return length, nil
-		case isField && (inside || strings.HasPrefix(strings.ToLower(text), "content-")):
-			inside = true
-			if strings.EqualFold(strings.TrimSpace(name), "Content-Length") {
-				length, _ = strconv.Atoi(strings.TrimSpace(value))
+		if len(j.buf) > maxPart {
+			return nil, taken, errTooLarge
+		}
+		if err := j.fill(); err != nil {
+			if n := withoutBoundary(j.buf); n < len(j.buf) {
+				return j.cut(n), taken, nil
 			}
-		case inside:
-		case p.boundary != "" && strings.HasPrefix(strings.TrimLeft(text, "-"), strings.TrimLeft(p.boundary, "-")):
-			inside = true
-			if !strings.HasPrefix(text, "-") { // some announce one, and leave its dashes out
-				p.dashes = 0
-			}
-		case strings.HasPrefix(text, "--") && (!p.begun || p.boundary == ""): // not what was announced
-			p.boundary, inside = undashed(text), true
+			return nil, taken, err
 		}
 	}
 }
 
-// line returns the next line with its end.
-func (p *parts) line() ([]byte, error) {
-	for {
-		if i := bytes.IndexByte(p.buf, '\n'); i >= 0 {
-			line := p.buf[:i+1]
-			p.buf = p.buf[i+1:]
-			return line, nil
+// walk goes from one marker of the first JPEG to the next, and takes the JPEG off the buffer
+// if it is whole. Else it returns where to go on with more of it.
+func (j *jpegs) walk(at int) (next int, data []byte) {
+	for at < len(j.buf) {
+		i := bytes.IndexByte(j.buf[at:], 0xFF)
+		if i < 0 {
+			return len(j.buf), nil
 		}
-		if len(p.buf) > maxLine { // of what is no line
-			p.buf = p.buf[len(p.buf)-1:]
+		at += i
+		if len(j.buf) < at+4 && !bytes.HasPrefix(j.buf[at:], jpegEnd) {
+			return at, nil
 		}
-		if err := p.fill(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// data returns a part up to the boundary behind it or, if it has the length that was said
-// and a JPEG's end, without waiting for that.
-func (p *parts) data(length int) ([]byte, error) {
-	for searched := 0; ; {
-		if end, ok := p.end(searched); ok {
-			return p.cut(end), nil
-		}
-		if length > 0 && len(p.buf) >= length && bytes.HasSuffix(p.buf[:length], jpegEnd) {
-			return p.cut(length), nil
-		}
-		if len(p.buf) > maxPart {
-			return nil, errTooLarge
-		}
-		searched = max(0, len(p.buf)-len(p.boundary)-maxLine)
-		if err := p.fill(); err != nil {
-			if length > 0 && len(p.buf) >= length {
-				return p.cut(length), nil
-			}
-			if bytes.HasSuffix(p.buf, jpegEnd) {
-				return p.cut(len(p.buf)), nil
-			}
-			return nil, err
+		switch marker := j.buf[at+1]; {
+		case marker == markerEnd:
+			return 0, j.cut(at + 2)
+		case marker == markerBegin: // of the next one: cheap cameras leave the end out
+			return 0, j.cut(withoutBoundary(j.buf[:at]))
+		case marker == 0xFF: // filling
+			at++
+		case marker == 0, marker >= firstSingle && marker <= lastRestart: // of the picture's own data
+			at += 2
+		default:
+			at += 2 + int(binary.BigEndian.Uint16(j.buf[at+2:]))
 		}
 	}
+	return at, nil
 }
 
 // jpegEnd is the marker of a JPEG's end.
-var jpegEnd = []byte{0xFF, 0xD9}
+var jpegEnd = []byte{0xFF, markerEnd}
 
-// end returns where a part ends that has a boundary behind it, from a place on. Before the
-// boundary are dashes, and before those the end of a line or of a JPEG.
-func (p *parts) end(from int) (end int, ok bool) {
-	if p.boundary == "" { // nobody has said it
-		for _, behind := range []string{"--", "\r\n--", "\n--"} {
-			if i := bytes.Index(p.buf[from:], append(jpegEnd[:len(jpegEnd):len(jpegEnd)], behind...)); i >= 0 {
-				return from + i + len(jpegEnd), true
-			}
-		}
-		return 0, false
+// withoutBoundary returns how long a JPEG is behind which a boundary and the fields of the next
+// part follow.
+func withoutBoundary(data []byte) int {
+	if i := bytes.LastIndex(data, []byte("\n--")); i >= len(data)-maxHead {
+		data = bytes.TrimSuffix(data[:i], []byte("\r"))
 	}
-	for {
-		i := bytes.Index(p.buf[from:], []byte(p.boundary))
-		if i < 0 {
-			return 0, false
-		}
-		end = len(bytes.TrimRight(p.buf[:from+i], "-"))
-		dashes := from + i - end
-		from += i + 1
-		before := p.buf[:end]
-		switch {
-		case dashes < p.dashes && p.boundary[0] != '-':
-		case bytes.HasSuffix(before, []byte("\r\n")):
-			return end - 2, true
-		case bytes.HasSuffix(before, []byte("\n")):
-			return end - 1, true
-		case bytes.HasSuffix(before, jpegEnd):
-			return end, true
-		}
-	}
+	return len(data)
 }
 
 // cut takes the first bytes off the buffer.
-func (p *parts) cut(n int) []byte {
-	data := p.buf[:n:n]
-	p.buf = append([]byte(nil), p.buf[n:]...)
+func (j *jpegs) cut(n int) []byte {
+	data := j.buf[:n:n]
+	j.buf = bytes.Clone(j.buf[n:])
 	return data
 }
 
 // fill reads more.
-func (p *parts) fill() error {
-	if p.read == nil {
-		p.read = make([]byte, readStep)
+func (j *jpegs) fill() error {
+	if j.read == nil {
+		j.read = make([]byte, readStep)
 	}
-	n, err := p.from.Read(p.read)
-	if p.buf = append(p.buf, p.read[:n]...); n > 0 {
+	n, err := j.from.Read(j.read)
+	if j.buf = append(j.buf, j.read[:n]...); n > 0 {
 		return nil
 	}
 	return err
