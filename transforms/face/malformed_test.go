@@ -1,4 +1,4 @@
-package face
+package face_test
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 
 	"facestream/internal/testkit"
+	"facestream/transforms/face"
 	"facestream/transforms/frame"
-	"facestream/transforms/frame/frametest"
 	"facestream/transforms/kafka"
 )
 
@@ -22,7 +22,7 @@ func init() {
 // showReject and showFaces say what became of a record in which process.
 func showReject(r frame.Reject) string { return fmt.Sprint(r.Offset, " ", r.Reason, " ", os.Getpid()) }
 
-func showFaces(d Detection) string {
+func showFaces(d face.Detection) string {
 	return fmt.Sprint(d.Frame.Offset, " ", len(d.Faces), " ", os.Getpid())
 }
 
@@ -31,7 +31,8 @@ func showFaces(d Detection) string {
 // file. Each is a reject with its reason, in this process, which goes on.
 func TestMalformed(t *testing.T) {
 	pid := os.Getpid()
-	p := defaultParams(t)
+	p := testkit.Value(face.NewPreset(face.Parity, ""))(t)
+	photo := testkit.ReadFile(t, "../../testdata/face.jpg")
 	p.MinFace = 100 // the photograph's is larger
 	var records []any
 	var rejects, found []any
@@ -45,19 +46,19 @@ func TestMalformed(t *testing.T) {
 		records = append(records, kafka.Record{Topic: "video", Offset: offset, Value: &value, Headers: &headers})
 		return offset
 	}
-	addGood := func() { found = append(found, fmt.Sprint(add(readPhoto(t), ""), " 1 ", pid)) }
-	for i, in := range frametest.Malformed() {
-		if i%frametest.EachKind == 0 {
+	addGood := func() { found = append(found, fmt.Sprint(add(photo, ""), " 1 ", pid)) }
+	for i, in := range malformed() {
+		if i%eachKind == 0 {
 			addGood()
 		}
-		rejects = append(rejects, fmt.Sprint(add(in.Value, in.ContentType), " ", in.Reason, " ", pid))
+		rejects = append(rejects, fmt.Sprint(add(in.value, in.contentType), " ", in.reason, " ", pid))
 	}
 	addGood()
 
 	pipeline, s := beam.NewPipelineWithRoot()
 	frames, rejected := frame.Decode(s, frame.Config{Width: 640, Height: 480}, frame.Sampling{}, beam.Create(s, records...))
-	detections, damaged := Detect(s, frame.Config{}, p, frames)
-	Render(s, Output{Frame: true, Annotated: true, Crops: true, Events: true}, Sampling{}, detections)
+	detections, damaged := face.Detect(s, frame.Config{}, p, frames)
+	face.Render(s, face.Output{Frame: true, Annotated: true, Crops: true, Events: true}, face.Sampling{}, detections)
 	passert.Equals(s, beam.ParDo(s, showReject, beam.Flatten(s, rejected, damaged)), rejects...)
 	passert.Equals(s, beam.ParDo(s, showFaces, detections), found...)
 	testkit.Value(beam.Run(t.Context(), "prism", pipeline))(t)

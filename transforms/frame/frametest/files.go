@@ -1,6 +1,6 @@
 // Package frametest makes values for the tests of frame and of what comes after
-// it: files with what encoders do not write, and a thousand values that are no
-// frames. It does not import frame, so that frame's own tests can use it.
+// it: files with what encoders do not write. It does not import frame, so that frame's own
+// tests can use it.
 package frametest
 
 import (
