@@ -79,7 +79,7 @@ func TestCheck(t *testing.T) {
 			`bgr 3, jpeg 4, skipped_null 1, skipped_small 1, wrong_size 1; from camera \\x1b\[2J, demo, door and 1 more`,
 		reject,
 		`ok    output         hdfs://alice@127\.0\.0\.1:\d+` + home + `/not/yet can be written as alice`,
-		`ok    space          \d+\.\d GB of \d+\.\d GB free; / belongs to hdfs`,
+		`ok    space          \d+\.\d [GT]B of \d+\.\d [GT]B free; / belongs to hdfs`,
 		`ok    detector       /.*/haarcascade_frontalface_alt\.xml loads in OpenCV \d+\.\d+\.\d+, SHA-256 [0-9a-f]{64}`,
 		`ok    java           /.*/java is Java 17\..*`,
 		`ok    java parts     Beam's Java parts: beam 2\.62\.0`,

@@ -107,3 +107,24 @@ func cutSuffixFold(s, suffix string) (before string, found bool) {
 	}
 	return s[:at], true
 }
+
+// Count is a number of things, in words.
+func Count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// ByteCount is a number of bytes for people.
+func ByteCount(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, i := float64(n), -1
+	for ; value >= unit && i < 3; i++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGT"[i])
+}

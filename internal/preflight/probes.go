@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"facestream/internal/cli"
 	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 	"facestream/runners"
@@ -34,8 +35,6 @@ const (
 	lowBytes = 1 << 30
 	lowFiles = 16
 	lowNames = 1000 // files and folders of a quota
-
-	megabyte, gigabyte = 1e6, 1e9
 )
 
 func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
@@ -61,7 +60,7 @@ func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	if err := c.checkBrokers(cluster.Addrs); err != nil {
 		return f, err
 	}
-	f.says = fmt.Sprintf("%s answers, %s", o.Kafka, count(cluster.Brokers, "broker"))
+	f.says = fmt.Sprintf("%s answers, %s", o.Kafka, cli.Count(cluster.Brokers, "broker"))
 	if cluster.Version != "" {
 		f.says += ", Kafka " + strings.TrimPrefix(cluster.Version, "v")
 	}
@@ -91,7 +90,7 @@ func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err er
 	if err != nil {
 		return f, err
 	}
-	f.says = fmt.Sprintf("%s, %s, %d waiting for group %s", count(topic.Partitions, "partition"), count(topic.Records, "record"), topic.Waiting, o.Group)
+	f.says = fmt.Sprintf("%s, %s, %d waiting for group %s", cli.Count(topic.Partitions, "partition"), cli.Count(topic.Records, "record"), topic.Waiting, o.Group)
 	switch {
 	case topic.MaxMessageBytes == 0:
 		f.says += "; its limit of a message is not told"
@@ -99,7 +98,7 @@ func (c *Checks) probeTopic(ctx context.Context, name string) (f finding, err er
 		f.says += fmt.Sprintf("; messages of up to %d bytes", topic.MaxMessageBytes)
 	}
 	if topic.Lost > 0 {
-		f.warn("Kafka has removed %s that group %s had still to read: run more often, or give the topic a longer retention", count(topic.Lost, "record"), o.Group)
+		f.warn("Kafka has removed %s that group %s had still to read: run more often, or give the topic a longer retention", cli.Count(topic.Lost, "record"), o.Group)
 	}
 	if topic.Records == 0 {
 		return f, nil
@@ -258,26 +257,26 @@ func (c *Checks) probeSpace(ctx context.Context) (f finding, err error) {
 		f.warn("%v", err)
 		return f, nil
 	}
-	f.says = fmt.Sprintf("%s of %s free", size(s.Free), size(s.Capacity))
+	f.says = fmt.Sprintf("%s of %s free", cli.ByteCount(s.Free), cli.ByteCount(s.Capacity))
 	if s.Owner != "" {
 		f.says += fmt.Sprintf("; %s belongs to %s", s.Folder, s.Owner)
 	}
 	if s.Free < max(lowBytes, lowFiles*s.Block) {
-		f.warn("only %s are free where the pictures go: remove files, or choose another --output", size(s.Free))
+		f.warn("only %s are free where the pictures go: remove files, or choose another --output", cli.ByteCount(s.Free))
 	}
 	for _, q := range s.Quotas {
 		if q.Names >= 0 {
 			f.says += fmt.Sprintf("; quota of %s: %d of %d names left", q.Folder, q.NamesLeft, q.Names)
 			if q.NamesLeft < lowNames {
 				f.warn("%s may hold %s more: remove some, choose another --output, or have an administrator raise the quota",
-					q.Folder, count(max(0, q.NamesLeft), "file"))
+					q.Folder, cli.Count(max(0, q.NamesLeft), "file"))
 			}
 		}
 		if q.Bytes >= 0 {
-			f.says += fmt.Sprintf("; quota of %s: %s of %s left", q.Folder, size(q.BytesLeft), size(q.Bytes))
+			f.says += fmt.Sprintf("; quota of %s: %s of %s left", q.Folder, cli.ByteCount(q.BytesLeft), cli.ByteCount(q.Bytes))
 			if q.BytesLeft < lowFiles*s.Block {
 				f.warn("%s may hold %s more, replicas included, and each file takes %s while it is written: remove files, choose another --output, or have an administrator raise the quota",
-					q.Folder, size(max(0, q.BytesLeft)), size(s.Block))
+					q.Folder, cli.ByteCount(max(0, q.BytesLeft)), cli.ByteCount(s.Block))
 			}
 		}
 	}
@@ -345,12 +344,12 @@ func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
 	if err != nil {
 		return f, fmt.Errorf("%w (start it, or give the address of its REST API with --master)", err)
 	}
-	f.says = fmt.Sprintf("%s is Flink %s, %s, %s", o.Master, cluster.Version, count(cluster.TaskManagers, "TaskManager"), count(cluster.Slots, "slot"))
+	f.says = fmt.Sprintf("%s is Flink %s, %s, %s", o.Master, cluster.Version, cli.Count(cluster.TaskManagers, "TaskManager"), cli.Count(cluster.Slots, "slot"))
 	if !strings.HasPrefix(cluster.Version, runners.FlinkVersion+".") {
 		return f, fmt.Errorf("%s is Flink %s, and Beam's runner is made for %s: use such a cluster", o.Master, cluster.Version, runners.FlinkVersion)
 	}
 	if o.Parallelism > cluster.Slots && o.Master != runners.YARN { // which starts TaskManagers for a job
-		f.warn("--parallelism=%d, but the cluster has %s: a job would wait for more", o.Parallelism, count(cluster.Slots, "slot"))
+		f.warn("--parallelism=%d, but the cluster has %s: a job would wait for more", o.Parallelism, cli.Count(cluster.Slots, "slot"))
 	}
 	return f, nil
 }
@@ -375,19 +374,4 @@ func (c *Checks) probeNetwork(context.Context) (f finding, err error) {
 		f.warn("%s listens on all addresses, also on %s: who reaches it can run programs here, so keep others out with a firewall", server, strings.Join(addrs, ", "))
 	}
 	return f, err
-}
-
-func size(bytes int64) string {
-	if bytes < gigabyte {
-		return fmt.Sprintf("%.1f MB", float64(bytes)/megabyte)
-	}
-	return fmt.Sprintf("%.1f GB", float64(bytes)/gigabyte)
-}
-
-// count is a number of things, in words.
-func count[N int | int64](n N, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

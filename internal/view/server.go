@@ -6,7 +6,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/store"
 )
@@ -42,7 +42,7 @@ const (
 //go:embed web
 var web embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"bytes": byteCount}).ParseFS(web, "web/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"bytes": cli.ByteCount}).ParseFS(web, "web/*.html"))
 
 // Crop cuts a box with a margin, a part of its sides, out of a JPEG, as a JPEG.
 type Crop func(picture []byte, box record.Box, margin float64) ([]byte, error)
@@ -318,16 +318,3 @@ const (
 	laneHeight = 40
 	mostLanes  = 30
 )
-
-// byteCount is a number of bytes for people.
-func byteCount(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, i := float64(n), -1
-	for ; value >= unit && i < 3; i++ {
-		value /= unit
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGT"[i])
-}

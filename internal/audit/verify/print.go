@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"facestream/internal/audit"
+	"facestream/internal/cli"
 	"facestream/internal/record"
 )
 
@@ -41,12 +42,12 @@ func printTable(out io.Writer, r audit.Report) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s, %s", number(r.Ledgers, "ledger"), number(r.Temporary.Files, "temporary file"))
+	fmt.Fprintf(out, "%s, %s", cli.Count(r.Ledgers, "ledger"), cli.Count(r.Temporary.Files, "temporary file"))
 	if r.Temporary.Old > 0 {
 		fmt.Fprintf(out, " (%d old)", r.Temporary.Old)
 	}
 	if c := r.Recheck; c != nil {
-		fmt.Fprintf(out, ", %s rechecked (%d differ)", number(c.Records, "record"), c.Differ)
+		fmt.Fprintf(out, ", %s rechecked (%d differ)", cli.Count(c.Records, "record"), c.Differ)
 		if c.Mixed > 0 {
 			fmt.Fprintf(out, ", %d of them in ledgers with different settings", c.Mixed)
 		}
@@ -56,7 +57,7 @@ func printTable(out io.Writer, r audit.Report) error {
 	}
 	fmt.Fprintln(out)
 	for _, t := range r.OtherTopics {
-		fmt.Fprintf(out, "not looked at: topic %s, %s\n", t.Topic, number(int(t.Files), "file"))
+		fmt.Fprintf(out, "not looked at: topic %s, %s\n", t.Topic, cli.Count(int(t.Files), "file"))
 	}
 	for _, p := range r.Problems[:min(len(r.Problems), maxLines)] {
 		fmt.Fprintf(out, "- %s\n", p.Text)
@@ -67,7 +68,7 @@ func printTable(out io.Writer, r audit.Report) error {
 	}
 	result := "all agrees"
 	if !r.Agrees {
-		result = number(problems, "problem")
+		result = cli.Count(problems, "problem")
 	}
 	_, err := fmt.Fprintln(out, result)
 	return err
@@ -96,11 +97,4 @@ func counts(f audit.Files) string {
 		text += fmt.Sprintf(", %d pending", f.Pending)
 	}
 	return text
-}
-
-func number(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
