@@ -91,12 +91,10 @@ func (m *runMetrics) see(l store.Ledger) {
 		add(outcomeDecoded, p.Decoded)
 		add(outcomeSkipped, p.Skipped)
 		add(outcomeSampled, p.Sampled)
-		var rejected int64
+		add(outcomeRejected, p.RejectedSum())
 		for reason, n := range p.Rejected {
 			m.rejects.WithLabelValues(reason).Add(float64(n))
-			rejected += n
 		}
-		add(outcomeRejected, rejected)
 		m.bytes.Add(float64(p.Bytes))
 		stored, files := p.FramesWithFaces-p.Cooled, p.Files
 		for _, one := range []struct {

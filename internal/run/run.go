@@ -581,12 +581,8 @@ func reportLost(log *slog.Logger, l store.Ledger) {
 // problems is the end of a window's line when records gave no frame, or frames
 // with faces no picture.
 func problems(sum store.Partition) string {
-	var rejected int64
-	for _, n := range sum.Rejected {
-		rejected += n
-	}
 	var text string
-	if sum.Skipped+rejected > 0 {
+	if rejected := sum.RejectedSum(); sum.Skipped+rejected > 0 {
 		text = fmt.Sprintf(", %d skipped, %d rejected", sum.Skipped, rejected)
 	}
 	if sum.Sampled > 0 {

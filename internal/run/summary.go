@@ -90,13 +90,6 @@ func (s *Summary) success(about store.Run) any {
 	}{about, s}
 }
 
-func (s *Summary) rejected() (n int64) {
-	for _, k := range s.Rejected {
-		n += k
-	}
-	return n
-}
-
 // Save writes the summary as JSON.
 func (s *Summary) Save(file string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
@@ -124,7 +117,7 @@ func (s *Summary) print(out io.Writer) {
 		{s.RecordsLost, "lost before they were read"},
 		{s.Skipped, "skipped"},
 		{s.Sampled, "sampled out"},
-		{s.rejected(), strings.TrimSuffix("rejected: "+strings.Join(reasons, ", "), ": ")},
+		{store.Partition{Rejected: s.Rejected}.RejectedSum(), strings.TrimSuffix("rejected: "+strings.Join(reasons, ", "), ": ")},
 		{s.FramesDecoded, "frames decoded"},
 		{s.FramesWithFaces, "frames with faces"},
 		{s.Cooled, "of them cooling down, not stored"},

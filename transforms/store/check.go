@@ -51,10 +51,7 @@ func (p Partition) wrong(s Stored) (wrong []string) {
 			return []string{fmt.Sprintf("%v are no ranges of offsets in order", ranges)} // then nothing adds up
 		}
 	}
-	var rejected int64
-	for _, n := range p.Rejected {
-		rejected += n
-	}
+	rejected := p.RejectedSum()
 	read, stored := record.Count(p.Offsets), record.Count(p.Pictures)
 	// Of the faces of cooled frames it is only known that each frame has one.
 	least, most := p.Faces, p.Faces-p.Cooled

@@ -322,6 +322,14 @@ func (l Ledger) Sum() Partition {
 	return sum
 }
 
+// RejectedSum is how many records were rejected, for whatever reason.
+func (p Partition) RejectedSum() (n int64) {
+	for _, k := range p.Rejected {
+		n += k
+	}
+	return n
+}
+
 func (p Partition) plus(q Partition) Partition {
 	p.From = min(p.From, q.From)
 	switch {
