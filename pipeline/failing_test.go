@@ -100,10 +100,9 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 			}
 			var got []string
 			for _, of := range l.Tables { // and not those of the attempt that failed
-				testkit.Must(t, store.Pictures(t.Context(), cfg, path.Join("_tmp", cfg.Run, path.Base(of.File)), func(p store.Picture, _ func() ([]byte, error)) error {
-					got = append(got, p.Name)
-					return nil
-				}))
+				for picture := range picturesIn(t, cfg, path.Join("_tmp", cfg.Run, path.Base(of.File))) {
+					got = append(got, picture)
+				}
 			}
 			testkit.Must(t, store.End(t.Context(), cfg))
 			for file := range hdfsFiles(t, addrs.HDFS, path.Join(dir, name, "once")) {

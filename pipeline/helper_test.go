@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -222,15 +223,28 @@ func unpack[V any](t testing.TB, root string, files map[string]V, add func(table
 		if !store.IsTable(table) {
 			continue
 		}
-		testkit.Must(t, store.Pictures(t.Context(), store.Config{Root: root}, table, func(p store.Picture, read func() ([]byte, error)) error {
-			data, err := read()
-			if other, twice := seen[p.Name]; twice {
-				t.Errorf("%s is in %s and in %s", p.Name, other, table)
+		for name, data := range picturesIn(t, store.Config{Root: root}, table) {
+			if other, twice := seen[name]; twice {
+				t.Errorf("%s is in %s and in %s", name, other, table)
 			}
-			seen[p.Name] = table
-			add(table, p.Name, data)
-			return err
-		}))
+			seen[name] = table
+			add(table, name, data)
+		}
 		delete(files, table)
 	}
+}
+
+// picturesIn returns the pictures of a table, by the names that they have as files.
+func picturesIn(t testing.TB, cfg store.Config, table string) map[string][]byte {
+	t.Helper()
+	in := testkit.Value(cfg.OpenTable(t.Context(), table))(t)
+	defer in.Close()
+	out := map[string][]byte{}
+	for row, err := range in.Rows(math.MaxInt64) {
+		testkit.Must(t, err)
+		for _, p := range store.PicturesOf(&row) {
+			out[p.Name] = testkit.Value(p.Read(in.File, row.Nth))(t)
+		}
+	}
+	return out
 }

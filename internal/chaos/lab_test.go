@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -200,10 +201,19 @@ func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 	}
 	err := store.List(t.Context(), cfg, func(name string, _ int64, _ time.Time) error {
 		if store.IsTable(name) {
-			return store.Pictures(t.Context(), cfg, name, func(p store.Picture, read func() ([]byte, error)) error {
-				data, err := read()
-				return add(p.Name, data, err)
-			})
+			in, err := cfg.OpenTable(t.Context(), name)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			for row, rowErr := range in.Rows(math.MaxInt64) {
+				err = errors.Join(err, rowErr)
+				for _, p := range store.PicturesOf(&row) {
+					data, readErr := p.Read(in.File, row.Nth)
+					err = errors.Join(err, add(p.Name, data, readErr))
+				}
+			}
+			return err
 		}
 		if kind, _ := store.KindOf(name); kind != store.KindPicture {
 			return nil

@@ -170,14 +170,10 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 	}
 	defer in.Close()
 	n := int64(0)
-	for row, err := range in.Rows() {
+	for row, err := range in.Rows(t.Rows) {
 		if err != nil {
 			return c.unread(ctx, t.File, err)
 		}
-		if n == t.Rows {
-			break
-		}
-		at := n
 		n++
 		if c.say.Say("%s: %d of %d rows; %d frames copied", t.File, n, t.Rows, c.frames); !c.wanted(row.ID, row.Camera, row.TimestampMillis) {
 			continue
@@ -188,7 +184,7 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 				return c.unread(ctx, t.File, err)
 			}
 		}
-		one := c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, at) })
+		one := c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, row.Nth) })
 		if one.err != nil {
 			return c.unread(ctx, t.File, one.err)
 		}

@@ -114,17 +114,12 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 	if err != nil {
 		return in, err
 	}
-	n := int64(0)
-	for row, err := range in.Rows() {
+	for row, err := range in.Rows(t.Rows) {
 		if err != nil {
 			return in, errors.Join(fmt.Errorf("reading %s: %w", t.File, err), in.Close())
 		}
-		if n == t.Rows {
-			break
-		}
 		_, base, _ := store.ParsePicture(store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path())
-		in.rows[base] = n
-		n++
+		in.rows[base] = row.Nth
 	}
 	ix.tables.opened.Add(t, in)
 	for ix.tables.rows += len(in.rows); ix.tables.rows > cachedRows && ix.tables.opened.Len() > 1; {

@@ -78,17 +78,16 @@ func published(t testing.TB, root string) (offsets []int64) {
 		if kind, _ := KindOf(name); kind != KindTable {
 			continue
 		}
-		testkit.Must(t, Pictures(t.Context(), testConfig(root), name, func(p Picture, _ func() ([]byte, error)) error {
+		for p := range picturesIn(t, testConfig(root), name) {
 			_, id := KindOf(p.Name)
 			if rows = append(rows, id.Offset); id.Offset%16 != 0 {
-				return nil
+				continue
 			}
-			data, err := ReadPicture(t.Context(), testConfig(root), p.Name)
+			data := testkit.Value(ReadPicture(t.Context(), testConfig(root), p.Name))(t)
 			if want := fmt.Sprint("picture ", id.Offset); string(data) != want {
 				t.Errorf("%s holds %q, want %q", p.Name, data, want)
 			}
-			return err
-		}))
+		}
 	}
 	if sorted := slices.Sorted(slices.Values(offsets)); !slices.Equal(slices.Sorted(slices.Values(rows)), sorted) {
 		t.Errorf("there are rows of %v, and events of %v", rows, sorted)

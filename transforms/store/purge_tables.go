@@ -61,25 +61,20 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 		return t, err
 	}
 	defer in.Close()
-	var kept []numbered
+	var kept []table.Row
 	var ids []record.ID
-	n := int64(0)
-	for row, err := range in.Rows() {
+	for row, err := range in.Rows(t.Rows) {
 		if err != nil {
 			return t, fmt.Errorf("reading the table %s: %w", t.File, err)
-		}
-		if n == t.Rows {
-			break
 		}
 		if p.camera(row.Camera) && p.record(row.ID) {
 			ids = append(ids, row.ID)
 			p.freed.Pictures += int64(len(PicturesOf(&row)))
 		} else {
-			kept = append(kept, numbered{n, row})
+			kept = append(kept, row)
 		}
-		n++
 	}
-	t.Rows = n // a purge that was killed had written it anew
+	t.Rows = int64(len(ids) + len(kept)) // a purge that was killed had written it anew
 	p.mark(ids)
 	p.progress(p.freed)
 	if len(ids) == 0 || p.dry {
@@ -100,26 +95,19 @@ func (p *purge) filterTable(ctx context.Context, t Table) (Table, error) {
 	return t, err
 }
 
-// numbered is a row of a table without its pictures.
-type numbered struct {
-	n int64
-	table.Row
-}
-
 // groupsOf gives rows with their pictures, tableBytes at a time: a table may be larger than
 // this machine's memory.
-func groupsOf(from *table.File, rows []numbered) iter.Seq2[[]table.Row, error] {
+func groupsOf(from *table.File, rows []table.Row) iter.Seq2[[]table.Row, error] {
 	return func(yield func([]table.Row, error) bool) {
 		var group []table.Row
 		bytes := int64(0)
-		for i, r := range rows {
-			for _, p := range PicturesOf(&r.Row) {
+		for i, row := range rows {
+			for _, p := range PicturesOf(&row) {
 				bytes += p.Bytes
 			}
-			row := r.Row
 			row.Faces = slices.Clone(row.Faces)
-			if err := from.AddPictures(r.n, &row); err != nil {
-				yield(nil, fmt.Errorf("reading row %d: %w", r.n, err))
+			if err := from.AddPictures(&row); err != nil {
+				yield(nil, fmt.Errorf("reading row %d: %w", row.Nth, err))
 				return
 			}
 			group = append(group, row)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"iter"
+	"math"
 	"path"
 	"path/filepath"
 	"slices"
@@ -27,6 +29,22 @@ func rowEntry(offset, millis int64, bytes int) Entry {
 
 const hourMillis = 3_600_000
 
+// picturesIn gives the pictures of a table, by the name of that below the root.
+func picturesIn(t testing.TB, cfg Config, of string) iter.Seq2[Picture, []byte] {
+	return func(yield func(Picture, []byte) bool) {
+		in := testkit.Value(cfg.OpenTable(t.Context(), of))(t)
+		defer in.Close()
+		for row, err := range in.Rows(math.MaxInt64) {
+			testkit.Must(t, err)
+			for _, p := range PicturesOf(&row) {
+				if !yield(p, testkit.Value(p.Read(in.File, row.Nth))(t)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Rows are in a table for each hour of a bundle, in parts that are bounded. Every frame
 // gives a Written, and each table is in one.
 func TestWriteRows(t *testing.T) {
@@ -49,17 +67,15 @@ func TestWriteRows(t *testing.T) {
 			var got []string
 			for _, table := range l.Tables {
 				var offsets []string
-				testkit.Must(t, Pictures(t.Context(), testConfig(root), pending(testConfig(root), path.Base(table.File)), func(p Picture, read func() ([]byte, error)) error {
+				for p, data := range picturesIn(t, testConfig(root), pending(testConfig(root), path.Base(table.File))) {
 					_, id := KindOf(p.Name)
-					data, err := read()
 					if p.Kind == KindPicture {
 						offsets = append(offsets, fmt.Sprint(id.Offset))
 					}
 					if want := entries[id.Offset].Row; string(data) != map[Kind]string{KindPicture: string(want.Picture), KindFace: "crop"}[p.Kind] || int64(len(data)) != p.Bytes {
 						t.Errorf("%s has %d bytes, which are not those that were written", p.Name, len(data))
 					}
-					return err
-				}))
+				}
 				got = append(got, strings.TrimPrefix(path.Dir(table.File), "_pictures/")+": "+strings.Join(offsets, ","))
 				if table.Rows != int64(len(offsets)) {
 					t.Errorf("%s has %d rows, and %d are counted", table.File, len(offsets), table.Rows)
@@ -172,13 +188,12 @@ func TestReadWhileTablesGrow(t *testing.T) {
 		}
 		rows := map[string]bool{}
 		for _, name := range testkit.Value(b.cfg.Glob(t.Context(), tableFolder+"/*/*/*"))(t) {
-			testkit.Must(t, Pictures(t.Context(), b.cfg, name, func(p Picture, _ func() ([]byte, error)) error {
+			for p := range picturesIn(t, b.cfg, name) {
 				if rows[p.Name] {
 					t.Errorf("%s is there twice", p.Name)
 				}
 				rows[p.Name] = true
-				return nil
-			}))
+			}
 		}
 		if len(rows) < last || over && len(rows) != windows {
 			t.Errorf("there are %d rows after %d", len(rows), last)

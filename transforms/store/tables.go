@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -147,59 +148,22 @@ func TableFolder(name string) string {
 
 // pictureIn returns a picture that is in a table, or nil.
 func (c Config) pictureIn(ctx context.Context, of, name string) (data []byte, err error) {
-	err = c.rowsOf(ctx, of, func(t *table.File, n int64, row table.Row) (more bool, err error) {
-		for _, p := range PicturesOf(&row) {
-			if p.Name == name {
-				data, err = p.Read(t, n)
-				return false, err
-			}
-		}
-		return true, nil
-	})
-	return data, err
-}
-
-// rowsOf calls visit with the rows of a table, without their pictures, while there is more
-// to do.
-func (c Config) rowsOf(ctx context.Context, of string, visit func(t *table.File, n int64, row table.Row) (more bool, err error)) error {
 	t, err := c.OpenTable(ctx, of)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer t.Close()
-	n := int64(0)
-	for row, err := range t.Rows() {
+	for row, err := range t.Rows(math.MaxInt64) {
 		if err != nil {
-			return fmt.Errorf("reading the table %s: %w", c.path(of), err)
+			return nil, fmt.Errorf("reading the table %s: %w", c.path(of), err)
 		}
-		if more, err := visit(t.File, n, row); !more {
-			return err
-		}
-		n++
-	}
-	return nil
-}
-
-// Pictures calls visit with the pictures of a table, by the name of that below the root. A
-// picture is read by read only.
-func Pictures(ctx context.Context, cfg Config, of string, visit func(p Picture, read func() ([]byte, error)) error) error {
-	return cfg.rowsOf(ctx, of, func(t *table.File, n int64, row table.Row) (more bool, err error) {
 		for _, p := range PicturesOf(&row) {
-			if err = visit(p, func() ([]byte, error) { return p.Read(t, n) }); err != nil {
-				return false, err
+			if p.Name == name {
+				return p.Read(t.File, row.Nth)
 			}
 		}
-		return true, nil
-	})
-}
-
-// Rows calls visit with the rows of a table, without their pictures, by the name of that
-// below the root.
-func Rows(ctx context.Context, cfg Config, of string, visit func(*table.Row) error) error {
-	return cfg.rowsOf(ctx, of, func(_ *table.File, _ int64, row table.Row) (more bool, err error) {
-		err = visit(&row)
-		return err == nil, err
-	})
+	}
+	return nil, nil
 }
 
 // publishTables adds the rows of staged tables to published ones, or makes others. Each

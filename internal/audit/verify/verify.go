@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
-	"facestream/transforms/store/table"
 )
 
 // verify compares everything. The order of reading is that of audit.Audit.
@@ -80,13 +80,7 @@ func addTable(ctx context.Context, cfg store.Config, a *audit.Audit, name string
 	if !counts {
 		return nil
 	}
-	err := store.Rows(ctx, cfg, name, func(row *table.Row) error {
-		events, err := face.EventsOf(row)
-		if err == nil {
-			rows.Add(row, events)
-		}
-		return err
-	})
+	err := addRows(ctx, cfg, name, rows)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -94,6 +88,25 @@ func addTable(ctx context.Context, cfg store.Config, a *audit.Audit, name string
 		return nil
 	}
 	rows.Done(err)
+	return nil
+}
+
+func addRows(ctx context.Context, cfg store.Config, name string, rows *audit.Rows) error {
+	in, err := cfg.OpenTable(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	for row, err := range in.Rows(math.MaxInt64) {
+		var events []string
+		if err == nil {
+			events, err = face.EventsOf(&row)
+		}
+		if err != nil {
+			return err
+		}
+		rows.Add(&row, events)
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@
 // its own without compression, so that it is read without the rest:
 //
 //	file, err := table.Open(r, size) // reads the footer
-//	for row, err := range file.Rows() { // reads no pictures
+//	for row, err := range file.Rows(math.MaxInt64) { // reads no pictures
 //		...
 //	}
 //	picture, err := file.Picture(7) // reads one picture
@@ -55,6 +55,9 @@ type Row struct {
 	// Sizes of the pictures, which Complete sets; 0 for what is not stored.
 	PictureBytes   int32 `parquet:"picture_bytes"`
 	AnnotatedBytes int32 `parquet:"annotated_bytes"`
+
+	// Nth is its number in the file that it was read from, the first being 0.
+	Nth int64 `parquet:"-"`
 }
 
 // Face is one face of a frame.
@@ -185,19 +188,20 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 // NumRows is how many rows there are.
 func (f *File) NumRows() int64 { return f.file.NumRows() }
 
-// Rows gives all rows in their order, the first being 0, without their pictures and
-// without reading these.
-func (f *File) Rows() iter.Seq2[Row, error] {
+// Rows gives the first so many rows in their order, without their pictures and without
+// reading these.
+func (f *File) Rows(most int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		in := parquet.NewGenericReader[Row](f.file, withoutPictures)
 		defer in.Close()
 		rows := make([]Row, 64)
-		for {
+		for nth := int64(0); ; {
 			n, err := in.Read(rows)
-			for i := range rows[:n] {
-				if !yield(rows[i], nil) {
+			for _, row := range rows[:n] {
+				if row.Nth = nth; nth == most || !yield(row, nil) {
 					return
 				}
+				nth++
 			}
 			if err == io.EOF {
 				return
@@ -211,15 +215,15 @@ func (f *File) Rows() iter.Seq2[Row, error] {
 	}
 }
 
-// AddPictures reads the pictures of a row, by its number, into that row.
-func (f *File) AddPictures(n int64, row *Row) (err error) {
-	if row.Picture, err = f.Picture(n); err == nil {
-		row.Annotated, err = f.Annotated(n)
+// AddPictures reads the pictures of a row that was read from it.
+func (f *File) AddPictures(row *Row) (err error) {
+	if row.Picture, err = f.Picture(row.Nth); err == nil {
+		row.Annotated, err = f.Annotated(row.Nth)
 	}
 	if err != nil {
 		return err
 	}
-	crops, err := f.Crops(n)
+	crops, err := f.Crops(row.Nth)
 	for i := range min(len(crops), len(row.Faces)) {
 		row.Faces[i].Crop = crops[i]
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -72,7 +73,7 @@ func mustHold(t *testing.T, data []byte, want []Row) {
 	const size = 30_000 // of a picture
 	f, read := open(t, data)
 	var got []Row
-	for row, err := range f.Rows() {
+	for row, err := range f.Rows(math.MaxInt64) {
 		testkit.Must(t, err)
 		got = append(got, row)
 	}
@@ -84,7 +85,11 @@ func mustHold(t *testing.T, data []byte, want []Row) {
 		if _, err := f.Picture(int64(i)); err == nil && read.bytes > 2*size {
 			t.Errorf("%d bytes are read for a picture", read.bytes)
 		}
-		testkit.Must(t, f.AddPictures(int64(i), &got[i]))
+		testkit.Must(t, f.AddPictures(&got[i]))
+		if got[i].Nth != int64(i) {
+			t.Errorf("row %d is said to be row %d", i, got[i].Nth)
+		}
+		got[i].Nth = 0
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%d rows come back as others: %d", len(want), len(got))
