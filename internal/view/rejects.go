@@ -39,19 +39,7 @@ var advice = map[string]string{
 }
 
 type reject struct {
-	record.ID
-	TimestampMillis int64  `json:"timestamp_ms"`
-	Camera          string `json:"camera"`
-	Reason          string `json:"reason"`
-	Detail          string `json:"detail"`
-	Size            int64  `json:"size"`
-	FirstBytes      string `json:"first_bytes"`
-	Headers         []struct {
-		Key   string `json:"key"`
-		Value string `json:"value"`
-		Hex   string `json:"value_hex"`
-	} `json:"headers"`
-
+	store.RejectFile
 	Time moment
 }
 

@@ -80,7 +80,8 @@ func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error)
 
 func (fn *rejectFn) FinishBundle(emit func(Rejected)) error { return fn.writes.Finish(emit) }
 
-type rejectFile struct {
+// RejectFile is the JSON of the file about a reject.
+type RejectFile struct {
 	record.ID
 	TimestampMillis int64          `json:"timestamp_ms"`
 	Camera          string         `json:"camera"`
@@ -90,11 +91,11 @@ type rejectFile struct {
 	SHA256          string         `json:"sha256"`
 	FirstBytes      string         `json:"first_bytes"` // in hexadecimal digits
 	KeptBytes       int            `json:"kept_bytes"`  // in the file beside this one; 0 if there is none
-	Headers         []rejectHeader `json:"headers"`
+	Headers         []RejectHeader `json:"headers"`
 }
 
-// rejectHeader has the value as text if it is text.
-type rejectHeader struct {
+// RejectHeader has the value as text if it is text.
+type RejectHeader struct {
 	Key      string  `json:"key"`
 	Size     int64   `json:"size"` // -1 if the value is null; the value here may be cut
 	Value    *string `json:"value,omitempty"`
@@ -107,13 +108,13 @@ func RejectFiles(r frame.Reject) ([]File, error) {
 	if r.Skipped() || r.Reason == frame.Sampled {
 		return nil, nil
 	}
-	about := rejectFile{
+	about := RejectFile{
 		ID: r.ID, TimestampMillis: r.TimestampMillis, Camera: r.Camera,
 		Reason: r.Reason, Detail: r.Detail, Size: r.Size, SHA256: r.SHA256,
-		FirstBytes: hex.EncodeToString(r.Head), KeptBytes: len(r.Kept), Headers: []rejectHeader{},
+		FirstBytes: hex.EncodeToString(r.Head), KeptBytes: len(r.Kept), Headers: []RejectHeader{},
 	}
 	for _, h := range r.Headers {
-		header := rejectHeader{Key: h.Key, Size: h.Size}
+		header := RejectHeader{Key: h.Key, Size: h.Size}
 		if text := string(h.Value); h.Size >= 0 && utf8.ValidString(text) {
 			header.Value = &text
 		} else {
