@@ -136,9 +136,7 @@ func (ix *index) refresh(ctx context.Context) error {
 	}
 	began := time.Now()
 	ix.forgetPurged(ctx)
-	now := tally{Books: map[string]book{}}
-	files := map[string]store.EventsFile{}
-	var tables []store.Table
+	var changing []store.BookFile
 	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
 		// What a run still changes lies in the folder of its book.
 		over := f.Err == nil && strings.Count(f.Name, "/") != 2
@@ -146,15 +144,22 @@ func (ix *index) refresh(ctx context.Context) error {
 			ix.addOver(f)
 			return nil
 		}
+		changing = append(changing, f)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the ledgers: %w", err)
+	}
+	now := ix.overTally
+	now.Books = maps.Clone(now.Books)
+	files := map[string]store.EventsFile{}
+	var tables []store.Table
+	for _, f := range changing {
 		now.add(f)
 		for _, e := range f.Events {
 			files[e.File] = e
 		}
 		tables = append(tables, f.Tables...)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading the ledgers: %w", err)
 	}
 	ix.mu.Lock()
 	for _, e := range files {
@@ -164,7 +169,7 @@ func (ix *index) refresh(ctx context.Context) error {
 		_, found := files[name]
 		return !found && !ix.final[name]
 	})
-	ix.tally, ix.nowTables = ix.overTally.plus(now), tables
+	ix.tally, ix.nowTables = now, tables
 	ix.mu.Unlock()
 	// On a file system that takes long, look less often.
 	ix.refreshed = time.Now().Add(9 * time.Since(began))
@@ -238,20 +243,6 @@ func (t *tally) add(f store.BookFile) {
 	}
 	t.Sum = sum.Sum()
 	t.HasEvents = t.HasEvents || len(f.Events) > 0
-}
-
-func (t tally) plus(u tally) tally {
-	t.Sum = store.Ledger{Partitions: []store.Partition{t.Sum, u.Sum}}.Sum()
-	if t.Latest.Before(u.Latest) {
-		t.Latest = u.Latest
-	}
-	books := maps.Clone(t.Books)
-	if books == nil {
-		books = map[string]book{}
-	}
-	maps.Copy(books, u.Books)
-	t.Books, t.Unread, t.HasEvents = books, t.Unread+u.Unread, t.HasEvents || u.HasEvents
-	return t
 }
 
 // setFileLocked notes how many bytes of a file count. A run only appends to it.
