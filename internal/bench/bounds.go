@@ -201,7 +201,10 @@ func (l *lab) newDetector(preset string, minScore float64) (*face.Detector, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", preset, err)
 	}
-	params.Threads, params.MinScore = 1, cmp.Or(minScore, params.MinScore)
+	if err := face.OneThread(); err != nil {
+		return nil, err
+	}
+	params.MinScore = cmp.Or(minScore, params.MinScore)
 	return face.NewDetector(params)
 }
 

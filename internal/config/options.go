@@ -200,7 +200,6 @@ func (v *Flags) Options() (Options, error) {
 	if err := v.detector.check(&o); err != nil {
 		return o, err
 	}
-	o.Face.Threads = 1
 	o.Face.InOrder = o.Sampling.Frames.InOrder && o.Sampling.CooldownMillis > 0
 	if o.Runner.Name == runners.Prism || o.Runner.Name == runners.Direct {
 		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one

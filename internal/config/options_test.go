@@ -95,16 +95,16 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--runner=flink --endpoint=h:1", func(o Options) bool { return o.Runner.Parallelism == 0 }}, // all slots
 		{"--kafka=h1:1 , h2:2 ", func(o Options) bool { return o.Kafka == "h1:1,h2:2" }},
 		{"--runner=flink", func(o Options) bool {
-			return o.Runner.Parallelism == cores && o.Runner.Worker == "" && o.Face.Threads == 1 && o.Face.Parallel == 0
+			return o.Runner.Parallelism == cores && o.Runner.Worker == "" && o.Face.Parallel == 0
 		}},
 		{"--runner=spark --master=spark://h:7077", func(o Options) bool {
-			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker) && o.Face.Threads == 1
+			return o.Runner.Parallelism == 0 && filepath.IsAbs(o.Runner.Worker)
 		}},
 		{"--runner=flink --endpoint=h:1 --parallelism=4 --worker=/opt/pipeline --runner_option=max_bundle_size=9", func(o Options) bool {
 			return o.Runner.Parallelism == 4 && o.Runner.Worker == "/opt/pipeline" && o.Runner.Options["max_bundle_size"] == "9"
 		}},
 		{"--runner=spark --master=yarn --driver_host=10.0.0.1", func(o Options) bool { return o.Runner.Worker == "" && o.Runner.User == o.User }},
-		{"--runner=prism", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Parallel == cores }},
+		{"--runner=prism", func(o Options) bool { return o.Face.Parallel == cores }},
 		{"--frame_size=1280x720", func(o Options) bool { return o.Frame.Width == 1280 && o.Frame.Height == 720 }},
 		{"--consumer_config=fetch.max.bytes=1048576", func(o Options) bool { return o.Consumer["fetch.max.bytes"] == "1048576" }},
 		{"--topics=a", func(o Options) bool { return o.Frame.KeepBytes == 0 }},
@@ -136,7 +136,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--detector=balanced --cascade=" + alt2 + " --profile", func(o Options) bool {
 			return o.Face.ScaleFactor == 1.15 && o.Model == alt2 && filepath.Base(o.Profile) == "haarcascade_profileface.xml" && len(o.Face.Profile) > 0
 		}},
-		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Threads == 1 && o.Face.Profile == nil }},
+		{"--detector=fast --runner=flink --profile=false", func(o Options) bool { return o.Face.Profile == nil }},
 		{"--min_face=40", func(o Options) bool { return o.Face.MinFace == 40 }},
 	} {
 		o, err := Parse(append(splitFlags(tc.flag), local)...)

@@ -43,6 +43,9 @@ type outcome struct {
 }
 
 func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection), _ func(frame.Reject)) error {
+	if err := OneThread(); err != nil {
+		return err
+	}
 	n := max(1, fn.Params.Parallel)
 	// Detectors of a bundle that failed may still be at work: they are not used again.
 	fn.detectors, fn.work = make(chan *Detector, n), parallel.New[outcome](n)

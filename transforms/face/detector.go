@@ -65,10 +65,6 @@ func (d *Detector) Close() {
 // OpenCV does not work here.
 func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 	began := time.Now()
-	if err := lockThreads(d.params.Threads); err != nil {
-		return Detection{}, err
-	}
-	defer threads.RUnlock()
 	find := d.byCascade
 	if len(d.params.Model) > 0 {
 		find = d.byNetwork

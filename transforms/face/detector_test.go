@@ -109,21 +109,22 @@ func TestThreads(t *testing.T) {
 		if len(want) < 2 {
 			t.Fatalf("%s: got %v, want two faces", name, want)
 		}
-		var wg sync.WaitGroup
-		for n := range 4 {
-			p.Threads = n
-			d := newDetector(t, p)
-			wg.Go(func() {
-				for range 2 {
+		for _, n := range []int{-1, 1, 2, 3} {
+			testkit.Must(t, setThreads(n))
+			var wg sync.WaitGroup
+			for range 3 {
+				d := newDetector(t, p)
+				wg.Go(func() {
 					found, err := d.Detect(f)
 					if got := boxesOf(found); err != nil || !slices.Equal(got, want) {
 						t.Errorf("%s, %d threads: got %v, %v, want %v", name, n, got, err, want)
 					}
-				}
-			})
+				})
+			}
+			wg.Wait()
 		}
-		wg.Wait()
 	}
+	testkit.Must(t, setThreads(1))
 }
 
 // TestOddPictures sends what Decode lets through and OpenCV may not like, with the

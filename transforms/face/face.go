@@ -66,12 +66,8 @@ type Params struct {
 	DetectWidth int
 	// MinScore is the lowest Face.Score of what is a face, from MinMinScore to 1.
 	MinScore float64
-	// Threads is how many threads OpenCV takes for one frame. It holds for the
-	// whole process. Default 0: one for each core.
-	Threads int
-	// Parallel is how many frames of a bundle Detect looks at, at a time. With one
-	// thread each that uses more of the cores than one frame with many threads,
-	// most of all where pictures are small. Default 0: one.
+	// Parallel is how many frames of a bundle Detect looks at, at a time, with one thread of
+	// OpenCV each. Default 0: one.
 	Parallel int
 	// InOrder has Detect emit detections in the order of their frames.
 	InOrder bool
@@ -96,8 +92,8 @@ const (
 // MinMinScore is that of Params.MinScore. What scores less is noise.
 const MinMinScore = 0.1
 
-// maxThreads is far more than any machine that this runs on has cores.
-const maxThreads = 1024
+// maxParallel is far more than any machine that this runs on has cores.
+const maxParallel = 1024
 
 // Validate returns an error that says what is wrong with the parameters, if anything.
 // It loads the models.
@@ -106,11 +102,8 @@ func (p Params) Validate() error {
 	if len(p.Model) > 0 {
 		check = p.validateNetwork
 	}
-	switch {
-	case p.Threads < 0 || p.Threads > maxThreads:
-		return fmt.Errorf("%d threads: there must be from 0 (one for each core) to %d", p.Threads, maxThreads)
-	case p.Parallel < 0 || p.Parallel > maxThreads:
-		return fmt.Errorf("%d frames at a time: there must be from 0 (one) to %d", p.Parallel, maxThreads)
+	if p.Parallel < 0 || p.Parallel > maxParallel {
+		return fmt.Errorf("%d frames at a time: there must be from 0 (one) to %d", p.Parallel, maxParallel)
 	}
 	if err := check(); err != nil {
 		return err

@@ -19,7 +19,7 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{"defaults", func(p *Params) {}, ""},
-		{"widest", func(p *Params) { p.ScaleFactor, p.MinNeighbors, p.MinFace, p.Threads = 10, 0, 16384, 1024 }, ""},
+		{"widest", func(p *Params) { p.ScaleFactor, p.MinNeighbors, p.MinFace = 10, 0, 16384 }, ""},
 		{"scale factor 1", func(p *Params) { p.ScaleFactor = 1 }, "scale factor 1: it must be from 1.01 to 10"},
 		{"scale factor missing", func(p *Params) { p.ScaleFactor = 0 }, "from 1.01"},
 		{"scale factor NaN", func(p *Params) { p.ScaleFactor = math.NaN() }, "NaN"},
@@ -27,7 +27,6 @@ func TestValidate(t *testing.T) {
 		{"negative neighbours", func(p *Params) { p.MinNeighbors = -1 }, "-1 neighbours"},
 		{"negative face", func(p *Params) { p.MinFace = -1 }, "-1 pixels"},
 		{"face beyond int32", func(p *Params) { p.MinFace = 1 << 32 }, "4294967296 pixels"},
-		{"negative threads", func(p *Params) { p.Threads = -1 }, "-1 threads"},
 		{"negative parallel", func(p *Params) { p.Parallel = -1 }, "-1 frames at a time"},
 		{"downscale 10", func(p *Params) { p.Downscale = 10 }, ""},
 		{"downscale missing", func(p *Params) { p.Downscale = 0 }, "downscale 0: it must be from 1"},

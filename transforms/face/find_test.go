@@ -216,8 +216,8 @@ func TestPresets(t *testing.T) {
 	all := presetParams(t)
 	for i, name := range Cascades {
 		p := all[name]
-		if p.Profile != nil || p.Equalize || p.Threads != 0 {
-			t.Errorf("%s: %v, %v threads: want no profiles, no equalizing, OpenCV's threads", name, p.Equalize, p.Threads)
+		if p.Profile != nil || p.Equalize {
+			t.Errorf("%s: %v: want no profiles, no equalizing", name, p.Equalize)
 		}
 		if last := all[Cascades[max(0, i-1)]]; p.ScaleFactor < last.ScaleFactor || p.MinFace < last.MinFace || p.MinFace > 60 || p.Downscale < last.Downscale {
 			t.Errorf("%s looks closer than the preset before it, or sees no faces of 60 pixels", name)

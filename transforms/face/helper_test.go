@@ -54,7 +54,7 @@ func defaultParams(t testing.TB) Params {
 // quickParams are for tests to which it does not matter which faces are found.
 func quickParams(t testing.TB) Params {
 	p := defaultParams(t)
-	p.ScaleFactor, p.MinFace, p.Threads = 1.5, 40, 1
+	p.ScaleFactor, p.MinFace = 1.5, 40
 	return p
 }
 

@@ -189,39 +189,16 @@ func (p *pool) release(m *model) {
 	}
 }
 
-// threads is how many threads OpenCV takes, 0 for its default. It is one number
-// for the process and may not change while OpenCV is at work: those who work
-// hold the lock for reading.
-var threads struct {
-	sync.RWMutex
-	n int
-}
+// OneThread has OpenCV take one thread for a frame, in this process and for good: whoever
+// looks at several frames side by side uses more of the cores so. OpenCV's default is a
+// thread for each core.
+var OneThread = sync.OnceValue(func() error { return setThreads(1) })
 
-// lockThreads has OpenCV take n threads until the caller unlocks threads for
-// reading.
-func lockThreads(n int) error {
-	threads.RLock()
-	for threads.n != n {
-		threads.RUnlock()
-		if err := setThreads(n); err != nil {
-			return err
-		}
-		threads.RLock()
-	}
-	return nil
-}
-
+// setThreads may not be called while OpenCV is at work.
 func setThreads(n int) error {
-	threads.Lock()
-	defer threads.Unlock()
-	count := C.int(n)
-	if n == 0 {
-		count = -1 // 0 is no threads at all to OpenCV
-	}
-	if err := cxx.Error(unsafe.Pointer(C.face_set_threads(count))); err != nil {
+	if err := cxx.Error(unsafe.Pointer(C.face_set_threads(C.int(n)))); err != nil {
 		return fmt.Errorf("setting OpenCV's threads to %d: %w", n, err)
 	}
-	threads.n = n
 	return nil
 }
 

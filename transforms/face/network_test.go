@@ -27,7 +27,6 @@ func networkParams(t testing.TB) map[string]Params {
 	all := map[string]Params{}
 	add := func(preset, file string) {
 		p := testkit.Value(NewPreset(preset, file))(t)
-		p.Threads = 1
 		all[preset+" "+filepath.Base(file)] = p
 	}
 	testmodels.Download(t)
@@ -295,7 +294,6 @@ func TestValidateNetwork(t *testing.T) {
 		"smallest score 0.09: it must be from 0.1 to 1": func(p *Params) { p.MinScore = 0.09 },
 		"smallest score 1.1":                            func(p *Params) { p.MinScore = 1.1 },
 		"smallest score NaN":                            func(p *Params) { p.MinScore = math.NaN() },
-		"-1 threads":                                    func(p *Params) { p.Threads = -1 },
 	} {
 		p := anyNetwork(t)
 		change(&p)

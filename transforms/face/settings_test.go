@@ -21,7 +21,6 @@ func TestSettingsRoundTrip(t *testing.T) {
 	all["centerface"] = anyNetwork(t)
 	files = append(files, testmodels.Shared(t, "models/*.onnx")...)
 	for name, p := range all {
-		p.Threads = 0
 		o := Output{Crops: true, Events: true, CropMargin: 0.3, Detector: name}
 		s := testkit.Value(SettingsOf(cfg, p, o))(t)
 		data, sum, err := s.JSON()
