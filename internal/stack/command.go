@@ -12,7 +12,6 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/paths"
-	"facestream/internal/ports"
 	"facestream/internal/stack/state"
 )
 
@@ -51,7 +50,7 @@ running afterwards.
 
   facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark] [yarn]
 
-Flags (a port that is 0 is a free one):
+Flags:
 `
 
 const envUsage = `stack env prints the addresses of what runs, one a line, for a shell or a Makefile:
@@ -65,6 +64,12 @@ const envUsage = `stack env prints the addresses of what runs, one a line, for a
   SPARK_MASTER=spark://127.0.0.1:20008    (for --master)
   YARN_WEB=http://127.0.0.1:20009
   HADOOP_CONF_DIR=...                     (for --master=yarn)
+
+Flags:
+`
+
+const viewUsage = `stack view shows the faces in the local HDFS as web pages, until down, and prints their
+address. It runs "facestream view" in the background.
 
 Flags:
 `
@@ -108,12 +113,6 @@ func setupUp(f *flag.FlagSet) cli.Run {
 	var s paths.State
 	s.Add(f)
 	secure := f.Bool("secure", false, "Start kdc, too. Needs Debian's krb5-kdc and krb5-admin-server.")
-	wanted := map[string]*int{} // ports, by flag
-	for _, a := range state.Addresses {
-		if a.Flag != "" {
-			wanted[a.Flag] = f.Int(a.Flag, 0, "`PORT` of "+a.What+".")
-		}
-	}
 	return func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		dir, err := s.Dir()
 		if err != nil {
@@ -125,19 +124,19 @@ func setupUp(f *flag.FlagSet) cli.Run {
 				args = append(args, state.Kafka, state.HDFS)
 			}
 		}
-		names, addrs, err := parseUp(args, wanted)
+		names, err := parseUp(args)
 		if err != nil {
 			return cli.Usagef("%w", err)
 		}
-		return up(ctx, state.Dir(dir), names, addrs, stdout)
+		return up(ctx, state.Dir(dir), names, stdout)
 	}
 }
 
-// parseUp returns the services that are wanted, and where.
-func parseUp(args []string, wanted map[string]*int) (names []string, addrs state.Addrs, err error) {
+// parseUp returns the services that are wanted.
+func parseUp(args []string) (names []string, err error) {
 	for _, name := range args {
 		if !slices.Contains(state.Services, name) {
-			return nil, addrs, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
+			return nil, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -146,19 +145,7 @@ func parseUp(args []string, wanted map[string]*int) (names []string, addrs state
 	if len(names) == 0 {
 		names = []string{state.Kafka, state.HDFS}
 	}
-	for _, a := range state.Addresses {
-		const highest = 65535
-		switch port := wanted[a.Flag]; {
-		case port == nil || *port == 0:
-		case *port < 0 || *port > highest:
-			return nil, addrs, fmt.Errorf("--%s=%d: a port is between 1 and %d, or 0 for a free one", a.Flag, *port, highest)
-		case !slices.Contains(names, a.Service):
-			return nil, addrs, fmt.Errorf("--%s is set, but only %s is to be started", a.Flag, list(names))
-		default:
-			*a.In(&addrs) = a.Scheme + ports.Loopback(*port)
-		}
-	}
-	return names, addrs, nil
+	return names, nil
 }
 
 // list joins names as a sentence does.

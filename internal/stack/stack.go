@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,10 +23,11 @@ import (
 const (
 	dirMode  = 0o755
 	lockPoll = 50 * time.Millisecond
+	viewPort = 8088 // if it is free
 )
 
-// up starts those of the named services that do not run, where they are wanted.
-func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out io.Writer) error {
+// up starts those of the named services that do not run.
+func up(ctx context.Context, dir string, names []string, out io.Writer) error {
 	stack, unlock, err := load(ctx, dir)
 	if err != nil {
 		return err
@@ -45,9 +47,6 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	for _, name := range names {
 		s := stack[name]
 		if s.Running() {
-			if err := samePlace(name, wanted, s.Addrs); err != nil {
-				return err
-			}
 			fmt.Fprintf(out, "%s was started before\n", name)
 			continue
 		}
@@ -62,7 +61,6 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	if len(missing) == 0 {
 		return status(ctx, dir, out)
 	}
-	o.Addrs = o.Addrs.Merge(wanted)
 	begin := time.Now()
 	fmt.Fprintf(out, "starting %s\n", list(missing))
 	if err := start(ctx, dir, stack, missing, o); err != nil {
@@ -93,16 +91,6 @@ func start(ctx context.Context, dir string, stack state.Stack, names []string, o
 	}
 	if err := stack.Save(dir); err != nil {
 		return errors.Join(err, running.Stop())
-	}
-	return nil
-}
-
-// samePlace returns an error if a service runs elsewhere than it is wanted.
-func samePlace(name string, wanted, has state.Addrs) error {
-	for _, a := range state.Addresses {
-		if w, h := *a.In(&wanted), *a.In(&has); a.Service == name && w != "" && w != h {
-			return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, w, h)
-		}
 	}
 	return nil
 }
@@ -144,41 +132,49 @@ func status(_ context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range state.Services {
+	for _, name := range append(slices.Clone(state.Services), state.View) {
 		s := stack[name]
-		switch {
-		case !s.Running():
+		if !s.Running() {
 			fmt.Fprintf(out, "%s is not running\n", name)
-		case name == state.KDC:
-			fmt.Fprintf(out, "kdc is running at %s\n", s.Addrs.KDC)
-		case name == state.Kafka:
-			fmt.Fprintf(out, "kafka is running at %s\n", s.Addrs.Kafka)
-		case name == state.HDFS:
-			fmt.Fprintf(out, "hdfs is running at %s\n  file browser %s/explorer.html\n", state.HostPort(s.Addrs.HDFS), s.Addrs.Web)
-		case name == state.Flink:
-			fmt.Fprintf(out, "flink is running at %s\n  web pages %s\n", s.Addrs.Flink, s.Addrs.FlinkWeb)
-		case name == state.Spark:
-			fmt.Fprintf(out, "spark is running at %s\n  web pages %s\n", s.Addrs.Spark, s.Addrs.SparkWeb)
-		case name == state.YARN:
-			fmt.Fprintf(out, "yarn is running at %s\n", s.Addrs.YARNWeb)
+		} else {
+			at := slices.IndexFunc(state.Addresses, func(a state.Address) bool { return a.Service == name })
+			fmt.Fprintf(out, "%s is running at %s\n", name, strings.TrimPrefix(*state.Addresses[at].In(&s.Addrs), "hdfs://"))
 		}
-		printProcesses(out, s)
-	}
-	if s := stack[state.View]; s.Running() && s.Pages != "" {
-		fmt.Fprintf(out, "view is running at %s\n", s.Pages)
-		printProcesses(out, s)
+		for _, a := range state.Addresses {
+			if a.Service == name && a.Pages != "" && s.Running() {
+				fmt.Fprintf(out, "  web pages %s%s\n", *a.In(&s.Addrs), a.Pages)
+			}
+		}
+		for _, p := range s.Processes {
+			what := "process"
+			if !p.Alive() {
+				what = "ended: process"
+			}
+			fmt.Fprintf(out, "  %s: %s %d, log %s\n", p.Name, what, p.PID, p.Log)
+		}
 	}
 	return nil
 }
 
-func printProcesses(out io.Writer, s state.Service) {
-	for _, p := range s.Processes {
-		what := "process"
-		if !p.Alive() {
-			what = "ended: process"
-		}
-		fmt.Fprintf(out, "  %s: %s %d, log %s\n", p.Name, what, p.PID, p.Log)
+// view starts the pages of the pictures in HDFS, unless they are there.
+func view(ctx context.Context, dir string, out io.Writer) error {
+	stack, unlock, err := load(ctx, dir)
+	if err != nil {
+		return err
 	}
+	defer unlock()
+	if s := stack[state.View]; !s.Running() {
+		if err := proc.End(s.Processes, services.EndGrace); err != nil {
+			return err
+		}
+		stack[state.View] = state.Service{}
+		o := services.Options{View: true, Addrs: free(state.Addrs{View: "http://" + ports.Loopback(viewPort)})}
+		if err := start(ctx, dir, stack, []string{state.View}, o); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "to look at the faces: %s/ (make down ends this)\n", stack[state.View].Addrs.View)
+	return nil
 }
 
 // env prints the addresses of what runs.

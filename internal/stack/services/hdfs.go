@@ -15,7 +15,10 @@ import (
 	"slices"
 	"strings"
 
+	"facestream/internal/kerberos"
 	"facestream/internal/stack/state"
+
+	"github.com/jcmturner/gokrb5/v8/spnego"
 )
 
 const (
@@ -110,9 +113,6 @@ func suffixOf(member int) string {
 
 // formatHDFS prepares the NameNode's folders.
 func formatHDFS(ctx context.Context, s *Stack, name javaProgram) error {
-	if err := unpackPages(name.conf); err != nil {
-		return err
-	}
 	name.args = []string{"-format", "-force", "-nonInteractive"}
 	return s.run(ctx, name)
 }
@@ -169,8 +169,14 @@ func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 // tryHDFS opens the usual folders to everybody, and stores, reads and removes a file,
 // all through WebHDFS: there the DataNode is a client of HDFS like any other.
 func tryHDFS(ctx context.Context, s *Stack) error {
+	var client doer = http.DefaultClient
 	if s.secrets != "" {
-		return s.trySecureHDFS(ctx)
+		krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.Secret("hdfs.keytab"), Config: s.Secret(Krb5Config)}.Client()
+		if err != nil {
+			return err
+		}
+		defer krb.Destroy()
+		client = spnego.NewClient(krb, nil, webPrincipal)
 	}
 	const (
 		file = "/stack-check"
@@ -187,7 +193,7 @@ func tryHDFS(ctx context.Context, s *Stack) error {
 		{http.MethodGet, file, "OPEN", "", data},
 		{http.MethodDelete, file, "DELETE", "", ""},
 	} {
-		got, err := request(ctx, step.method, s.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
+		got, err := requestBy(ctx, client, step.method, s.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
 		if err == nil && !strings.Contains(string(got), step.want) {
 			err = fmt.Errorf("%s: read %q instead of %q", step.path, got, step.want)
 		}

@@ -4,18 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"facestream/internal/certs"
-	"facestream/internal/kerberos"
 	"facestream/internal/stack/state"
-	"facestream/internal/wait"
 
-	"github.com/colinmarc/hdfs/v2"
-	"github.com/colinmarc/hdfs/v2/hadoopconf"
 	"github.com/magiconair/properties"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -153,51 +148,4 @@ func (dir secrets) hdfs() [][2]string {
 		// A DataNode that is not root's cannot have ports below 1024.
 		{"ignore.secure.ports.for.testing", "true"},
 	}
-}
-
-// trySecureHDFS opens the usual folders to everybody, and stores and removes a file.
-func (s *Stack) trySecureHDFS(ctx context.Context) error {
-	krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.secrets.hdfsKeytab(), Config: s.Secret(Krb5Config)}.Client()
-	if err != nil {
-		return err
-	}
-	defer krb.Destroy()
-	conf, err := hadoopconf.Load(s.HadoopConfig())
-	if err != nil {
-		return err
-	}
-	options := hdfs.ClientOptionsFromConf(conf)
-	options.KerberosClient = krb
-	client, err := hdfs.NewClient(options)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	const everybody = 0o777 | fs.ModeSticky
-	for _, dir := range []string{"/", "/user", "/tmp"} {
-		if err := client.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if err := client.Chmod(dir, everybody); err != nil {
-			return err
-		}
-	}
-	const file = "/stack-check"
-	_ = client.Remove(file) // of an earlier round
-	w, err := client.Create(file)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write([]byte("a file")); err != nil {
-		return err
-	}
-	for err = w.Close(); hdfs.IsErrReplicating(err); err = w.Close() {
-		if err := wait.Sleep(ctx, pollEvery); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return client.Remove(file) // not every protection lets this client read
 }

@@ -56,6 +56,8 @@ type Options struct {
 	// KDC starts a KDC. In its folder, Kafka takes nobody without a password over TLS, and HDFS
 	// nobody without a ticket; see Stack.Secret.
 	KDC bool
+	// View starts the pages of the pictures in the HDFS of the stack, which must run.
+	View bool
 
 	// Optional. Where the services listen; a free port of the loopback address if
 	// empty.
@@ -98,7 +100,7 @@ func (o *Options) at(process string, port int) string {
 
 // Wants returns the field of a service.
 func (o *Options) Wants(service string) *bool {
-	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark, state.YARN: &o.YARN, state.KDC: &o.KDC}[service]
+	return map[string]*bool{state.Kafka: &o.Kafka, state.HDFS: &o.HDFS, state.Flink: &o.Flink, state.Spark: &o.Spark, state.YARN: &o.YARN, state.KDC: &o.KDC, state.View: &o.View}[service]
 }
 
 // service is a kind of service.
@@ -130,6 +132,10 @@ var kinds = []*service{
 	{name: state.Spark, programs: sparkPrograms, members: sparkWorkers, membersLast: true,
 		works: func(ctx context.Context, s *Stack) error { return tryJobServer(ctx, s.Spark) }},
 	{name: state.YARN, programs: yarnPrograms, members: nodeManagers, works: tryYARN},
+	{name: state.View, programs: viewPrograms, works: func(ctx context.Context, s *Stack) error {
+		_, err := request(ctx, http.MethodGet, s.View, "")
+		return err
+	}},
 }
 
 // Stack is what was started.
@@ -380,13 +386,22 @@ func until(ctx context.Context, what string, round func(context.Context) error, 
 	}
 }
 
+// doer is a client of web servers.
+type doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
 // request returns the body of what a web server answers.
 func request(ctx context.Context, method, url, body string) ([]byte, error) {
+	return requestBy(ctx, http.DefaultClient, method, url, body)
+}
+
+func requestBy(ctx context.Context, client doer, method, url, body string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const (
 	KDC = "kdc"
 )
 
-// View is what shows the pictures. It is no service: other programs do not need it.
+// View is what shows the pictures. Other programs do not need it.
 const View = "view"
 
 // Services are all names, in the order in which people are told of them.
@@ -53,6 +53,7 @@ type Addrs struct {
 
 	SparkMaster string // spark://host:port of the Master
 	YARNWeb     string // http://host:port of the ResourceManager's web pages and REST API
+	View        string // http://host:port of the pages of the pictures
 }
 
 // Address describes one of the addresses in Addrs.
@@ -60,25 +61,25 @@ type Address struct {
 	Service string
 	Process string // that answers there
 	Env     string // its name for a shell
-	Flag    string // of "up", for the port; empty if there is none
-	What    string // what answers there
 	Scheme  string // what stands before host:port
+	Pages   string // a path, of an address that people look at beside that of clients
 	In      func(*Addrs) *string
 }
 
 // Addresses are all of them, those of a service together, the one of its clients
 // first.
 var Addresses = []Address{
-	{KDC, "kdc", "KDC", "", "the KDC", "", func(a *Addrs) *string { return &a.KDC }},
-	{Kafka, "kafka", "KAFKA", "kafka_port", "the broker", "", func(a *Addrs) *string { return &a.Kafka }},
-	{HDFS, "namenode", "HDFS", "hdfs_port", "the NameNode", "hdfs://", func(a *Addrs) *string { return &a.HDFS }},
-	{HDFS, "namenode", "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", func(a *Addrs) *string { return &a.Web }},
-	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "flink_port", "the job server for Flink", "", func(a *Addrs) *string { return &a.Flink }},
-	{Flink, "jobmanager", "FLINK_WEB", "flink_web_port", "Flink's web pages and REST API", "http://", func(a *Addrs) *string { return &a.FlinkWeb }},
-	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", func(a *Addrs) *string { return &a.Spark }},
-	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", func(a *Addrs) *string { return &a.SparkWeb }},
-	{Spark, "spark-master", "SPARK_MASTER", "", "Spark's Master", "spark://", func(a *Addrs) *string { return &a.SparkMaster }},
-	{YARN, "resourcemanager", "YARN_WEB", "yarn_web_port", "YARN's web pages and REST API", "http://", func(a *Addrs) *string { return &a.YARNWeb }},
+	{KDC, "kdc", "KDC", "", "", func(a *Addrs) *string { return &a.KDC }},
+	{Kafka, "kafka", "KAFKA", "", "", func(a *Addrs) *string { return &a.Kafka }},
+	{HDFS, "namenode", "HDFS", "hdfs://", "", func(a *Addrs) *string { return &a.HDFS }},
+	{HDFS, "namenode", "HDFS_WEB", "http://", "/explorer.html", func(a *Addrs) *string { return &a.Web }},
+	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "", "", func(a *Addrs) *string { return &a.Flink }},
+	{Flink, "jobmanager", "FLINK_WEB", "http://", "/", func(a *Addrs) *string { return &a.FlinkWeb }},
+	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "", "", func(a *Addrs) *string { return &a.Spark }},
+	{Spark, "spark-master", "SPARK_WEB", "http://", "/", func(a *Addrs) *string { return &a.SparkWeb }},
+	{Spark, "spark-master", "SPARK_MASTER", "spark://", "", func(a *Addrs) *string { return &a.SparkMaster }},
+	{YARN, "resourcemanager", "YARN_WEB", "http://", "", func(a *Addrs) *string { return &a.YARNWeb }},
+	{View, "view", "VIEW", "http://", "", func(a *Addrs) *string { return &a.View }},
 }
 
 // Has reports whether the addresses are there of a service.
@@ -122,7 +123,6 @@ type Service struct {
 	Addrs     Addrs          // its own only
 	Ready     bool           // it has answered since Processes were started
 	Processes []proc.Process // in the order of their start
-	Pages     string         `json:",omitempty"` // address of View
 }
 
 // Running reports whether the service was ready and all its processes still run.
