@@ -12,6 +12,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/cli"
 	"facestream/runners"
 	"facestream/transforms/kafka"
 )
@@ -143,7 +144,7 @@ func (l *lab) warmUp(ctx context.Context, j job, frames int) error {
 // not be several.
 func (r ran) complete(n int, windows bool) error {
 	if r.State != "DONE" || r.RecordsRead != n || r.Windows != 1 && !windows {
-		return fmt.Errorf("the run has state %s, %d of %d records, and %s", r.State, r.RecordsRead, n, plural(r.Windows, "window"))
+		return fmt.Errorf("the run has state %s, %d of %d records, and %s", r.State, r.RecordsRead, n, cli.Count(r.Windows, "window"))
 	}
 	return nil
 }

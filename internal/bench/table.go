@@ -132,7 +132,7 @@ func machine() string {
 			memory = float64(*m.MemTotalBytes) / 1e9
 		}
 	}
-	return fmt.Sprintf("%s of %s with %.0f GB of memory", plural(runtime.GOMAXPROCS(0), "core"), model, memory)
+	return fmt.Sprintf("%s of %s with %.0f GB of memory", cli.Count(runtime.GOMAXPROCS(0), "core"), model, memory)
 }
 
 // writeSection puts a section into a page, between the comments that mark its place, or
