@@ -5,11 +5,9 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,12 +22,9 @@ import (
 
 // options is the command line, checked.
 type options struct {
-	duration           time.Duration
-	seed               uint64
-	minPause, maxPause time.Duration
-	runners            []string
-	fps                float64
-	recheck            int
+	duration time.Duration
+	seed     uint64
+	runners  []string
 }
 
 const usage = `soak runs the pipeline on Prism and on a cluster of Flink or Spark at the same time
@@ -82,11 +77,7 @@ func Command() cli.Command {
 func (o *options) add(f *flag.FlagSet, onRunners *string) {
 	f.DurationVar(&o.duration, "duration", 20*time.Minute, "How long to kill and stop parts, a `TIME` such as 20m. Start, end and looking come on top.")
 	f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
-	f.DurationVar(&o.minPause, "min_pause", 20*time.Second, "The least `TIME` between two faults.")
-	f.DurationVar(&o.maxPause, "max_pause", 40*time.Second, "The most `TIME` between two faults. One that takes longer to be made good delays the next.")
 	f.StringVar(onRunners, "runners", "", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
-	f.Float64Var(&o.fps, "fps", 4, "The camera sends so many `FRAMES` a second. All pipelines together must be able to follow.")
-	f.IntVar(&o.recheck, "recheck", 200, "`NUMBER` of records of each pipeline whose files are made once more at the end, to compare the bytes.")
 }
 
 // check reads the settings. Its errors say what is wrong and what would be right.
@@ -107,17 +98,8 @@ func (o *options) check(onRunners string, now time.Time) error {
 			o.runners = append(o.runners, name)
 		}
 	}
-	switch {
-	case o.duration < time.Second:
+	if o.duration < time.Second {
 		return fmt.Errorf("--duration=%s: it must be at least 1s", o.duration)
-	case o.minPause < 0:
-		return fmt.Errorf("--min_pause=%s: it must be 0 or more", o.minPause)
-	case o.maxPause < o.minPause:
-		return fmt.Errorf("--max_pause=%s: it must not be less than --min_pause=%s", o.maxPause, o.minPause)
-	case !(o.fps > 0) || math.IsInf(o.fps, 1): // not NaN either
-		return fmt.Errorf("--fps=%v: it must be more than 0", o.fps)
-	case o.recheck < 0:
-		return errors.New("--recheck: it must be 0 or more")
 	}
 	return nil
 }

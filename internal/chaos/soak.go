@@ -28,6 +28,11 @@ const (
 	// Others need no help: the pipelines are kept up, and their harnesses and workers
 	// come with the next window.
 	leastAway, mostAway = time.Second, 20 * time.Second
+	// minPause and maxPause are between two faults; one that takes longer to be made good
+	// delays the next.
+	minPause, maxPause = 20 * time.Second, 40 * time.Second
+	fps                = 4   // of the camera: all pipelines together must be able to follow
+	rechecked          = 200 // records of each pipeline, whose files are made once more at the end
 
 	window       = 20 * time.Second
 	stallTimeout = 2 * time.Minute
@@ -108,7 +113,7 @@ func (s *soak) disturb(ctx context.Context, until time.Time) error {
 	ctx, stop := context.WithDeadlineCause(ctx, until.Add(lateness), late)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	for _, p := range append(s.pipelines, s.lab.newCamera("--frames=0", fmt.Sprintf("--fps=%v", s.fps))) {
+	for _, p := range append(s.pipelines, s.lab.newCamera("--frames=0", fmt.Sprint("--fps=", fps))) {
 		g.Go(func() error { return p.keepUp(ctx, until) })
 	}
 	g.Go(func() error {
@@ -145,7 +150,7 @@ func (s *soak) drain(ctx context.Context) error {
 // look verifies what each pipeline has stored, and prints it.
 func (s *soak) look(ctx context.Context) (err error) {
 	for _, p := range s.pipelines {
-		r, failed := s.lab.verify(ctx, p.name, s.recheck)
+		r, failed := s.lab.verify(ctx, p.name, rechecked)
 		err = errors.Join(err, failed)
 		var records, pictures, rejects int64
 		for _, p := range r.Partitions {
@@ -234,7 +239,7 @@ type lot struct {
 
 func (s *soak) draw() lot {
 	r := s.random
-	l := lot{between(s.minPause, s.maxPause, r.Float64()), r.Perm(len(s.faults)), r.Float64(), r.Float64()}
+	l := lot{between(minPause, maxPause, r.Float64()), r.Perm(len(s.faults)), r.Float64(), r.Float64()}
 	slices.SortStableFunc(l.order, func(a, b int) int { return s.happened[a] - s.happened[b] })
 	return l
 }

@@ -24,8 +24,7 @@ import (
 )
 
 var defaults = options{
-	duration: 20 * time.Minute, seed: 1764000000, minPause: 20 * time.Second, maxPause: 40 * time.Second,
-	runners: []string{runners.Prism, runners.Flink}, fps: 4, recheck: 200,
+	duration: 20 * time.Minute, seed: 1764000000, runners: []string{runners.Prism, runners.Flink},
 }
 
 func TestOptions(t *testing.T) {
@@ -50,8 +49,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("drawn are %v", drawn)
 	}
 	for arg, want := range map[string]string{
-		"--duration=0s": "--duration", "--min_pause=-1s": "--min_pause", "--max_pause=1s": "--max_pause", "--runners=direct": "--runners",
-		"--fps=0": "--fps", "--fps=NaN": "--fps", "--recheck=-1": "--recheck", "20m": "20m",
+		"--duration=0s": "--duration", "--runners=direct": "--runners", "20m": "20m",
 	} {
 		var stderr bytes.Buffer
 		if status := Command().Main(t.Context(), []string{arg}, io.Discard, &stderr); status != cli.ExitUsage || !strings.Contains(stderr.String(), want) {
@@ -83,8 +81,8 @@ func TestDraw(t *testing.T) {
 	on := faultsOn(defaults.runners)
 	first := make([]int, len(on))
 	for _, l := range lots {
-		if l.pause < defaults.minPause || l.pause > defaults.maxPause || len(l.order) != len(on) {
-			t.Fatalf("%+v: want a pause from %s to %s, and all %d faults", l, defaults.minPause, defaults.maxPause, len(on))
+		if l.pause < minPause || l.pause > maxPause || len(l.order) != len(on) {
+			t.Fatalf("%+v: want a pause from %s to %s, and all %d faults", l, minPause, maxPause, len(on))
 		}
 		first[l.order[0]]++
 	}
