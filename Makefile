@@ -130,21 +130,24 @@ test-services:
 	build/bin/stack up --state_dir=build/test kafka hdfs flink spark && \
 	TMPDIR="$$tmp" $(MAKE) --no-print-directory -k $(parallel) test-clusters test-faults test-other test-raced test-profiled
 
-# The longest are first in the list above: the others run beside them.
+# The longest are first in the list above: the others run beside them, and let them go first.
+# Lint vets.
+gotest := go test -vet=off -count=1 -timeout 60m
+
 test-clusters:
-	go test -count=1 -timeout 60m $(clusters)
+	$(gotest) $(clusters)
 
 test-raced:
-	go test -count=1 -timeout 40m -race $(raced)
+	nice -n 3 $(gotest) -race $(raced)
 
 test-profiled:
-	go test -count=1 -timeout 40m -tags matprofile $(profiled)
+	nice -n 3 $(gotest) -tags matprofile $(profiled)
 
 test-other:
-	go test -count=1 -timeout 30m $(other)
+	nice -n 3 $(gotest) $(other)
 
 test-faults:
-	go test -count=1 -timeout 60m $(faults)
+	nice -n 1 $(gotest) $(faults)
 
 test-short: setup ## Run the tests that need no services.
 	go test -short ./...
@@ -157,8 +160,8 @@ bench: setup ## Measure every runner against what this machine can do at best, i
 
 lint: setup $(staticcheck) ## Look for what is badly formatted or suspicious.
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
-	go vet ./...
-	$(staticcheck) ./...
+	nice -n 3 go vet ./...
+	nice -n 3 $(staticcheck) ./...
 	go mod tidy -diff
 
 # Built once and kept: go run would link it each time.

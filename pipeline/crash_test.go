@@ -85,6 +85,7 @@ func crashingMain() int {
 // of the log, which is read in windows of some records, with and without max_fps and
 // cooldown, and --notify gets each event.
 func TestCrashAtEveryStep(t *testing.T) {
+	t.Parallel()
 	addrs, topic := realServices(t), testservices.Name("crashes")
 	const total = 10
 	log := samplingLog(rand.New(rand.NewPCG(5, 6)), total)

@@ -192,6 +192,7 @@ func TestUnit(t *testing.T) {
 
 // The manifests fit the schemas of Kubernetes, which refuse what is unknown or wrong.
 func TestManifestSchemas(t *testing.T) {
+	t.Parallel()
 	validate := func(files ...string) (string, error) {
 		args := append([]string{"--strict", "--quiet"}, files...)
 		out, err := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(python(t)), "kubernetes-validate"), args...).CombinedOutput()

@@ -156,6 +156,7 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 // messages of Beam's own size there would be more of them than a bundle may
 // have, and the window would never end.
 func TestWindowOfManyRawFrames(t *testing.T) {
+	t.Parallel()
 	addrs, topic := realServices(t), testservices.Name("large")
 	const total = 220
 	c, raws := newTopic(t, addrs.Kafka, topic, 4), frames(t, feed.Raw, 4)
@@ -164,7 +165,7 @@ func TestWindowOfManyRawFrames(t *testing.T) {
 	}
 	for _, runner := range []string{"flink", "spark"} {
 		t.Run(runner, func(t *testing.T) {
-			t.Parallel() // each has a job server of its own
+			t.Parallel()
 			summary, _ := runBuilt(t, Build, optionsFor(t, "--runner="+runner, "--parallelism=2", "--window_bytes=400000000", "--window=10m",
 				"--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic+"-"+runner, "--output="+addrs.HDFS+"/user/erin/"+topic+"-"+runner, "--user=erin",
 				"--min_face=150", "--scale_factor=1.5", "--duration=10m", "--drain"))

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ var pythonPackages = []string{"duckdb==1.5.6", "kubernetes-validate==1.37.0", "p
 // kind of window is the first: with and without crops, with and without landmarks, with
 // undated records alone, and from cameras whose names look like numbers.
 func TestReadEvents(t *testing.T) {
+	t.Parallel()
 	program := python(t)
 	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
 	const withPicture = 3
@@ -214,9 +216,13 @@ func codeOf(t *testing.T, page, heading string) (blocks []string) {
 	return blocks
 }
 
+var makePython sync.Mutex
+
 // python returns a Python that has the packages. It is made once.
 func python(t *testing.T) string {
 	t.Helper()
+	makePython.Lock()
+	defer makePython.Unlock()
 	if testing.Short() {
 		t.Skip("downloads packages of Python")
 	}

@@ -50,6 +50,7 @@ func mustBeTree(t *testing.T, got, want map[string][]byte) {
 // Both stores, here and in HDFS, give the tree that --store=files leaves, and a tar that
 // has the events of each frame beside it.
 func TestExtract(t *testing.T) {
+	t.Parallel()
 	cascade := []string{"--min_face=100", "--scale_factor=1.3", "--user=" + extractUser}
 	parquet := append(slices.Clone(cascade), "--store=parquet")
 	windows := func(detector []string) []eventsWindow {

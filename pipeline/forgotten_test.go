@@ -14,6 +14,7 @@ import (
 // Case 22: Kafka forgets what a group has committed, and removes records. The next run
 // goes on where the ledgers end: no event is lost or there twice, and verify agrees.
 func TestForgottenOffsets(t *testing.T) {
+	t.Parallel()
 	const first, total = 40, 52 // frames
 	j := newJob(t, "forgotten", "mallory")
 	topic := j.topic

@@ -29,6 +29,8 @@ import (
 	"facestream/transforms/store"
 )
 
+// Tests without a cluster, Prism or an environment of their own run side by side, behind the
+// others.
 func TestMain(m *testing.M) {
 	if goharness.Wanted() { // a cluster starts the test program as a worker
 		main()
