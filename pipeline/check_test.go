@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -89,7 +88,7 @@ func TestCheck(t *testing.T) {
 		want = append(want, `warn  network        Prism listens on all addresses, also on .*: who reaches it can run programs here, .* firewall`)
 	}
 	mustMatch(t, lines, append(want, `ok    lease          no other run of group facestream is at work`)...)
-	if _, err := superuser(t, addrs).Stat(home); !errors.Is(err, os.ErrNotExist) {
+	if _, err := testservices.DialHDFS(t, addrs.HDFS, "hdfs").Stat(home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
 	}
 
@@ -124,7 +123,7 @@ func TestCheck(t *testing.T) {
 func TestCheckFails(t *testing.T) {
 	addrs, topic := realServices(t), testservices.Name("check-empty")
 	newTopic(t, addrs.Kafka, topic, 2)
-	root := superuser(t, addrs)
+	root := testservices.DialHDFS(t, addrs.HDFS, "hdfs")
 	for dir, mode := range map[string]os.FileMode{"/check-private": 0o700, "/check-quota": 0o777, "/check-full": 0o777} {
 		testkit.Must(t, root.MkdirAll(dir, mode))
 		testkit.Must(t, root.Chmod(dir, mode)) // whatever the umask
@@ -204,13 +203,6 @@ func TestCheckGroupBeyondTheEnd(t *testing.T) {
 	if _, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), io.Discard); err == nil || !strings.Contains(err.Error(), "use another group") {
 		t.Errorf("the run's error is %v", err)
 	}
-}
-
-func superuser(t *testing.T, addrs state.Addrs) *hdfs.Client {
-	t.Helper()
-	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{strings.TrimPrefix(addrs.HDFS, "hdfs://")}, User: "hdfs"}))(t)
-	t.Cleanup(func() { client.Close() })
-	return client
 }
 
 // setQuota sets a folder's quotas through WebHDFS: Hadoop's own program for it

@@ -20,6 +20,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/record"
 	"facestream/internal/run"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/store"
 )
@@ -109,7 +110,7 @@ func TestRunThatLostItsLease(t *testing.T) {
 	sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 4)
 	o := j.options(t)
 	build := func(s beam.Scope, w run.Window) error {
-		client := superuser(t, j.Addrs)
+		client := testservices.DialHDFS(t, j.HDFS, "hdfs")
 		lease := testkit.Value(client.ReadDir(j.dir + "/_leases"))(t)[0].Name()
 		testkit.Must(t, client.Remove(j.dir+"/_leases/"+lease))
 		other, _, err := store.Acquire(t.Context(), store.Config{Root: o.Output, Run: "another"}, j.topic, []string{j.topic})
@@ -130,6 +131,7 @@ func TestRunThatLostItsLease(t *testing.T) {
 // of all records, and the pictures are there once, as one run would have left
 // them.
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	const total = 60
 	j := newJob(t, "twice", "ivan", "--runner=direct", "--duration=5m", "--drain", "--window_bytes=1048576")
 	sent := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, total)

@@ -61,24 +61,13 @@ func openTestLab(t *testing.T) *testLab {
 		}
 	})
 	testkit.MustListenOnLoopback(t, inner.stack.Processes())
-	l := &testLab{lab: inner, bootstrap: startProxy(t, inner.stack.Kafka), nameNode: startProxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
+	l := &testLab{lab: inner, bootstrap: testservices.Proxy(t, inner.stack.Kafka), nameNode: testservices.Proxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
 	l.hdfs = "hdfs://" + l.nameNode.Addr()
 	for i := range bad {
 		testkit.Must(t, l.sendBad(t.Context(), i))
 	}
 	l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", frames), quality))
 	return l
-}
-
-func startProxy(t *testing.T, target string) *proxy.Proxy {
-	t.Helper()
-	p := testkit.Value(proxy.Start(target))(t)
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
 }
 
 // pipelineOf returns the pipeline of a group that has not run before, which reads all

@@ -12,11 +12,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/colinmarc/hdfs/v2"
-
 	"facestream/internal/cli"
 	"facestream/internal/paths"
 	"facestream/internal/proc"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 )
@@ -167,7 +166,7 @@ func TestUpAndDown(t *testing.T) {
 	s.prints("status", "kafka is running at "+addrs.Kafka, addrs.Web+"/explorer.html", before[2].Log, "spark is not running")
 
 	// What has died comes back with its data, at its place; the rest stays.
-	testkit.Must(t, dialHDFS(t, addrs).Mkdir("/user/alice", dirMode))
+	testkit.Must(t, testservices.DialHDFS(t, addrs.HDFS, "alice").Mkdir("/user/alice", dirMode))
 	s.end("datanode")
 	if left, _ := state.Running(s.dir); left != addrs.Of(state.Kafka) {
 		t.Errorf("without the DataNode, what runs is %+v", left)
@@ -181,7 +180,7 @@ func TestUpAndDown(t *testing.T) {
 	if after[0] != before[0] || after[1] == before[1] {
 		t.Errorf("the processes were %+v and are %+v", before, after)
 	}
-	if _, err := dialHDFS(t, addrs).Stat("/user/alice"); err != nil {
+	if _, err := testservices.DialHDFS(t, addrs.HDFS, "alice").Stat("/user/alice"); err != nil {
 		t.Errorf("the data was lost: %v", err)
 	}
 
@@ -191,7 +190,7 @@ func TestUpAndDown(t *testing.T) {
 	if status, out := run(t.Context(), s.dir, "view"); status != cli.ExitFailed || !strings.Contains(out, "no run of facestream") {
 		t.Errorf("view of nothing: status %d: %s", status, out)
 	}
-	testkit.Must(t, dialHDFS(t, addrs).MkdirAll("/user/"+me.Username+"/faces/_windows", 0o777))
+	testkit.Must(t, testservices.DialHDFS(t, addrs.HDFS, "alice").MkdirAll("/user/"+me.Username+"/faces/_windows", 0o777))
 	for range 2 {
 		address, _, _ := strings.Cut(strings.TrimPrefix(s.do(t.Context(), "view"), "to look at the faces: "), " ")
 		resp := testkit.Value(http.Get(address))(t)
@@ -237,13 +236,6 @@ func TestClustersInState(t *testing.T) {
 	if got := s.do(t.Context(), "env"); got != spark {
 		t.Errorf("env without a TaskManager: got %q, want %q", got, spark)
 	}
-}
-
-func dialHDFS(t *testing.T, addrs state.Addrs) *hdfs.Client {
-	t.Helper()
-	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addrs.HDFS)}, User: "alice"}))(t)
-	t.Cleanup(func() { _ = client.Close() })
-	return client
 }
 
 func TestInterruptedUp(t *testing.T) {

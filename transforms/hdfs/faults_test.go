@@ -106,17 +106,6 @@ func (c *cluster) restart(t *testing.T, process string) {
 	testkit.Must(t, c.Restart(context.Background(), process))
 }
 
-func startProxy(t *testing.T, target string) *proxy.Proxy {
-	t.Helper()
-	p := testkit.Value(proxy.Start(target))(t)
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
 // bad makes the first connections that dial makes go through proxies that harm
 // has been done to, and returns how many connections there were.
 func bad(t *testing.T, dial *dialFunc, first int64, harm func(*proxy.Proxy)) *atomic.Int64 {
@@ -124,7 +113,7 @@ func bad(t *testing.T, dial *dialFunc, first int64, harm func(*proxy.Proxy)) *at
 	good := *dial
 	*dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if connections.Add(1) <= first {
-			p := startProxy(t, address)
+			p := testservices.Proxy(t, address)
 			harm(p)
 			address = p.Addr()
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/stack/services/proxy"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 )
 
@@ -176,7 +177,7 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 					t.Errorf("cut after %d bytes: %v", limit, err)
 				}
 			}
-			p := startProxy(t, c.address)
+			p := testservices.Proxy(t, c.address)
 			f := ownClients(faultTimeout, retryBudget)
 			connections := bad(t, &f.clients.dialNameNode, 0, nil)
 			if err := write(f, p.Addr()); err != nil {
@@ -198,7 +199,7 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 // testSlowNameNode has answers that take 50 ms each.
 func testSlowNameNode(t *testing.T, c *cluster) {
 	root := c.folder(t)
-	p := startProxy(t, c.address)
+	p := testservices.Proxy(t, c.address)
 	p.SetLatency(50 * time.Millisecond)
 	f := ownClients(nameNodeTimeout, retryBudget)
 	want := make([]string, 8)

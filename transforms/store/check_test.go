@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/internal/testkit/tracedfs"
 )
@@ -79,7 +80,7 @@ func TestCheckInterrupted(t *testing.T) {
 // to run.
 func TestCheckWithWhatOthersLeft(t *testing.T) {
 	root := hdfsRoot(t)
-	admin, dir := superuser(t, hdfsAddress(t)), hdfsPath(root)
+	admin, dir := testservices.DialHDFS(t, hdfsAddress(t), "hdfs"), hdfsPath(root)
 	// Older than any attempt: nobody but the superuser may remove it.
 	old, long := dir+"/"+tmpDir+"/dead-run", time.Now().Add(-2*TmpAge)
 	for _, err := range []error{

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
-	"github.com/colinmarc/hdfs/v2"
 
 	"facestream/internal/record"
 	"facestream/internal/stack/services"
@@ -54,7 +53,7 @@ func testConfig(root string) Config { return Config{Root: root, Run: "this-run"}
 // hdfsRoot returns a folder below one that belongs to testUser.
 func hdfsRoot(t testing.TB) string {
 	address := hdfsAddress(t)
-	admin := superuser(t, address)
+	admin := testservices.DialHDFS(t, address, "hdfs")
 	home := "/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 	testkit.Must(t, admin.MkdirAll(home, 0o755))
 	t.Cleanup(func() {
@@ -64,13 +63,6 @@ func hdfsRoot(t testing.TB) string {
 	})
 	testkit.Must(t, admin.Chown(home, testUser, testUser))
 	return "hdfs://" + testUser + "@" + address + home + "/root"
-}
-
-// superuser returns a client that may do everything.
-func superuser(t testing.TB, address string) *hdfs.Client {
-	c := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{address}, User: "hdfs"}))(t)
-	t.Cleanup(func() { c.Close() })
-	return c
 }
 
 // hdfsPath returns what follows the NameNode in a name.

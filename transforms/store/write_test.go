@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"facestream/internal/record"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/transforms/store/table"
 
@@ -93,7 +94,7 @@ func TestPutOverFolder(t *testing.T) {
 func TestHDFSOwner(t *testing.T) {
 	root := hdfsRoot(t)
 	store(t, root, testName, "x")
-	admin, name := superuser(t, hdfsAddress(t)), hdfsPath(root)
+	admin, name := testservices.DialHDFS(t, hdfsAddress(t), "hdfs"), hdfsPath(root)
 	for _, rest := range strings.Split(testName, "/") {
 		name += "/" + rest
 		info, err := admin.Stat(name)

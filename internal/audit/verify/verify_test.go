@@ -71,9 +71,7 @@ func newWorld(t *testing.T, name string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.kafka.Close)
-	w.client, err = client.NewClient(client.ClientOptions{Addresses: []string{nameNode}, User: testUser})
-	testkit.Must(t, err)
-	t.Cleanup(func() { w.client.Close() })
+	w.client = testservices.DialHDFS(t, nameNode, testUser)
 	w.pipeline = filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
 	return w
 }

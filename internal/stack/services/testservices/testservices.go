@@ -17,7 +17,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/colinmarc/hdfs/v2"
+
 	"facestream/internal/stack/services"
+	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 	"facestream/internal/yarnrm"
@@ -107,6 +110,26 @@ func Own(t testing.TB, o services.Options) *services.Stack {
 		}
 	})
 	return stack
+}
+
+// Proxy starts one that ends with the test.
+func Proxy(t testing.TB, target string) *proxy.Proxy {
+	t.Helper()
+	p := testkit.Value(proxy.Start(target))(t)
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// DialHDFS returns a client of HDFS that ends with the test.
+func DialHDFS(t testing.TB, addr, user string) *hdfs.Client {
+	t.Helper()
+	client := testkit.Value(hdfs.NewClient(hdfs.ClientOptions{Addresses: []string{state.HostPort(addr)}, User: user}))(t)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }
 
 // Jobs returns those of the clusters of Flink and Spark that have not ended, and applications
