@@ -171,7 +171,7 @@ func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 func tryHDFS(ctx context.Context, s *Stack) error {
 	var client doer = http.DefaultClient
 	if s.secrets != "" {
-		krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.Secret("hdfs.keytab"), Config: s.Secret(Krb5Config)}.Client()
+		krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.secrets.hdfsKeytab(), Config: s.Secret(Krb5Config)}.Client()
 		if err != nil {
 			return err
 		}
