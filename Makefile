@@ -119,7 +119,7 @@ test: build ## Run the tests, with real services: all but most of those that kil
 	@$(MAKE) --no-print-directory test-services
 
 test-all: export FACESTREAM_ALL_FAULTS := 1
-test-all: test ## Run every test.
+test-all: test ## Run every test, to the full.
 
 # One stack for all packages, ended also after a failure or Ctrl-C. The SDK leaves empty
 # files in TMPDIR when tests run pipelines through it.
