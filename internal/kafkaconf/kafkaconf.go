@@ -12,10 +12,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/magiconair/properties"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 )
@@ -43,6 +43,9 @@ var allowed = []string{
 	protocolKey, mechanismKey, jaasKey, serviceKey, trustLocationKey, trustPasswordKey, trustTypeKey, trustCertificateKey,
 	keyLocationKey, keyStorePasswordKey, keyTypeKey, keyKey, keyChainKey, keyPasswordKey, identificationKey,
 }
+
+// settingName is the form of Kafka's settings.
+var settingName = regexp.MustCompile(`^[a-z]+([._][a-z0-9]+)+$`)
 
 // protocols say what each security.protocol uses.
 var protocols = map[string]struct{ tls, sasl bool }{
@@ -103,22 +106,33 @@ func (c *Config) read() error {
 	if err != nil {
 		return err
 	}
-	// A value may hold what looks like a variable.
-	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
-	p, err := loader.LoadBytes(data)
+	found, err := properties(data)
 	if err != nil {
 		return err
 	}
-	c.settings = p.Map()
-	for _, key := range slices.Sorted(maps.Keys(c.settings)) {
-		if !slices.Contains(allowed, key) {
-			return fmt.Errorf("%s is no security setting that this program knows: leave it out (--kafka, --group and --consumer_config are for others); it knows %s", key, strings.Join(allowed, ", "))
+	c.settings = map[string]string{}
+	var unknown []string
+	for _, s := range found {
+		switch c.settings[s.key] = s.value; {
+		case slices.Contains(allowed, s.key):
+		case !settingName.MatchString(s.key): // it may be a line of a key or a password
+			return fmt.Errorf(`line %d has no security setting: leave it out, or end the line before with a \ if it belongs to that`, s.line)
+		case !slices.Contains(unknown, s.key):
+			unknown = append(unknown, s.key)
+		}
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("%s: no security setting that this program knows: leave that out (--kafka, --group and --consumer_config are for others); it knows %s", strings.Join(unknown, ", "), strings.Join(allowed, ", "))
+	}
+	for _, key := range []string{trustLocationKey, keyLocationKey} {
+		if file := c.settings[key]; file != "" && !filepath.IsAbs(file) {
+			return fmt.Errorf("%s=%s: it must be an absolute path, valid on every node", key, file)
 		}
 	}
 	protocol := cmp.Or(c.settings[protocolKey], "PLAINTEXT")
 	uses, ok := protocols[protocol]
 	if !ok {
-		return fmt.Errorf("%s=%s: it must be one of %s", protocolKey, protocol, strings.Join(slices.Sorted(maps.Keys(protocols)), ", "))
+		return fmt.Errorf("%s=%q: it must be one of %s", protocolKey, protocol, strings.Join(slices.Sorted(maps.Keys(protocols)), ", "))
 	}
 	if !uses.tls && !uses.sasl {
 		return fmt.Errorf("%s=%s protects nothing: set it to SASL_SSL or SSL, or leave --kafka_config out", protocolKey, protocol)

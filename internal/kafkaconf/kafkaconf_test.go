@@ -94,6 +94,8 @@ func TestBroker(t *testing.T) {
 		"PLAIN":               {good, withPassword + trust + amy, ""},
 		"SCRAM":               {good, "security.protocol: SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n" + trust + jaas("scram.ScramLoginModule", "amy", "other"), ""},
 		"PEM in the file":     {good, withPassword + amy + "ssl.truststore.type=PEM\nssl.truststore.certificates=" + strings.ReplaceAll(string(f.authority.PEM), "\n", `\n`), ""},
+		"PEM of one line":     {good, withPassword + amy + "ssl.truststore.type=PEM\nssl.truststore.certificates=" + strings.ReplaceAll(string(f.authority.PEM)+string(f.authority.PEM), "\n", " "), ""},
+		"lines of Windows":    {good, strings.ReplaceAll(withPassword+trust+amy, "\n", "\r\n"), ""},
 		"mutual TLS":          {mutual, "security.protocol=SSL\n" + trust + key, ""},
 		"expired":             {expired, withPassword + trust + amy, "have it renewed"},
 		"another host":        {other, withPassword + trust + amy, "is not for 127.0.0.1"},
@@ -160,20 +162,28 @@ func TestRefuses(t *testing.T) {
 	f.write("empty.pem", nil)
 	amy := jaas("plain.PlainLoginModule", "amy", "hidden-word")
 	for settings, want := range map[string]string{
-		withPassword + amy + "bootstrap.servers=h:1":                  "bootstrap.servers is no security setting",
-		withPassword + amy + "ssl.engine.factory.class=x":             "ssl.engine.factory.class is no security setting",
+		withPassword + amy + "bootstrap.servers=h:1":                  "bootstrap.servers: no security setting",
+		withPassword + amy + "ssl.engine.factory.class=x":             "ssl.engine.factory.class: no security setting",
 		withPassword + amy + "ssl.endpoint.identification.algorithm=": "must be https",
 		amy:                             "protects nothing",
 		"security.protocol=TLS\n" + amy: "must be one of PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL",
 		"security.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\n" + amy:                    "must be one of",
 		withPassword + strings.Replace(amy, "plain.PlainLoginModule", "JndiLoginModule", 1): "plain.PlainLoginModule required",
 		withPassword + strings.Replace(amy, ";", "", 1):                                     "plain.PlainLoginModule required",
+		withPassword + amy + "acks=all\n":                                                   "line 5 has no security setting",
+		withPassword + amy + "client.id=a\nsession.timeout.ms=4":                            "client.id, session.timeout.ms: no security setting",
+		withPassword + "sasl.jaas.config=x\nhidden-word=y":                                  "line 4 has no security setting",
+		withPassword + "sasl.jaas.config=\\u00hidden-word":                                  "line 3: behind \\u",
+		"\uFEFF" + withPassword + amy:                                                       "without a byte order mark",
+		withPassword + amy + "# \xe4":                                                       "UTF-8",
+		withPassword + amy + "ssl.truststore.location=ca.pem":                               "must be an absolute path",
 		withPassword: "plain.PlainLoginModule required",
 		withPassword + jaas("plain.PlainLoginModule", "", "hidden-word"):                                       "is missing",
 		withPassword + amy + strings.Replace(trust, "ca.pem", "none.pem", 1):                                   "ssl.truststore.location",
 		withPassword + amy + strings.Replace(trust, "ca.pem", "empty.pem", 1):                                  "holds no certificate",
 		withPassword + amy + strings.Replace(trust, "PEM", "JKS", 1):                                           "ssl.truststore.type is JKS, PKCS12 or PEM",
 		"security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.key=-----BEGIN ENCRYPTED PRIVATE KEY-----": "openssl pkey",
+		"security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.key=-----BEGIN RSA PRIVATE KEY-----":       "openssl pkcs8",
 	} {
 		err := f.ping("127.0.0.1:1", settings)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden-word") {

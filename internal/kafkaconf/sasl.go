@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,6 +64,8 @@ func gssapi(jaas, settings map[string]string) (sasl.Mechanism, error) {
 		login = kerberos.Login{}
 	case login.Principal == "" || login.Keytab == "":
 		return nil, fmt.Errorf(`%s: useKeyTab=true needs keyTab="FILE" and principal="NAME@REALM"`, jaasKey)
+	case !filepath.IsAbs(login.Keytab):
+		return nil, fmt.Errorf(`%s: keyTab="%s" must be an absolute path, valid on every node`, jaasKey, login.Keytab)
 	}
 	return kgokerberos.Kerberos(func(context.Context) (kgokerberos.Auth, error) {
 		client, err := login.Client()
@@ -71,8 +74,8 @@ func gssapi(jaas, settings map[string]string) (sasl.Mechanism, error) {
 }
 
 var (
-	jaasOption = regexp.MustCompile(`\s+([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))`)
-	jaasEntry  = regexp.MustCompile(`^\s*([\w.]+)\s+(?:required|requisite|sufficient|optional)((?:` + jaasOption.String() + `)*)\s*;\s*$`)
+	jaasOption = regexp.MustCompile(`\s+([\w.]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([A-Za-z_$][\w$.-]*))`) // as Java has words without quotes
+	jaasEntry  = regexp.MustCompile(`^\s*([\w.]+)\s+(?i:required|requisite|sufficient|optional)((?:` + jaasOption.String() + `)*)\s*;\s*$`)
 	jaasEscape = regexp.MustCompile(`\\(.)`)
 )
 
@@ -81,7 +84,7 @@ func mechanismOf(settings map[string]string) (sasl.Mechanism, error) {
 	name, jaas := cmp.Or(settings[mechanismKey], "GSSAPI"), settings[jaasKey]
 	m, ok := mechanisms[name]
 	if !ok {
-		return nil, fmt.Errorf("%s=%s: it must be one of %s", mechanismKey, name, strings.Join(slices.Sorted(maps.Keys(mechanisms)), ", "))
+		return nil, fmt.Errorf("%s=%q: it must be one of %s", mechanismKey, name, strings.Join(slices.Sorted(maps.Keys(mechanisms)), ", "))
 	}
 	entry := jaasEntry.FindStringSubmatch(jaas)
 	if entry == nil || entry[1] != m.module {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
 	"software.sslmate.com/src/go-pkcs12"
@@ -51,7 +52,7 @@ func (c *Config) trusted() (*x509.CertPool, error) {
 	}
 	pool, found := x509.NewCertPool(), false
 	if c.settings[trustTypeKey] == pemType {
-		found = pool.AppendCertsFromPEM(data)
+		found = pool.AppendCertsFromPEM(pemLines(data))
 	} else {
 		certs, err := storeCertificates(data, c.settings[trustPasswordKey])
 		if err != nil {
@@ -63,9 +64,20 @@ func (c *Config) trusted() (*x509.CertPool, error) {
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("%s holds no certificate to trust", key)
+		return nil, fmt.Errorf("%s holds no certificate to trust (%s is JKS, PKCS12 or PEM)", key, trustTypeKey)
 	}
 	return pool, nil
+}
+
+// pemBorder is where a block of PEM begins or ends.
+var pemBorder = regexp.MustCompile(`\s*-----(BEGIN|END) [A-Z0-9 ]+-----\s*`)
+
+// pemLines puts what begins and ends a block of PEM into lines of their own, which Kafka's
+// clients in Java do not need.
+func pemLines(text []byte) []byte {
+	return pemBorder.ReplaceAllFunc(text, func(border []byte) []byte {
+		return []byte("\n" + string(bytes.TrimSpace(border)) + "\n")
+	})
 }
 
 // storeCertificates returns the trusted certificates of a trust store of Java's.
@@ -122,7 +134,10 @@ func (c *Config) own() (*tls.Certificate, error) {
 	if bytes.Contains(key, []byte("ENCRYPTED PRIVATE KEY")) {
 		return nil, fmt.Errorf("%s: a key in PEM with a password cannot be read: put it into a PKCS12 store, or decrypt it with openssl pkey", where)
 	}
-	cert, err := tls.X509KeyPair(chain, key)
+	if !bytes.Contains(key, []byte("-----BEGIN PRIVATE KEY-----")) {
+		return nil, fmt.Errorf("%s: it must have -----BEGIN PRIVATE KEY-----, which is all that Kafka's clients in Java read: openssl pkcs8 -topk8 -nocrypt makes it of others", where)
+	}
+	cert, err := tls.X509KeyPair(pemLines(chain), pemLines(key))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"facestream/internal/certs"
 	"facestream/internal/stack/state"
 
-	"github.com/magiconair/properties"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
@@ -114,11 +114,12 @@ func (dir secrets) makeKafkaUser(ctx context.Context, admin *kadm.Client) error 
 	if dir == "" {
 		return nil
 	}
-	known, err := properties.LoadFile(filepath.Join(string(dir), passwords), properties.UTF8)
+	known, err := os.ReadFile(filepath.Join(string(dir), passwords))
 	if err != nil {
 		return err
 	}
-	made, err := admin.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{{User: User, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: known.GetString("user", "")}})
+	_, password, _ := strings.Cut(strings.TrimSpace(string(known)), "user=")
+	made, err := admin.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{{User: User, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: password}})
 	if err == nil {
 		err = made.Error()
 	}
