@@ -10,6 +10,7 @@ import (
 
 var (
 	scheme    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+	flagValue = regexp.MustCompile(`(?s)^--?[a-z_]+=(.*)$`)
 	addresses = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S+`)
 )
 
@@ -86,9 +87,13 @@ func (r redacted) Write(p []byte) (int, error) {
 func redact(w io.Writer, args []string) redacted {
 	var pairs []string
 	for _, arg := range args {
-		arg = strings.TrimLeft(arg, "-")
-		_, value, _ := strings.Cut(arg, "=")
-		for _, text := range []string{arg, value} {
+		texts := []string{strings.TrimLeft(arg, "-")}
+		if m := flagValue.FindStringSubmatch(arg); m != nil {
+			texts = m[1:] // the flag's name may be shown
+		} else if _, value, ok := strings.Cut(arg, "="); ok {
+			texts = append(texts, value)
+		}
+		for _, text := range texts {
 			if mayHavePassword(text) {
 				pairs = append(pairs, text, Address(text), strings.Trim(strconv.Quote(text), `"`), Address(text))
 			}

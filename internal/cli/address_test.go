@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -36,6 +37,11 @@ func TestRedact(t *testing.T) {
 				t.Errorf("%q: status %d: %s", args, status, &stderr)
 			}
 		}
+	}
+	var out strings.Builder
+	fmt.Fprint(redact(&out, []string{"--output=file:///x", "--source=rtsp://a:b@c/d"}), "--output=file:///x or --source=rtsp://a:b@c/d is wrong")
+	if got := out.String(); got != "--output=file:///x or --source=rtsp://c is wrong" {
+		t.Errorf("flags are shown as %s", got)
 	}
 	for text, want := range map[string]string{
 		"opening rtsp://a:b@c/d: no route":                     "opening rtsp://c: no route",

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -196,7 +197,7 @@ func (c Command) subcommandNames() string {
 func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 	for {
 		if err := f.Parse(args); err != nil {
-			return nil, err
+			return nil, explain(f, err)
 		}
 		if f.NArg() == 0 {
 			return rest, nil
@@ -204,6 +205,45 @@ func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 		rest = append(rest, f.Arg(0))
 		args = f.Args()[1:]
 	}
+}
+
+// wrongFlag is in the errors of the package flag that do not say what would be right.
+var wrongFlag = regexp.MustCompile(`( not defined: | for flag | for )-([^:]+)(: parse error|: value out of range|$)`)
+
+// explain adds to an error of f what would be right.
+func explain(f *flag.FlagSet, err error) error {
+	m := wrongFlag.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	if known := f.Lookup(m[2]); known != nil {
+		want := map[string]string{
+			"time.Duration": "a time, such as 90s or 5m", "int": "a whole number", "float64": "a number", "bool": "true or false",
+		}[fmt.Sprintf("%T", known.Value.(flag.Getter).Get())]
+		return fmt.Errorf("%w; it must be %s", err, want)
+	}
+	near := ""
+	f.VisitAll(func(known *flag.Flag) {
+		if near == "" && isNear(strings.ReplaceAll(m[2], "-", "_"), known.Name) {
+			near = known.Name
+		}
+	})
+	if near != "" {
+		err = fmt.Errorf("%w; is it --%s?", err, near)
+	}
+	return err
+}
+
+// isNear reports whether all but a letter or two of a and b are the same, in order.
+func isNear(a, b string) bool {
+	start, end := 0, 0
+	for start < min(len(a), len(b)) && a[start] == b[start] {
+		start++
+	}
+	for end < min(len(a), len(b))-start && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	return max(len(a), len(b))-start-end <= min(2, len(b)/2)
 }
 
 // status prints the error, if any, and returns the exit status.

@@ -65,7 +65,11 @@ func TestCommand(t *testing.T) {
 		{args: "look --help", stdout: "prog look looks.\n  -n NUMBER\n    \tA NUMBER. (default 7)\n  -version\n    \tPrint the version and exit.\n"},
 
 		{args: "--nonsense", status: 2, stderr: "prog: flag provided but not defined: -nonsense (see prog --help)\n"},
-		{args: "look --n=x", status: 2, stderr: "prog look: invalid value \"x\" for flag -n: parse error (see prog look --help)\n"},
+		{args: "--ver-sion", status: 2, stderr: "prog: flag provided but not defined: -ver-sion; is it --version? (see prog --help)\n"},
+		{args: "--vresion=x", status: 2, stderr: "prog: flag provided but not defined: -vresion; is it --version? (see prog --help)\n"},
+		{args: "--version=x", status: 2, stderr: "prog: invalid boolean value \"x\" for -version: parse error; it must be true or false (see prog --help)\n"},
+		{args: "look --n=99999999999999999999", status: 2, stderr: "prog look: invalid value \"99999999999999999999\" for flag -n: value out of range; it must be a whole number (see prog look --help)\n"},
+		{args: "look --n=x", status: 2, stderr: "prog look: invalid value \"x\" for flag -n: parse error; it must be a whole number (see prog look --help)\n"},
 		{args: "nonsense", status: 2, stderr: "prog: \"nonsense\": only flags are expected, or one of look, take before them (see prog --help)\n"},
 		{args: "--n=1 look", status: 2, stderr: "prog: \"look\": only flags are expected, or one of look, take before them (see prog --help)\n"},
 		{args: "look a", status: 2, stderr: "prog look: \"a\": only flags are expected (see prog look --help)\n"},

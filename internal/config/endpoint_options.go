@@ -170,11 +170,11 @@ func outputURL(output, user, localHDFS string) (string, error) {
 		}
 		output = localHDFS + "/user/" + user + "/faces"
 	}
-	if !strings.Contains(output, "://") {
-		return path.Clean(output), nil
+	if first, _, _ := strings.Cut(output, "/"); !strings.Contains(first, ":") {
+		return filepath.Abs(output)
 	}
 	if !strings.HasPrefix(output, scheme) || strings.ContainsAny(output, "?#") {
-		return "", fmt.Errorf("--output=%s: it must be hdfs://HOST:PORT/PATH or a folder of this machine", output)
+		return "", fmt.Errorf("--output=%s: it must be hdfs://HOST:PORT/PATH or a folder of this machine, which has no : in its first part", output)
 	}
 	// The workers need not know this machine's Hadoop configuration.
 	resolved, err := hdfs.Resolve(output)

@@ -58,6 +58,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 	testkit.WriteFile(t, filepath.Join(conf, "core-site.xml"), []byte(settings+"</configuration>"))
 	alt2 := testkit.Value(face.PresetFile("fast"))(t)
 	local := localStack(t)
+	here := testkit.Value(os.Getwd())(t)
 	// What a container may use is in GOMAXPROCS, not in the number of processors.
 	cores := runtime.NumCPU() + 1
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
@@ -76,7 +77,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--output=hdfs:///b", func(o Options) bool { return strings.HasSuffix(o.Output, "@nn1:8020,nn2:8020/b") }},
 		{"--output=hdfs://h:3/50%", func(o Options) bool { return strings.HasSuffix(o.Output, "@h:3/50%") }},
 		{"--user=amy --output=hdfs://amy@h:3,i:3/q", func(o Options) bool { return o.Output == "hdfs://amy@h:3,i:3/q" && o.User == "amy" }},
-		{"--group=g --output=faces/", func(o Options) bool { return o.Output == "faces" && o.Group == "g" }},
+		{"--group=g --output=faces/", func(o Options) bool { return o.Output == here+"/faces" && o.Group == "g" }},
 		{"--output=/tmp/x/", func(o Options) bool { return o.Output == "/tmp/x" }},
 		{"--runner=direct", func(o Options) bool { return o.Reader == "native" && !o.OwnExpansion() && o.Runner.MaxBytes == 256<<20 }},
 		{"--topics=a", func(o Options) bool { return o.Reader == "kafkaio" && o.OwnExpansion() && o.WindowBytes == 64<<20 }},
@@ -175,6 +176,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--runner=flink --endpoint=h:1 --master=h:2", "both set"},
 		{"--runner=flink --master=spark://h:7077", "Flink's REST API"},
 		{"--runner=spark --master=h:7077", "spark://HOST:PORT, or yarn"},
+		{"--runner=flink --master=h", "such as jobmanager:8081, or yarn"},
+		{"--runner=spark --master=spark://h:7077/", "spark://HOST:PORT, or yarn"},
+		{"--runner=spark --master=yarn", "set HADOOP_CONF_DIR to the folder with it"},
 		{"--runner=spark --endpoint=h:1 --parallelism=2", "spark.cores.max"},
 		{"--runner=spark --worker=/opt/pipeline", "without a cluster"},
 		{"--runner=spark --endpoint=h:1 --worker=bin/pipeline", "absolute"},
@@ -195,6 +199,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--output=hdfs://nn:8020,nn/x", "HOST:PORT"},
 		{"--output=hdfs://nn:8020", "name a folder"},
 		{"--output=s3://bucket/x", "hdfs://HOST:PORT/PATH"},
+		{"--output=hdfs:/x", "hdfs://HOST:PORT/PATH"},
+		{"--output=nn:8020/x", "hdfs://HOST:PORT/PATH"},
 		{"--output=hdfs://nn:8020/x?y", "hdfs://HOST:PORT/PATH"},
 		{"--output=hdfs://mallory@nn:8020/x", "another user"},
 		{"--duration=forever --drain", "give one of them"},

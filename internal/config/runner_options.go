@@ -13,6 +13,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/runners"
+	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 )
 
@@ -69,14 +70,15 @@ func (v *Flags) checkCluster(c *runners.Config) error {
 		}
 	case c.Master != "":
 		if c.Master == runners.YARN {
+			if _, _, err := hdfs.YARNSettings(); err != nil {
+				return fmt.Errorf("--master=%s: %w", c.Master, err)
+			}
 			break
 		}
 		addr, isSpark := strings.CutPrefix(c.Master, "spark://")
-		if isSpark != (c.Name == runners.Spark) {
-			return fmt.Errorf("--master=%s: it must be HOST:PORT of Flink's REST API, spark://HOST:PORT, or yarn", c.Master)
-		}
-		if err := cli.CheckAddr("--master", addr); err != nil {
-			return err
+		if isSpark != (c.Name == runners.Spark) || cli.CheckAddr("--master", addr) != nil {
+			want := map[string]string{runners.Flink: "HOST:PORT of Flink's REST API, such as jobmanager:8081", runners.Spark: "spark://HOST:PORT"}
+			return fmt.Errorf("--master=%s: for --runner=%s it must be %s, or yarn", c.Master, c.Name, want[c.Name])
 		}
 	}
 	if c.DriverHost != "" && (c.Name != runners.Spark || c.Master == "") {
