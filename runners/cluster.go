@@ -38,6 +38,11 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 		if yarn, err = openYARN(ctx, &c); err != nil {
 			return nil, err
 		}
+	} else if c.Master != "" {
+		// Spark's driver would try for a minute, and say nothing of it.
+		if err := Reach(ctx, c.Address()); err != nil {
+			return nil, fmt.Errorf("the cluster of --master=%s does not answer: %w", c.Master, err)
+		}
 	}
 	if endpoint == "" {
 		server, err := startJobServer(ctx, c, yarn)

@@ -203,12 +203,21 @@ func TestWorkerOfAnotherBuild(t *testing.T) {
 	}
 }
 
-// A job server that does not answer, or is none, is an error that names it.
-func TestOpenRefusesWhatIsNoJobServer(t *testing.T) {
-	const endpoint = "127.0.0.1:1"
-	_, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: endpoint})
-	if err == nil || !strings.Contains(err.Error(), endpoint) {
-		t.Errorf("error %v, want one that names %s", err, endpoint)
+// A job server or a cluster that does not answer is an error that names it, and nothing is
+// started for it.
+func TestOpenRefusesWhatDoesNotAnswer(t *testing.T) {
+	const addr = "127.0.0.1:1"
+	for _, c := range []runners.Config{
+		{Name: runners.Flink, Endpoint: addr}, {Name: runners.Flink, Master: addr, Parallelism: 1}, {Name: runners.Spark, Master: "spark://" + addr},
+	} {
+		c.Dir = t.TempDir()
+		_, err := runners.Open(t.Context(), c)
+		if err == nil || !strings.Contains(err.Error(), addr) {
+			t.Errorf("error %v, want one that names %s", err, addr)
+		}
+		if logs := testkit.Value(os.ReadDir(c.Dir))(t); len(logs) > 0 {
+			t.Errorf("%+v: %v was started", c, logs)
+		}
 	}
 }
 
