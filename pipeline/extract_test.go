@@ -215,6 +215,28 @@ func TestExtractSome(t *testing.T) {
 	again(0, "frames: 3, files: 6", "--replace")
 	mustBeTree(t, localFiles(t, into), whole)
 
+	// A damaged picture is missed, and those of the other rows of its table are not.
+	rows := filepath.Join(t.TempDir(), "rows")
+	parquet := append(cascade, "--store=parquet")
+	writeEvents(t, rows, []eventsWindow{{"frame,events", "door", first, parquet}, {"frame,events", "door", first + 1, parquet}})
+	tables := testkit.Value(filepath.Glob(filepath.Join(rows, "_pictures/*/*/*.parquet")))(t)
+	var picture []byte
+	for _, data := range whole {
+		if bytes.HasPrefix(data, []byte("\xff\xd8")) {
+			picture = data
+		}
+	}
+	table := testkit.ReadFile(t, tables[0])
+	at := bytes.Index(table, picture)
+	if len(tables) != 1 || at < 0 {
+		t.Fatalf("the tables are %v", tables)
+	}
+	table[at+100] ^= 1
+	testkit.WriteFile(t, tables[0], table)
+	if status, said := extracted(t, t.Context(), rows, "--into="+t.TempDir()); status != 1 || !strings.Contains(said, "frames: 1, files: 2") || !strings.Contains(said, "missing: 1,") {
+		t.Errorf("with a damaged picture: status %d: %s", status, said)
+	}
+
 	// A tar appears when it is complete, and no other is lost.
 	folder := t.TempDir()
 	flag := "--tar=" + filepath.Join(folder, "faces.tar")

@@ -276,6 +276,14 @@ func TestPurge(t *testing.T) {
 		t.Error("face.jpg is a copy of a picture that was purged")
 	}
 
+	// What nobody knows of is not said to be gone.
+	unknown := s.copy(t)
+	book := testkit.Value(filepath.Glob(filepath.Join(unknown.dir, "_windows/*/hour.json")))(t)[0]
+	testkit.WriteFile(t, book, []byte("{"))
+	if said := purge(unknown, 1, "--camera="+person, "--dry_run"); !strings.Contains(said, "hour.json cannot be read") {
+		t.Errorf("without a ledger, it says %q", said)
+	}
+
 	nowhere := s
 	nowhere.dir = filepath.Join(t.TempDir(), "typo")
 	if said := purge(nowhere, 1, "--older=30d"); !strings.Contains(said, "no such file") {

@@ -14,6 +14,7 @@ import (
 	"facestream/transforms/face"
 	"facestream/transforms/parallel"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 const (
@@ -185,6 +186,10 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 			}
 		}
 		one := c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, row.Nth) })
+		if errors.Is(one.err, table.ErrDamaged) { // the other rows may be whole
+			c.miss(fmt.Errorf("reading %s: %w", t.File, one.err))
+			continue
+		}
 		if one.err != nil {
 			return c.unread(ctx, t.File, one.err)
 		}

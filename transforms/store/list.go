@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -31,6 +32,10 @@ const (
 	KindPurged                // of Purge: what was purged, or is about to go
 )
 
+// tableName is a name that WriteRows gives. Other programs' tables there would be read with
+// ours, and their rows counted.
+var tableName = regexp.MustCompile(`^\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}(\` + tableMark + `\w+)?\` + tableExtension + `$`)
+
 // KindOf says what a file is by its name, which is relative to the root, and
 // which record it is about, as ParsePath does. Of other kinds, the ID is empty.
 func KindOf(name string) (Kind, record.ID) {
@@ -50,7 +55,7 @@ func KindOf(name string) (Kind, record.ID) {
 			kind = KindEvents
 		}
 	case folder == tableFolder:
-		if _, dated := (Table{File: name}).Hour(); (dated || path.Dir(rest) == undatedFolder) && path.Ext(rest) == tableExtension {
+		if _, dated := (Table{File: name}).Hour(); (dated || path.Dir(rest) == undatedFolder) && tableName.MatchString(path.Base(rest)) {
 			kind = KindTable
 		}
 	case folder == leaseFolder:

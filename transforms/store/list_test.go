@@ -19,19 +19,22 @@ import (
 func TestKindOf(t *testing.T) {
 	about := record.In("t", 3).At(42)
 	for file, want := range map[string]Kind{
-		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":           KindPicture,
-		"_rejects/cam/2026/01/02/03/t+3+00000000000000000042.json": KindReject,
-		"_rejects/t+3+00000000000000000042.json":                   KindReject, // of older versions
-		"_rejects/t+3+00000000000000000042.bin":                    KindKept,
-		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl":   KindEvents,
-		"_events/2026-01-03/20260102T030405.000Z-5f3a9c01.jsonl":   KindUnknown,
-		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.json":    KindUnknown,
-		"_events/20260102T030405.000Z-5f3a9c01.jsonl":              KindUnknown,
-		"_windows/g+t/20260102T030405.000Z-5f3a9c01.json":          KindLedger,
-		"_windows/g+t/20260102T030405.000Z-5f3a9c01.jsonl":         KindStaged,
-		"_windows/g+t/hour.json":                                   KindLedger,
-		"_windows/g+t/2026-01/02T03.json":                          KindLedger,
-		"_windows/20260102T030405.000Z-5f3a9c01.json":              KindLedger, // of older versions
+		"cam/2026/01/02/03/t+3+00000000000000000042.jpg":                  KindPicture,
+		"_rejects/cam/2026/01/02/03/t+3+00000000000000000042.json":        KindReject,
+		"_rejects/t+3+00000000000000000042.json":                          KindReject, // of older versions
+		"_rejects/t+3+00000000000000000042.bin":                           KindKept,
+		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.jsonl":          KindEvents,
+		"_events/2026-01-03/20260102T030405.000Z-5f3a9c01.jsonl":          KindUnknown,
+		"_events/2026-01-02/20260102T030405.000Z-5f3a9c01.json":           KindUnknown,
+		"_events/20260102T030405.000Z-5f3a9c01.jsonl":                     KindUnknown,
+		"_windows/g+t/20260102T030405.000Z-5f3a9c01.json":                 KindLedger,
+		"_windows/g+t/20260102T030405.000Z-5f3a9c01.jsonl":                KindStaged,
+		"_windows/g+t/hour.json":                                          KindLedger,
+		"_windows/g+t/2026-01/02T03.json":                                 KindLedger,
+		"_windows/20260102T030405.000Z-5f3a9c01.json":                     KindLedger, // of older versions
+		"_pictures/undated/20260102T030405.000Z-5f3a9c01+X.parquet":       KindTable,
+		"_pictures/2026-01-02/03/20260102T030405.000Z-5f3a9c01+X.parquet": KindTable,
+		"_pictures/2026-01-02/03/part-00000.parquet":                      KindUnknown,
 		"_windows/x":            KindUnknown,
 		"_windows/a/b/c/x.json": KindUnknown,
 		"_windows/2026/01/02/03/t+3+00000000000000000042.jpg": KindUnknown,
@@ -49,7 +52,7 @@ func TestKindOf(t *testing.T) {
 		if kind != want {
 			t.Errorf("KindOf(%q) = %v, want %v", file, kind, want)
 		}
-		if ofRecord := strings.Contains(path.Base(file), "+") && kind != KindUnknown; ofRecord != (id == about) {
+		if ofRecord := strings.Contains(path.Base(file), "t+3+") && kind != KindUnknown; ofRecord != (id == about) {
 			t.Errorf("KindOf(%q) is about %v", file, id)
 		}
 	}

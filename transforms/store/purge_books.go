@@ -37,7 +37,11 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 			if err == nil {
 				err = p.pastHour(ctx, name, h, end.IsZero())
 			}
-			if err := ignoreGone(err); err != nil && !unreadable(err) { // verify reports those
+			if unreadable(err) {
+				if end.IsZero() {
+					p.leaveUnreadable(name)
+				}
+			} else if err := ignoreGone(err); err != nil {
 				return err
 			}
 			p.progress(p.freed)
@@ -54,6 +58,11 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 	if !end.IsZero() {
 		return nil
 	}
+	if rows, err := p.cfg.Glob(ctx, tableFolder+"/*"); err != nil {
+		return err
+	} else if len(books) == 0 && len(rows) > 0 {
+		p.freed.Left = append(p.freed.Left, fmt.Sprintf("there is no ledger in %s, so the rows in %s stay", p.cfg.path(ledgerFolder), p.cfg.path(tableFolder)))
+	}
 	// Ledgers of older versions stay: they may be all that says where a group stands.
 	if p.KeepEvents {
 		return nil
@@ -65,6 +74,11 @@ func (p *purge) ledgers(ctx context.Context, end time.Time) error {
 		}
 	}
 	return err
+}
+
+// leaveUnreadable says that nobody knows what there is to remove.
+func (p *purge) leaveUnreadable(name string) {
+	p.freed.Left = append(p.freed.Left, fmt.Sprintf("%s cannot be read, and what it lists stays; verify says which pictures and events are in no ledger", p.cfg.path(name)))
 }
 
 // pastHour removes what is selected of an hour that is over, and of its ledgers.
@@ -136,6 +150,11 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	s, err := readShelf(ctx, p.cfg, dir)
 	if err != nil {
 		return err
+	}
+	for _, name := range s.unreadable {
+		if path.Dir(name) == dir { // of those before, ledgers tells
+			p.leaveUnreadable(name)
+		}
 	}
 	all := Hour{Ledgers: slices.Clone(s.hour.Ledgers), Purged: s.hour.Purged, Tables: slices.Clone(s.hour.Tables)}
 	for _, w := range s.windows {

@@ -36,6 +36,9 @@ import (
 	"facestream/internal/record"
 )
 
+// ErrDamaged is wrapped by errors about bytes that are not those that were written.
+var ErrDamaged = parquet.ErrCorrupted
+
 // Row is a frame of which something is stored. Pictures that are not stored are nil.
 type Row struct {
 	record.ID
