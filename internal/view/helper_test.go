@@ -139,8 +139,7 @@ func (o *output) window(name string, rejects []frame.Reject, events ...event) []
 		next = append(next, p.At(offset))
 	}
 	slices.SortFunc(next, record.ID.Compare)
-	_, err := o.book.Keep(o.t.Context(), name, l, next)
-	testkit.Must(o.t, err)
+	testkit.Value(o.book.Keep(o.t.Context(), name, l, next))(o.t)
 	return events
 }
 

@@ -79,9 +79,7 @@ func testReading(t *testing.T, c *cluster) {
 	f := ownClients(faultTimeout, retryBudget)
 	bad(t, &f.clients.dialDataNode, 2, func(p *proxy.Proxy) { p.CutAfter(proxy.FromTarget, 50_000) })
 	r := testkit.Value(f.OpenRead(context.Background(), from))(t)
-	if _, err := io.ReadFull(r, make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(io.ReadFull(r, make([]byte, 10)))(t)
 	testkit.Must(t, put(c.plain, c.address, path))
 	_, err := io.Copy(io.Discard, r)
 	refused(t, err, from, nil, "another file has taken its place")

@@ -87,9 +87,7 @@ func (c *cluster) folder(t *testing.T) string {
 
 func (c *cluster) admin(t *testing.T, class string, args ...string) {
 	t.Helper()
-	if _, err := c.Admin(context.Background(), class, args...); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(c.Admin(context.Background(), class, args...))(t)
 }
 
 func (c *cluster) signal(t *testing.T, process string, s syscall.Signal) {

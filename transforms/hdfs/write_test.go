@@ -133,9 +133,7 @@ func TestAbandonedFile(t *testing.T) {
 			l := testkit.Value(parse(root + "/" + about))(t)
 			out := testkit.Value(create(abandons, l.path))(t)
 			if half != "" {
-				if _, err := out.Write([]byte(half)); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Value(out.Write([]byte(half)))(t)
 				testkit.Must(t, out.Flush())
 			}
 			if err := filesystem.Write(ctx, f, root+"/"+about, []byte("all of it")); err != nil {

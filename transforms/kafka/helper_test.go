@@ -138,9 +138,7 @@ func (to *topic) remove(t *testing.T, partition int32, before int64) {
 	t.Helper()
 	var at kadm.Offsets
 	at.AddOffset(to.name, partition, before, -1)
-	if _, err := to.admin.DeleteRecords(t.Context(), at); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(to.admin.DeleteRecords(t.Context(), at))(t)
 }
 
 // stand makes the group stand at an offset of a partition of a topic.

@@ -188,16 +188,12 @@ func TestBookIsCompleted(t *testing.T) {
 		"events and rows are published behind others, and not counted": {func(t *testing.T, root string, b *Book) {
 			testkit.Must(t, b.Gather(t.Context()))
 			keep(t, b, root, two, 5, 7)
-			_, err := b.publish(t.Context(), b.hour.Events, two, []byte(files(t, root)[b.staged(two+eventsExtension)]))
-			testkit.Must(t, err)
-			_, err = b.publishTables(t.Context(), b.hour.Tables, b.windows[0].ledger.Tables)
-			testkit.Must(t, err)
+			testkit.Value(b.publish(t.Context(), b.hour.Events, two, []byte(files(t, root)[b.staged(two+eventsExtension)])))(t)
+			testkit.Value(b.publishTables(t.Context(), b.hour.Tables, b.windows[0].ledger.Tables))(t)
 		}, 7, ""},
 		"events are published, and not counted": {func(t *testing.T, root string, b *Book) {
-			_, err := b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one+eventsExtension)]))
-			testkit.Must(t, err)
-			_, err = b.publishTables(t.Context(), nil, b.windows[0].ledger.Tables)
-			testkit.Must(t, err)
+			testkit.Value(b.publish(t.Context(), nil, one, []byte(files(t, root)[b.staged(one+eventsExtension)])))(t)
+			testkit.Value(b.publishTables(t.Context(), nil, b.windows[0].ledger.Tables))(t)
 		}, 5, ""},
 		"windows are gathered, and still there": {func(t *testing.T, root string, b *Book) {
 			before := files(t, root)

@@ -35,11 +35,8 @@ func TestWriteLedger(t *testing.T) {
 			Rejected{ID: record.In("a", 0).At(0), Reason: frame.SkipSmall, Skipped: true},
 		)
 		WriteLedger(s, cfg, "w1", written, rejected)
-		if _, err := beam.Run(t.Context(), runner, p); err != nil {
-			t.Fatal(err)
-		}
-		got, err := ReadWritten(t.Context(), cfg, "w1")
-		testkit.Must(t, err)
+		testkit.Value(beam.Run(t.Context(), runner, p))(t)
+		got := testkit.Value(ReadWritten(t.Context(), cfg, "w1"))(t)
 		if got := got.Sum(); got.Read != 10 || got.ReadBytes != 1335 || got.Decoded != 6 || got.Skipped != 2 ||
 			got.Sampled != 1 || got.Cooled != 1 || got.Files != 4 || got.Slots != nil {
 			t.Errorf("%s: the sum is %+v", runner, got)

@@ -59,8 +59,7 @@ func TestWriteRows(t *testing.T) {
 		// Twice: a bundle that is done again leaves others.
 		for range 2 {
 			ptest.RunAndValidate(t, p)
-			l, err := ReadWritten(t.Context(), testConfig(root), "w")
-			testkit.Must(t, err)
+			l := testkit.Value(ReadWritten(t.Context(), testConfig(root), "w"))(t)
 			if sum := l.Sum(); sum.Read != 7 || sum.Files != 12 || sum.Bytes != tableBytes+5000 || l.Latest.Picture != nameOf("cam", testMillis+hourMillis, "t", 1, 2).Path() {
 				t.Errorf("the ledger is %+v", l)
 			}
@@ -85,8 +84,7 @@ func TestWriteRows(t *testing.T) {
 				t.Errorf("the tables are %q, want %q", got, want)
 			}
 		}
-		l, err := ReadWritten(t.Context(), testConfig(root), "w")
-		testkit.Must(t, err)
+		l := testkit.Value(ReadWritten(t.Context(), testConfig(root), "w"))(t)
 		run := bookRun
 		run.Settings = []byte(`{"write":"frame,crops","store":"parquet"}`)
 		b := openBook(t, root, run)
@@ -95,8 +93,7 @@ func TestWriteRows(t *testing.T) {
 		if _, err := b.Keep(t.Context(), "w", short, nil); err == nil || !strings.Contains(err.Error(), "rows, and 6 records have pictures") {
 			t.Errorf("with a table less: %v", err)
 		}
-		_, err = b.Keep(t.Context(), "w", l, nil)
-		testkit.Must(t, err)
+		testkit.Value(b.Keep(t.Context(), "w", l, nil))(t)
 		for name := range files(t, root) {
 			if strings.HasPrefix(name, tmpDir) {
 				t.Errorf("%s is left", name)

@@ -97,8 +97,7 @@ func TestHDFSOwner(t *testing.T) {
 	admin, name := testservices.DialHDFS(t, hdfsAddress(t), "hdfs"), hdfsPath(root)
 	for _, rest := range strings.Split(testName, "/") {
 		name += "/" + rest
-		info, err := admin.Stat(name)
-		testkit.Must(t, err)
+		info := testkit.Value(admin.Stat(name))(t)
 		if owner := info.(*hdfs.FileInfo).Owner(); owner != testUser {
 			t.Errorf("%s belongs to %s, want %s", name, owner, testUser)
 		}
@@ -183,8 +182,7 @@ func TestElementsPassTheirCoder(t *testing.T) {
 		}
 		var buf bytes.Buffer
 		testkit.Must(t, beam.NewElementEncoder(typ).Encode(want, &buf))
-		got, err := beam.NewElementDecoder(typ).Decode(&buf)
-		testkit.Must(t, err)
+		got := testkit.Value(beam.NewElementDecoder(typ).Decode(&buf))(t)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v came back as %+v", want, got)
 		}

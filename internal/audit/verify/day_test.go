@@ -76,8 +76,7 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 				FrameWidth: 640, FrameHeight: 480, Detector: face.Parity, SettingsSHA256: y.run.SettingsSHA256, DetectMillis: 50, Picture: make([]byte, yearPicture), PictureBytes: yearPicture,
 				Faces: []table.Face{{Face: 1, Box: record.Box{X: 233, Y: 152, Width: 232, Height: 232}, Blur: 123.45}},
 			}
-			lines, err := face.EventsOf(&row)
-			testkit.Must(t, err)
+			lines := testkit.Value(face.EventsOf(&row))(t)
 			events.WriteString(lines[0] + "\n")
 			sum.Pictures = append(sum.Pictures, row.Range())
 			sum.FramesWithFaces, sum.Faces, sum.Files, sum.Bytes = sum.FramesWithFaces+1, sum.Faces+1, sum.Files+1, sum.Bytes+yearPicture
@@ -96,7 +95,6 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 		folder := store.TableFolder("camera/" + strings.ReplaceAll(at.Format("2006-01-02-15"), "-", "/") + "/x.jpg")
 		ledger.Tables = append(ledger.Tables, store.Table{File: folder + "/" + base, Rows: int64(len(rows)), Bytes: int64(data.Len())})
 	}
-	_, err := book.Keep(t.Context(), name, ledger, next)
-	testkit.Must(t, err)
+	testkit.Value(book.Keep(t.Context(), name, ledger, next))(t)
 	testkit.Must(t, book.Gather(t.Context()))
 }

@@ -33,8 +33,7 @@ func TestVerifyRows(t *testing.T) {
 	}
 	tables := w.files(t)[store.KindTable]
 	first := tables[0]
-	rows, err := w.client.ReadFile(path.Join(w.folder, first))
-	testkit.Must(t, err)
+	rows := testkit.Value(w.client.ReadFile(path.Join(w.folder, first)))(t)
 	if n := len(rowsOf(t, rows)); n != 8 || len(tables) != 1 {
 		t.Fatalf("%d tables, of which the first has %d rows, want 8 in one", len(tables), n)
 	}
@@ -80,8 +79,7 @@ func TestVerifyRows(t *testing.T) {
 // rowsOf returns the rows of a table with their pictures.
 func rowsOf(t *testing.T, data []byte) (rows []table.Row) {
 	t.Helper()
-	f, err := table.Open(bytes.NewReader(data), int64(len(data)))
-	testkit.Must(t, err)
+	f := testkit.Value(table.Open(bytes.NewReader(data), int64(len(data))))(t)
 	for row, err := range f.Rows(math.MaxInt64) {
 		testkit.Must(t, err)
 		testkit.Must(t, f.AddPictures(&row))

@@ -344,9 +344,7 @@ func TestStatus(t *testing.T) {
 	good := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
 	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(addrs.Kafka)))(t)
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
 	for name, test := range map[string]struct {
 		ctx    context.Context
 		flags  []string

@@ -157,8 +157,7 @@ func (y *year) day(book *store.Book, day time.Time) {
 		for p, offset := range y.next {
 			next = append(next, record.In(yearTopic, int32(p)).At(offset))
 		}
-		_, err = book.Keep(t.Context(), name, ledger, next)
-		testkit.Must(t, err)
+		testkit.Value(book.Keep(t.Context(), name, ledger, next))(t)
 		testkit.Must(t, book.Gather(t.Context()))
 	}
 }

@@ -62,8 +62,7 @@ func (c *counting) ReadAt(p []byte, at int64) (int, error) {
 func open(t *testing.T, data []byte) (*File, *counting) {
 	t.Helper()
 	c := &counting{ReaderAt: bytes.NewReader(data)}
-	f, err := Open(c, int64(len(data)))
-	testkit.Must(t, err)
+	f := testkit.Value(Open(c, int64(len(data))))(t)
 	return f, c
 }
 
