@@ -2,7 +2,6 @@ package face
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -301,31 +300,6 @@ func TestValidateNetwork(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-}
-
-// FuzzModel changes models: none but the known files is taken, here and on a worker, and
-// none ends the process.
-//
-//	go test ./transforms/face -run '^$' -fuzz FuzzModel -fuzztime 1m
-func FuzzModel(f *testing.F) {
-	f.Add([]byte{}, 0, byte(0))
-	for _, p := range networkParams(f) {
-		if len(p.Model) < 1<<20 { // others are too large to be changed often
-			f.Add(p.Model, 1000, byte(1))
-			f.Add(p.Model, len(p.Model)-1, byte(0x80))
-		}
-	}
-	f.Fuzz(func(t *testing.T, onnx []byte, at int, change byte) {
-		if at >= 0 && at < len(onnx) {
-			onnx = slices.Clone(onnx)
-			onnx[at] ^= change
-		}
-		known := slices.ContainsFunc(networks, func(n network) bool { return fmt.Sprintf("%x", sha256.Sum256(onnx)) == n.sha256 })
-		p := Params{Model: onnx, DetectWidth: 64, MinScore: 0.5}
-		if err := p.Validate(); (err == nil) != (known && len(onnx) > 0) {
-			t.Errorf("%d bytes, known %v: %v", len(onnx), known, err)
-		}
-	})
 }
 
 // TestNetworksAreFreed looks at 2,000 frames of many sizes: there are never more networks
