@@ -1,7 +1,6 @@
 package face
 
 import (
-	"bytes"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -12,6 +11,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/internal/testkit/testcoder"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -181,17 +181,8 @@ func TestRenderedSlots(t *testing.T) {
 	}
 }
 
-// A field that the coder drops would be lost between two stages.
-func TestSightingPassesItsCoder(t *testing.T) {
-	for _, want := range []any{
+func TestElementsPassTheirCoder(t *testing.T) {
+	testcoder.MustPass(t,
 		sighting{Record: "t+1+2", Offset: 2, Boxes: []record.Box{at(1), at(2)}},
-		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: box(1, 2, 3, 4), Blur: 5}}, Millis: 6, Cooled: true},
-	} {
-		var buf bytes.Buffer
-		testkit.Must(t, beam.NewElementEncoder(reflect.TypeOf(want)).Encode(want, &buf))
-		got, err := beam.NewElementDecoder(reflect.TypeOf(want)).Decode(&buf)
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("got %+v (%v), want %+v", got, err, want)
-		}
-	}
+		Detection{Frame: frame.Frame{ID: record.In("t", 0).At(0), Data: []byte{1}}, Width: 2, Height: 3, Faces: []Face{{Box: box(1, 2, 3, 4), Blur: 5}}, Millis: 6, Cooled: true})
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/internal/testkit/testcoder"
 	"facestream/transforms/kafka"
 )
 
@@ -200,18 +200,11 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 	}
 }
 
-// A field that the coder drops would be lost between two stages.
-func TestCandidatePassesItsCoder(t *testing.T) {
-	want := candidate{
+func TestElementsPassTheirCoder(t *testing.T) {
+	testcoder.MustPass(t, candidate{
 		Offset: 4, Frame: Frame{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
 		Rejected: true,
 		Reject: Reject{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
 			Head: []byte{1}, Headers: []Header{{"k", []byte{2}, 3}, {"n", nil, -1}}, Kept: []byte{4}},
-	}
-	var buf strings.Builder
-	testkit.Must(t, beam.NewElementEncoder(reflect.TypeFor[candidate]()).Encode(want, &buf))
-	got, err := beam.NewElementDecoder(reflect.TypeFor[candidate]()).Decode(strings.NewReader(buf.String()))
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v (%v), want %+v", got, err, want)
-	}
+	})
 }

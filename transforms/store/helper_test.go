@@ -89,16 +89,13 @@ func mustHold(t *testing.T, root string, want map[string]string) {
 	t.Helper()
 	got := files(t, root)
 	for name, data := range want {
-		if g, ok := got[name]; !ok {
-			t.Errorf("%s is missing", name)
-		} else if g != data {
-			t.Errorf("%s has %d bytes that are not the %d written", name, len(g), len(data))
+		if g, ok := got[name]; !ok || g != data {
+			t.Errorf("%s has %d bytes, or is not there: %v; want the %d that were written", name, len(g), !ok, len(data))
 		}
+		delete(got, name)
 	}
 	for name := range got {
-		if _, ok := want[name]; !ok {
-			t.Errorf("%s should not be there", name)
-		}
+		t.Errorf("%s should not be there", name)
 	}
 }
 
