@@ -26,19 +26,9 @@ func pack(t *testing.T) (archive, deb string) {
 	// Without -trimpath, which would compile everything anew.
 	dist := exec.Command("make", "-C", "..", "dist", "dist="+dir, "java_parts=beam", "GOFLAGS=-buildvcs=false")
 	dist.Env = environment()
-	output(t, dist)
+	testkit.Output(t, dist)
 	prefix := filepath.Join(dir, "facestream")
 	return prefix + "-" + cli.Version + "-linux-" + runtime.GOARCH + ".tar.gz", prefix + "_" + cli.Version + "_" + runtime.GOARCH + ".deb"
-}
-
-// output runs a command and returns what it says.
-func output(t *testing.T, cmd *exec.Cmd) string {
-	t.Helper()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%q: %v\n%s", cmd.Args, err, out)
-	}
-	return string(out)
 }
 
 // Unpacked programs run from anywhere and need no environment variable: a job, the
@@ -48,13 +38,13 @@ func TestInstall(t *testing.T) {
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 	archive, deb := pack(t)
 	prefix, wd, state := t.TempDir(), t.TempDir(), t.TempDir()
-	output(t, exec.Command("tar", "-xzf", archive, "--strip-components=1", "-C", prefix))
+	testkit.Output(t, exec.Command("tar", "-xzf", archive, "--strip-components=1", "-C", prefix))
 	run := func(program string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command(filepath.Join(prefix, "bin", program), args...)
 		cmd.Dir = wd
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + wd, "XDG_STATE_HOME=" + state}
-		return output(t, cmd)
+		return testkit.Output(t, cmd)
 	}
 	const version = `^facestream [0-9.]+, commit [0-9a-f]{12}(-dirty)?, Go 1[0-9.]+`
 	for program, want := range map[string]string{
@@ -74,11 +64,11 @@ func TestInstall(t *testing.T) {
 		t.Errorf("logs %q (%v), want one", logs, err)
 	}
 
-	installed := strings.Split(strings.TrimSpace(output(t, exec.Command("find", prefix, "-type", "f", "-printf", "/usr/%P %m root/root\n"))), "\n")
+	installed := strings.Split(strings.TrimSpace(testkit.Output(t, exec.Command("find", prefix, "-type", "f", "-printf", "/usr/%P %m root/root\n"))), "\n")
 	want := append(slices.DeleteFunc(installed, func(file string) bool { return strings.HasPrefix(file, "/usr/lib/facestream/cascades/") }),
 		"/etc/facestream/flags 644 root/root", "/usr/lib/systemd/system/facestream.service 644 root/root", "/usr/share/doc/facestream/copyright 644 root/root")
 	var got []string
-	for line := range strings.Lines(output(t, exec.Command("dpkg-deb", "--contents", deb))) {
+	for line := range strings.Lines(testkit.Output(t, exec.Command("dpkg-deb", "--contents", deb))) {
 		if f := strings.Fields(line); f[0][0] == '-' {
 			got = append(got, strings.TrimPrefix(f[5], ".")+map[string]string{"-rw-r--r--": " 644 ", "-rwxr-xr-x": " 755 "}[f[0]]+f[1])
 		}
@@ -118,28 +108,28 @@ func TestPackage(t *testing.T) {
 		return
 	}
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
-	output(t, exec.Command("./setup.sh", "bookworm"))
+	testkit.Output(t, exec.Command("./setup.sh", "bookworm"))
 	root, apt := filepath.Join(t.TempDir(), "root"), testkit.Value(filepath.Abs("../build/apt"))(t)
-	output(t, exec.Command("cp", "-a", "../build/bookworm", root))
+	testkit.Output(t, exec.Command("cp", "-a", "../build/bookworm", root))
 	testkit.WriteFile(t, filepath.Join(root, "etc/hosts"), []byte("127.0.0.1 localhost\n")) // as Debian's installer does
 	testkit.Must(t, os.MkdirAll(apt, 0o755))
 	in := func(user, java string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", inside, root, user, root}, args...)...)
 		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "XDG_STATE_HOME=/var/lib", "JAVA_HOME=" + java, "APT=" + apt}
-		return output(t, cmd)
+		return testkit.Output(t, cmd)
 	}
 	aptGet := func(args ...string) {
 		in("root", "", append([]string{"apt-get", "-qy", "--no-install-recommends"}, args...)...)
 	}
 	_, deb := pack(t)
 	aptGet("update")
-	aptGet("satisfy", output(t, exec.Command("dpkg-deb", "--field", deb, "Depends")))
+	aptGet("satisfy", testkit.Output(t, exec.Command("dpkg-deb", "--field", deb, "Depends")))
 	files := func() []string { // without adduser's copies of what it changed, and the folder for JVMs of a user
-		return strings.Split(output(t, exec.Command("find", root, "-path", root+"/etc/*-", "-o", "-name", "hsperfdata_*", "-o", "-printf", "/%P\n")), "\n")
+		return strings.Split(testkit.Output(t, exec.Command("find", root, "-path", root+"/etc/*-", "-o", "-name", "hsperfdata_*", "-o", "-printf", "/%P\n")), "\n")
 	}
 	before := files()
-	output(t, exec.Command("cp", deb, root+"/tmp/"))
+	testkit.Output(t, exec.Command("cp", deb, root+"/tmp/"))
 	aptGet("install", "/tmp/"+filepath.Base(deb))
 	testkit.Must(t, os.Remove(filepath.Join(root, "tmp", filepath.Base(deb))))
 

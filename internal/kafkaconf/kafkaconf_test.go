@@ -130,14 +130,9 @@ func TestStores(t *testing.T) {
 	keytool := func(args ...string) {
 		cmd := exec.Command("keytool", append(args, "-noprompt")...)
 		cmd.Dir = f.dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("keytool %q: %v: %s", args, err, out)
-		}
+		testkit.Output(t, cmd)
 	}
-	out, err := exec.Command("openssl", "pkcs12", "-export", "-in", f.dir+"/client.pem", "-out", f.dir+"/key.PKCS12", "-passout", "pass:changeit").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	testkit.Output(t, exec.Command("openssl", "pkcs12", "-export", "-in", f.dir+"/client.pem", "-out", f.dir+"/key.PKCS12", "-passout", "pass:changeit"))
 	keytool("-importkeystore", "-srckeystore", "key.PKCS12", "-srcstorepass", "changeit", "-destkeystore", "key.JKS", "-deststoretype", "JKS", "-deststorepass", "changeit", "-destkeypass", "another")
 	for _, kind := range []string{"JKS", "PKCS12"} {
 		keytool("-importcert", "-file", "ca.pem", "-alias", "ca", "-keystore", "trust."+kind, "-storetype", kind, "-storepass", "changeit")

@@ -61,38 +61,20 @@ func (r *receiver) String() string {
 	return fmt.Sprint(r.got)
 }
 
-// warnings are what a notifier says.
-type warnings struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (w *warnings) add(text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.all = append(w.all, text)
-}
-
-func (w *warnings) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(w.all, "\n")
-}
-
 // line is an event.
 func line(camera string, offset int) string {
 	return fmt.Sprintf(`{"topic":"t","partition":0,"offset":%d,"camera":%q,"face":1}`+"\n", offset, camera)
 }
 
-func start(t *testing.T, url string, windows map[string]string) (*Notifier, *warnings) {
+func start(t *testing.T, url string, windows map[string]string) (*Notifier, *testkit.Notes) {
 	t.Helper()
-	said := &warnings{}
+	said := &testkit.Notes{}
 	n := New(Config{URL: url, Secret: []byte("correct horse battery staple")}, func(_ context.Context, window string) ([]byte, error) {
 		if data, ok := windows[window]; ok {
 			return []byte(data), nil
 		}
 		return nil, fs.ErrNotExist
-	}, said.add)
+	}, said.Add)
 	n.pause = time.Millisecond
 	t.Cleanup(n.Stop)
 	t.Cleanup(func() {
@@ -226,9 +208,8 @@ func TestExample(t *testing.T) {
 		args := testkit.Value(json.Marshal([]any{fields, body, secret}))(t)
 		cmd := exec.Command("python3", "-c", example[1]+"\nimport json, sys\nheaders, body, secret = json.load(sys.stdin)\nprint(is_genuine(headers, body.encode(), secret.encode()))")
 		cmd.Stdin = strings.NewReader(string(args))
-		out, err := cmd.CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			t.Errorf("with another %q: %s (%v), want %s", change, got, err, want)
+		if got := strings.TrimSpace(testkit.Output(t, cmd)); got != want {
+			t.Errorf("with another %q: %s, want %s", change, got, want)
 		}
 	}
 	if id := r.requests[0].Header.Get("webhook-id"); id != "t+0+1+1" || !slices.Equal(r.bodies, []string{strings.TrimSpace(line("Tür \"1\"", 1))}) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,16 @@ func ReadFile(t testing.TB, path string) []byte {
 func WriteFile(t testing.TB, path string, data []byte) {
 	t.Helper()
 	Must(t, os.WriteFile(path, data, 0o644))
+}
+
+// Output runs a command, which must do, and returns what it says.
+func Output(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", cmd.Args, err, out)
+	}
+	return string(out)
 }
 
 // Processes returns those of this machine that fit.

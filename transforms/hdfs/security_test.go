@@ -63,9 +63,7 @@ func TestKerberos(t *testing.T) {
 	kinit := func(args ...string) {
 		t.Helper()
 		t.Setenv("KRB5CCNAME", filepath.Join(t.TempDir(), "cache"))
-		if out, err := exec.Command("kinit", args...).CombinedOutput(); err != nil {
-			t.Fatalf("kinit: %v: %s", err, out)
-		}
+		testkit.Output(t, exec.Command("kinit", args...))
 	}
 	use := func(l kerberos.Login) error {
 		t.Helper()

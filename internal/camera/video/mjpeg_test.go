@@ -134,7 +134,7 @@ func TestMJPEGOdd(t *testing.T) {
 	}
 	source.Close()
 
-	var said notes
+	var said testkit.Notes
 	bad := frametest.JPEGHeader(2000, frametest.Lossless, 8, 64, 48, 3)
 	source = testkit.Value(OpenURL(t.Context(), camera(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary=b")
@@ -145,7 +145,7 @@ func TestMJPEGOdd(t *testing.T) {
 		for err := error(nil); err == nil; { // until nobody reads it
 			_, err = w.Write(make([]byte, 1<<20))
 		}
-	}), 0, said.add))(t)
+	}), 0, said.Add))(t)
 	defer source.Close()
 	if p, err := source.Next(); err != nil || !bytes.Equal(p.JPEG, jpeg) || source.Dropped() != 2 || strings.Count(said.String(), "such pictures are dropped") != 1 {
 		t.Errorf("%v, %d dropped, said %q", err, source.Dropped(), &said)

@@ -110,18 +110,18 @@ func (c *rtspCamera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, 
 func TestStreamRTSP(t *testing.T) {
 	camera := startRTSP(t, "127.0.0.1:0")
 	address := camera.address
-	var said notes
-	source, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/door", 0, said.add)
+	var said testkit.Notes
+	source, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/door", 0, said.Add)
 	if err != nil {
 		camera.stop()
 		t.Fatal(err)
 	}
 	defer source.Close()
 	take(t, source, 30)
-	if _, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/hall", 0, said.add); err == nil || !strings.Contains(err.Error(), "cannot open it (method DESCRIBE failed: 404 Not Found") {
+	if _, err := OpenURL(t.Context(), "rtsp://"+rtspUser+address+"/hall", 0, said.Add); err == nil || !strings.Contains(err.Error(), "cannot open it (method DESCRIBE failed: 404 Not Found") {
 		t.Errorf("a stream that is not there: got error %v", err)
 	}
-	if _, err := OpenURL(t.Context(), "rtsp://me:wrong@"+address+"/door", 0, said.add); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") {
+	if _, err := OpenURL(t.Context(), "rtsp://me:wrong@"+address+"/door", 0, said.Add); err == nil || !strings.Contains(err.Error(), "401 Unauthorized") {
 		t.Errorf("a wrong password: got error %v", err)
 	}
 

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,24 +17,6 @@ import (
 )
 
 const shortLimit = time.Second
-
-// notes collects what a stream says.
-type notes struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (n *notes) add(line string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lines = append(n.lines, line)
-}
-
-func (n *notes) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.Join(n.lines, "\n")
-}
 
 // demoJPEGs returns the demo's first pictures.
 func demoJPEGs(t *testing.T, n int) [][]byte {
@@ -74,8 +55,8 @@ func take(t *testing.T, source Source, n int) {
 
 // A connection that ends is opened again, and whoever watches is told so.
 func TestStreamHTTP(t *testing.T) {
-	var said notes
-	source := testkit.Value(OpenURL(t.Context(), serve(t, 10, 0), 0, said.add))(t)
+	var said testkit.Notes
+	source := testkit.Value(OpenURL(t.Context(), serve(t, 10, 0), 0, said.Add))(t)
 	take(t, source, 25) // of three connections
 	if got := said.String(); strings.Count(got, "is lost (no picture comes)") < 2 || strings.Count(got, "is there again") < 2 {
 		t.Errorf("the notes are\n%s", got)
@@ -112,9 +93,9 @@ func TestStreamGivesUp(t *testing.T) {
 
 // A server that is silent is lost, too.
 func TestStreamSilent(t *testing.T) {
-	var said notes
+	var said testkit.Notes
 	address := testkit.Value(url.Parse(serve(t, 5, time.Hour)))(t)
-	source := testkit.Value(openStream(t.Context(), &stream{name: "door", note: said.add, connect: func(s *stream) (player, error) {
+	source := testkit.Value(openStream(t.Context(), &stream{name: "door", note: said.Add, connect: func(s *stream) (player, error) {
 		return openMJPEG(s, address, shortLimit)
 	}}))(t)
 	defer source.Close()
