@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -99,19 +100,10 @@ func TestHangingNameNodeIsAskedOnce(t *testing.T) {
 // answering is a NameNode that says the same on each connection, whatever it is asked, and
 // closes it.
 func answering(t *testing.T, answer []byte) (address string) {
-	l := listen(t)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Write(answer)
-			_, _ = c.Read(make([]byte, 1000))
-			c.Close()
-		}
-	}()
-	return l.Addr().String()
+	return serve(t, func(c net.Conn) {
+		_, _ = c.Write(answer)
+		_, _ = c.Read(make([]byte, 1000))
+	})
 }
 
 // What does not speak the NameNode's protocol is said to be so at once, however much it

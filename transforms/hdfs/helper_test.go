@@ -46,6 +46,16 @@ func ownClients(timeout, budget time.Duration) *fileSystem {
 
 // silent is a NameNode that takes connections, counts them, and says nothing.
 func silent(t *testing.T, connections *atomic.Int64) (address string) {
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	return serve(t, func(net.Conn) {
+		connections.Add(1)
+		<-ended
+	})
+}
+
+// serve accepts connections, and closes each when what it does with it has returned.
+func serve(t *testing.T, do func(net.Conn)) (address string) {
 	l := listen(t)
 	go func() {
 		for {
@@ -53,8 +63,10 @@ func silent(t *testing.T, connections *atomic.Int64) (address string) {
 			if err != nil {
 				return
 			}
-			connections.Add(1)
-			defer c.Close()
+			go func() {
+				defer c.Close()
+				do(c)
+			}()
 		}
 	}()
 	return l.Addr().String()
@@ -69,34 +81,24 @@ func listen(t *testing.T) net.Listener {
 // losing stands before a NameNode. On its first connection it loses the answer
 // to a call, after the NameNode did it, and closes the connection.
 func losing(t *testing.T, nameNode string, answers int) (address string) {
-	l := listen(t)
-	go func() {
-		for first := true; ; first = false {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", nameNode)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go func() {
-				_, _ = io.Copy(out, in)
-				out.Close()
-			}()
-			go func() {
-				defer in.Close()
-				if first {
-					_ = copyAnswers(in, out, answers)
-					_ = copyAnswers(io.Discard, out, 1)
-					return
-				}
-				_, _ = io.Copy(in, out)
-			}()
+	var connections atomic.Int64
+	return serve(t, func(in net.Conn) {
+		first := connections.Add(1) == 1
+		out, err := net.Dial("tcp", nameNode)
+		if err != nil {
+			return
 		}
-	}()
-	return l.Addr().String()
+		go func() {
+			_, _ = io.Copy(out, in)
+			out.Close()
+		}()
+		if first {
+			_ = copyAnswers(in, out, answers)
+			_ = copyAnswers(io.Discard, out, 1)
+			return
+		}
+		_, _ = io.Copy(in, out)
+	})
 }
 
 // copyAnswers copies n answers, each a 4 byte length and that many bytes.

@@ -195,23 +195,3 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 		})
 	}
 }
-
-// testSlowNameNode has answers that take 50 ms each.
-func testSlowNameNode(t *testing.T, c *cluster) {
-	root := c.folder(t)
-	p := testservices.Proxy(t, c.address)
-	p.SetLatency(50 * time.Millisecond)
-	f := ownClients(nameNodeTimeout, retryBudget)
-	want := make([]string, 8)
-	var wg sync.WaitGroup
-	for i := range want {
-		want[i] = fmt.Sprintf("%s/%d", root, i)
-		wg.Go(func() {
-			if err := put(f, p.Addr(), want[i]); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	c.holds(t, root, want...)
-}
