@@ -18,6 +18,7 @@ func TestProfile(t *testing.T) {
 		t.Errorf("a second profile at the same time: error %v, want one that names --cpu_profile", err)
 	}
 	testkit.Must(t, stop())
+	testkit.Must(t, testkit.Value(Profile(""))(t)()) // none is wanted
 	f := testkit.Value(os.Open(file))(t)
 	defer f.Close()
 	// A profile is a gzip-compressed message with the names of its values in it.
@@ -25,12 +26,5 @@ func TestProfile(t *testing.T) {
 	profile, err := io.ReadAll(zip)
 	if err != nil || !strings.Contains(string(profile), "nanoseconds") {
 		t.Errorf("%d bytes that are no CPU profile (%v)", len(profile), err)
-	}
-}
-
-func TestNoProfile(t *testing.T) {
-	stop := testkit.Value(Profile(""))(t)
-	if err := stop(); err != nil {
-		t.Error(err)
 	}
 }

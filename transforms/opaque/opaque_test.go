@@ -3,6 +3,8 @@ package opaque
 import (
 	"reflect"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 type inner struct {
@@ -22,29 +24,13 @@ func TestEncodeAndDecode(t *testing.T) {
 		{},
 		{Number: -5, Is: true, Inner: inner{"a", []byte{0, 255}}, Many: []inner{{"b", []byte{1}}, {"c", nil}}},
 	} {
-		data, err := Encode(want)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := testkit.Value(Encode(want))(t)
 		got, err := Decode[outer](data)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v (%v), want %+v", got, err, want)
 		}
 		if got, err := Decode[outer](data[:len(data)-1]); err == nil {
 			t.Errorf("bytes cut short gave %+v", got)
-		}
-	}
-}
-
-func BenchmarkEncodeAndDecode(b *testing.B) {
-	v := outer{Inner: inner{"a", make([]byte, 36_000)}, Many: make([]inner, 3)}
-	for b.Loop() {
-		data, err := Encode(v)
-		if err == nil {
-			_, err = Decode[outer](data)
-		}
-		if err != nil {
-			b.Fatal(err)
 		}
 	}
 }

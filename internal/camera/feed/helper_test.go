@@ -75,9 +75,7 @@ type place struct {
 func readAll(t *testing.T, brokers []string, topic string, n int) map[place]*kgo.Record {
 	t.Helper()
 	ctx := testContext(t)
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	testkit.Must(t, err)
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())))(t)
 	defer client.Close()
 	records := map[place]*kgo.Record{}
 	for len(records) < n {
