@@ -30,13 +30,8 @@ func TestCheckConsumerSettings(t *testing.T) {
 		{"fetch.max.byte", "1", "allow-list"},
 	} {
 		err := CheckConsumerSettings(map[string]string{tc.key: tc.value})
-		switch {
-		case tc.reason == "" && err != nil:
-			t.Errorf("%s=%s: refused: %v", tc.key, tc.value, err)
-		case tc.reason != "" && err == nil:
-			t.Errorf("%s=%s: allowed", tc.key, tc.value)
-		case err != nil && (!strings.Contains(err.Error(), tc.key) || !strings.Contains(err.Error(), tc.reason)):
-			t.Errorf("%s=%s: error %q does not name the setting and %q", tc.key, tc.value, err, tc.reason)
+		if (err == nil) != (tc.reason == "") || err != nil && (!strings.Contains(err.Error(), tc.key) || !strings.Contains(err.Error(), tc.reason)) {
+			t.Errorf("%s=%s: error %v, want one with the setting and %q, or none", tc.key, tc.value, err, tc.reason)
 		}
 	}
 }

@@ -80,20 +80,22 @@ func (to *topic) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 // send sends records to the topic.
 func (to *topic) send(t *testing.T, records ...*kgo.Record) {
 	t.Helper()
+	to.produce(t, to.client, records...)
+}
+
+func (to *topic) produce(t *testing.T, client *kgo.Client, records ...*kgo.Record) {
+	t.Helper()
 	for _, r := range records {
 		r.Topic = to.name
 	}
-	testkit.Must(t, to.client.ProduceSync(t.Context(), records...).FirstErr())
+	testkit.Must(t, client.ProduceSync(t.Context(), records...).FirstErr())
 }
 
 // begin begins a transaction with records. The client must be for that.
 func (to *topic) begin(t *testing.T, client *kgo.Client, records ...*kgo.Record) {
 	t.Helper()
 	testkit.Must(t, client.BeginTransaction())
-	for _, r := range records {
-		r.Topic = to.name
-	}
-	testkit.Must(t, client.ProduceSync(t.Context(), records...).FirstErr())
+	to.produce(t, client, records...)
 }
 
 // end ends a transaction, which leaves a control record in each of its partitions: some

@@ -40,6 +40,25 @@ func (fn *dumpFn) ProcessElement(r kafka.Record) error {
 	return os.WriteFile(filepath.Join(fn.Dir, fmt.Sprintf("%d+%d", r.Partition, r.Offset)), data, 0o644)
 }
 
+// dump returns a pipeline that reads a window in the way that is a runner's here, and the
+// folder that it fills.
+func dump(t *testing.T, runner string, w kafka.Window, o *kafka.Offsets, expansion *runners.Expansion) (p *beam.Pipeline, dir string) {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	var elements beam.PCollection
+	if runner == runners.Direct {
+		var err error
+		w.Shards, _, err = o.Share(t.Context(), 3, 1<<20, false, false)
+		testkit.Must(t, err)
+		elements = kafka.ReadNative(s, w)
+	} else {
+		elements = testkit.Value(kafka.Read(s, w, testkit.Value(expansion.Next(t.Context()))(t)))(t)
+	}
+	dir = t.TempDir()
+	beam.ParDo0(s, &dumpFn{Dir: dir}, elements)
+	return p, dir
+}
+
 // read reads at most so many records in one window on a runner, by partition+offset.
 func (to *topic) read(t *testing.T, runner, group string, records, seconds int64, consumer map[string]string) map[string]kafka.Record {
 	t.Helper()
@@ -48,22 +67,11 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 	run := testkit.Value(paths.NewRun(t.TempDir()))(t)
 	r := testkit.Value(runners.Open(ctx, runners.Config{Name: runner, Dir: run}))(t)
 	defer r.Close()
-	dir := t.TempDir()
-	p, s := beam.NewPipelineWithRoot()
 	w := kafka.Window{Brokers: to.broker, Topics: []string{to.name}, Group: group, MaxRecords: records, MaxSeconds: seconds, Consumer: consumer}
-	var elements beam.PCollection
-	if runner == runners.Direct {
-		o := testkit.Value(kafka.Open(ctx, to.broker, group, w.Topics))(t)
-		defer o.Close()
-		o.Uncommitted = kafka.ReadsUncommitted(consumer)
-		shards, _, err := o.Share(ctx, 3, 1<<20, false, false)
-		testkit.Must(t, err)
-		w.Shards = shards
-		elements = kafka.ReadNative(s, w)
-	} else {
-		elements = testkit.Value(kafka.Read(s, w, testkit.Value(expansion.Next(ctx))(t)))(t)
-	}
-	beam.ParDo0(s, &dumpFn{Dir: dir}, elements)
+	o := testkit.Value(kafka.Open(ctx, to.broker, group, w.Topics))(t)
+	defer o.Close()
+	o.Uncommitted = kafka.ReadsUncommitted(consumer)
+	p, dir := dump(t, runner, w, o, expansion)
 	testkit.Must(t, r.Run(ctx, "read", p))
 	files := testkit.Value(os.ReadDir(dir))(t)
 	out := map[string]kafka.Record{}

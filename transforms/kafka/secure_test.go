@@ -49,9 +49,7 @@ func TestSecuredBroker(t *testing.T) {
 	jaas := regexp.MustCompile(`useKeyTab=.*;`)
 	testkit.WriteFile(t, ticket, jaas.ReplaceAll(testkit.ReadFile(t, stack.Secret(services.KafkaKerberos)), []byte("useTicketCache=true;")))
 	t.Setenv("KRB5CCNAME", filepath.Join(t.TempDir(), "cache"))
-	if out, err := exec.Command("kinit", "-k", "-t", stack.Secret(services.UserKeytab), services.User).CombinedOutput(); err != nil {
-		t.Fatalf("kinit: %v: %s", err, out)
-	}
+	testkit.Output(t, exec.Command("kinit", "-k", "-t", stack.Secret(services.UserKeytab), services.User))
 	run := testkit.Value(paths.NewRun(t.TempDir()))(t)
 	expansion := runners.NewExpansion(run)
 	defer expansion.Close()
@@ -70,18 +68,7 @@ func TestSecuredBroker(t *testing.T) {
 				}
 				offsets := testkit.Value(kafka.Open(ctx, w.Brokers, w.Group, w.Topics, options(w.Security)...))(t)
 				defer offsets.Close()
-				p, s := beam.NewPipelineWithRoot()
-				var elements beam.PCollection
-				if name == runners.Direct {
-					var err error
-					w.Shards, _, err = offsets.Share(ctx, 1, 1<<20, false, false)
-					testkit.Must(t, err)
-					elements = kafka.ReadNative(s, w)
-				} else {
-					elements = testkit.Value(kafka.Read(s, w, testkit.Value(expansion.Next(ctx))(t)))(t)
-				}
-				dir := t.TempDir()
-				beam.ParDo0(s, &dumpFn{Dir: dir}, elements)
+				p, dir := dump(t, name, w, offsets, expansion)
 				known(t, p, "${file:", name == runners.Prism)
 				known(t, p, password, false)
 				testkit.Must(t, runner.Run(ctx, "read", p))
