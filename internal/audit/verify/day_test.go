@@ -35,8 +35,7 @@ func TestDay(t *testing.T) {
 	}
 	y := newYear(t, "day", "--store=parquet")
 	segment := y.segment / dayScale
-	book, err := store.OpenBook(t.Context(), store.Config{Root: y.root, Run: y.run.ID, SegmentBytes: segment}, y.run, []string{yearTopic}, nil)
-	testkit.Must(t, err)
+	book := testkit.Value(store.OpenBook(t.Context(), store.Config{Root: y.root, Run: y.run.ID, SegmentBytes: segment}, y.run, []string{yearTopic}, nil))(t)
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	began := time.Now()
 	for i := range windows {
@@ -61,7 +60,6 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 	const records = dayCameras * dayFPS * int64(dayWindow/time.Second) / yearPartitions
 	var tables [2][]table.Row
 	var ledger store.Ledger
-	var next []record.ID
 	var events bytes.Buffer
 	for p := range int32(yearPartitions) {
 		from := y.next[p]
@@ -84,9 +82,7 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 			tables[offset/dayFaces%2] = append(tables[offset/dayFaces%2], row)
 		}
 		ledger.Partitions = append(ledger.Partitions, sum)
-		next = append(next, sum.At(y.next[p]))
 	}
-	y.write(path.Join("_tmp", y.run.ID, name+".jsonl"), events.Bytes())
 	for i, rows := range tables {
 		var data bytes.Buffer
 		testkit.Must(t, table.Write(&data, rows))
@@ -95,6 +91,5 @@ func (y *year) tablesOf(book *store.Book, at time.Time) {
 		folder := store.TableFolder("camera/" + strings.ReplaceAll(at.Format("2006-01-02-15"), "-", "/") + "/x.jpg")
 		ledger.Tables = append(ledger.Tables, store.Table{File: folder + "/" + base, Rows: int64(len(rows)), Bytes: int64(data.Len())})
 	}
-	testkit.Value(book.Keep(t.Context(), name, ledger, next))(t)
-	testkit.Must(t, book.Gather(t.Context()))
+	y.keep(book, name, events.Bytes(), ledger)
 }

@@ -66,10 +66,7 @@ func newWorld(t *testing.T, name string) *world {
 	w.folder = "/user/" + testUser + "/" + w.topic
 	nameNode := state.HostPort(w.addrs.HDFS)
 	w.output = "hdfs://" + testUser + "@" + nameNode + w.folder
-	var err error
-	if w.kafka, err = kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
-		t.Fatal(err)
-	}
+	w.kafka = testkit.Value(kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
 	t.Cleanup(w.kafka.Close)
 	w.client = testservices.DialHDFS(t, nameNode, testUser)
 	w.pipeline = filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
@@ -79,10 +76,7 @@ func newWorld(t *testing.T, name string) *world {
 // run runs the pipeline until no record is waiting.
 func (w *world) run(t *testing.T, more ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), w.pipeline, w.flags(slices.Concat(testkit.Quick, more, []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("running the pipeline: %v\n%s", err, out)
-	}
+	testkit.Output(t, exec.CommandContext(t.Context(), w.pipeline, w.flags(slices.Concat(testkit.Quick, more, []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)...))
 }
 
 // makeOld gives the only book's only ledger the form of an older version.
@@ -109,10 +103,7 @@ func (w *world) send(t *testing.T, format string) {
 	t.Helper()
 	demo := testkit.Value(video.NewDemo(6))(t)
 	defer demo.Close()
-	_, err := feed.Send(t.Context(), feed.Config{
-		Brokers: []string{w.addrs.Kafka}, Topic: w.topic, Partitions: partitions, Camera: "demo", Format: format,
-	}, demo)
-	testkit.Must(t, err)
+	testkit.Value(feed.Send(t.Context(), feed.Config{Brokers: []string{w.addrs.Kafka}, Topic: w.topic, Partitions: partitions, Camera: "demo", Format: format}, demo))(t)
 	for i, value := range bad {
 		r := &kgo.Record{Topic: w.topic, Partition: int32(i % partitions), Value: value}
 		testkit.Must(t, w.kafka.ProduceSync(t.Context(), r).FirstErr())
@@ -138,12 +129,11 @@ func (w *world) verify(t *testing.T, status int, flags ...string) audit.Report {
 func (w *world) files(t *testing.T) map[store.Kind][]string {
 	t.Helper()
 	out := map[store.Kind][]string{}
-	err := store.List(t.Context(), store.Config{Root: w.output}, func(name string, _ int64, _ time.Time) error {
+	testkit.Must(t, store.List(t.Context(), store.Config{Root: w.output}, func(name string, _ int64, _ time.Time) error {
 		kind, _ := store.KindOf(name)
 		out[kind] = append(out[kind], name)
 		return nil
-	})
-	testkit.Must(t, err)
+	}))
 	for _, names := range out {
 		slices.Sort(names)
 	}
@@ -202,10 +192,8 @@ func TestVerify(t *testing.T) {
 		return id.String()
 	}
 	second := strings.Replace(pictures[0], "demo/", "other/", 1)
-	const temporary = "_tmp/run/x"
 	w.mustFind(t, []damage{
 		{"a picture is gone", pictures[0], nil, nil, map[string]int{"picture_missing": 1}, about(pictures[0])},
-		{"a picture is cut", pictures[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
 		{"a picture has a wrong byte", pictures[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, pictures[0]},
 		{"a picture is too many for its record", second, one, []string{recheckAll}, map[string]int{"picture_twice": 1, "ledger_bytes": 1, "differs": 1}, ""},
 		{"an annotated picture has a wrong byte", annotated[0], flip, []string{recheckAll}, map[string]int{"differs": 1}, annotated[0]},
@@ -219,13 +207,9 @@ func TestVerify(t *testing.T) {
 			"gap": 2, "picture_unknown": 4, "annotated_unknown": 4, "crop_unknown": 5, "events_unknown": 1, "reject_unknown": 2, "kept_reject_unknown": 2}, ""},
 		{"a ledger is torn", ledgers[1], cut, nil, map[string]int{"ledger_unreadable": 1, "committed_unknown": 2, "picture_unknown": 4, "reject_unknown": 2}, ""},
 		{"a crop is cut", crops[0], cut, nil, map[string]int{"ledger_bytes": 1}, "bytes_written"},
-		{"events are cut", events[1], func(data []byte) []byte { return data[:bytes.IndexByte(data, '\n')+1] }, nil, map[string]int{"events_missing": 2}, ""},
-		{"a ledger is wrong", ledgers[1], func(data []byte) []byte {
-			return bytes.Replace(data, []byte(`"frames_decoded":3`), []byte(`"frames_decoded":4`), 1)
-		}, nil, map[string]int{"ledger_sum": 1}, strings.TrimSuffix(path.Base(ledgers[1]), ".json")},
-		{"a temporary file is young", temporary, one, nil, map[string]int{}, ""},
 	})
 	t.Run("a temporary file is old", func(t *testing.T) {
+		const temporary = "_tmp/run/x"
 		w.write(t, temporary, []byte("x"))
 		old := time.Now().Add(-2 * store.TmpAge)
 		testkit.Must(t, w.client.Chtimes(path.Join(w.folder, temporary), old, old))

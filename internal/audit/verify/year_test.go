@@ -131,7 +131,6 @@ func (y *year) start() (*store.Book, int64, time.Duration) {
 // day adds the windows of a day, which come so rarely that each is gathered at once.
 func (y *year) day(book *store.Book, day time.Time) {
 	t, windows := y.t, yearPerDay/yearWindow
-	cfg := store.Config{Root: y.root, Run: y.run.ID}
 	for i := range windows {
 		at := day.Add(time.Duration(i) * 24 * time.Hour / time.Duration(windows))
 		name := store.UniqueName(at)
@@ -141,25 +140,28 @@ func (y *year) day(book *store.Book, day time.Time) {
 		// One frame of the window has a face.
 		id := record.In(yearTopic, int32(p)).At(from)
 		picture := store.Name{ID: id, Camera: fmt.Sprint("camera-", p), TimestampMillis: at.UnixMilli()}.Path()
-		text, err := json.Marshal(map[string]any{
+		text := testkit.Value(json.Marshal(map[string]any{
 			"topic": yearTopic, "partition": p, "offset": from, "face": 1, "faces": 1, "picture": picture, "settings_sha256": y.run.SettingsSHA256,
-		})
-		testkit.Must(t, err)
+		}))(t)
 		y.write(picture, make([]byte, yearPicture))
-		y.write(path.Join("_tmp", cfg.Run, name+".jsonl"), append(text, '\n'))
-		ledger := store.Ledger{Partitions: []store.Partition{{
+		y.keep(book, name, append(text, '\n'), store.Ledger{Partitions: []store.Partition{{
 			TopicPartition: id.TopicPartition, From: from, FirstOffset: from, LastOffset: y.next[p] - 1,
 			Offsets: testkit.Ranges(from, y.next[p]-1), Pictures: testkit.Ranges(from, from),
 			Read: yearWindow, ReadBytes: 1000 * yearWindow, Decoded: yearWindow, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: yearPicture,
 			Events: 1, EventBytes: int64(len(text) + 1),
-		}}}
-		var next []record.ID
-		for p, offset := range y.next {
-			next = append(next, record.In(yearTopic, int32(p)).At(offset))
-		}
-		testkit.Value(book.Keep(t.Context(), name, ledger, next))(t)
-		testkit.Must(t, book.Gather(t.Context()))
+		}}})
 	}
+}
+
+// keep keeps a window up to what is read next, with its events, and gathers it.
+func (y *year) keep(book *store.Book, name string, events []byte, ledger store.Ledger) {
+	y.write(path.Join("_tmp", y.run.ID, name+".jsonl"), events)
+	var next []record.ID
+	for p, offset := range y.next {
+		next = append(next, record.In(yearTopic, int32(p)).At(offset))
+	}
+	testkit.Value(book.Keep(y.t.Context(), name, ledger, next))(y.t)
+	testkit.Must(y.t, book.Gather(y.t.Context()))
 }
 
 func (y *year) write(name string, data []byte) {
