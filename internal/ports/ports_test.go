@@ -10,8 +10,7 @@ import (
 // Free ports are such that a server can have, and that no client is given.
 func TestFree(t *testing.T) {
 	const n = 50
-	got, err := Free(n)
-	testkit.Must(t, err)
+	got := testkit.Value(Free(n))(t)
 	seen := map[int]bool{}
 	for _, port := range got {
 		if seen[port] {

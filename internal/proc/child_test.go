@@ -47,22 +47,15 @@ func TestChildOfKilledProcess(t *testing.T) {
 			parent := exec.Command(os.Args[0], "cd "+dir+"; touch begun; while [ -d /proc/$PPID ]; do sleep 0.05; done; touch survived; exec sleep 600")
 			parent.Env = append(os.Environ(), helperEnv+"="+kind)
 			parent.Stderr = os.Stderr
-			out, err := parent.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := parent.Start(); err != nil {
-				t.Fatal(err)
-			}
+			out := testkit.Value(parent.StdoutPipe())(t)
+			testkit.Must(t, parent.Start())
 			kill := func() {
 				_ = parent.Process.Kill()
 				_ = parent.Wait()
 			}
 			defer kill()
 			var child proc.Process
-			if err := json.NewDecoder(out).Decode(&child); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, json.NewDecoder(out).Decode(&child))
 			defer func() {
 				if err := child.End(0); err != nil {
 					t.Error(err)
@@ -83,10 +76,7 @@ func TestChildOfKilledProcess(t *testing.T) {
 }
 
 func TestChildEnds(t *testing.T) {
-	c, err := proc.StartBound(exec.Command("sh", "-c", "read line; exit 3"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(proc.StartBound(exec.Command("sh", "-c", "read line; exit 3")))(t)
 	<-c.Ended
 	if !c.HasEnded() || c.Err == nil || c.ProcessState.ExitCode() != 3 {
 		t.Errorf("has ended: %v, error %v, want exit status 3", c.HasEnded(), c.Err)
@@ -97,10 +87,7 @@ func TestChildEnds(t *testing.T) {
 }
 
 func TestAll(t *testing.T) {
-	c, err := proc.StartBound(exec.Command("sleep", "600.25"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := testkit.Value(proc.StartBound(exec.Command("sleep", "600.25")))(t)
 	find := func() []proc.Running {
 		return testkit.Processes(t, func(r proc.Running) bool { return r.Parent == os.Getpid() && r.Has("sleep 600.25") })
 	}
@@ -108,9 +95,7 @@ func TestAll(t *testing.T) {
 		found := find()
 		return len(found) == 1 && found[0].PID == c.Process.Pid && slices.Equal(found[0].Args, []string{"sleep", "600.25"})
 	})
-	if err := c.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Process.Kill())
 	<-c.Ended
 	if found := find(); len(found) != 0 {
 		t.Errorf("found %+v after its end", found)

@@ -244,10 +244,11 @@ func TestFacesOf(t *testing.T) {
 
 // TestModelsRefused has files that are no model that runs here.
 func TestModelsRefused(t *testing.T) {
-	files := map[string]struct {
+	type file struct {
 		content []byte
 		want    string
-	}{
+	}
+	files := map[string]file{
 		"empty.onnx":   {nil, "no model that runs here"},
 		"text.onnx":    {[]byte("hello"), "no model that runs here"},
 		"pointer.onnx": {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:50ef07f702a31741ca46a4c0d947773b64143b9362780237bf0d427d6c79bab7\nsize 345478\n"), "pointer of Git LFS"},
@@ -255,15 +256,9 @@ func TestModelsRefused(t *testing.T) {
 		"large.onnx":   {make([]byte, maxModelBytes+1), "no model that runs here"},
 	}
 	for name, p := range networkParams(t) {
-		files["cut "+name] = struct {
-			content []byte
-			want    string
-		}{p.Model[:len(p.Model)-1], "no model that runs here"}
+		files["cut "+name] = file{p.Model[:len(p.Model)-1], "no model that runs here"}
 		if strings.HasPrefix(name, "centerface") {
-			files[name] = struct {
-				content []byte
-				want    string
-			}{p.Model, "this is the network CenterFace"}
+			files[name] = file{p.Model, "this is the network CenterFace"}
 		}
 	}
 	before := loaded.Load()

@@ -33,7 +33,9 @@ func TestParseAccepts(t *testing.T) {
 	colour, grey := colourJPEG(t, 64, 48), greyJPEG(t, 50, 30)
 	size := image.Rect(0, 0, 31, 57)
 	colourPNG := frametest.PNG(frametest.Noise(image.NewRGBA(size)))
-	tests := []struct {
+	nullHeader := recordOf(colour, ContentType, raw10x40, ContentType, "")
+	(*nullHeader.Headers)[1].Value = nil
+	for _, tt := range []struct {
 		name          string
 		record        kafka.Record
 		format        string
@@ -67,17 +69,8 @@ func TestParseAccepts(t *testing.T) {
 		{"PNG, palette", recordOf(frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.WebSafe)))), PNG, 31, 57},
 		{"PNG, interlaced", recordOf(frametest.InterlacedPNG(frametest.Noise(image.NewGray(size)).(*image.Gray))), PNG, 31, 57},
 		{"PNG with bytes after its end", recordOf(append(slices.Clone(colourPNG), "more"...)), PNG, 31, 57},
-	}
-	nullHeader := recordOf(colour, ContentType, raw10x40, ContentType, "")
-	(*nullHeader.Headers)[1].Value = nil
-	tests = append(tests, struct {
-		name          string
-		record        kafka.Record
-		format        string
-		width, height int32
-	}{"null header counts as missing", nullHeader, JPEG, 64, 48})
-
-	for _, tt := range tests {
+		{"null header counts as missing", nullHeader, JPEG, 64, 48},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, reject := Parse(lab, &tt.record)
 			if reject != nil {
@@ -103,12 +96,13 @@ func TestParseRejects(t *testing.T) {
 	null := recordOf(nil)
 	null.Value = nil
 	raw := make([]byte, 1200)
-	tests := []struct {
+	type test struct {
 		name   string
 		record kafka.Record
 		reason string
 		detail string // a part of it
-	}{
+	}
+	tests := []test{
 		{"null value", null, SkipNull, "null"},
 		{"empty value", recordOf([]byte{}), SkipEmpty, "empty"},
 		{"one byte", recordOf([]byte{1}), SkipSmall, "1 bytes"},
@@ -178,12 +172,7 @@ func TestParseRejects(t *testing.T) {
 		"/9j/4AAQSkZJRg": "a JPEG as base64: send the file's bytes", "iVBORw0KGgoAAAA": "a PNG as base64: send the file's bytes",
 		"data:image/jpeg;base64,/9j/": "a data: address: send the file's bytes", `{"image": "`: "JSON: send the file's bytes",
 	} {
-		tests = append(tests, struct {
-			name   string
-			record kafka.Record
-			reason string
-			detail string
-		}{want, startingWith(value), UnsupportedFormat, "the value is " + want})
+		tests = append(tests, test{want, startingWith(value), UnsupportedFormat, "the value is " + want})
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {

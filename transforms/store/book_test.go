@@ -21,9 +21,7 @@ var bookRun = Run{ID: "this-run", Group: "g", Settings: []byte(`{"write":"frame,
 // openBook opens the book of a run of topic a.
 func openBook(t testing.TB, root string, run Run) *Book {
 	t.Helper()
-	b, err := OpenBook(t.Context(), testConfig(root), run, []string{"a"}, []record.TopicPartition{record.In("a", 0)})
-	testkit.Must(t, err)
-	return b
+	return testkit.Value(OpenBook(t.Context(), testConfig(root), run, []string{"a"}, []record.TopicPartition{record.In("a", 0)}))(t)
 }
 
 // window is what a job leaves of a window that has read [first, end) of partition 0 of
@@ -50,8 +48,7 @@ func jobLeaves(t testing.TB, root, name string, first, end int64) Ledger {
 
 func keep(t testing.TB, b *Book, root, name string, first, end int64) {
 	t.Helper()
-	_, err := b.Keep(t.Context(), name, jobLeaves(t, root, name, first, end), []record.ID{record.In("a", 0).At(end)})
-	testkit.Must(t, err)
+	testkit.Value(b.Keep(t.Context(), name, jobLeaves(t, root, name, first, end), []record.ID{record.In("a", 0).At(end)}))(t)
 }
 
 // byChance is what differs in the name of a table whenever it is written.
@@ -322,16 +319,14 @@ func TestPositions(t *testing.T) {
 		old("g", "3", Ledger{Partitions: []Partition{{TopicPartition: a, Read: 1, LastOffset: 70, Events: 1}}}) // whose events were not kept
 		store(t, root, "_windows/4.json", "{")
 		open := func(group string, topics ...string) (*Book, []record.ID) {
-			book, err := OpenBook(ctx, cfg, Run{Group: group, SettingsSHA256: "s"}, topics, []record.TopicPartition{a, b})
-			testkit.Must(t, err)
+			book := testkit.Value(OpenBook(ctx, cfg, Run{Group: group, SettingsSHA256: "s"}, topics, []record.TopicPartition{a, b}))(t)
 			return book, book.Positions()
 		}
 		both, at := open("g", "a", "b")
 		if want := []record.ID{a.At(7), b.At(4)}; !slices.Equal(at, want) || !reflect.DeepEqual(both.Carry(), Carry{{a, slots}}) {
 			t.Errorf("by older ledgers %v and %v, want %v", at, both.Carry(), want)
 		}
-		_, err := both.Keep(ctx, "20260102T030000.000Z-5f3a9c01", Ledger{}, []record.ID{a.At(20), b.At(30)})
-		testkit.Must(t, err)
+		testkit.Value(both.Keep(ctx, "20260102T030000.000Z-5f3a9c01", Ledger{}, []record.ID{a.At(20), b.At(30)}))(t)
 		for _, test := range []struct {
 			group  string
 			topics []string
