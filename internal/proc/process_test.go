@@ -1,4 +1,4 @@
-package proc
+package proc_test
 
 import (
 	"bufio"
@@ -6,40 +6,31 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"facestream/internal/proc"
+	"facestream/internal/testkit"
 )
 
 // startShell starts a shell script that says when it is ready, and ends it with
 // the test.
-func startShell(t *testing.T, script string) (Process, *exec.Cmd) {
+func startShell(t *testing.T, script string) (proc.Process, *exec.Cmd) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", script)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := testkit.Value(cmd.StdoutPipe())(t)
+	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	p, err := NewProcess("sh", cmd.Process.Pid, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	p := testkit.Value(proc.NewProcess("sh", cmd.Process.Pid, ""))(t)
+	testkit.Value(bufio.NewReader(out).ReadString('\n'))(t)
 	return p, cmd
 }
 
 // stop stops a child process and waits until it has stopped.
 func stop(t *testing.T, pid int) {
 	t.Helper()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("the process did not stop: %v, status %#x", err, status)
@@ -71,9 +62,7 @@ func TestEnd(t *testing.T) {
 			if !p.Alive() {
 				t.Fatal("not alive after its start")
 			}
-			if err := p.End(test.grace); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, p.End(test.grace))
 			// Nobody has collected it yet: a zombie does not count as alive.
 			if p.Alive() {
 				t.Error("alive after its end")
@@ -96,9 +85,7 @@ func TestEndSparesAnother(t *testing.T) {
 	if other.Alive() {
 		t.Error("a process of another time counts as alive")
 	}
-	if err := other.End(time.Minute); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, other.End(time.Minute))
 	if !p.Alive() {
 		t.Error("the wrong process was ended")
 	}
