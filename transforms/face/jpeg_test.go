@@ -2,7 +2,6 @@ package face
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
@@ -68,23 +67,6 @@ func smooth(img draw.Image) image.Image {
 	return img
 }
 
-// scaled returns a JPEG with other quantization tables: another picture of the same kind.
-func scaled(file []byte, eighths int) []byte {
-	file = slices.Clone(file)
-	for at := 2; file[at+1] != 0xDA; {
-		length := int(binary.BigEndian.Uint16(file[at+2:]))
-		if file[at+1] == 0xDB {
-			for i := at + 4; i < at+2+length; i += 65 { // tables of bytes, each behind its number
-				for j := i + 1; j < i+65; j++ {
-					file[j] = byte(max(1, min(int(file[j])*eighths/8, 255)))
-				}
-			}
-		}
-		at += 2 + length
-	}
-	return file
-}
-
 // TestGreyIsOpenCVs compares the pixels of real and of made JPEGs with OpenCV's own.
 func TestGreyIsOpenCVs(t *testing.T) {
 	for _, name := range jpegs {
@@ -106,11 +88,6 @@ func TestGreyIsOpenCVs(t *testing.T) {
 				testkit.Must(t, jpeg.Encode(&b, paint(img), &jpeg.Options{Quality: quality}))
 				sameGrey(t, fmt.Sprintf("%T of quality %d, %d", img, quality, i), parse(t, padded(b.Bytes())))
 			}
-		}
-	}
-	for _, name := range jpegs {
-		for eighths := range 24 {
-			sameGrey(t, fmt.Sprint(name, " with tables of ", eighths, "/8"), parse(t, scaled(readJPEG(t, name), eighths)))
 		}
 	}
 	colour := decoded(t, readPhoto(t), gocv.IMReadColor)
