@@ -230,13 +230,11 @@ func TestSendEndsEarly(t *testing.T) {
 // One refused record ends the sending, whose count is that of the broker.
 func TestSendRefused(t *testing.T) {
 	c := newCluster(t)
-	requests := 0
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if requests++; requests < 3 {
-			return nil, nil, false
+	answers(c, func(request int64) *kerr.Error {
+		if request < 3 {
+			return nil
 		}
-		return answer(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed), nil, true
+		return kerr.TopicAuthorizationFailed
 	})
 	cfg := rawConfig(c.ListenAddrs())
 	sent, err := Send(testContext(t), cfg, newDemo(t, 0)) // a video without an end
@@ -249,21 +247,29 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
-// answer answers everything of the request with an error.
-func answer(req *kmsg.ProduceRequest, err *kerr.Error) kmsg.Response {
-	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	for _, topic := range req.Topics {
-		rt := kmsg.NewProduceResponseTopic()
-		rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-		for _, partition := range topic.Partitions {
-			rp := kmsg.NewProduceResponseTopicPartition()
-			rp.Partition = partition.Partition
-			rp.ErrorCode = err.Code
-			rt.Partitions = append(rt.Partitions, rp)
+// answers has a broker answer everything of a request to store records with an error, if
+// there is one; the first request is 1.
+func answers(c *kfake.Cluster, wrong func(request int64) *kerr.Error) {
+	var requests atomic.Int64
+	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		err := wrong(requests.Add(1))
+		if err == nil {
+			return nil, nil, false
 		}
-		resp.Topics = append(resp.Topics, rt)
-	}
-	return resp
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range req.(*kmsg.ProduceRequest).Topics {
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
+			for _, partition := range topic.Partitions {
+				rp := kmsg.NewProduceResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = partition.Partition, err.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
 }
 
 // A broker that takes nothing is waited for, and the reason is said. A file is sent whole
@@ -276,11 +282,11 @@ func TestSendWaits(t *testing.T) {
 		away = 31 * time.Second // which was once too long
 	}
 	var back atomic.Bool
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		if c.KeepControl(); back.Load() {
-			return nil, nil, false
+	answers(c, func(int64) *kerr.Error {
+		if back.Load() {
+			return nil
 		}
-		return answer(req.(*kmsg.ProduceRequest), kerr.NotEnoughReplicas), nil, true
+		return kerr.NotEnoughReplicas
 	})
 	var jpegs [][]byte
 	for i := range 10 {
@@ -379,12 +385,11 @@ func TestSendPassesOver(t *testing.T) {
 	checkError(t, err, "none of 100 pictures can be sent")
 
 	var requests atomic.Int64
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if requests.Add(1) == 2 {
-			return answer(req.(*kmsg.ProduceRequest), kerr.MessageTooLarge), nil, true
+	answers(c, func(request int64) *kerr.Error {
+		if requests.Store(request); request == 2 {
+			return kerr.MessageTooLarge
 		}
-		return nil, nil, false
+		return nil
 	})
 	camera := &live{stub: stub{pictures: plain(3, 64, 48)}, closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(testContext(t))
@@ -632,9 +637,7 @@ func TestSendAllFailures(t *testing.T) {
 		t.Errorf("nobody was told: %q", &progress)
 	}
 
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		return answer(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed), nil, true
-	})
+	answers(c, func(int64) *kerr.Error { return kerr.TopicAuthorizationFailed })
 	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
 	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
