@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -62,8 +61,7 @@ func dump(t *testing.T, runner string, w kafka.Window, o *kafka.Offsets, expansi
 // read reads at most so many records in one window on a runner, by partition+offset.
 func (to *topic) read(t *testing.T, runner, group string, records, seconds int64, consumer map[string]string) map[string]kafka.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	run := testkit.Value(paths.NewRun(t.TempDir()))(t)
 	r := testkit.Value(runners.Open(ctx, runners.Config{Name: runner, Dir: run}))(t)
 	defer r.Close()
