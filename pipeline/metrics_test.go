@@ -80,77 +80,110 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	}
 }
 
-// A real Prometheus scrapes a run and a camera, whatever the cameras are called, while the
-// run's window lasts. The alerts are rules, and the metrics that they and the
-// dashboard name are there.
-func TestMetrics(t *testing.T) {
-	addrs := realServices(t)
-	topic := testservices.Name("metered")
-	dir := filepath.Join(t.TempDir(), "faces")
-	c := newTopic(t, addrs.Kafka, topic, 2)
+// hostile is the name of a camera that would be another metric if nothing were escaped.
+const hostile = "\"} 1\nfacestream_faces_total{camera=\"x"
+
+// sendMetered makes a topic of nine records, seven of them with a face, of cameras with odd
+// names.
+func sendMetered(t *testing.T, broker string) (topic string) {
+	t.Helper()
+	topic = testservices.Name("metered-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")))
+	c := newTopic(t, broker, topic, 2)
 	value := frames(t, feed.JPEG, 1)[0] // with a face
-	const quoted = "\"} 1\nfacestream_faces_total{camera=\"x"
-	for _, name := range []string{quoted, "../../etc", "", "\xff\x00", strings.Repeat("c", 300), "door", "door"} {
-		send(t, c, &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(name)}, {Key: quoted, Value: []byte(quoted)}}})
+	for _, name := range []string{hostile, "../../etc", "", "\xff\x00", strings.Repeat("c", 300), "door", "door"} {
+		send(t, c, &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(name)}, {Key: hostile, Value: []byte(hostile)}}})
 	}
 	send(t, c, &kgo.Record{Value: make([]byte, 5000), Key: []byte("door")}, &kgo.Record{Key: []byte("door")})
+	return topic
+}
 
-	start := func(command func(context.Context, io.Writer) int) (addr string, stop func()) {
-		t.Helper()
-		out := testkit.NewTerminal(t, 200)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan int, 1)
-		go func() { ended <- command(ctx, out) }()
-		at := regexp.MustCompile(`(?m)^metrics are at http://(.*)/metrics$`)
-		testkit.Await(t, "the address of the metrics", func() bool {
-			if found := at.FindStringSubmatch(strings.Join(out.Lines(), "\n")); found != nil {
-				addr = found[1]
-			}
-			return addr != "" || len(ended) > 0
-		})
-		stop = sync.OnceFunc(func() {
-			cancel()
-			if status := <-ended; status != 130 {
-				t.Errorf("exit status %d:\n%s", status, strings.Join(out.Lines(), "\n"))
-			}
-		})
-		t.Cleanup(stop)
-		return addr, stop
+// startMetered begins a command with metrics, and returns where they are. It lasts until it
+// is interrupted, at the latest at the test's end.
+func startMetered(t *testing.T, command func(context.Context, io.Writer) int) (addr string, stop func()) {
+	t.Helper()
+	out := testkit.NewTerminal(t, 200)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- command(ctx, out) }()
+	at := regexp.MustCompile(`(?m)^metrics are at http://(.*)/metrics$`)
+	testkit.Await(t, "the address of the metrics", func() bool {
+		if found := at.FindStringSubmatch(strings.Join(out.Lines(), "\n")); found != nil {
+			addr = found[1]
+		}
+		return addr != "" || len(ended) > 0
+	})
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if status := <-ended; status != 130 {
+			t.Errorf("exit status %d:\n%s", status, strings.Join(out.Lines(), "\n"))
+		}
+	})
+	t.Cleanup(stop)
+	return addr, stop
+}
+
+// awaitMetrics waits until Prometheus knows of all that sendMetered has sent, and of so many
+// windows.
+func awaitMetrics(t *testing.T, query func(string) string, topic, windows string) {
+	t.Helper()
+	of := "facestream_records_total{topic=\"" + topic + "\",outcome=\"%s\"}"
+	for _, want := range [][2]string{
+		{fmt.Sprintf(of, "decoded"), "7"},
+		{fmt.Sprintf(of, "rejected"), "1"},
+		{fmt.Sprintf(of, "skipped"), "1"},
+		{`facestream_rejects_total{reason="wrong_size"}`, "1"},
+		{`facestream_faces_total{camera="door"}`, "2"},
+		{`count(facestream_faces_total)`, "5"}, // two have no name that is text
+		{`sum(facestream_pictures_written_total)`, "21"},
+		{`facestream_latency_seconds_count`, "7"},
+		{`facestream_detect_seconds_count`, "7"},
+		{`sum(facestream_lag_records{topic="` + topic + `"})`, "0"},
+		{`count(facestream_lag_records)`, "2"},
+		{`facestream_window_seconds_count`, windows},
+	} {
+		awaitMetric(t, query, want[0], want[1])
 	}
+}
+
+func awaitMetric(t *testing.T, query func(string) string, expr, want string) {
+	t.Helper()
+	got := ""
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s is %q", expr, got)
+		}
+	}()
+	testkit.Await(t, expr+" "+want, func() bool { got = query(expr); return got == want })
+}
+
+// testMetricsOfCluster: on a cluster, whose workers are other processes, the same is counted
+// when the window is done.
+func testMetricsOfCluster(t *testing.T, name string) {
+	addrs, topic := allServices(t), sendMetered(t, realServices(t).Kafka)
+	flags := append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic,
+		"--state_dir="+t.TempDir(), "--min_face=100", "--write=frame,annotated,crops,events", "--metrics=127.0.0.1:0", "--duration=10m")
+	job, _ := startMetered(t, func(ctx context.Context, out io.Writer) int { return program().Main(ctx, flags, out, out) })
+	awaitMetrics(t, startPrometheus(t, job), topic, "1")
+}
+
+// A real Prometheus scrapes a run and a camera, whatever the cameras are called, while the
+// run's window lasts. The alerts are rules, and the metrics that they and the
+// dashboard name are there. Runs on clusters are in make test-all.
+func TestMetrics(t *testing.T) {
+	addrs := realServices(t)
+	topic, dir := sendMetered(t, addrs.Kafka), filepath.Join(t.TempDir(), "faces")
 	flags := []string{"--runner=direct", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--output=" + dir, "--state_dir=" + t.TempDir(),
 		"--min_face=100", "--write=frame,annotated,crops,events"}
-	job, stopJob := start(func(ctx context.Context, out io.Writer) int {
+	job, stopJob := startMetered(t, func(ctx context.Context, out io.Writer) int {
 		return program().Main(ctx, append(flags, "--metrics=127.0.0.1:0", "--duration=10m", "--window=10m"), out, out)
 	})
-	sender, _ := start(func(ctx context.Context, out io.Writer) int {
-		return camera.Command("facestream-camera").Main(ctx, []string{"--kafka=" + addrs.Kafka, "--topic=" + topic + "-sent", "--source=demo", "--camera=" + quoted, "--fps=5", "--frames=0", "--metrics=127.0.0.1:0"}, out, out)
+	sender, _ := startMetered(t, func(ctx context.Context, out io.Writer) int {
+		return camera.Command("facestream-camera").Main(ctx, []string{"--kafka=" + addrs.Kafka, "--topic=" + topic + "-sent", "--source=demo", "--camera=" + hostile, "--fps=5", "--frames=0", "--metrics=127.0.0.1:0"}, out, out)
 	})
 	query := startPrometheus(t, job, sender)
-	await := func(expr, want string) {
-		t.Helper()
-		got := ""
-		defer func() {
-			if t.Failed() {
-				t.Logf("%s is %q", expr, got)
-			}
-		}()
-		testkit.Await(t, expr+" "+want, func() bool { got = query(expr); return got == want })
-	}
-	of := "{topic=\"" + topic + "\",outcome=\"%s\"}"
-	await(fmt.Sprintf("facestream_records_total"+of, "decoded"), "7")
-	await(fmt.Sprintf("facestream_records_total"+of, "rejected"), "1")
-	await(fmt.Sprintf("facestream_records_total"+of, "skipped"), "1")
-	await(`facestream_rejects_total{reason="wrong_size"}`, "1")
-	await(`facestream_faces_total{camera="door"}`, "2")
-	await(`count(facestream_faces_total)`, "5") // two have no name that is text
-	await(`sum(facestream_pictures_written_total)`, "21")
-	await(`facestream_latency_seconds_count`, "7")
-	await(`facestream_detect_seconds_count`, "7")
-	await(`sum(facestream_lag_records{topic="`+topic+`"})`, "0")
-	await(`count(facestream_lag_records)`, "2")
-	await(`facestream_window_seconds_count`, "0")
-	await(`count(facestream_build_info)`, "2")
-	await(`facestream_camera_frames_total{camera=~"\"} 1\nface.*"} > bool 5`, "1")
+	awaitMetrics(t, query, topic, "0")
+	awaitMetric(t, query, `count(facestream_build_info)`, "2")
+	awaitMetric(t, query, `facestream_camera_frames_total{camera=~"\"} 1\nface.*"} > bool 5`, "1")
 
 	get := func(addr, path string) (int, string) {
 		t.Helper()
@@ -203,5 +236,10 @@ func TestMetrics(t *testing.T) {
 	if resp, err := http.Get("http://" + job + "/healthz"); err == nil {
 		resp.Body.Close()
 		t.Error("it answers after its end")
+	}
+	if testkit.All() {
+		for _, name := range []string{"flink-cluster", "spark-cluster"} {
+			t.Run(name, func(t *testing.T) { testMetricsOfCluster(t, name) })
+		}
 	}
 }
