@@ -125,7 +125,7 @@ func TestYARN(t *testing.T) {
 
 // A session of Flink on YARN outlives its jobs, those that fail and those that are cancelled.
 func TestFlinkOnYARN(t *testing.T) {
-	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+	if !testkit.All() {
 		t.Skip("part of make test-all: it takes a minute")
 	}
 	addrs := testservices.Start(t, services.Options{HDFS: true})

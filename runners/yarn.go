@@ -142,6 +142,7 @@ func (y *onYARN) spark(c Config) jobserver.YARN {
 	}
 	if c.Login.Keytab != "" {
 		s.Env = []string{"KRB5PRINCIPAL=" + c.Login.Principal, "KRB5KEYTAB=" + c.Login.Keytab}
+		s.JVM = []string{"-Dspark.kerberos.principal=" + c.Login.Principal, "-Dspark.kerberos.keytab=" + c.Login.Keytab}
 	}
 	return s
 }

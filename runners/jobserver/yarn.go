@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"facestream/internal/jvm"
 	"facestream/internal/paths"
 )
 
@@ -26,7 +27,9 @@ type YARN struct {
 	// Worker is the program that YARN brings to the containers, and Spark's jars with it.
 	// If it is empty, nodes have both, the jars where this machine has them.
 	Worker string
-	Env    []string // who submits
+	// Env and JVM say who submits: to Hadoop's client, and to Spark, which gets tokens for
+	// what containers read from HDFS.
+	Env, JVM []string
 }
 
 // onYARN makes the job server an application of YARN.
@@ -53,9 +56,10 @@ func (p *Program) onYARN(y YARN, dir string) error {
 		p.JVM = append(p.JVM, "-Dspark.yarn.dist.files="+y.Worker+"#"+WorkerName)
 	}
 	p.ClassPath = strings.Join([]string{config, p.ClassPath, part[0]}, string(filepath.ListSeparator))
-	p.JVM = append(p.JVM,
+	p.JVM = append(append(p.JVM, y.JVM...),
 		"-Dspark.yarn.jars="+jars,
 		"-Dspark.yarn.tags="+y.Tag,
+		"-Dspark.yarn.am.extraJavaOptions="+strings.Join(jvm.Kerberos(), " "),
 		"-Dspark.executor.instances="+strconv.Itoa(y.Executors),
 		"-Dspark.executor.cores=1",
 		fmt.Sprintf("-Dspark.executor.memory=%dm", y.HeapMB),

@@ -49,7 +49,7 @@ func yarnSettings(dir, suffix string, secrets secrets, o Options) string {
 		{"yarn.scheduler.minimum-allocation-mb", "256"},
 		// A container's virtual memory says nothing: Java and Go reserve more than they use.
 		{"yarn.nodemanager.vmem-check-enabled", "false"},
-		{"yarn.log-aggregation-enable", "true"},
+		{"yarn.log-aggregation-enable", strconv.FormatBool(secrets == "")}, // secured, it needs Hadoop's native code
 		// They start together, and on one machine a heartbeat costs nothing.
 		{"yarn.resourcemanager.connect.retry-interval.ms", "200"},
 		{"yarn.resourcemanager.nodemanagers.heartbeat-interval-ms", "200"},

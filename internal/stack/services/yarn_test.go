@@ -1,7 +1,6 @@
 package services
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -12,7 +11,7 @@ import (
 // A session of Flink on YARN, and whatever else a NodeManager has started, ends with it, also
 // when it is killed. All servers listen on the loopback.
 func TestContainersEndWithTheirNodeManager(t *testing.T) {
-	if os.Getenv("FACESTREAM_ALL_FAULTS") == "" {
+	if !testkit.All() {
 		t.Skip("part of make test-all: it takes half a minute")
 	}
 	for name, o := range map[string]Options{"open": {HDFS: true, YARN: true}, "kerberos": {HDFS: true, YARN: true, KDC: true}} {
