@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jcmturner/gokrb5/v8/iana/etypeID"
+	"github.com/jcmturner/gokrb5/v8/keytab"
+
 	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
@@ -277,9 +280,14 @@ func TestKerberosOptions(t *testing.T) {
 	testkit.WriteFile(t, filepath.Join(conf, "core-site.xml"), []byte(`<configuration><property><name>hadoop.security.authentication</name><value>kerberos</value></property>
 		<property><name>dfs.namenode.kerberos.principal</name><value>hdfs/_HOST@X</value></property></configuration>`))
 	local := localStack(t)
-	const login, cluster = " --kerberos_principal=amy/host@X --kerberos_keytab=/k", "--runner=flink --endpoint=h:1"
+	keys, file, empty := keytab.New(), filepath.Join(conf, "amy.keytab"), filepath.Join(conf, "empty.keytab")
+	testkit.Must(t, keys.AddEntry("amy", "X", "hidden-word", time.Now(), 1, etypeID.AES256_CTS_HMAC_SHA1_96))
+	testkit.WriteFile(t, file, testkit.Value(keys.Marshal())(t))
+	testkit.WriteFile(t, empty, nil)
+	const cluster = "--runner=flink --endpoint=h:1"
+	login := " --kerberos_principal=amy/host@X --kerberos_keytab=" + file
 	for line, want := range map[string]string{
-		cluster + login: "/k",
+		cluster + login: file,
 		cluster + login + " --worker_keytab=/other": "/other",
 		"--runner=prism" + login:                    "",
 	} {
@@ -290,13 +298,19 @@ func TestKerberosOptions(t *testing.T) {
 	}
 	t.Setenv("KRB5CCNAME", filepath.Join(conf, "none"))
 	for line, want := range map[string]string{
-		"--user=bob" + login:                       "with Kerberos it is the principal's, amy",
-		cluster + login + " --worker_keytab=other": "absolute path",
-		"--runner=prism":                           "get a ticket with kinit",
+		"--user=bob" + login:                                  "with Kerberos it is the principal's, amy",
+		cluster + login + " --worker_keytab=other":            "absolute path",
+		"--runner=prism":                                      "get a ticket with kinit",
+		"--kerberos_principal=amy --kerberos_keytab=" + empty: "reading the keytab " + empty,
+		"--kerberos_principal=@X --kerberos_keytab=" + file:   "has no name",
 	} {
 		if _, err := Parse(append(splitFlags(line), local)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q in it", line, err, want)
 		}
+	}
+	t.Setenv("KRB5CCNAME", "KCM:0")
+	if _, err := Parse(local); err == nil || !strings.Contains(err.Error(), "set it to FILE:PATH") {
+		t.Errorf("a cache that is no file: %v", err)
 	}
 	if o, err := Parse("--output=faces", local); err != nil || len(o.Kerberos.Settings) > 0 {
 		t.Errorf("a folder of this machine: %v, %+v", err, o.Kerberos)

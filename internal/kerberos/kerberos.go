@@ -48,25 +48,41 @@ func (l Login) User() (string, error) {
 		}
 		defer c.Destroy()
 		principal = c.Credentials.UserName()
+	} else if _, _, err := l.read(); err != nil {
+		return "", err
 	}
 	user, _, _ := strings.Cut(principal, "@")
-	user, _, _ = strings.Cut(user, "/")
+	if user, _, _ = strings.Cut(user, "/"); user == "" {
+		return "", fmt.Errorf("the principal %q has no name: it must be NAME@REALM", principal)
+	}
 	return user, nil
+}
+
+// read reads the settings of Kerberos and the keytab, if there is one.
+func (l Login) read() (*config.Config, *keytab.Keytab, error) {
+	conf, err := config.Load(l.config())
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading Kerberos's settings: %w; $KRB5_CONFIG names the file", err)
+	}
+	if l.Keytab == "" {
+		return conf, nil, nil
+	}
+	keys, err := keytab.Load(l.Keytab)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the keytab %s: %w (ktutil or kadmin's ktadd make one)", l.Keytab, err)
+	}
+	return conf, keys, nil
 }
 
 // Client logs in. A client is for one connection: each logs in anew, so that tickets need no
 // renewal. Destroy ends what it leaves behind.
 func (l Login) Client() (*client.Client, error) {
-	conf, err := config.Load(l.config())
+	conf, keys, err := l.read()
 	if err != nil {
-		return nil, fmt.Errorf("reading Kerberos's settings: %w; $KRB5_CONFIG names the file", err)
+		return nil, err
 	}
 	if l.Keytab == "" {
 		return fromCache(conf)
-	}
-	keys, err := keytab.Load(l.Keytab)
-	if err != nil {
-		return nil, fmt.Errorf("reading the keytab %s: %w", l.Keytab, err)
 	}
 	name, realm, ok := strings.Cut(l.Principal, "@")
 	if !ok {
@@ -85,6 +101,9 @@ func fromCache(conf *config.Config) (*client.Client, error) {
 	const again = "get a ticket with kinit, or give --kerberos_principal and --kerberos_keytab"
 	file := cmp.Or(os.Getenv("KRB5CCNAME"), fmt.Sprintf("/tmp/krb5cc_%d", os.Getuid()))
 	file = strings.TrimPrefix(file, "FILE:")
+	if kind, _, ok := strings.Cut(file, ":"); ok && !strings.Contains(kind, "/") {
+		return nil, fmt.Errorf("$KRB5CCNAME=%s: only a ticket cache that is a file can be read: set it to FILE:PATH before kinit", file)
+	}
 	cache, err := credentials.LoadCCache(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no ticket cache %s ($KRB5CCNAME): %s", file, again)
