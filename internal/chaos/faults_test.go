@@ -19,10 +19,8 @@ import (
 
 const (
 	// outage is how long a part that hangs does so.
-	outage = 20 * time.Second
-	// liveFor is how long a run follows the topic: the work that is done again has the time
-	// then, too, that Flink takes for a new worker.
-	liveFor = "30s"
+	outage  = 20 * time.Second
+	liveFor = "30s" // how long a run follows the topic
 	// maxLines is how long an error may be: it is for a person.
 	maxLines    = 12
 	interrupted = 130
@@ -60,7 +58,7 @@ var (
 // next run of the group must complete the window.
 type scenario struct {
 	name   string
-	ways   []way  // the first one in make test; KafkaIO and files unless it is set
+	ways   []way  // both unless it is set; the first one in make test
 	fault  string // what it is called in faults
 	at     moment
 	status int
@@ -76,35 +74,31 @@ type scenario struct {
 	namesBroker bool // the error does
 }
 
-// scenarios are one kill for each engine, one interrupt, and one outage; or all.
-func scenarios() []scenario {
+// scenarios are one kill for each engine, one interrupt, and one outage; or every one.
+func scenarios(every bool) []scenario {
 	few := []scenario{
 		{name: "prism/harness-reading", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed", at: reading, status: 1},
 		{name: "prism/namenode", ways: all, fault: "the NameNode is killed"},
-		{name: "flink/worker-live", ways: native[:1], fault: "a Go worker of the Flink cluster is killed", live: true},
 		{name: "flink/interrupt", fault: "the Flink pipeline's driver is interrupted", status: interrupted},
 		{name: "spark/executor", fault: "an executor is killed"},
 	}
-	if !testkit.All() {
-		for i, s := range few {
-			few[i].ways = s.ways[:min(1, len(s.ways))]
-		}
+	if !every {
 		return few
 	}
 	return append(few, []scenario{
 		{name: "flink/worker", fault: "a Go worker of the Flink cluster is killed"},
-		{name: "prism/driver", ways: both, fault: "the Prism pipeline is killed", status: killed},
-		{name: "prism/interrupt", ways: both, fault: "the Prism pipeline is interrupted", status: interrupted},
+		{name: "prism/driver", fault: "the Prism pipeline is killed", status: killed},
+		{name: "prism/interrupt", fault: "the Prism pipeline is interrupted", status: interrupted},
 		{name: "prism/prism-reading", ways: kafkaIO[:1], fault: "the Prism of a pipeline is killed", at: reading, status: 1},
-		{name: "prism/prism-writing", ways: both, fault: "the Prism of a pipeline is killed", status: 1},
+		{name: "prism/prism-writing", fault: "the Prism of a pipeline is killed", status: 1},
 		// The harness is wanted until it has read the window, and then for the next one.
 		{name: "prism/harness-idle", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed"},
 		{name: "prism/harness-before-the-next-window", ways: kafkaIO, fault: "a Java harness of the Prism pipeline is killed", flags: []string{windowBytes}},
 		{name: "prism/broker-hangs", ways: kafkaIO[:1], fault: "the Kafka broker hangs", at: reading, away: outage},
 		{name: "prism/broker-hangs-live", ways: native, fault: "the Kafka broker hangs", live: true, away: outage},
-		{name: "prism/broker", ways: both, fault: "the Kafka broker is killed"},
-		{name: "prism/broker-gone", ways: both, fault: "the Kafka broker is killed", stays: true, status: 1, namesBroker: true},
-		{name: "prism/datanode", ways: both, fault: "a DataNode is killed"}, // the only one
+		{name: "prism/broker", fault: "the Kafka broker is killed"},
+		{name: "prism/broker-gone", fault: "the Kafka broker is killed", stays: true, status: 1, namesBroker: true},
+		{name: "prism/datanode", fault: "a DataNode is killed"}, // the only one
 		{name: "flink/taskmanager", fault: "a TaskManager is killed", stays: true},
 		{name: "flink/driver", fault: "the Flink pipeline's driver is killed", status: killed},
 		{name: "flink/driver-and-job-server", fault: "the Flink pipeline's driver is killed", status: killed, ownJobServer: true},
@@ -126,18 +120,24 @@ func TestFaults(t *testing.T) {
 	if l.want == nil {
 		t.Fatal("there is nothing to compare with")
 	}
-	for _, s := range scenarios() {
+	every := testkit.All()
+	for _, s := range scenarios(every) {
 		t.Run(s.name, func(t *testing.T) {
-			if s.ways == nil {
-				s.ways = kafkaIO[:1]
+			ways := s.ways
+			if ways == nil {
+				ways = both
 			}
-			for _, w := range s.ways {
+			if !every {
+				ways = ways[:1]
+			}
+			for _, w := range ways {
 				t.Run(w.String(), func(t *testing.T) { s.run(t, l, w) })
 			}
 		})
 	}
+	t.Run("live", func(t *testing.T) { l.live(t, every) })
 	without := []string{runners.Prism}
-	if testkit.All() {
+	if every {
 		t.Run("slow-hdfs", l.slow)
 		without = append(without, runners.Flink, runners.Spark)
 	}

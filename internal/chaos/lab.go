@@ -52,12 +52,13 @@ type lab struct {
 	// Where pipelines are told that the broker and the NameNode are, host:port and
 	// hdfs://host:port.
 	broker, hdfs string
+	topic        string // that pipelines read
 	kafka        *kgo.Client
 }
 
 // openLab copies the programs, starts services below dir, and makes the topic.
 func openLab(ctx context.Context, dir string, o services.Options, say func(string, ...any)) (*lab, error) {
-	l := &lab{dir: dir, say: say}
+	l := &lab{dir: dir, say: say, topic: topic}
 	programs, err := paths.Programs(ctx)
 	if err != nil {
 		return nil, err
@@ -146,14 +147,14 @@ func (l *lab) newPipeline(group, runner string, flags ...string) *program {
 // flags are those of every program that looks at what a group stores.
 func (l *lab) flags(group string) []string {
 	return []string{
-		"--state_dir=" + l.state(group), "--kafka=" + l.broker, "--topics=" + topic, "--group=" + group,
+		"--state_dir=" + l.state(group), "--kafka=" + l.broker, "--topics=" + l.topic, "--group=" + group,
 		"--user=" + user, "--output=" + l.hdfs + "/user/" + user + "/" + group,
 	}
 }
 
 // newCamera returns a camera that sends the demo.
 func (l *lab) newCamera(flags ...string) *program {
-	flags = append([]string{"--kafka=" + l.broker, "--topic=" + topic, "--source=demo", "--spread"}, flags...)
+	flags = append([]string{"--kafka=" + l.broker, "--topic=" + l.topic, "--source=demo", "--spread"}, flags...)
 	return &program{name: camera, path: l.program(camera), flags: flags, logs: l.logs(), say: l.say}
 }
 

@@ -132,11 +132,22 @@ func (l *testLab) slow(t *testing.T) {
 	}
 }
 
-// check looks at what is left when a group has completed the topic: exactly the
-// pictures of the undisturbed run, every record in one ledger, the offsets committed,
-// and nothing else but at most so many temporary files, of which nobody knows that
-// their writers are dead.
+// check looks at what is left when a group has completed the topic: what checkWhole does,
+// and every record in the ledgers.
 func (l *testLab) check(t *testing.T, group string, temporary int) (windows, bytes int64) {
+	t.Helper()
+	l.checkWhole(t, group, l.want, temporary)
+	sum, windows := l.sum(t, group)
+	if sum.Read != frames+int64(len(bad)) || sum.Decoded != frames || sum.Skipped != 2 || sum.Files != int64(len(l.want)) {
+		t.Errorf("the ledgers have %d records, %d decoded, %d skipped, %d files", sum.Read, sum.Decoded, sum.Skipped, sum.Files)
+	}
+	return windows, sum.ReadBytes
+}
+
+// checkWhole looks for exactly the pictures that are wanted, every record in one ledger, the
+// offsets committed, and nothing else but at most so many temporary files, of which nobody
+// knows that their writers are dead.
+func (l *testLab) checkWhole(t *testing.T, group string, want map[string]string, temporary int) {
 	t.Helper()
 	if err := l.awaitNothing(); err != nil {
 		t.Error(err)
@@ -152,24 +163,23 @@ func (l *testLab) check(t *testing.T, group string, temporary int) (windows, byt
 	if left := report.Temporary.Files; left > temporary {
 		t.Errorf("%d temporary files are left, at most %d may be", left, temporary)
 	}
-	if got := l.pictures(t, group); !maps.Equal(got, l.want) {
-		t.Errorf("the pictures are\n%v, wanted are\n%v", got, l.want)
+	if got := l.pictures(t, group); !maps.Equal(got, want) {
+		t.Errorf("the pictures are\n%v, wanted are\n%v", got, want)
 	}
-	var read, decoded, skipped, files int64
-	err = store.Books(t.Context(), l.config(group), func(f store.BookFile) error {
+}
+
+// sum returns what a group's ledgers count.
+func (l *testLab) sum(t *testing.T, group string) (sum store.Partition, windows int64) {
+	t.Helper()
+	all := store.Ledger{}
+	testkit.Must(t, store.Books(t.Context(), l.config(group), func(f store.BookFile) error {
 		for _, ledger := range f.Ledgers {
-			sum := ledger.Sum()
-			read, decoded, skipped, files = read+sum.Read, decoded+sum.Decoded, skipped+sum.Skipped, files+sum.Files
-			bytes += sum.ReadBytes
+			all = store.Merge(all, ledger)
 		}
 		windows = f.Number
 		return f.Err
-	})
-	testkit.Must(t, err)
-	if read != frames+int64(len(bad)) || decoded != frames || skipped != 2 || files != int64(len(l.want)) {
-		t.Errorf("the ledgers have %d records, %d decoded, %d skipped, %d files", read, decoded, skipped, files)
-	}
-	return windows, bytes
+	}))
+	return all.Sum(), windows
 }
 
 // config is how the test looks at what a group stores, past the proxy.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"facestream/internal/proc"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
@@ -87,12 +85,7 @@ func (l *testLab) withoutEnd(t *testing.T, runner string) {
 	step("a restart of the NameNode", func() { kill(fault{victim: service("namenode")}, func() {}) })
 	step("a restart of the DataNode", func() { kill(fault{victim: service("datanode")}, func() {}) })
 
-	all, err := proc.All()
-	testkit.Must(t, err)
-	i := slices.IndexFunc(all, func(p proc.Running) bool {
-		return driver(runner)(l.lab, p) && !slices.Contains(p.Args, runners.PrismCommand)
-	})
-	testkit.Must(t, syscall.Kill(all[i].PID, syscall.SIGTERM))
+	l.terminate(t, runner)
 	if o := <-ended; o.err != nil || !o.end.Success() || !strings.Contains(o.output(), "asked to end") {
 		t.Fatalf("after SIGTERM: %v, %s\n%s", o.err, o.end, o.output())
 	}

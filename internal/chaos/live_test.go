@@ -1,0 +1,149 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/proc"
+	"facestream/internal/testkit"
+	"facestream/runners"
+	"facestream/transforms/store"
+)
+
+// liveRun is a run of the native reader that follows a topic while a worker is killed.
+type liveRun struct {
+	runner  string
+	sampled bool
+	way
+}
+
+// liveKills are what does the work, by runner.
+var liveKills = map[string]string{
+	runners.Flink: "a Go worker of the Flink cluster is killed",
+	runners.Spark: "a Go worker of the Spark cluster is killed",
+}
+
+// live kills it in the middle of a window. What is stored stays, what waits and what is sent
+// after that is stored by the same window, and with sampling the same is left out as by runs
+// that nothing happens to.
+func (l *testLab) live(t *testing.T, every bool) {
+	var all []liveRun
+	for _, runner := range []string{runners.Flink, runners.Spark} {
+		for _, sampled := range []bool{true, false} {
+			for _, w := range native {
+				all = append(all, liveRun{runner, sampled, w})
+			}
+		}
+	}
+	if !every {
+		all = all[:1]
+	}
+	for _, r := range all {
+		name := r.runner + "-" + r.store
+		if r.sampled {
+			name += "-sampled"
+		}
+		t.Run(name, func(t *testing.T) { r.run(t, l, "live-"+name) })
+	}
+}
+
+func (r liveRun) run(t *testing.T, l *testLab, group string) {
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	l.topic = group
+	defer func() { l.topic = topic }()
+	flags := []string{"--min_face=100", "--scale_factor=1.3"}
+	if r.sampled {
+		flags = append(flags, "--max_fps=3", "--cooldown=12h")
+	}
+	undisturbed := l.newPipeline("undisturbed-"+group, runners.Direct, append(flags, "--drain")...)
+	// send sends some seconds of a camera, and a bad record to each partition, and returns
+	// what must be there then before the window ends.
+	send := func() []string {
+		t.Helper()
+		l.complete(t, l.newCamera("--partitions=2", "--frames=40", "--fps=10", quality))
+		for partition := range int32(2) {
+			testkit.Must(t, l.kafka.ProduceSync(ctx, &kgo.Record{Topic: group, Partition: partition, Key: []byte("bad"), Value: make([]byte, 5000)}).FirstErr())
+		}
+		l.complete(t, undisturbed)
+		return l.seen(t, undisturbed.name, r.store)
+	}
+	want := send()
+	p := l.newPipeline(group, r.runner, slices.Concat(flags, r.flags(), []string{"--duration=1h"})...)
+	ended := l.start(ctx, p)
+	stored := func(what string) {
+		t.Helper()
+		testkit.Await(t, what, func() bool {
+			select {
+			case o := <-ended:
+				t.Fatalf("waiting for %s, it has ended: %v, %s\n%s", what, o.err, o.end, o.output())
+			default:
+			}
+			return slices.Equal(l.seen(t, group, r.store), want)
+		})
+	}
+	stored("what was sent before")
+	f := faults[slices.IndexFunc(faults, func(f fault) bool { return f.what == liveKills[r.runner] })]
+	victims := testkit.Value(f.victims(l.lab))(t)
+	if len(victims) == 0 {
+		t.Fatalf("%s: there is no such process", f.what)
+	}
+	if happened, err := f.strike(ctx, l.lab, victims[0], func() {}); err != nil || !happened {
+		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
+	}
+	killedAt := time.Now()
+	want = send()
+	stored("what was sent after it was killed")
+	t.Logf("all was stored %s after the kill", time.Since(killedAt).Round(time.Second))
+	l.terminate(t, r.runner)
+	if o := <-ended; o.err != nil || !o.end.Success() {
+		t.Fatalf("after SIGTERM: %v, %s\n%s", o.err, o.end, o.output())
+	}
+	l.checkWhole(t, group, l.pictures(t, undisturbed.name), slots*writers)
+	counted := func(group string) string {
+		sum, _ := l.sum(t, group)
+		if left := sum.Sampled > 0 && sum.Cooled > 0; left != r.sampled || sum.Files == 0 {
+			t.Errorf("group %s: %d sampled, %d cooled, %d files", group, sum.Sampled, sum.Cooled, sum.Files)
+		}
+		return fmt.Sprintf("%d read, %d sampled, %v rejected, %d decoded, %d cooled, %d faces, %d files, %d events",
+			sum.Read, sum.Sampled, sum.Rejected, sum.Decoded, sum.Cooled, sum.Faces, sum.Files, sum.Events)
+	}
+	if got, want := counted(group), counted(undisturbed.name); got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// seen returns the names of the files of records that a group has, but of pictures only with
+// --store=files: tables are there at a window's end.
+func (l *testLab) seen(t *testing.T, group, stored string) (names []string) {
+	t.Helper()
+	err := store.List(t.Context(), l.config(group), func(name string, _ int64, _ time.Time) error {
+		if kind, _ := store.KindOf(name); kind == store.KindReject || kind == store.KindPicture && stored == store.Files {
+			names = append(names, name)
+		}
+		return nil
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		testkit.Must(t, err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// terminate asks the driver on a runner to end.
+func (l *testLab) terminate(t *testing.T, runner string) {
+	t.Helper()
+	for _, p := range testkit.Processes(t, func(p proc.Running) bool {
+		return driver(runner)(l.lab, p) && !slices.Contains(p.Args, runners.PrismCommand)
+	}) {
+		testkit.Must(t, syscall.Kill(p.PID, syscall.SIGTERM))
+	}
+}
