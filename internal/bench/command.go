@@ -28,6 +28,7 @@ Flink and Spark. It ends them when it is done, also after Ctrl-C.
   all      frames/s of every runner, format, preset and number of slots, against bounds
   detect   speed, recall and false positives of each preset of the detector; without services
   data     the data path alone, the detector off, on Flink
+  windows  a run in windows of a minute, against steady state
   memory   peak memory with n and 10n records
   latency  how long after its frame a picture is stored, live, with each reader
   day      all of these, one after the other
@@ -38,14 +39,14 @@ COMMAND --help shows its flags.
 // Command is the command line of bench.
 func Command() cli.Command {
 	var measured []cli.Command
-	for _, c := range []command{all, detect, data, memory, latency} {
+	for _, c := range []command{all, detect, data, windows, memory, latency} {
 		measured = append(measured, c.cli())
 	}
 	return cli.Command{
 		Name: "bench", Usage: usage, Libraries: libraries(),
 		Setup: func(*flag.FlagSet) cli.Run {
 			return func(context.Context, []string, io.Writer, io.Writer) error {
-				return cli.Usagef("a command is missing: all, detect, data, memory, latency or day")
+				return cli.Usagef("a command is missing: all, detect, data, windows, memory, latency or day")
 			}
 		},
 		Subcommands: append(measured, day(measured)),
@@ -165,7 +166,7 @@ func join[T any](values []T) string {
 func day(measured []cli.Command) cli.Command {
 	return cli.Command{
 		Name:  "bench day",
-		Usage: "bench day runs all, detect, data, memory and latency, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
+		Usage: "bench day runs all, detect, data, windows, memory and latency, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
 		Setup: func(f *flag.FlagSet) cli.Run {
 			page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which their sections are written or replaced.")
 			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {

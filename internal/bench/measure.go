@@ -185,6 +185,65 @@ face.`, frame.MaxSide),
 }
 
 const (
+	windowsRun = 5 * time.Minute
+	window     = time.Minute
+	// headroom is by how much the rate may be higher than measured without the topic
+	// running dry.
+	headroom = 1.5
+)
+
+var windows = command{
+	name: "windows",
+	about: `windows compares frames a second of a run of five minutes in windows of a minute,
+all starts included, with those of steady state.`,
+	choices:  choice{runners: allRunners, formats: onlyJPEG, presets: []string{parity, fast}, slots: []int{2}},
+	services: true,
+	measure:  measureWindows,
+}
+
+type windowsRow struct {
+	combination
+	Windows int     `json:"windows" col:"windows"`
+	Overall float64 `json:"frames_per_second" col:"frames/s"`
+	Steady  float64 `json:"frames_per_second_steady" col:"steady"`
+	Ratio   float64 `json:"ratio" col:"ratio"`
+}
+
+func measureWindows(ctx context.Context, l *lab, c choice) ([]table, error) {
+	run := time.Duration(c.scale * float64(windowsRun))
+	c.scale = 1
+	var rows []windowsRow
+	for i, o := range c.combinations() {
+		p := c.plan(o)
+		j := job{combination: o, topic: fmt.Sprint("steady-", i)}
+		if err := l.fill(ctx, j.topic, o.Format, p.long); err != nil {
+			return nil, err
+		}
+		s, err := l.steady(ctx, j, p, c.times)
+		if err != nil {
+			return nil, fmt.Errorf("%s, steady state: %w", o, err)
+		}
+		j.topic = fmt.Sprint("windows-", i)
+		j.frames = c.scaled(int(headroom * s.rate * run.Seconds()))
+		j.flags = []string{"--duration=" + run.String(), "--window=" + window.String()}
+		if err := l.fill(ctx, j.topic, o.Format, j.frames); err != nil {
+			return nil, err
+		}
+		r, err := l.run(ctx, j)
+		if err != nil {
+			return nil, fmt.Errorf("%s, in windows: %w", o, err)
+		}
+		if r.RecordsRead == j.frames {
+			return nil, fmt.Errorf("%s was done with all %d frames before the end of the run", o, j.frames)
+		}
+		overall := float64(r.RecordsRead) / r.seconds
+		rows = append(rows, windowsRow{o, r.Windows, overall, s.rate, overall / s.rate})
+		l.say("%s: %s frames/s in windows, %s steady", o, number(overall), number(s.rate))
+	}
+	return []table{{title: "frames/s of " + run.String() + " in windows, and in steady state", rows: rows}}, nil
+}
+
+const (
 	// memoryWindow is so small that there are many windows in a few minutes, and some in
 	// the shorter run already: a JVM's memory still grows in its first three or four.
 	memoryWindow = 4 << 20 // bytes

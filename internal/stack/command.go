@@ -12,6 +12,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/paths"
+	"facestream/internal/ports"
 	"facestream/internal/stack/state"
 )
 
@@ -50,7 +51,7 @@ running afterwards.
 
   facestream-stack up [flags] [kdc] [kafka] [hdfs] [flink] [spark] [yarn]
 
-Flags:
+Flags (a port that is 0 is a free one):
 `
 
 const envUsage = `stack env prints the addresses of what runs, one a line, for a shell or a Makefile:
@@ -113,6 +114,12 @@ func setupUp(f *flag.FlagSet) cli.Run {
 	var s paths.State
 	s.Add(f)
 	secure := f.Bool("secure", false, "Start kdc, too. Needs Debian's krb5-kdc and krb5-admin-server.")
+	wanted := map[string]*int{} // ports, by flag
+	for _, a := range state.Addresses {
+		if a.Flag != "" {
+			wanted[a.Flag] = f.Int(a.Flag, 0, "`PORT` of what env prints as "+a.Env+".")
+		}
+	}
 	return func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		dir, err := s.Dir()
 		if err != nil {
@@ -124,19 +131,19 @@ func setupUp(f *flag.FlagSet) cli.Run {
 				args = append(args, state.Kafka, state.HDFS)
 			}
 		}
-		names, err := parseUp(args)
+		names, addrs, err := parseUp(args, wanted)
 		if err != nil {
 			return cli.Usagef("%w", err)
 		}
-		return up(ctx, state.Dir(dir), names, stdout)
+		return up(ctx, state.Dir(dir), names, addrs, stdout)
 	}
 }
 
-// parseUp returns the services that are wanted.
-func parseUp(args []string) (names []string, err error) {
+// parseUp returns the services that are wanted, and where.
+func parseUp(args []string, wanted map[string]*int) (names []string, addrs state.Addrs, err error) {
 	for _, name := range args {
 		if !slices.Contains(state.Services, name) {
-			return nil, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
+			return nil, addrs, fmt.Errorf("there is no service %q, but %s", name, list(state.Services))
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -145,7 +152,19 @@ func parseUp(args []string) (names []string, err error) {
 	if len(names) == 0 {
 		names = []string{state.Kafka, state.HDFS}
 	}
-	return names, nil
+	for _, a := range state.Addresses {
+		const highest = 65535
+		switch port := wanted[a.Flag]; {
+		case port == nil || *port == 0:
+		case *port < 0 || *port > highest:
+			return nil, addrs, fmt.Errorf("--%s=%d: a port is between 1 and %d, or 0 for a free one", a.Flag, *port, highest)
+		case !slices.Contains(names, a.Service):
+			return nil, addrs, fmt.Errorf("--%s is set, but only %s is to be started", a.Flag, list(names))
+		default:
+			*a.In(&addrs) = a.Scheme + ports.Loopback(*port)
+		}
+	}
+	return names, addrs, nil
 }
 
 // list joins names as a sentence does.

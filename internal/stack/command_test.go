@@ -21,10 +21,24 @@ import (
 )
 
 func TestParseUp(t *testing.T) {
-	for args, want := range map[string]string{"": "kafka hdfs", "kafka": "kafka", "hdfs kafka hdfs": "hdfs kafka", "spark flink": "spark flink"} {
-		names, err := parseUp(strings.Fields(args))
-		if err != nil || strings.Join(names, " ") != want {
-			t.Errorf("up %s: %q, %v; want %s", args, names, err, want)
+	type ports = map[string]int
+	for args, test := range map[string]struct {
+		ports    ports
+		services string
+		addrs    state.Addrs
+	}{
+		"":                {nil, "kafka hdfs", state.Addrs{}},
+		"kafka":           {ports{"kafka_port": 9092}, "kafka", state.Addrs{Kafka: "127.0.0.1:9092"}},
+		"hdfs kafka hdfs": {ports{"kafka_port": 0, "web_port": 65535}, "hdfs kafka", state.Addrs{Web: "http://127.0.0.1:65535"}},
+		"spark flink":     {ports{"spark_web_port": 2, "flink_port": 3}, "spark flink", state.Addrs{SparkWeb: "http://127.0.0.1:2", Flink: "127.0.0.1:3"}},
+	} {
+		wanted := map[string]*int{}
+		for flag, port := range test.ports {
+			wanted[flag] = &port
+		}
+		names, addrs, err := parseUp(strings.Fields(args), wanted)
+		if err != nil || strings.Join(names, " ") != test.services || addrs != test.addrs {
+			t.Errorf("up %s %v: %q, %+v, %v; want %s, %+v", args, test.ports, names, addrs, err, test.services, test.addrs)
 		}
 	}
 }
@@ -45,14 +59,17 @@ func TestCommandLine(t *testing.T) {
 		status int
 		says   string
 	}{
-		"":           {cli.ExitUsage, "up, down, status, env or view"},
-		"start":      {cli.ExitUsage, `"start"`},
-		"down kafka": {cli.ExitUsage, `"kafka"`},
-		"up storm":   {cli.ExitUsage, `"storm", but kdc, kafka, hdfs, flink, spark and yarn`},
-		"--help":     {0, "facestream-stack status "},
-		"up --help":  {0, "-secure"},
-		"env --help": {0, "SPARK_MASTER="},
-		"down -h":    {0, "-state_dir FOLDER"},
+		"":                        {cli.ExitUsage, "up, down, status, env or view"},
+		"start":                   {cli.ExitUsage, `"start"`},
+		"down kafka":              {cli.ExitUsage, `"kafka"`},
+		"up storm":                {cli.ExitUsage, `"storm", but kdc, kafka, hdfs, flink, spark and yarn`},
+		"up flink --spark_port=1": {cli.ExitUsage, "--spark_port is set, but only flink"},
+		"up --kafka_port=65536":   {cli.ExitUsage, "65535"},
+		"up --kafka_port=-1":      {cli.ExitUsage, "65535"},
+		"--help":                  {0, "facestream-stack status "},
+		"up --help":               {0, "-spark_web_port PORT"},
+		"env --help":              {0, "SPARK_MASTER="},
+		"down -h":                 {0, "-state_dir FOLDER"},
 	} {
 		if status, out := run(t.Context(), "", strings.Fields(line)...); status != want.status || !strings.Contains(out, want.says) {
 			t.Errorf("stack %s: status %d and %q, want %+v", line, status, out, want)
@@ -182,6 +199,9 @@ func TestUpAndDown(t *testing.T) {
 	}
 	if _, err := testservices.DialHDFS(t, addrs.HDFS, "alice").Stat("/user/alice"); err != nil {
 		t.Errorf("the data was lost: %v", err)
+	}
+	if status, out := run(t.Context(), s.dir, "up", "--kafka_port=1"); status != cli.ExitFailed || !strings.Contains(out, addrs.Kafka) {
+		t.Errorf("up elsewhere: status %d: %s", status, out)
 	}
 
 	// The pages are there once, and go with the rest.

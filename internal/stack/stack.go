@@ -26,8 +26,8 @@ const (
 	viewPort = 8088 // if it is free
 )
 
-// up starts those of the named services that do not run.
-func up(ctx context.Context, dir string, names []string, out io.Writer) error {
+// up starts those of the named services that do not run, where they are wanted.
+func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out io.Writer) error {
 	stack, unlock, err := load(ctx, dir)
 	if err != nil {
 		return err
@@ -47,6 +47,11 @@ func up(ctx context.Context, dir string, names []string, out io.Writer) error {
 	for _, name := range names {
 		s := stack[name]
 		if s.Running() {
+			for _, a := range state.Addresses {
+				if w, has := *a.In(&wanted), *a.In(&s.Addrs); a.Service == name && w != "" && w != has {
+					return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, w, has)
+				}
+			}
 			fmt.Fprintf(out, "%s was started before\n", name)
 			continue
 		}
@@ -61,6 +66,7 @@ func up(ctx context.Context, dir string, names []string, out io.Writer) error {
 	if len(missing) == 0 {
 		return status(ctx, dir, out)
 	}
+	o.Addrs = o.Addrs.Merge(wanted)
 	begin := time.Now()
 	fmt.Fprintf(out, "starting %s\n", list(missing))
 	if err := start(ctx, dir, stack, missing, o); err != nil {

@@ -61,6 +61,7 @@ type Address struct {
 	Service string
 	Process string // that answers there
 	Env     string // its name for a shell
+	Flag    string // of "up", for the port; empty if there is none
 	Scheme  string // what stands before host:port
 	Pages   string // a path, of an address that people look at beside that of clients
 	In      func(*Addrs) *string
@@ -69,17 +70,17 @@ type Address struct {
 // Addresses are all of them, those of a service together, the one of its clients
 // first.
 var Addresses = []Address{
-	{KDC, "kdc", "KDC", "", "", func(a *Addrs) *string { return &a.KDC }},
-	{Kafka, "kafka", "KAFKA", "", "", func(a *Addrs) *string { return &a.Kafka }},
-	{HDFS, "namenode", "HDFS", "hdfs://", "", func(a *Addrs) *string { return &a.HDFS }},
-	{HDFS, "namenode", "HDFS_WEB", "http://", "/explorer.html", func(a *Addrs) *string { return &a.Web }},
-	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "", "", func(a *Addrs) *string { return &a.Flink }},
-	{Flink, "jobmanager", "FLINK_WEB", "http://", "/", func(a *Addrs) *string { return &a.FlinkWeb }},
-	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "", "", func(a *Addrs) *string { return &a.Spark }},
-	{Spark, "spark-master", "SPARK_WEB", "http://", "/", func(a *Addrs) *string { return &a.SparkWeb }},
-	{Spark, "spark-master", "SPARK_MASTER", "spark://", "", func(a *Addrs) *string { return &a.SparkMaster }},
-	{YARN, "resourcemanager", "YARN_WEB", "http://", "", func(a *Addrs) *string { return &a.YARNWeb }},
-	{View, "view", "VIEW", "http://", "", func(a *Addrs) *string { return &a.View }},
+	{KDC, "kdc", "KDC", "", "", "", func(a *Addrs) *string { return &a.KDC }},
+	{Kafka, "kafka", "KAFKA", "kafka_port", "", "", func(a *Addrs) *string { return &a.Kafka }},
+	{HDFS, "namenode", "HDFS", "hdfs_port", "hdfs://", "", func(a *Addrs) *string { return &a.HDFS }},
+	{HDFS, "namenode", "HDFS_WEB", "web_port", "http://", "/explorer.html", func(a *Addrs) *string { return &a.Web }},
+	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "flink_port", "", "", func(a *Addrs) *string { return &a.Flink }},
+	{Flink, "jobmanager", "FLINK_WEB", "flink_web_port", "http://", "/", func(a *Addrs) *string { return &a.FlinkWeb }},
+	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "", "", func(a *Addrs) *string { return &a.Spark }},
+	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "http://", "/", func(a *Addrs) *string { return &a.SparkWeb }},
+	{Spark, "spark-master", "SPARK_MASTER", "", "spark://", "", func(a *Addrs) *string { return &a.SparkMaster }},
+	{YARN, "resourcemanager", "YARN_WEB", "yarn_web_port", "http://", "", func(a *Addrs) *string { return &a.YARNWeb }},
+	{View, "view", "VIEW", "", "http://", "", func(a *Addrs) *string { return &a.View }},
 }
 
 // Has reports whether the addresses are there of a service.
