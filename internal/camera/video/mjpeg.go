@@ -185,13 +185,19 @@ type jpegs struct {
 	from io.Reader
 	read []byte // what was read last
 	buf  []byte // what was read and not returned
+	// segment is where the last segment with a length began, behind which a marker must
+	// follow; 0 inside of the picture's own data.
+	segment int
 }
 
 const (
-	markerBegin = 0xD8
-	markerEnd   = 0xD9
-	lastRestart = 0xD7 // of the markers without a length
-	firstSingle = 0xD0
+	firstMarker         = 0xC0
+	firstOfApplications = 0xE0 // whose segments may have a JPEG in them, such as Exif's
+	markerBegin         = 0xD8
+	markerScan          = 0xDA
+	markerEnd           = 0xD9
+	lastRestart         = 0xD7 // of the markers without a length
+	firstSingle         = 0xD0
 )
 
 // jpegBegin is how each JPEG begins.
@@ -213,7 +219,8 @@ func (j *jpegs) next() (data []byte, taken time.Time, err error) {
 		}
 	}
 	taken = time.Now()
-	for at := len(jpegBegin) - 1; ; {
+	j.segment = len(jpegBegin) - 1
+	for at := j.segment; ; {
 		at, data = j.walk(at)
 		if data != nil {
 			return data, taken, nil
@@ -222,10 +229,13 @@ func (j *jpegs) next() (data []byte, taken time.Time, err error) {
 			return nil, taken, errTooLarge
 		}
 		if err := j.fill(); err != nil {
-			if n := withoutBoundary(j.buf); n < len(j.buf) {
-				return j.cut(n), taken, nil
+			if data = j.cutShort(); data == nil && withoutBoundary(j.buf) < len(j.buf) {
+				data = j.cut(withoutBoundary(j.buf))
 			}
-			return nil, taken, err
+			if data == nil {
+				return nil, taken, err
+			}
+			return data, taken, nil
 		}
 	}
 }
@@ -234,6 +244,10 @@ func (j *jpegs) next() (data []byte, taken time.Time, err error) {
 // if it is whole. Else it returns where to go on with more of it.
 func (j *jpegs) walk(at int) (next int, data []byte) {
 	for at < len(j.buf) {
+		if j.segment > 0 && at > j.segment && (j.buf[at] != 0xFF ||
+			j.buf[j.segment+1] < firstOfApplications && bytes.Contains(j.buf[j.segment:at+1], jpegBegin)) { // the picture was cut
+			return at, j.cutShort()
+		}
 		i := bytes.IndexByte(j.buf[at:], 0xFF)
 		if i < 0 {
 			return len(j.buf), nil
@@ -249,13 +263,27 @@ func (j *jpegs) walk(at int) (next int, data []byte) {
 			return 0, j.cut(withoutBoundary(j.buf[:at]))
 		case marker == 0xFF: // filling
 			at++
-		case marker == 0, marker >= firstSingle && marker <= lastRestart: // of the picture's own data
+		case marker < firstMarker && j.segment > 0: // the picture was cut
+			return at, j.cutShort()
+		case marker < firstMarker, marker >= firstSingle && marker <= lastRestart: // of the picture's own data
 			at += 2
+		case marker == markerScan:
+			at, j.segment = at+2, 0
 		default:
+			j.segment = at
 			at += 2 + int(binary.BigEndian.Uint16(j.buf[at+2:]))
 		}
 	}
 	return at, nil
+}
+
+// cutShort takes a JPEG off the buffer whose last segment is not whole, if another follows.
+func (j *jpegs) cutShort() []byte {
+	i := bytes.Index(j.buf[j.segment:], jpegBegin)
+	if j.segment == 0 || i < 0 {
+		return nil
+	}
+	return j.cut(withoutBoundary(j.buf[:j.segment+i]))
 }
 
 // jpegEnd is the marker of a JPEG's end.

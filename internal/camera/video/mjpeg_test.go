@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
@@ -105,6 +106,30 @@ func TestMJPEG(t *testing.T) {
 			}
 		}
 		source.Close()
+	}
+}
+
+// A picture that is cut, wherever that is, costs none of its neighbours.
+func TestMJPEGCut(t *testing.T) {
+	whole, other := frametest.JPEG(paint(64, 48)), frametest.JPEG(paint(80, 48))
+	for cut := range len(whole) {
+		var answer bytes.Buffer
+		for _, data := range [][]byte{other, whole[:cut], other, other} {
+			fmt.Fprintf(&answer, "\r\n--b\r\nContent-Length: %d\r\n\r\n%s", len(data), data)
+		}
+		found := 0
+		for j := (&jpegs{from: iotest.OneByteReader(&answer)}); ; {
+			data, _, err := j.next()
+			if err != nil {
+				break
+			}
+			if bytes.Equal(bytes.TrimRight(data, "\r\n"), other) {
+				found++
+			}
+		}
+		if found != 3 {
+			t.Errorf("cut behind %d of %d bytes: %d of 3 others", cut, len(whole), found)
+		}
 	}
 }
 
