@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,20 +14,28 @@ import (
 	"time"
 
 	"facestream/internal/camera"
+	"facestream/internal/cli"
 	"facestream/internal/proc"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
-	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
-	"facestream/runners"
 	"facestream/transforms/hdfs"
 )
 
-// The whole job between a Kafka that wants a password over TLS and an HDFS that wants a
-// ticket and encrypts everything. No log, process list or web page has the password or the key
-// of the keytab.
-func TestSecuredServices(t *testing.T) {
-	stack := testservices.Own(t, services.Options{KDC: true, Kafka: true, HDFS: true})
+// secured are a Kafka that wants a password over TLS and an HDFS that wants a ticket and
+// encrypts everything, with 20 frames in a topic, and their secrets.
+type secured struct {
+	*services.Stack
+	*seeker
+	password string
+	kafka    []string // flags
+}
+
+// startSecured starts them, and whatever else there is to be with them.
+func startSecured(t *testing.T, o services.Options) *secured {
+	t.Helper()
+	o.KDC, o.Kafka, o.HDFS = true, true, true
+	stack := testservices.Own(t, o)
 	t.Setenv("KRB5_CONFIG", stack.Secret(services.Krb5Config))
 	t.Setenv("HADOOP_CONF_DIR", stack.HadoopConfig())
 	t.Setenv(hdfs.SecurityEnv, "") // restored in the end
@@ -34,74 +43,93 @@ func TestSecuredServices(t *testing.T) {
 	_, password, _ := strings.Cut(string(testkit.ReadFile(t, config)), `password="`)
 	password, _, _ = strings.Cut(password, `"`)
 	keytab := testkit.ReadFile(t, stack.Secret(services.UserKeytab))
-	s := &seeker{secrets: []string{password, string(keytab[len(keytab)-36 : len(keytab)-4])}} // the number of the key follows it
+	s := &secured{
+		stack, &seeker{secrets: []string{password, string(keytab[len(keytab)-36 : len(keytab)-4])}}, // the number of the key follows it
+		password, []string{"--kafka=" + stack.Kafka, "--kafka_config=" + config},
+	}
 	// What is looked for can be found.
 	if s.leaks(string(testkit.ReadFile(t, config))) == "" || s.leaks(string(keytab)) == "" || len(password) < 20 {
 		t.Fatalf("looking for %q", s.secrets)
 	}
+	s.command(t, camera.Command("camera"), append(s.kafka, "--topic=frames", "--frames=20")...)
+	return s
+}
 
-	kafka := []string{"--kafka=" + stack.Kafka, "--kafka_config=" + config}
-	command := func(program func(args []string, out io.Writer) int, args ...string) {
-		t.Helper()
-		var said strings.Builder
-		if status := program(args, &said); status != 0 {
-			t.Fatalf("%q: status %d: %s", args, status, said.String())
-		}
-		if leaks := s.leaks(said.String()); leaks != "" {
-			t.Errorf("%q says %q", args, leaks)
-		}
-		t.Log(said.String())
+// command runs a command, which must succeed.
+func (s *secured) command(t *testing.T, c cli.Command, args ...string) {
+	t.Helper()
+	var said strings.Builder
+	if status := c.Main(t.Context(), args, &said, &said); status != 0 {
+		t.Fatalf("%q: status %d: %s", args, status, said.String())
 	}
-	command(func(args []string, out io.Writer) int {
-		return camera.Command("camera").Main(t.Context(), args, out, out)
-	},
-		append(kafka, "--topic=frames", "--frames=20")...)
-	facestream := func(args []string, out io.Writer) int { return program().Main(t.Context(), args, out, out) }
+	if leaks := s.leaks(said.String()); leaks != "" {
+		t.Errorf("%q says %q", args, leaks)
+	}
+	t.Log(said.String())
+}
 
+// endpoints are flags of every command that looks at what a group has stored.
+func (s *secured) endpoints(dir, group string) []string {
+	return append(s.kafka, "--topics=frames", "--group="+group, "--state_dir="+dir, "--output="+s.HDFS+"/user/"+services.User+"/"+group,
+		"--kerberos_principal="+services.User, "--kerberos_keytab="+s.Secret(services.UserKeytab))
+}
+
+// run makes a run of a group, and verifies it. No log or process list has a secret.
+func (s *secured) run(t *testing.T, group string, flags ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	endpoints := s.endpoints(dir, group)
+	processes := s.watch(t)
+	s.command(t, program(), slices.Concat(endpoints, flags, testkit.Quick, []string{"--duration=2m", "--drain", "--summary=" + filepath.Join(dir, "summary")})...)
+	if seen := processes(); seen == 0 {
+		t.Error("no process was seen")
+	}
+	if summary := string(testkit.ReadFile(t, filepath.Join(dir, "summary"))); !strings.Contains(summary, `"records_read": 20,`) {
+		t.Errorf("%s: summary %s, want 20 records", group, summary)
+	}
+	s.command(t, program(), append([]string{"verify"}, endpoints...)...)
+	for file, data := range localFiles(t, dir) {
+		if leaks := s.leaks(string(data)); leaks != "" {
+			t.Errorf("%s: %s has %q", group, file, leaks)
+		}
+	}
+}
+
+// The whole job between secured services. No log, process list or web page has the password
+// or the key of the keytab.
+func TestSecuredServices(t *testing.T) {
+	s := startSecured(t, services.Options{})
+	dir := t.TempDir()
+	check := append([]string{"check"}, s.endpoints(dir, "frames")...)
+	s.command(t, program(), check...)
+	wrong := filepath.Join(dir, "wrong.properties")
+	testkit.WriteFile(t, wrong, bytes.ReplaceAll(testkit.ReadFile(t, s.Secret(services.KafkaConfig)), []byte(s.password), []byte("guess")))
+	if out, want := said(t, 1, append(check, "--kafka_config="+wrong)...), "does not take the user and the password in sasl.jaas.config\n"; !strings.Contains(out, want) {
+		t.Errorf("check with a wrong password: %s; want %q in it", out, want)
+	}
 	begin := time.Now()
-	clusters := [][]string{{"--runner=" + runners.Prism}}
-	var addrs state.Addrs
-	if testkit.All() {
-		addrs = testservices.Start(t, services.Options{Flink: true, Spark: true})
-		clusters = append(clusters,
-			[]string{"--runner=" + runners.Flink, "--master=" + strings.TrimPrefix(addrs.FlinkWeb, "http://")},
-			[]string{"--runner=" + runners.Spark, "--master=" + addrs.SparkMaster})
+	s.run(t, "prism")
+	if !testkit.All() {
+		return
 	}
-	for i, cluster := range clusters {
-		name := strings.TrimPrefix(cluster[0], "--runner=")
-		dir := t.TempDir()
-		endpoints := append(kafka, "--topics=frames", "--group="+name, "--state_dir="+dir, "--output="+stack.HDFS+"/user/"+services.User+"/"+name,
-			"--kerberos_principal="+services.User, "--kerberos_keytab="+stack.Secret(services.UserKeytab))
-		run := slices.Concat(endpoints, cluster, testkit.Quick, []string{"--duration=2m", "--drain", "--summary=" + filepath.Join(dir, "summary")})
-		if i == 0 {
-			command(facestream, append([]string{"check"}, run...)...)
-			wrong := filepath.Join(dir, "wrong.properties")
-			testkit.WriteFile(t, wrong, bytes.ReplaceAll(testkit.ReadFile(t, config), []byte(password), []byte("guess")))
-			var said strings.Builder
-			status := facestream(append([]string{"check", kafka[0], "--kafka_config=" + wrong}, run[len(kafka):]...), &said)
-			if want := "does not take the user and the password in sasl.jaas.config\n"; status != 1 || !strings.Contains(said.String(), want) {
-				t.Errorf("check with a wrong password: status %d: %s; want %q in it", status, said.String(), want)
-			}
-		}
-		processes := s.watch(t)
-		command(facestream, run...)
-		if seen := processes(); seen == 0 {
-			t.Error("no process was seen")
-		}
-		if summary := string(testkit.ReadFile(t, filepath.Join(dir, "summary"))); !strings.Contains(summary, `"records_read": 20,`) {
-			t.Errorf("%s: summary %s, want 20 records", name, summary)
-		}
-		command(facestream, append([]string{"verify"}, endpoints...)...)
-		for file, data := range localFiles(t, dir) {
-			if leaks := s.leaks(string(data)); leaks != "" {
-				t.Errorf("%s: %s has %q", name, file, leaks)
-			}
-		}
+	addrs := testservices.Start(t, services.Options{Flink: true, Spark: true})
+	s.run(t, "flink", "--runner=flink", "--master="+strings.TrimPrefix(addrs.FlinkWeb, "http://"))
+	s.run(t, "spark", "--runner=spark", "--master="+addrs.SparkMaster)
+	s.crawl(t, addrs.FlinkWeb, "face.Detect", flinkPages(t, addrs.FlinkWeb, begin)...)
+	s.crawl(t, addrs.SparkWeb, "Completed Applications", "/", "/json/")
+}
+
+// YARN with Kerberos has applications of Spark, and a session of Flink that has a keytab.
+func TestSecuredYARN(t *testing.T) {
+	if !testkit.All() {
+		t.Skip("part of make test-all: it takes two minutes")
 	}
-	if addrs.FlinkWeb != "" {
-		s.crawl(t, addrs.FlinkWeb, "face.Detect", flinkPages(t, addrs.FlinkWeb, begin)...)
-		s.crawl(t, addrs.SparkWeb, "Completed Applications", "/", "/json/")
-	}
+	s := startSecured(t, services.Options{YARN: true})
+	t.Setenv("HADOOP_CONF_DIR", s.YARNConfig())
+	s.run(t, "spark", "--runner=spark", "--master=yarn", "--parallelism=1", "--worker="+testkit.Value(os.Executable())(t))
+	testkit.Value(s.FlinkOnYARN(t.Context()))(t)
+	s.run(t, "flink", "--runner=flink", "--master=yarn", "--parallelism=1")
+	s.crawl(t, s.YARNWeb, "application_", "/cluster/apps", "/ws/v1/cluster/apps", "/conf")
 }
 
 // flinkPages are those of Flink about jobs since a time, and its logs.
