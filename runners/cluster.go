@@ -38,7 +38,7 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 		if yarn, err = openYARN(ctx, &c); err != nil {
 			return nil, err
 		}
-	} else if c.Master != "" {
+	} else if strings.Contains(c.Master, ":") { // Spark's local[n] is no address
 		// Spark's driver would try for a minute, and say nothing of it.
 		if err := Reach(ctx, c.Address()); err != nil {
 			return nil, fmt.Errorf("the cluster of --master=%s does not answer: %w", c.Master, err)
