@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
+	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
@@ -62,6 +64,21 @@ func everyWay(addrs state.Addrs) map[string][]string {
 	return ways
 }
 
+// onYARN are Flink in a session and Spark, to which this program is brought, with each reader.
+func onYARN(t *testing.T, addrs state.Addrs) map[string][]string {
+	t.Helper()
+	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
+	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
+	testkit.Value(stack.FlinkOnYARN(t.Context()))(t)
+	ways := map[string][]string{}
+	for _, runner := range []string{runners.Flink, runners.Spark} {
+		flags := []string{"--runner=" + runner, "--master=" + runners.YARN, "--parallelism=2", "--window=10m"}
+		ways[runner+"-yarn"] = flags
+		ways[runner+"-yarn-native"] = append(slices.Clip(flags), "--reader=native", "--store=parquet")
+	}
+	return ways
+}
+
 // outcome is what must not depend on the runner.
 type outcome struct {
 	Summary run.Summary       // without times and windows
@@ -78,9 +95,19 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 	addrs, topic := realServices(t), testservices.Name("same")
 	const total = 240
 	sendMixed(t, addrs.Kafka, topic, total)
+	yarn := map[string][]string{}
+	if testkit.All() {
+		yarn = onYARN(t, addrs)
+	}
+	ways := func() map[string][]string {
+		all := everyWay(addrs)
+		maps.Copy(all, yarn)
+		return all
+	}
+	cluster := regexp.MustCompile("cluster|yarn")
 	want := map[string]outcome{}
 	others := []string{"flink-local", "flink-local-native", "flink-cluster", "spark-local", "spark-cluster-native"}
-	for name := range everyWay(addrs) {
+	for name := range ways() {
 		if slices.Contains(others, name) && !testkit.All() {
 			continue // other tests have these, with less to compare
 		}
@@ -88,7 +115,7 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 			if strings.Contains(name, "cluster") {
 				addrs = allServices(t)
 			}
-			flags := everyWay(addrs)[name]
+			flags := ways()[name]
 			dir := "/user/erin/" + topic + "-" + name
 			tally := &tallyFn{t.TempDir()}
 			summary, _ := runBuilt(t, tally.build, optionsFor(t, slices.Concat(flags, networkFlags(t), []string{
@@ -99,7 +126,7 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 				t.Errorf("summary %+v", summary)
 			}
 			seen := tally.seen(t)
-			if workers := 2; strings.Contains(name, "cluster") && (len(seen) != workers || slices.Min(seen) < total/(2*workers)) {
+			if workers := 2; cluster.MatchString(name) && (len(seen) != workers || slices.Min(seen) < total/(2*workers)) {
 				t.Errorf("the workers have seen %d of %d records, want two with a quarter each at least", seen, total)
 			}
 			want[name] = outcomeOf(t, addrs, dir, *summary)

@@ -53,40 +53,59 @@ func newHosts(t *testing.T, n int) (addrs []string) {
 	return addrs
 }
 
-// Kafka, HDFS, the masters of Flink and Spark, and two workers of each are on five hosts,
+// Kafka, HDFS, the masters of Flink, Spark and YARN, and two workers of each are on five hosts,
 // and the driver on a sixth: nobody finds another one at an address of the loopback. In make
-// test, one engine has each reader.
+// test, one engine has each reader, and YARN has none.
 func TestSeveralHosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts clusters")
 	}
 	hosts, of := newHosts(t, 5), map[string]string{}
 	for i, names := range [][]string{
-		{"kafka"}, {"namenode", "datanode"}, {"jobmanager", "flink-jobserver", "spark-master", "spark-jobserver"},
-		{"taskmanager-1", "spark-worker-1"}, {"taskmanager-2", "spark-worker-2"},
+		{"kafka"}, {"namenode", "datanode"}, {"jobmanager", "flink-jobserver", "spark-master", "spark-jobserver", "resourcemanager"},
+		{"taskmanager-1", "spark-worker-1", "nodemanager"}, {"taskmanager-2", "spark-worker-2", "nodemanager-2"},
 	} {
 		for _, name := range names {
 			of[name] = hosts[i]
 		}
 	}
-	stack := testservices.Own(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true, Hosts: of})
+	all := testkit.All()
+	stack := testservices.Own(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true, YARN: all, NodeManagers: 2, Hosts: of})
 	const topic = "hosts"
 	sent := sendDemo(t, stack.Kafka, topic, feed.JPEG, 0, 40)
-	masters := map[string]string{runners.Flink: strings.TrimPrefix(stack.FlinkWeb, "http://"), runners.Spark: stack.SparkMaster}
-	for runner, master := range masters {
+	masters := map[string][]string{
+		"flink": {"--runner=flink", "--master=" + strings.TrimPrefix(stack.FlinkWeb, "http://")},
+		"spark": {"--runner=spark", "--master=" + stack.SparkMaster},
+	}
+	if all {
+		t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
+		testkit.Value(stack.FlinkOnYARN(t.Context()))(t)
+		masters["flink-yarn"] = []string{"--runner=flink", "--master=" + runners.YARN}
+		masters["spark-yarn"] = []string{"--runner=spark", "--master=" + runners.YARN}
+	}
+	for name, flags := range masters {
 		for _, reader := range kafka.Readers {
-			if once := (runner == runners.Flink) == (reader == kafka.Native); !once && !testkit.All() {
+			if once := (name == "flink") == (reader == kafka.Native); !once && !all {
 				continue
 			}
-			t.Run(runner+"-"+reader, func(t *testing.T) {
-				dir := "/user/erin/" + runner + "-" + reader
-				runBuilt(t, Build, optionsFor(t, append(testkit.Quick, "--runner="+runner, "--master="+master, "--parallelism=2", "--reader="+reader,
-					"--kafka="+stack.Kafka, "--topics="+topic, "--group="+runner+reader, "--user=erin", "--output="+stack.HDFS+dir, "--drain")...))
+			t.Run(name+"-"+reader, func(t *testing.T) {
+				dir := "/user/erin/" + name + "-" + reader
+				runBuilt(t, Build, optionsFor(t, slices.Concat(testkit.Quick, flags, []string{"--parallelism=2", "--reader=" + reader,
+					"--kafka=" + stack.Kafka, "--topics=" + topic, "--group=" + name + reader, "--user=erin", "--output=" + stack.HDFS + dir, "--drain"})...))
 				got := names(pictures(t, hdfsFiles(t, stack.HDFS, dir), "erin"))
 				if !slices.Equal(got, withFaces(sent)) {
 					t.Errorf("pictures of %v, want of %v", got, withFaces(sent))
 				}
 			})
+		}
+	}
+	for _, p := range stack.Processes() {
+		if strings.HasPrefix(p.Name, "nodemanager") || p.Name == "resourcemanager" {
+			for _, at := range testkit.Listeners(t, p.PID) {
+				if at.Addr().String() != of[p.Name] {
+					t.Errorf("%s listens on %s, want %s only", p.Name, at, of[p.Name])
+				}
+			}
 		}
 	}
 }
