@@ -99,8 +99,8 @@ func TestYARN(t *testing.T) {
 	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
 	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
 	c := runners.Config{Dir: t.TempDir(), Name: runners.Spark, Master: runners.YARN, User: "erin"}
-	if says, err := runners.AskYARN(t.Context(), c); err != nil || !strings.Contains(says, "room for 6 executors of 1536 MB") {
-		t.Errorf("of its room YARN says %q, %v", says, err)
+	if n, says, err := runners.AskYARN(t.Context(), c); err != nil || n != 6 || !strings.Contains(says, "room for 6 executors of 1536 MB") {
+		t.Errorf("of its room YARN says %d, %q, %v", n, says, err)
 	}
 	c.Worker, c.Parallelism = testkit.Value(os.Executable())(t), 1
 	r := open(t, c)
@@ -112,8 +112,11 @@ func TestYARN(t *testing.T) {
 		return len(apps) == 1 && apps[0].State == "FINISHED"
 	})
 
-	// Without room, nothing is submitted.
+	// Without room, nothing is submitted, unless the run is to wait for it.
 	c.Parallelism, c.MaxBytes = 0, 4<<30
+	if n, _, err := runners.AskYARN(t.Context(), c); err != nil || n != 0 {
+		t.Errorf("of its room YARN says %d, %v", n, err)
+	}
 	if _, err := runners.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "wait, or give --parallelism") {
 		t.Errorf("without room: %v", err)
 	}

@@ -64,37 +64,43 @@ func openYARN(ctx context.Context, c *Config) (*onYARN, error) {
 		}
 	}
 	if c.Parallelism == 0 {
-		c.Parallelism, err = y.room(ctx, *c)
+		var says string
+		if c.Parallelism, says, err = y.room(ctx, *c); err == nil && c.Parallelism == 0 {
+			err = NoRoomError(says)
+		}
 	}
 	return y, err
 }
 
-// room returns how many executors the cluster has room for now.
-func (y *onYARN) room(ctx context.Context, c Config) (int, error) {
+// NoRoomError is the error if YARN has no room for an executor, and nobody has said how many
+// a run is to wait for.
+func NoRoomError(says string) error {
+	return fmt.Errorf("%s: wait, or give --parallelism to have the run wait", says)
+}
+
+// room returns how many executors the cluster has room for now, and the same in words.
+func (y *onYARN) room(ctx context.Context, c Config) (n int, says string, err error) {
 	free, err := yarnrm.AskRoom(ctx, y.web)
 	if err != nil {
-		return 0, fmt.Errorf("asking YARN what is free: %w (or give --parallelism)", err)
+		return 0, "", fmt.Errorf("asking YARN what is free: %w (or give --parallelism)", err)
 	}
-	n := min(free.Cores-1, (free.MB-amMB)/int(executorMB(c)+jobserver.OverheadMB))
-	if n < 1 {
-		return 0, fmt.Errorf("the YARN of %s has %d MB and %d cores free on %d nodes, and an executor takes %d MB: wait, or give --parallelism to have the run wait",
-			y.web, free.MB, free.Cores, free.Nodes, executorMB(c)+jobserver.OverheadMB)
-	}
-	return n, nil
+	each := int(executorMB(c) + jobserver.OverheadMB)
+	n = max(0, min(free.Cores-1, (free.MB-amMB)/each))
+	return n, fmt.Sprintf("YARN at %s has room for %d executors of %d MB, as %d MB and %d cores are free on %d nodes",
+		y.web, n, each, free.MB, free.Cores, free.Nodes), nil
 }
 
 // executorMB is the heap of an executor, which holds a window as it was read and as it is
 // passed on, twice each.
 func executorMB(c Config) int64 { return 512 + 4*c.MaxBytes>>20 }
 
-// AskYARN says what YARN has for a run of Spark.
-func AskYARN(ctx context.Context, c Config) (string, error) {
+// AskYARN returns how many executors of a run of Spark YARN has room for, and the same in words.
+func AskYARN(ctx context.Context, c Config) (n int, says string, err error) {
 	y, err := findYARN(ctx)
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
-	n, err := y.room(ctx, c)
-	return fmt.Sprintf("YARN at %s has room for %d executors of %d MB", y.web, n, executorMB(c)+jobserver.OverheadMB), err
+	return y.room(ctx, c)
 }
 
 const flinkType = "Apache Flink"

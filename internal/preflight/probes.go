@@ -355,13 +355,22 @@ func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
 }
 
 func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
-	master := c.options.Runner.Master
-	if master == runners.YARN {
-		f.says, err = runners.AskYARN(ctx, c.options.Runner)
-		return f, err
+	o := c.options.Runner
+	if o.Master == runners.YARN {
+		var n int
+		if n, f.says, err = runners.AskYARN(ctx, o); err != nil {
+			return f, err
+		}
+		if n == 0 && o.Parallelism == 0 {
+			return f, runners.NoRoomError(f.says)
+		}
+		if n < o.Parallelism {
+			f.warn("%s: a run waits for more", f.says)
+		}
+		return f, nil
 	}
-	f.says = master + " accepts connections; it does not tell its version"
-	if err := runners.Reach(ctx, strings.TrimPrefix(master, "spark://")); err != nil {
+	f.says = o.Master + " accepts connections; it does not tell its version"
+	if err := runners.Reach(ctx, strings.TrimPrefix(o.Master, "spark://")); err != nil {
 		return f, fmt.Errorf("%w (start Spark's Master, or give its address with --master)", err)
 	}
 	return f, nil
