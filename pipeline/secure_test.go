@@ -121,9 +121,7 @@ func TestSecuredServices(t *testing.T) {
 
 // YARN with Kerberos has applications of Spark, and a session of Flink that has a keytab.
 func TestSecuredYARN(t *testing.T) {
-	if !testkit.All() {
-		t.Skip("part of make test-all: it takes two minutes")
-	}
+	testkit.OnlyInAll(t)
 	s := startSecured(t, services.Options{YARN: true})
 	t.Setenv("HADOOP_CONF_DIR", s.YARNConfig())
 	s.run(t, "spark", "--runner=spark", "--master=yarn", "--parallelism=1", "--worker="+testkit.Value(os.Executable())(t))

@@ -113,10 +113,11 @@ func TestYARN(t *testing.T) {
 	})
 
 	// Without room, nothing is submitted, unless the run is to wait for it.
-	c.Parallelism, c.MaxBytes = 0, 4<<30
+	c.MaxBytes = 4 << 30
 	if n, _, err := runners.AskYARN(t.Context(), c); err != nil || n != 0 {
 		t.Errorf("of its room YARN says %d, %v", n, err)
 	}
+	c.Parallelism = 0
 	if _, err := runners.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "wait, or give --parallelism") {
 		t.Errorf("without room: %v", err)
 	}
@@ -128,9 +129,7 @@ func TestYARN(t *testing.T) {
 
 // A session of Flink on YARN outlives its jobs, those that fail and those that are cancelled.
 func TestFlinkOnYARN(t *testing.T) {
-	if !testkit.All() {
-		t.Skip("part of make test-all: it takes a minute")
-	}
+	testkit.OnlyInAll(t)
 	addrs := testservices.Start(t, services.Options{HDFS: true})
 	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
 	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())

@@ -64,21 +64,13 @@ func openYARN(ctx context.Context, c *Config) (*onYARN, error) {
 		}
 	}
 	if c.Parallelism == 0 {
-		var says string
-		if c.Parallelism, says, err = y.room(ctx, *c); err == nil && c.Parallelism == 0 {
-			err = NoRoomError(says)
-		}
+		c.Parallelism, _, err = y.room(ctx, *c)
 	}
 	return y, err
 }
 
-// NoRoomError is the error if YARN has no room for an executor, and nobody has said how many
-// a run is to wait for.
-func NoRoomError(says string) error {
-	return fmt.Errorf("%s: wait, or give --parallelism to have the run wait", says)
-}
-
-// room returns how many executors the cluster has room for now, and the same in words.
+// room returns how many executors the cluster has room for now, and the same in words. That
+// there is room for none is an error, unless c says how many the run is to wait for.
 func (y *onYARN) room(ctx context.Context, c Config) (n int, says string, err error) {
 	free, err := yarnrm.AskRoom(ctx, y.web)
 	if err != nil {
@@ -86,15 +78,20 @@ func (y *onYARN) room(ctx context.Context, c Config) (n int, says string, err er
 	}
 	each := int(executorMB(c) + jobserver.OverheadMB)
 	n = max(0, min(free.Cores-1, (free.MB-amMB)/each))
-	return n, fmt.Sprintf("YARN at %s has room for %d executors of %d MB, as %d MB and %d cores are free on %d nodes",
-		y.web, n, each, free.MB, free.Cores, free.Nodes), nil
+	says = fmt.Sprintf("YARN at %s has room for %d executors of %d MB, as %d MB and %d cores are free on %d nodes",
+		y.web, n, each, free.MB, free.Cores, free.Nodes)
+	if n == 0 && c.Parallelism == 0 {
+		err = fmt.Errorf("%s: wait, or give --parallelism to have the run wait", says)
+	}
+	return n, says, err
 }
 
 // executorMB is the heap of an executor, which holds a window as it was read and as it is
 // passed on, twice each.
 func executorMB(c Config) int64 { return 512 + 4*c.MaxBytes>>20 }
 
-// AskYARN returns how many executors of a run of Spark YARN has room for, and the same in words.
+// AskYARN returns how many executors of a run of Spark YARN has room for, and the same in
+// words. None is an error if the run is not to wait, as c.Parallelism has it.
 func AskYARN(ctx context.Context, c Config) (n int, says string, err error) {
 	y, err := findYARN(ctx)
 	if err != nil {

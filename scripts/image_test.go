@@ -281,9 +281,7 @@ func (l *lab) run(t *testing.T, name string, podman []string, args ...string) st
 // stores, is healthy, is not root and cannot change the image, and SIGTERM ends it
 // cleanly. Jobs on clusters whose nodes are containers of the image do the same.
 func TestImage(t *testing.T) {
-	if !testkit.All() {
-		return
-	}
+	testkit.OnlyInAll(t)
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 	l := newLab(t)
 	topic := testservices.Name("image")

@@ -104,9 +104,7 @@ const inside = `mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && m
 // In a bare Debian 12, apt installs the package with what it depends on. The job runs there as the
 // unit's user, with either reader. Removed, it leaves its state and settings; purged, nothing.
 func TestPackage(t *testing.T) {
-	if !testkit.All() {
-		return
-	}
+	testkit.OnlyInAll(t)
 	addrs := testservices.Start(t, services.Options{Kafka: true, HDFS: true})
 	testkit.Output(t, exec.Command("./setup.sh", "bookworm"))
 	root, apt := filepath.Join(t.TempDir(), "root"), testkit.Value(filepath.Abs("../build/apt"))(t)

@@ -75,14 +75,11 @@ func (l *lab) open(ctx context.Context, state string, names []string) error {
 	if err := os.Setenv(markName, l.dir); err != nil {
 		return err
 	}
-	root, err := paths.Checkout()
-	if err != nil {
-		return err
-	}
-	l.program = filepath.Join(root, "build", "bin", "pipeline")
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return execute(ctx, combination{}, nil, "make", "-C", root, "programs")
+		programs, err := paths.Programs(ctx)
+		l.program = filepath.Join(programs, "pipeline")
+		return err
 	})
 	g.Go(func() (err error) {
 		l.stack, err = services.Start(ctx, filepath.Join(l.dir, "stack"), services.Options{

@@ -218,7 +218,7 @@ func explain(f *flag.FlagSet, err error) error {
 	}
 	if known := f.Lookup(m[2]); known != nil {
 		want := map[string]string{
-			"time.Duration": "a time, such as 90s or 5m", "int": "a whole number", "float64": "a number", "bool": "true or false",
+			"time.Duration": "a time, such as 90s or 5m", "int": "a whole number", "uint64": "a whole number", "float64": "a number", "bool": "true or false",
 		}[fmt.Sprintf("%T", known.Value.(flag.Getter).Get())]
 		return fmt.Errorf("%w; it must be %s", err, want)
 	}

@@ -358,16 +358,10 @@ func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
 	o := c.options.Runner
 	if o.Master == runners.YARN {
 		var n int
-		if n, f.says, err = runners.AskYARN(ctx, o); err != nil {
-			return f, err
-		}
-		if n == 0 && o.Parallelism == 0 {
-			return f, runners.NoRoomError(f.says)
-		}
-		if n < o.Parallelism {
+		if n, f.says, err = runners.AskYARN(ctx, o); err == nil && n < o.Parallelism {
 			f.warn("%s: a run waits for more", f.says)
 		}
-		return f, nil
+		return f, err
 	}
 	f.says = o.Master + " accepts connections; it does not tell its version"
 	if err := runners.Reach(ctx, strings.TrimPrefix(o.Master, "spark://")); err != nil {

@@ -25,8 +25,8 @@ func StartDetached(cmd *exec.Cmd) (*Child, error) {
 	return start(cmd, &syscall.SysProcAttr{Setsid: true})
 }
 
-// start takes the namespaces that cmd is to have from it. It keeps a thread for as long as the child runs: the kernel binds a child to
-// the thread that forked, not to the process.
+// start keeps a thread for as long as the child runs: the kernel binds a child to
+// the thread that forked, not to the process. Namespaces that cmd asks for stay asked for.
 func start(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Child, error) {
 	if cmd.SysProcAttr != nil {
 		attr.Cloneflags = cmd.SysProcAttr.Cloneflags

@@ -117,7 +117,7 @@ func setupUp(f *flag.FlagSet) cli.Run {
 	wanted := map[string]*int{} // ports, by flag
 	for _, a := range state.Addresses {
 		if a.Flag != "" {
-			wanted[a.Flag] = f.Int(a.Flag, 0, "`PORT` of what env prints as "+a.Env+".")
+			wanted[a.Flag] = f.Int(a.Flag, 0, "`PORT` of "+a.What+".")
 		}
 	}
 	return func(ctx context.Context, args []string, stdout, _ io.Writer) error {

@@ -47,10 +47,8 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	for _, name := range names {
 		s := stack[name]
 		if s.Running() {
-			for _, a := range state.Addresses {
-				if w, has := *a.In(&wanted), *a.In(&s.Addrs); a.Service == name && w != "" && w != has {
-					return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, w, has)
-				}
+			if err := samePlace(name, wanted, s.Addrs); err != nil {
+				return err
 			}
 			fmt.Fprintf(out, "%s was started before\n", name)
 			continue
@@ -97,6 +95,16 @@ func start(ctx context.Context, dir string, stack state.Stack, names []string, o
 	}
 	if err := stack.Save(dir); err != nil {
 		return errors.Join(err, running.Stop())
+	}
+	return nil
+}
+
+// samePlace returns an error if a service runs elsewhere than it is wanted.
+func samePlace(name string, wanted, has state.Addrs) error {
+	for _, a := range state.Addresses {
+		if w, h := *a.In(&wanted), *a.In(&has); a.Service == name && w != "" && w != h {
+			return fmt.Errorf("%s is wanted at %s, but runs at %s already: end it with down first", name, w, h)
+		}
 	}
 	return nil
 }

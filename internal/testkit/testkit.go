@@ -24,6 +24,14 @@ import (
 // All reports whether tests do everything that they can, as in make test-all.
 func All() bool { return os.Getenv("FACESTREAM_ALL_FAULTS") != "" }
 
+// OnlyInAll leaves a test to make test-all which starts too much for make test.
+func OnlyInAll(t testing.TB) {
+	t.Helper()
+	if !All() {
+		t.Skip("a part of make test-all")
+	}
+}
+
 // Quick are flags of runs that find the faces of the demo in a tenth of the time.
 var Quick = slices.Clip([]string{"--min_face=80", "--scale_factor=1.2"})
 

@@ -100,9 +100,7 @@ func TestKerberos(t *testing.T) {
 // Of each protection of RPC and of data transfers either everything works, or what fails is
 // said with the setting that helps.
 func TestProtections(t *testing.T) {
-	if !testkit.All() {
-		t.Skip("each protection needs an HDFS of its own: make test-all")
-	}
+	testkit.OnlyInAll(t)
 	const (
 		rpcKey, dataKey = "hadoop.rpc.protection", "dfs.data.transfer.protection"
 		encryptKey      = "dfs.encrypt.data.transfer"

@@ -11,9 +11,7 @@ import (
 // A session of Flink on YARN, and whatever else a NodeManager has started, ends with it, also
 // when it is killed. All servers listen on the loopback.
 func TestContainersEndWithTheirNodeManager(t *testing.T) {
-	if !testkit.All() {
-		t.Skip("part of make test-all: it takes half a minute")
-	}
+	testkit.OnlyInAll(t)
 	for name, o := range map[string]Options{"open": {HDFS: true, YARN: true}, "kerberos": {HDFS: true, YARN: true, KDC: true}} {
 		t.Run(name, func(t *testing.T) { testContainers(t, o) })
 	}
@@ -37,7 +35,9 @@ func testContainers(t *testing.T, o Options) {
 	dir := filepath.Dir(s.YARNConfig())
 	containers := func() []proc.Process {
 		var out []proc.Process
-		for _, p := range testkit.Processes(t, func(p proc.Running) bool { return p.Has("YarnSessionClusterEntrypoint") && p.Has(dir) }) {
+		for _, p := range testkit.Processes(t, func(p proc.Running) bool {
+			return p.Has("YarnSessionClusterEntrypoint") && p.Has(dir) && filepath.Base(p.Args[0]) == "java"
+		}) {
 			out = append(out, proc.Process{Name: p.Args[0], PID: p.PID})
 		}
 		return out
@@ -46,13 +46,7 @@ func testContainers(t *testing.T, o Options) {
 	if len(found) == 0 {
 		t.Error("no process of the session was found")
 	}
-	for _, p := range append(found, s.Processes()...) {
-		for _, at := range testkit.Listeners(t, p.PID) {
-			if !at.Addr().IsLoopback() {
-				t.Errorf("%s listens on %s", p.Name, at)
-			}
-		}
-	}
+	testkit.MustListenOnLoopback(t, append(found, s.Processes()...))
 	node, _ := s.Process(nodeManager)
 	testkit.Must(t, node.End(0))
 	testkit.Await(t, "the end of the session's containers", func() bool { return len(containers()) == 0 })

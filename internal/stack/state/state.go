@@ -62,6 +62,7 @@ type Address struct {
 	Process string // that answers there
 	Env     string // its name for a shell
 	Flag    string // of "up", for the port; empty if there is none
+	What    string // what answers there
 	Scheme  string // what stands before host:port
 	Pages   string // a path, of an address that people look at beside that of clients
 	In      func(*Addrs) *string
@@ -70,17 +71,17 @@ type Address struct {
 // Addresses are all of them, those of a service together, the one of its clients
 // first.
 var Addresses = []Address{
-	{KDC, "kdc", "KDC", "", "", "", func(a *Addrs) *string { return &a.KDC }},
-	{Kafka, "kafka", "KAFKA", "kafka_port", "", "", func(a *Addrs) *string { return &a.Kafka }},
-	{HDFS, "namenode", "HDFS", "hdfs_port", "hdfs://", "", func(a *Addrs) *string { return &a.HDFS }},
-	{HDFS, "namenode", "HDFS_WEB", "web_port", "http://", "/explorer.html", func(a *Addrs) *string { return &a.Web }},
-	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "flink_port", "", "", func(a *Addrs) *string { return &a.Flink }},
-	{Flink, "jobmanager", "FLINK_WEB", "flink_web_port", "http://", "/", func(a *Addrs) *string { return &a.FlinkWeb }},
-	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "", "", func(a *Addrs) *string { return &a.Spark }},
-	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "http://", "/", func(a *Addrs) *string { return &a.SparkWeb }},
-	{Spark, "spark-master", "SPARK_MASTER", "", "spark://", "", func(a *Addrs) *string { return &a.SparkMaster }},
-	{YARN, "resourcemanager", "YARN_WEB", "yarn_web_port", "http://", "", func(a *Addrs) *string { return &a.YARNWeb }},
-	{View, "view", "VIEW", "", "http://", "", func(a *Addrs) *string { return &a.View }},
+	{KDC, "kdc", "KDC", "", "the KDC", "", "", func(a *Addrs) *string { return &a.KDC }},
+	{Kafka, "kafka", "KAFKA", "kafka_port", "the broker", "", "", func(a *Addrs) *string { return &a.Kafka }},
+	{HDFS, "namenode", "HDFS", "hdfs_port", "the NameNode", "hdfs://", "", func(a *Addrs) *string { return &a.HDFS }},
+	{HDFS, "namenode", "HDFS_WEB", "web_port", "the NameNode's web pages and of WebHDFS", "http://", "/explorer.html", func(a *Addrs) *string { return &a.Web }},
+	{Flink, "flink-jobserver", "FLINK_ENDPOINT", "flink_port", "the job server for Flink", "", "", func(a *Addrs) *string { return &a.Flink }},
+	{Flink, "jobmanager", "FLINK_WEB", "flink_web_port", "Flink's web pages and REST API", "http://", "/", func(a *Addrs) *string { return &a.FlinkWeb }},
+	{Spark, "spark-jobserver", "SPARK_ENDPOINT", "spark_port", "the job server for Spark", "", "", func(a *Addrs) *string { return &a.Spark }},
+	{Spark, "spark-master", "SPARK_WEB", "spark_web_port", "the web pages of Spark's Master", "http://", "/", func(a *Addrs) *string { return &a.SparkWeb }},
+	{Spark, "spark-master", "SPARK_MASTER", "", "Spark's Master", "spark://", "", func(a *Addrs) *string { return &a.SparkMaster }},
+	{YARN, "resourcemanager", "YARN_WEB", "yarn_web_port", "YARN's web pages and REST API", "http://", "", func(a *Addrs) *string { return &a.YARNWeb }},
+	{View, "view", "VIEW", "", "the pages of the pictures", "http://", "", func(a *Addrs) *string { return &a.View }},
 }
 
 // Has reports whether the addresses are there of a service.

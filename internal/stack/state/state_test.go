@@ -66,16 +66,16 @@ func TestRunning(t *testing.T) {
 	}
 }
 
-// Each address has its own field and name.
+// Each address has its own field, flag and name.
 func TestAddresses(t *testing.T) {
 	var addrs Addrs
-	names := map[string]bool{}
+	flags, names := map[string]bool{"": true}, map[string]bool{}
 	for i, a := range Addresses {
-		if *a.In(&addrs) != "" || names[a.Env] {
+		if *a.In(&addrs) != "" || a.Flag != "" && flags[a.Flag] || names[a.Env] {
 			t.Errorf("%s stands twice", a.Env)
 		}
 		*a.In(&addrs) = fmt.Sprint(a.Scheme, "host:", i)
-		names[a.Env] = true
+		flags[a.Flag], names[a.Env] = true, true
 		if got := HostPort(*a.In(&addrs)); got != fmt.Sprint("host:", i) {
 			t.Errorf("%s is at %s", a.Env, got)
 		}
