@@ -115,6 +115,7 @@ func TestCommandLine(t *testing.T) {
 		{"all --times=0", 2, "", "--times=0"},
 		{"all fast", 2, "", "fast"},
 		{"data --runners=flink", 2, "", "-runners"}, // what can only be one thing has no flag
+		{"day", 2, "", "--model is missing"},
 		{"detect --scale=2", 2, "", "-scale"},
 		{"detect --labels=missing.json", 1, "", "missing.json"},
 		{"detect --labels=detect.go", 1, "", "detect.go"},
@@ -147,10 +148,10 @@ func TestDay(t *testing.T) {
 	if o := got.combinations(); !equal(o, want) || !strings.Contains(stdout.String(), "| three | 10.0 |") {
 		t.Errorf("%v, want %v; printed %s", o, want, &stdout)
 	}
-	if status := day([]cli.Command{one, two}).Main(t.Context(), []string{"--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
+	if status := day([]cli.Command{one, two}, []string{"one --slots=1 --presets=fast", "two"}).Main(t.Context(), []string{"--model=x", "--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
-	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "## bench one") || !strings.Contains(text, "## bench two") {
+	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "## bench one --presets=fast --slots=1\n") || !strings.Contains(text, "## bench two") {
 		t.Error(text)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ Flink and Spark. It ends them when it is done, also after Ctrl-C.
   windows  a run in windows of a minute, against steady state
   memory   peak memory with n and 10n records
   latency  how long after its frame a picture is stored, live, with each reader
-  day      all of these, one after the other
+  day      what docs/benchmarks.md has of these, one after the other
 
 COMMAND --help shows its flags.
 `
@@ -49,7 +48,7 @@ func Command() cli.Command {
 				return cli.Usagef("a command is missing: all, detect, data, windows, memory, latency or day")
 			}
 		},
-		Subcommands: append(measured, day(measured)),
+		Subcommands: append(measured, day(measured, ofADay)),
 	}
 }
 
@@ -127,13 +126,21 @@ func (c command) cli() cli.Command {
 			}
 			err = errors.Join(err, print(stdout, tables))
 			if *page != "" {
-				call := "go run ./scripts/bench " + strings.Join(os.Args[1:], " ")
-				err = errors.Join(err, writeSection(*page, c.name, section(c.name, c.about, call, tables)))
+				name := c.name
+				f.Visit(func(given *flag.Flag) {
+					if !slices.Contains(unnamed, given.Name) {
+						name += " --" + given.Name + "=" + given.Value.String()
+					}
+				})
+				err = errors.Join(err, writeSection(*page, name, section(name, tables)))
 			}
 			return err
 		}
 	}}
 }
+
+// unnamed are flags that make no other measurement of a command.
+var unnamed = []string{"markdown", "json", "state_dir", "model"}
 
 // choose adds a flag of comma-separated values, if there are several to choose from; more are
 // all that may be chosen, if those are not only the default ones.
@@ -145,33 +152,71 @@ func choose[T any](f *flag.FlagSet, name, about string, values *[]T, more ...T) 
 	if len(more) > 0 {
 		known = more
 	}
-	f.Func(name, fmt.Sprintf("%s to measure, comma-separated. Default: %s.", about, join(*values)), func(text string) error {
-		*values = nil
-		for value := range strings.SplitSeq(text, ",") {
-			at := slices.IndexFunc(known, func(v T) bool { return fmt.Sprint(v) == strings.TrimSpace(value) })
-			if at < 0 {
-				return fmt.Errorf("%q is none of %s", value, join(known))
-			}
-			*values = append(*values, known[at])
+	f.Var(list[T]{values, known}, name, about+" to measure, comma-separated.")
+}
+
+// list is a flag of several of the values that are known.
+type list[T any] struct {
+	values *[]T
+	known  []T
+}
+
+func (l list[T]) Set(text string) error {
+	*l.values = nil
+	for value := range strings.SplitSeq(text, ",") {
+		at := slices.IndexFunc(l.known, func(v T) bool { return fmt.Sprint(v) == strings.TrimSpace(value) })
+		if at < 0 {
+			return fmt.Errorf("%q is none of %s", value, join(l.known))
 		}
-		return nil
-	})
+		*l.values = append(*l.values, l.known[at])
+	}
+	return nil
+}
+
+func (l list[T]) String() string {
+	if l.values == nil { // as package flag makes it, to compare
+		return ""
+	}
+	return join(*l.values)
 }
 
 func join[T any](values []T) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ","), "[]")
 }
 
-// day is the command that runs the others, with their defaults.
-func day(measured []cli.Command) cli.Command {
+// ofADay is what docs/benchmarks.md has: each runner with each reader as it is mostly used,
+// in less than two hours.
+var ofADay = []string{
+	"detect",
+	"all --formats=jpeg --slots=2 --readers=kafkaio",
+	"all --formats=jpeg --slots=2 --readers=native --stores=parquet --presets=parity,fast,yunet,yunet-fast",
+	"all --formats=raw --slots=2 --readers=native --stores=parquet --presets=fast",
+	"data",
+	"windows --runners=flink --presets=fast",
+	"memory --formats=jpeg --runners=prism",
+	"memory --formats=raw --readers=native --scale=0.5",
+	"latency --readers=kafkaio --runners=flink,spark --scale=0.2",
+	"latency --readers=native",
+}
+
+// day is the command that measures what such lines say.
+func day(measured []cli.Command, lines []string) cli.Command {
 	return cli.Command{
 		Name:  "bench day",
-		Usage: "bench day runs all, detect, data, windows, memory and latency, one after the other, which\ntakes more than an hour.\n\nFlags:\n",
+		Usage: "bench day measures, one after the other, for less than two hours:\n\n  " + strings.Join(lines, "\n  ") + "\n\nFlags:\n",
 		Setup: func(f *flag.FlagSet) cli.Run {
-			page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which their sections are written or replaced.")
+			model := f.String("model", "", "`FILE` of the network for the presets that need one, yunet and yunet-fast: "+
+				"face_detection_yunet_2022mar.onnx, of which docs/detectors.md says where it is.")
+			page := f.String("markdown", "", "`FILE` of Markdown, such as docs/benchmarks.md, in which a section of each is written or replaced.")
 			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
-				for _, c := range measured {
-					if c.Main(ctx, []string{"--markdown=" + *page}, stdout, stderr) != 0 {
+				if *model == "" {
+					return cli.Usagef("--model is missing")
+				}
+				for _, line := range lines {
+					fmt.Fprintf(stderr, "bench %s\n", line)
+					args := strings.Fields(line)
+					at := slices.IndexFunc(measured, func(c cli.Command) bool { return c.Name == "bench "+args[0] })
+					if measured[at].Main(ctx, append(args[1:], "--model="+*model, "--markdown="+*page), stdout, stderr) != 0 {
 						err = cli.ErrSaid // by the command; the others go on
 					}
 					if ctx.Err() != nil {

@@ -111,12 +111,12 @@ func printJSON(out io.Writer, tables []table) error {
 	return e.Encode(map[string]any{"rows": tables[0].rows})
 }
 
-// section is what a page has about one run: what was measured, when, where, of which
-// version, and how to do it again.
-func section(name, about, call string, tables []table) string {
+// section is what a page has of the bench command of that name and flags: when and where it
+// was measured, of which version, and how to do it again.
+func section(name string, tables []table) string {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "## bench %s\n\n%s\n\nMeasured on %s on %s, with %s:\n\n```sh\n%s\n```\n\n",
-		name, about, time.Now().UTC().Format(time.DateOnly), machine(), cli.VersionLine(libraries()...), call)
+	fmt.Fprintf(out, "## bench %s\n\nMeasured on %s on %s, with %s:\n\n```sh\ngo run ./scripts/bench %s\n```\n\n",
+		name, time.Now().UTC().Format(time.DateOnly), machine(), cli.VersionLine(libraries()...), name)
 	_ = printTables(out, tables) // a Builder takes all
 	return strings.TrimSuffix(out.String(), "\n")
 }
