@@ -14,7 +14,8 @@ func TestCommandExitStatus(t *testing.T) {
 	addrs, topic := realServices(t), testservices.Name("exit")
 	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
 	state, web := "--state_dir="+t.TempDir(), strings.TrimPrefix(addrs.Web, "http://")
-	good := []string{"--kafka=" + addrs.Kafka, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/x", "--duration=2s", state}
+	rest := []string{"--user=erin", "--output=" + addrs.HDFS + "/user/erin/x", "--duration=2s", state}
+	good, nobody := append([]string{"--kafka=" + addrs.Kafka}, rest...), append([]string{"--kafka=127.0.0.1:1"}, rest...)
 	for _, tc := range []struct {
 		flags  []string
 		status int
@@ -23,14 +24,15 @@ func TestCommandExitStatus(t *testing.T) {
 		{[]string{"--help"}, 0, ""},
 		{append(good, "--topics=a b"), 2, "cannot be a topic"},
 		{append(good, "--nonsense"), 2, "nonsense"},
+		{append(good, "--topics=a", "--topics=b"), 2, `"b" for flag -topics: it is there twice`},
 		{append(good, "--topics=nowhere"), 2, "nowhere"},
-		{append(good, "--topics=nowhere", "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
+		{append(nobody, "--topics=nowhere"), 1, "127.0.0.1:1"},
 		{append(good, "--topics="+topic, "--output=hdfs://"+web+"/x"), 1, "hdfs://erin@" + web + "/x"},
 		{[]string{"--output=/tmp/x", state}, 2, "make up"},
 		{[]string{"--kafka=h:1", state}, 2, "make up"},
 		{append([]string{"check"}, append(good, "--topics="+topic)...), 0, ""},
 		{append([]string{"check"}, append(good, "--topics=nowhere")...), 2, ""},
-		{append([]string{"check"}, append(good, "--topics="+topic, "--kafka=127.0.0.1:1")...), 1, ""},
+		{append([]string{"check"}, append(nobody, "--topics="+topic)...), 1, ""},
 		{append([]string{"check"}, append(good, "--cascade=missing.xml")...), 2, "missing.xml"},
 		{append(good, "check"), 2, "only flags"},
 	} {

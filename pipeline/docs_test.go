@@ -41,7 +41,8 @@ func TestFlagsPage(t *testing.T) {
 func flagsMarkdown(programs ...cli.Command) string {
 	var b strings.Builder
 	b.WriteString("# Flags\n\nWritten by `go test ./pipeline -run TestFlagsPage -update`. Flags may stand before and behind\n" +
-		"other arguments, with one dash or two. Each program and subcommand also takes `--help` and\n`--version`.\n")
+		"other arguments, with one dash or two. Each program and subcommand also takes `--help` and\n`--version`. " +
+		"Of a flag that is there twice, the last one counts; two lists with commas between their\nvalues are refused, unless they are the same (`TestListsGivenTwice`).\n")
 	tables := map[string]string{} // the command that has it first
 	var add func(cli.Command)
 	add = func(c cli.Command) {

@@ -295,6 +295,7 @@ func TestPurge(t *testing.T) {
 		"--older=30d --to=2026-01-01":       "give one of them",
 		"--from=2026-01-02 --to=2026-01-02": "there is no hour",
 		"--from=yesterday":                  "such as 2026-11-24T09",
+		"--camera=a --camera=b":             "purge once for each camera",
 		"--records=" + list + ".not":        "no such file",
 		"--records=purge_test.go":           "TOPIC+PARTITION+OFFSET",
 	} {

@@ -173,6 +173,9 @@ func (l list[T]) Set(text string) error {
 	return nil
 }
 
+// IsList tells it from the flags that have one value, as cli.List does.
+func (l list[T]) IsList() {}
+
 func (l list[T]) String() string {
 	if l.values == nil { // as package flag makes it, to compare
 		return ""

@@ -85,7 +85,8 @@ func appendTo(list *[]string) func(string) error {
 type flags struct {
 	set            *flag.FlagSet // tells which were given
 	o              options
-	kafka, size    string
+	kafka          cli.List
+	size           string
 	security       kafkaconf.Config
 	sources, names []string
 	partitions     int
@@ -95,7 +96,7 @@ type flags struct {
 
 func newFlags(f *flag.FlagSet) *flags {
 	v := &flags{set: f}
-	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
+	f.Var(&v.kafka, "kafka", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	v.security.Add(f)
 	f.StringVar(&v.o.feed.Topic, "topic", "frames", "The `topic` to send to. It is made if it is missing.")
 	f.Func("source", "A `video`: demo for a made-up one with faces at known places, a video file, a folder of .jpg, .jpeg and .png pictures, an rtsp:// or http:// URL, or a camera of this machine such as /dev/video0. Give it several times for several cameras at once. Without it, the demo. A stream that is lost is opened again until the end.", appendTo(&v.sources))
@@ -258,7 +259,7 @@ func (v *flags) brokers() ([]string, error) {
 			return nil, err
 		}
 		local, _ := state.Running(dir)
-		v.kafka = local.Kafka
+		v.kafka = cli.List(local.Kafka)
 		if err := v.security.Default(local.Secret(dir, state.KafkaConfig)); err != nil {
 			return nil, err
 		}
@@ -266,5 +267,5 @@ func (v *flags) brokers() ([]string, error) {
 	if v.kafka == "" {
 		return nil, errors.New("no local Kafka runs: start one with make up, or give --kafka=HOST:PORT")
 	}
-	return cli.Brokers("--kafka", v.kafka)
+	return cli.Brokers("--kafka", string(v.kafka))
 }

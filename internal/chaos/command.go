@@ -48,10 +48,10 @@ setting, 130 interrupted.
 func Command() cli.Command {
 	return cli.Command{Name: "soak", Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
 		var o options
-		var onRunners string
+		var onRunners cli.List
 		o.add(f, &onRunners)
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			if err := o.check(onRunners, time.Now()); err != nil {
+			if err := o.check(string(onRunners), time.Now()); err != nil {
 				return cli.Usagef("%w", err)
 			}
 			checkout, err := paths.Checkout()
@@ -74,10 +74,10 @@ func Command() cli.Command {
 	}}
 }
 
-func (o *options) add(f *flag.FlagSet, onRunners *string) {
+func (o *options) add(f *flag.FlagSet, onRunners *cli.List) {
 	f.DurationVar(&o.duration, "duration", 20*time.Minute, "How long to kill and stop parts, a `TIME` such as 20m. Start, end and looking come on top.")
 	f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
-	f.StringVar(onRunners, "runners", "", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
+	f.Var(onRunners, "runners", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
 }
 
 // check reads the settings. Its errors say what is wrong and what would be right.

@@ -193,8 +193,28 @@ func (c Command) subcommandNames() string {
 	return ", or one of " + strings.Join(names, ", ") + " before them"
 }
 
+// once is a list of a command line. Of two, one would be lost without a word, while who
+// writes them may want both. Of other flags the last one counts, as a script may need it.
+type once struct {
+	flag.Value
+	given *string
+}
+
+func (o *once) Set(text string) error {
+	if o.given != nil && *o.given != text {
+		return errors.New("it is there twice, and not the same: give all values in one, with commas between them")
+	}
+	o.given = &text
+	return o.Value.Set(text)
+}
+
 // parse reads flags that may stand before, between and behind arguments.
 func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
+	f.VisitAll(func(known *flag.Flag) {
+		if _, ok := known.Value.(interface{ IsList() }); ok {
+			known.Value = &once{Value: known.Value}
+		}
+	})
 	for {
 		if err := f.Parse(args); err != nil {
 			return nil, explain(f, err)

@@ -91,6 +91,34 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// Of two lists one would be lost, so they are refused. Of other flags the last one counts.
+func TestListsGivenTwice(t *testing.T) {
+	c := Command{Name: "prog", Setup: func(f *flag.FlagSet) Run {
+		names := List("x")
+		f.Var(&names, "names", "`NAMES`, comma-separated.")
+		n, more := f.Int("n", 7, ""), KeyValues{}
+		f.Var(more, "more", "May be given several times.")
+		return func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			fmt.Fprintf(stdout, "%s %d %d", names, *n, len(more))
+			return nil
+		}
+	}}
+	for args, want := range map[string]string{
+		"":                                 "x 7 0",
+		"--names=a,b":                      "a,b 7 0",
+		"--names=a -names a":               "a 7 0",
+		"--n=1 --n=2 --more=a=1 --more=b=": "x 2 2",
+		"--names=a --names=b":              "prog: invalid value \"b\" for flag -names: it is there twice, and not the same: give all values in one, with commas between them (see prog --help)\n",
+		"--names=x --names=":               "prog: invalid value \"\" for flag -names: it is there twice, and not the same: give all values in one, with commas between them (see prog --help)\n",
+	} {
+		var out strings.Builder
+		status := c.Main(t.Context(), strings.Fields(args), &out, &out)
+		if refused := strings.HasPrefix(want, "prog:"); out.String() != want || (status == ExitUsage) != refused {
+			t.Errorf("%s: exit status %d, %s; want %s", args, status, &out, want)
+		}
+	}
+}
+
 // A command that fails since it was interrupted ends with 130. One that was done all
 // the same has succeeded.
 func TestInterrupted(t *testing.T) {

@@ -25,6 +25,21 @@ func (kv KeyValues) Set(s string) error {
 	return nil
 }
 
+// List is a flag for values with commas between them. A command takes it once: see parse.
+type List string
+
+// String is the list as it was given.
+func (l *List) String() string { return string(*l) }
+
+// Set takes the place of what was there.
+func (l *List) Set(s string) error {
+	*l = List(s)
+	return nil
+}
+
+// IsList tells it from the flags that have one value.
+func (*List) IsList() {}
+
 // Age is a flag for a time of at least an hour, such as 30d or 36h.
 type Age time.Duration
 

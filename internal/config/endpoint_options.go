@@ -96,16 +96,18 @@ func (v *OutputFlags) kerberos() (hdfs.Security, error) {
 // EndpointFlags say where things are: the output, the broker, the topics and the group.
 // Several programs have them.
 type EndpointFlags struct {
-	output               OutputFlags
-	kafka, topics, group string
-	security             kafkaconf.Config
+	output        OutputFlags
+	kafka, topics cli.List
+	group         string
+	security      kafkaconf.Config
 }
 
 // Add adds the flags to f.
 func (v *EndpointFlags) Add(f *flag.FlagSet) {
-	f.StringVar(&v.kafka, "kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
+	f.Var(&v.kafka, "kafka", "`HOST:PORT` of the Kafka brokers, comma-separated. Default: the broker of the local stack (make up).")
 	v.security.Add(f)
-	f.StringVar(&v.topics, "topics", "frames", "`TOPICS` of the frames, comma-separated. They must exist.")
+	v.topics = "frames"
+	f.Var(&v.topics, "topics", "`TOPICS` of the frames, comma-separated. They must exist.")
 	f.StringVar(&v.group, "group", "facestream", "`NAME` of the Kafka consumer group whose offsets say which records are done. A new group starts at the first record.")
 	v.output.Add(f)
 }
@@ -131,7 +133,7 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Kafka, p.Security, p.Group = v.kafka, v.security, v.group
+	p.Kafka, p.Security, p.Group = string(v.kafka), v.security, v.group
 	if p.Kafka == "" {
 		if local.Kafka == "" {
 			return p, errors.New("--kafka is not set and no local broker runs: give --kafka=HOST:PORT or run make up")
@@ -146,7 +148,7 @@ func (v *EndpointFlags) Check() (Endpoints, error) {
 		return p, err
 	}
 	p.Kafka = strings.Join(brokers, ",")
-	for _, topic := range strings.Split(v.topics, ",") {
+	for _, topic := range strings.Split(string(v.topics), ",") {
 		topic = strings.TrimSpace(topic)
 		if err := cli.CheckTopic("--topics", topic); err != nil {
 			return p, err

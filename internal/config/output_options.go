@@ -17,10 +17,11 @@ const defaultCropMargin = 0.2
 
 // outputFlags say what is stored of a frame with faces.
 type outputFlags struct {
-	write, umask, store string
-	margin              float64
-	latest              bool
-	segmentBytes        cli.Bytes
+	write        cli.List
+	umask, store string
+	margin       float64
+	latest       bool
+	segmentBytes cli.Bytes
 }
 
 const (
@@ -30,7 +31,8 @@ const (
 )
 
 func (v *outputFlags) add(f *flag.FlagSet) {
-	f.StringVar(&v.write, "write", "frame,events", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
+	v.write = "frame,events"
+	f.Var(&v.write, "write", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
 	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("Margin around a face in its crop, a `PART` of the sides of its box, from 0 to %d.", face.MaxCropMargin))
 	f.BoolVar(&v.latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
 	f.StringVar(&v.store, "store", store.Files, "`NAME` of how pictures are stored: files, one for each; or parquet, rows of Parquet files, for clusters that must live with the number of files.")
@@ -40,7 +42,7 @@ func (v *outputFlags) add(f *flag.FlagSet) {
 }
 
 func (v *outputFlags) check() (face.Output, error) {
-	o, err := face.ParseOutput(v.write)
+	o, err := face.ParseOutput(string(v.write))
 	if err != nil {
 		return o, fmt.Errorf("--write=%s: %w", v.write, err)
 	}

@@ -84,7 +84,8 @@ func Command(name string) cli.Command {
 		f.StringVar(&o.into, "into", "", "`FOLDER` to copy into. It is made if it does not exist.")
 		f.StringVar(&o.tar, "tar", "", "`FILE` to write as a tar instead, or - for the standard output.")
 		f.BoolVar(&o.replace, "replace", false, "Replace files that are there with another content. Without, they are refused; what is there with the same content stays in any case.")
-		write := f.String("write", "frame,events", "What to copy of a frame, as far as it is stored, a `LIST` of: frame, annotated, crops, as the run's --write; events, a JSON file.")
+		write := cli.List("frame,events")
+		f.Var(&write, "write", "What to copy of a frame, as far as it is stored, a `LIST` of: frame, annotated, crops, as the run's --write; events, a JSON file.")
 		f.Func("camera", "Only frames of this `CAMERA`. May be given several times.", func(camera string) error {
 			o.cameras = append(o.cameras, camera)
 			return nil
@@ -99,7 +100,7 @@ func Command(name string) cli.Command {
 		}
 		records := f.String("records", "", "Only the records in this `FILE`, or - for the standard input, one a line as TOPIC+PARTITION+OFFSET.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			err := o.check(&output, *write, *records)
+			err := o.check(&output, string(write), *records)
 			if err != nil {
 				return cli.Usagef("%w", err)
 			}

@@ -48,7 +48,13 @@ func Command(name string) cli.Command {
 		var v flags
 		v.output.Add(f)
 		f.Var(&v.older, "older", "Remove what is older than this `TIME`, such as 30d, by the hour of the record's timestamp. Without a timestamp, the age is that of the files.")
-		f.Func("camera", "Only of this `CAMERA`.", func(s string) error { v.camera = &s; return nil })
+		f.Func("camera", "Only of this `CAMERA`.", func(s string) error {
+			if v.camera != nil && *v.camera != s {
+				return errors.New("there is another one already: purge once for each camera")
+			}
+			v.camera = &s
+			return nil
+		})
 		f.StringVar(&v.from, "from", "", "Only from this `HOUR` on, in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24.")
 		f.StringVar(&v.to, "to", "", "Only before this `HOUR`, in UTC, or before a day.")
 		f.StringVar(&v.records, "records", "", "Only the records in this `FILE`, one a line as TOPIC+PARTITION+OFFSET.")

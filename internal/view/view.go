@@ -58,7 +58,8 @@ func Command(name string, crop Crop) cli.Command {
 		listen := f.String("listen", "127.0.0.1:8088", "`HOST:PORT` of the pages. Other addresses than this machine's own need --token or --user_header. Port 0 is a free one.")
 		f.StringVar(&a.token, "token", "", "`TOKEN` that whoever looks must know, or @FILE with it, which keeps it out of the list of processes. It is given once as ?token=... behind the address.")
 		f.StringVar(&a.userHeader, "user_header", "", "`NAME` of the header in which a proxy says who looks. Requests without it are refused; only the proxy may reach the address.")
-		brokers := f.String("kafka", "", "`HOST:PORT` of the Kafka brokers, comma-separated, to show how many records wait. Default: the broker of the local stack if --output is there, too.")
+		var brokers cli.List
+		f.Var(&brokers, "kafka", "`HOST:PORT` of the Kafka brokers, comma-separated, to show how many records wait. Default: the broker of the local stack if --output is there, too.")
 		var security kafkaconf.Config
 		security.Add(f)
 		return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
@@ -66,19 +67,19 @@ func Command(name string, crop Crop) cli.Command {
 			if err == nil {
 				err = a.check(*listen)
 			}
-			if err == nil && *brokers != "" {
-				_, err = cli.Brokers("--kafka", *brokers)
+			if err == nil && brokers != "" {
+				_, err = cli.Brokers("--kafka", string(brokers))
 			}
 			if err != nil {
 				return cli.Usagef("%w", err)
 			}
-			if *brokers == "" && local.HDFS != "" && strings.Contains(o.Output, strings.TrimPrefix(local.HDFS, "hdfs://")) {
-				*brokers = local.Kafka
+			if brokers == "" && local.HDFS != "" && strings.Contains(o.Output, strings.TrimPrefix(local.HDFS, "hdfs://")) {
+				brokers = cli.List(local.Kafka)
 				if err := security.Default(local.Secret(o.StateDir, state.KafkaConfig)); err != nil {
 					return err
 				}
 			}
-			return serve(ctx, o.Output, *listen, *brokers, security.Options(), crop, a, stdout)
+			return serve(ctx, o.Output, *listen, string(brokers), security.Options(), crop, a, stdout)
 		}
 	}}
 }

@@ -325,7 +325,10 @@ func TestStatus(t *testing.T) {
 	topic := testservices.Name("status")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	good := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}
+	flags := func(broker, topic string, more ...string) []string {
+		return append([]string{"--kafka=" + broker, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}, more...)
+	}
+	good := flags(addrs.Kafka, topic)
 	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(addrs.Kafka)))(t)
 	defer client.Close()
 	testkit.Value(kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
@@ -339,8 +342,8 @@ func TestStatus(t *testing.T) {
 		"wrong setting": {t.Context(), append(good, "--recheck=-1"), 2, "0 or more"},
 		"no recheck":    {t.Context(), append(good, "--cascade=x.xml"), 2, "--recheck=NUMBER, which is not set"},
 		"no cascade":    {t.Context(), append(good, "--recheck=1", "--model=/no/no"), 2, "no such file"},
-		"no topic":      {t.Context(), append(good, "--topics=nowhere"), 2, "nowhere"},
-		"no broker":     {t.Context(), append(good, "--kafka=127.0.0.1:1"), 1, "127.0.0.1:1"},
+		"no topic":      {t.Context(), flags(addrs.Kafka, "nowhere"), 2, "nowhere"},
+		"no broker":     {t.Context(), flags("127.0.0.1:1", topic), 1, "127.0.0.1:1"},
 		"no folder":     {t.Context(), good, 1, "/user/nothing"},
 		"interrupted":   {cancelled, good, 130, "interrupted"},
 	} {
