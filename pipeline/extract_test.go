@@ -170,6 +170,8 @@ func TestExtractSome(t *testing.T) {
 		"no time":      {[]string{"--from=2023-11-14", "--to=2023-11-14"}, nil, 2, "before --to", nil},
 		"no list":      {[]string{"--records=/nowhere"}, nil, 2, "/nowhere", nil},
 		"neither":      {[]string{"--into="}, nil, 2, "either --into", nil},
+		"no tar":       {[]string{"--into=", "--tar=/nope/x"}, nil, 2, "--tar=/nope/x: /nope is not a folder", nil},
+		"a file":       {[]string{"--into=extract_test.go/x"}, nil, 2, "extract_test.go is a file", nil},
 		"no output":    {[]string{"--output=/nowhere"}, nil, 2, "no run of facestream", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

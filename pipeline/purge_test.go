@@ -286,7 +286,7 @@ func TestPurge(t *testing.T) {
 
 	nowhere := s
 	nowhere.dir = filepath.Join(t.TempDir(), "typo")
-	if said := purge(nowhere, 1, "--older=30d"); !strings.Contains(said, "no such file") {
+	if said := purge(nowhere, 2, "--older=30d"); !strings.Contains(said, "--output: ") || !strings.Contains(said, "no such file") {
 		t.Errorf("of a folder that is not there, it says %q", said)
 	}
 	for flags, want := range map[string]string{

@@ -117,8 +117,12 @@ func TestCommandLine(t *testing.T) {
 		{"data --runners=flink", 2, "", "-runners"}, // what can only be one thing has no flag
 		{"day", 2, "", "--model is missing"},
 		{"detect --scale=2", 2, "", "-scale"},
-		{"detect --labels=missing.json", 1, "", "missing.json"},
-		{"detect --labels=detect.go", 1, "", "detect.go"},
+		{"detect --labels=missing.json", 2, "", "missing.json"},
+		{"detect --labels=detect.go", 2, "", "detect.go"},
+		{"detect --markdown=missing/page.md", 2, "", "--markdown=missing/page.md: missing is not a folder"},
+		{"all --model=missing.onnx", 2, "", "--model=missing.onnx: "},
+		{"all --state_dir=detect.go", 2, "", "detect.go is a file"},
+		{"day --model=detect.go --markdown=missing/page.md", 2, "", "--markdown=missing/page.md: "},
 	} {
 		var stdout, stderr bytes.Buffer
 		status := Command().Main(t.Context(), strings.Fields(tc.args), &stdout, &stderr)
@@ -148,7 +152,7 @@ func TestDay(t *testing.T) {
 	if o := got.combinations(); !equal(o, want) || !strings.Contains(stdout.String(), "| three | 10.0 |") {
 		t.Errorf("%v, want %v; printed %s", o, want, &stdout)
 	}
-	if status := day([]cli.Command{one, two}, []string{"one --slots=1 --presets=fast", "two"}).Main(t.Context(), []string{"--model=x", "--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
+	if status := day([]cli.Command{one, two}, []string{"one --slots=1 --presets=fast", "two"}).Main(t.Context(), []string{"--model=detect.go", "--markdown=" + page}, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "bench one: ") {
 		t.Errorf("exit status %d: %s", status, &stderr)
 	}
 	if text := string(testkit.ReadFile(t, page)); !strings.Contains(text, "## bench one --presets=fast --slots=1\n") || !strings.Contains(text, "## bench two") {

@@ -105,12 +105,18 @@ func (c command) cli() cli.Command {
 			case chosen.times < 1:
 				return cli.Usagef("--times=%d: it must be 1 or more", chosen.times)
 			}
+			if err := checkFiles(*model, *page); err != nil {
+				return err
+			}
 			l := &lab{progress: stderr, model: *model, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
 			if c.services {
 				defer func() { err = errors.Join(err, l.close()) }()
 				dir, err := state.Dir()
+				if err == nil {
+					err = cli.CheckFolder("--state_dir", dir)
+				}
 				if err != nil {
-					return err
+					return cli.Usagef("%w", err)
 				}
 				if err := l.open(ctx, dir, chosen.runners); err != nil {
 					return err
@@ -137,6 +143,19 @@ func (c command) cli() cli.Command {
 			return err
 		}
 	}}
+}
+
+// checkFiles makes sure that the network can be read and the page written: that is to be
+// known before hours of measuring.
+func checkFiles(model, page string) error {
+	err := cli.CheckNewFile("--markdown", page)
+	if err == nil && model != "" {
+		err = cli.CheckFile("--model", model)
+	}
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	return nil
 }
 
 // unnamed are flags that make no other measurement of a command.
@@ -214,6 +233,9 @@ func day(measured []cli.Command, lines []string) cli.Command {
 			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
 				if *model == "" {
 					return cli.Usagef("--model is missing")
+				}
+				if err := checkFiles(*model, *page); err != nil {
+					return err
 				}
 				for _, line := range lines {
 					fmt.Fprintf(stderr, "bench %s\n", line)

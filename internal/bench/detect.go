@@ -18,6 +18,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/face"
 )
@@ -90,7 +91,7 @@ var clips = []struct {
 func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demoSize) ([]table, error) {
 	labelled, err := readLabels(labels)
 	if err != nil {
-		return nil, err
+		return nil, cli.Usagef("--labels: %w", err)
 	}
 	var names []string
 	var detectors []*face.Detector

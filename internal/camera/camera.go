@@ -118,8 +118,11 @@ func openCameras(ctx context.Context, o options) ([]feed.Camera, error) {
 	for i, c := range o.cameras {
 		group.Go(func() error {
 			source, err := openSource(ctx, o, c)
-			if err == nil {
+			switch {
+			case err == nil:
 				sources[i] = source
+			case c.kind == kindFile || c.kind == kindFolder: // what is away may come back, but these
+				err = cli.Usagef("--source: %w", err)
 			}
 			return err
 		})

@@ -110,9 +110,10 @@ func TestStatus(t *testing.T) {
 		{"wrong setting", "--format=gif", 2, "must be one of jpeg, png, raw"},
 		{"not a camera", "--source=/dev/null", 1, "opening /dev/null: OpenCV cannot open it"},
 		{"nobody there", "--source=rtsp://me:secret@127.0.0.1:1/door", 1, "opening rtsp://127.0.0.1:1: OpenCV cannot open it (Connection to tcp://127.0.0.1:1 failed: Connection refused)"},
-		{"no video", "--source=" + text, 1, "not a video"},
-		{"no picture", "--source=" + dir, 1, "holds no .jpg"},
-		{"truth cannot be written", "--truth=" + dir, 1, "making the truth"},
+		{"no video", "--source=" + text, 2, "not a video"},
+		{"no picture", "--source=" + dir, 2, "holds no .jpg"},
+		{"truth cannot be written", "--truth=" + dir, 2, "--truth=" + dir + ": it is a folder"},
+		{"truth has no folder", "--truth=" + text + "/x", 2, text + " is not a folder"},
 		{"the duration is too short", "--duration=1ns", 1, "--duration=1ns passed before every camera had a picture"},
 	} {
 		if status, stderr := run(t, kafka, tt.arg); status != tt.status || !strings.Contains(stderr, tt.want) {

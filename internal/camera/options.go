@@ -190,6 +190,9 @@ func (v *flags) options() (options, error) {
 		o.feed.Brokers, err = v.brokers()
 		o.feed.Security = v.security
 	}
+	if err == nil {
+		err = cli.CheckNewFile("--truth", o.truth)
+	}
 	return o, err
 }
 

@@ -9,8 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -191,7 +189,7 @@ func (v *Flags) Options() (Options, error) {
 	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
 		return o, err
 	}
-	if err := errors.Join(checkNewFile("--summary", o.Summary), checkNewFile("--cpu_profile", o.CPUProfile)); err != nil {
+	if err := errors.Join(cli.CheckFolder("--state_dir", o.StateDir), cli.CheckNewFile("--summary", o.Summary), cli.CheckNewFile("--cpu_profile", o.CPUProfile)); err != nil {
 		return o, err
 	}
 	if err := v.checkReader(&o); err != nil {
@@ -260,20 +258,4 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("--duration=%s: it must be a time of at least 1s, such as 90s or 5m, a number of minutes, or forever", s)
 	}
 	return d, nil
-}
-
-// checkNewFile returns an error if the file of a flag could not be written; empty is
-// none.
-func checkNewFile(name, file string) error {
-	if file == "" {
-		return nil
-	}
-	dir := filepath.Dir(file)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s=%s: %s is not a folder; make it first", name, file, dir)
-	}
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return fmt.Errorf("%s=%s: it is a folder; name a file in it", name, file)
-	}
-	return nil
 }

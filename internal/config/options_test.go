@@ -268,6 +268,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 			t.Errorf("%v without a local stack: error %v, want one that says make up", flags, err)
 		}
 	}
+	if _, err := Parse("--kafka=h:1", "--output=/x", "--state_dir=options.go"); err == nil || !strings.Contains(err.Error(), "options.go is a file") {
+		t.Errorf("a file as the folder of state: %v", err)
+	}
 }
 
 // With Kerberos the principal says who the user is, and workers of a cluster need a keytab.

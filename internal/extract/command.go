@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -132,10 +131,16 @@ func (o *options) check(output *config.OutputFlags, write, records string) error
 	case o.from >= o.to:
 		return errors.New("--from must be before --to")
 	}
-	if _, err := os.Lstat(o.tar); o.tar != "" && o.tar != stdio && !o.replace && !errors.Is(err, fs.ErrNotExist) {
+	switch o.tar {
+	case "":
+		return cli.CheckFolder("--into", o.into)
+	case stdio:
+		return nil
+	}
+	if _, err := os.Lstat(o.tar); err == nil && !o.replace {
 		return fmt.Errorf("--tar=%s: it is there already: give another name, or --replace", o.tar)
 	}
-	return nil
+	return cli.CheckNewFile("--tar", o.tar)
 }
 
 func parseTime(text string) (millis int64, err error) {

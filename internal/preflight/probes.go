@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"facestream/internal/cli"
@@ -238,7 +240,10 @@ func (c *Checks) probeOutput(ctx context.Context) (f finding, err error) {
 		f.warn("it is a folder of this machine: nodes of the cluster that are other machines would write to folders of their own; give an hdfs:// name")
 	}
 	if err := store.Check(ctx, c.store); err != nil {
-		return f, err
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) { // a file, which stays one
+			return f, cli.Usagef("--output: %w", err)
+		}
+		return f, fmt.Errorf("--output: %w", err)
 	}
 	return f, c.checkHDFS(hdfs.DataNodes(o.Output))
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -120,6 +121,9 @@ func parseHour(name, text string) (t time.Time, err error) {
 
 // run purges, and says how far it is and what came of it.
 func run(ctx context.Context, cfg store.Config, s store.Selection, dry bool, stdout, stderr io.Writer) error {
+	if _, err := cfg.Modified(ctx, ""); errors.Is(err, fs.ErrNotExist) { // else a purge would make it
+		return cli.Usagef("--output: %w; give the folder that a run was given", err)
+	}
 	did, progress := "removed", cli.NewProgress(stderr)
 	if dry {
 		did = "would remove"

@@ -122,8 +122,11 @@ func setupUp(f *flag.FlagSet) cli.Run {
 	}
 	return func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		dir, err := s.Dir()
+		if err == nil {
+			err = cli.CheckFolder("--state_dir", dir)
+		}
 		if err != nil {
-			return err
+			return cli.Usagef("%w", err)
 		}
 		if *secure {
 			args = append(args, state.KDC)

@@ -66,6 +66,7 @@ func TestCommandLine(t *testing.T) {
 		"up flink --spark_port=1": {cli.ExitUsage, "--spark_port is set, but only flink"},
 		"up --kafka_port=65536":   {cli.ExitUsage, "65535"},
 		"up --kafka_port=-1":      {cli.ExitUsage, "65535"},
+		"up --state_dir=stack.go": {cli.ExitUsage, "stack.go is a file"},
 		"--help":                  {0, "facestream-stack status "},
 		"up --help":               {0, "-spark_web_port PORT"},
 		"env --help":              {0, "SPARK_MASTER="},

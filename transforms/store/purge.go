@@ -64,9 +64,6 @@ func (f Freed) String() string {
 // which is nil outside of a run. With dry it changes nothing.
 func Purge(ctx context.Context, cfg Config, s Selection, own *Book, dry bool, progress func(Freed)) (freed Freed, err error) {
 	p := &purge{cfg: cfg, Selection: s, own: own, dry: dry, progress: progress, over: map[string]bool{}}
-	if _, err := cfg.Modified(ctx, ""); err != nil {
-		return freed, fmt.Errorf("looking for an output to purge: %w", err)
-	}
 	if !dry {
 		var lease *Lease
 		if lease, ctx, err = Acquire(ctx, cfg, purgeGroup, []string{purgeTopic}); err != nil {

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
@@ -95,8 +94,8 @@ func (o *options) check() (err error) {
 		return errors.New("--cascade and --model are for --recheck=NUMBER, which is not set")
 	}
 	for _, file := range o.models {
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("--cascade or --model: %w", err)
+		if err := cli.CheckFile("--cascade or --model", file); err != nil {
+			return err
 		}
 	}
 	if o.recheck > 0 && len(o.models) == 0 {

@@ -44,6 +44,9 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 		}
 		return addTable(ctx, cfg, a, name)
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = cli.Usagef("--output: %w; give the folder that a run was given", err)
+	}
 	if err != nil {
 		return audit.Report{}, err
 	}

@@ -344,7 +344,7 @@ func TestStatus(t *testing.T) {
 		"no cascade":    {t.Context(), append(good, "--recheck=1", "--model=/no/no"), 2, "no such file"},
 		"no topic":      {t.Context(), flags(addrs.Kafka, "nowhere"), 2, "nowhere"},
 		"no broker":     {t.Context(), flags("127.0.0.1:1", topic), 1, "127.0.0.1:1"},
-		"no folder":     {t.Context(), good, 1, "/user/nothing"},
+		"no folder":     {t.Context(), good, 2, "give the folder that a run was given"},
 		"interrupted":   {cancelled, good, 130, "interrupted"},
 	} {
 		t.Run(name, func(t *testing.T) {
