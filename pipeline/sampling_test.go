@@ -185,7 +185,8 @@ func jpegOf(t *testing.T, p video.Picture) []byte {
 
 // However a log is cut into windows, and in whatever order the records of one
 // come, the same is stored and counted. So it is when they come in order and each is
-// decided at once.
+// decided at once. Half of a window that was stored before, by a run that has died or a
+// bundle that has failed, makes no difference either.
 func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 	const topic, n = "cut", 48
 	random := rand.New(rand.NewPCG(1, 2))
@@ -222,13 +223,18 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 			if first = border; len(window) == 0 {
 				continue
 			}
-			if !inOrder {
-				random.Shuffle(len(window), func(i, j int) { window[i], window[j] = window[j], window[i] })
+			for _, attempt := range [][]any{slices.Clone(window[:len(window)/2]), window} {
+				if len(attempt) == 0 {
+					continue
+				}
+				if !inOrder {
+					random.Shuffle(len(attempt), func(i, j int) { attempt[i], attempt[j] = attempt[j], attempt[i] })
+				}
+				p, s := beam.NewPipelineWithRoot()
+				w.Name = fmt.Sprintf("w%d of %d", i, len(attempt))
+				process(s, w.Following(carry), beam.Create(s, attempt...))
+				testkit.Must(t, runner.Run(t.Context(), w.Name, p))
 			}
-			p, s := beam.NewPipelineWithRoot()
-			w.Name = fmt.Sprint("w", i)
-			process(s, w.Following(carry), beam.Create(s, window...))
-			testkit.Must(t, runner.Run(t.Context(), w.Name, p))
 			l := testkit.Value(store.ReadWritten(t.Context(), w.Store, w.Name))(t)
 			counts.Add(l)
 			carry = carry.After(l)

@@ -330,7 +330,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if err != nil {
 			s.progress.end(nil, 0)
 		}
-		if again := errors.As(err, new(*kafka.GapError)) || errors.As(err, new(*store.WrongError)); again && repeats < maxRepeats {
+		if again(err) && repeats < maxRepeats {
 			s.log.Warn(fmt.Sprintf("window %d: %v, which can happen while a runner recovers; reading the window again", summary.Windows, err))
 			repeats++
 			continue
@@ -439,7 +439,7 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	}
 	review, err := s.offsets.Review(ctx, done(ledger))
 	if err != nil {
-		return store.Ledger{}, err
+		return store.Ledger{}, s.takeBack(ctx, ledger, err)
 	}
 	for _, l := range review.Lost {
 		ledger.AddLost(l)
@@ -455,8 +455,9 @@ func (s *session) readWindow(ctx context.Context, records int64, limit time.Dura
 	if err := s.lease.Check(ctx); err != nil {
 		return store.Ledger{}, err
 	}
+	wrong := ledger
 	if ledger, err = s.book.Keep(ctx, w.Name, ledger, review.Next); err != nil {
-		return store.Ledger{}, err
+		return store.Ledger{}, s.takeBack(ctx, wrong, err)
 	}
 	if s.notifier != nil && ledger.Sum().Events > 0 {
 		s.notifier.Add(w.Name)

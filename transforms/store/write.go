@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 	"time"
 
@@ -66,3 +68,20 @@ func (fn *writeFn) write(ctx context.Context, e Entry) (Written, error) {
 }
 
 func (fn *writeFn) FinishBundle(emit func(Written)) error { return fn.writes.Finish(emit) }
+
+// Forget removes the files about a record, pictures and those of a reject, as far as they are
+// there. Its events and rows go with their window.
+func Forget(ctx context.Context, cfg Config, n Name) error {
+	names := []string{n.Path(), n.AnnotatedPath(), n.RejectPath(), n.KeptPath()}
+	for face := 1; ; face++ {
+		name := n.FacePath(face)
+		_, err := cfg.Size(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return cfg.remove(ctx, names...)
+		}
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+}
