@@ -87,13 +87,6 @@ background() {
 	jobs="$jobs $!"
 }
 
-# need PACKAGE TEST... notes a Debian package as missing if the test fails.
-need() {
-	package=$1
-	shift
-	"$@" >/dev/null 2>&1 || missing="$missing $package"
-}
-
 have_java() {
 	java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 	major=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
@@ -104,55 +97,40 @@ have_cascade() {
 	[ -e "/usr/share/opencv4/$cascade" ] || [ -e "/usr/local/share/opencv4/$cascade" ]
 }
 
-need_for_go() {
-	need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
-	need g++ command -v g++
+# look GROUP... sets missing to the Debian packages of these groups whose test fails.
+look() {
+	missing=
+	while read -r group package test; do
+		case " $* " in
+		*" $group "*) eval "$test" >/dev/null 2>&1 </dev/null || missing="$missing $package" ;;
+		esac
+	done <<END
+go ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+go g++ command -v g++
+first_go golang-$old_go-go command -v go
+java openjdk-17-jdk-headless have_java
+java maven command -v mvn
+opencv make command -v make
+opencv pkg-config command -v pkg-config
+opencv libopencv-dev pkg-config --exists opencv4
+opencv libturbojpeg0-dev pkg-config --exists libturbojpeg
+opencv opencv-data have_cascade
+models python3-venv python3 -c 'import ensurepip, venv'
+tests chromium command -v chromium
+tests krb5-kdc test -e /usr/sbin/krb5kdc
+tests iproute2 command -v ip
+tests krb5-admin-server test -e /usr/sbin/kadmin.local
+tests systemd command -v systemd-analyze
+bookworm debootstrap command -v debootstrap
+bookworm podman command -v podman
+bookworm runc command -v runc
+END
 }
 
-need_for_java() {
-	need openjdk-17-jdk-headless have_java
-	need maven command -v mvn
-}
-
-need_for_opencv() {
-	need make command -v make
-	need pkg-config command -v pkg-config
-	need libopencv-dev pkg-config --exists opencv4
-	need libturbojpeg0-dev pkg-config --exists libturbojpeg
-	need opencv-data have_cascade
-}
-
-# Tests read events with pandas and DuckDB, which pip downloads, and open pages in a browser.
-need_for_models() {
-	need python3-venv python3 -c 'import ensurepip, venv'
-}
-
-need_for_tests() {
-	need_for_models
-	need chromium command -v chromium
-	need krb5-kdc test -e /usr/sbin/krb5kdc
-	need iproute2 command -v ip
-	need krb5-admin-server test -e /usr/sbin/kadmin.local
-	need systemd command -v systemd-analyze
-}
-
-need_for_bookworm() {
-	need debootstrap command -v debootstrap
-	need podman command -v podman
-	need runc command -v runc
-}
-
-need_for_first_go() {
-	need "golang-$old_go-go" command -v go
-}
-
-# may_install NEED... looks at all packages at once, so that it is known from the start
+# may_install GROUP... looks at all packages at once, so that it is known from the start
 # what is missing and whether it can be installed.
 may_install() {
-	missing=
-	for need_for; do
-		"$need_for"
-	done
+	look "$@"
 	[ -n "$missing" ] || return 0
 	command -v apt-get >/dev/null || fail "this is not a Debian machine: install by hand Go $want_go, and what Debian has in these packages:$missing"
 	[ "$(id -u)" = 0 ] || fail "packages are missing. As root: apt-get install --no-install-recommends$missing"
@@ -161,16 +139,17 @@ may_install() {
 	attempt "updating the list of Debian packages" apt-get update -o Acquire::Retries=3
 }
 
-# install NAME NEED installs from Debian what the function NEED finds missing.
+# install NAME GROUP... installs from Debian what is missing.
 install() {
-	missing=
-	"$2"
+	name=$1
+	shift
+	look "$@"
 	[ -n "$missing" ] || return 0
 	# shellcheck disable=SC2086 # a list of words
 	attempt "installing Debian packages" apt-get install -y --no-install-recommends \
 		-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 $missing
 	hash -r
-	say "Debian packages for $1: installed"
+	say "Debian packages for $name: installed"
 }
 
 # go_version prints the version of the go command as this project sees it: from
@@ -310,8 +289,9 @@ if [ "${1-}" = java ] && [ $# -gt 1 ]; then
 fi
 case $* in
 tests | models | bookworm)
-	may_install "need_for_$1"
-	install "$1" "need_for_$1"
+	[ "$1" != tests ] || set -- tests models
+	may_install "$@"
+	install "$1" "$@"
 	"$1"
 	exit
 	;;
@@ -320,18 +300,18 @@ esac
 
 # Compiling takes longest. It begins as soon as its packages are there, beside the
 # installation of the others and the downloads.
-may_install need_for_go need_for_java need_for_opencv need_for_first_go
-install Go need_for_go
+may_install go java opencv first_go
+install Go go
 go_job=
 if ! have_go || [ ! -x build/bin/pipeline ]; then
 	background go_packages
 	go_job=$!
 fi
-install Java need_for_java
+install Java java
 have_java || fail "java is older than $min_java, or no JDK, after installing openjdk-17-jdk-headless: $(command -v "$java")"
 background demo_java_parts
 java_job=$!
-install OpenCV need_for_opencv
+install OpenCV opencv
 if [ -n "$go_job" ]; then
 	wait "$go_job" || exit 1
 	jobs=$java_job
