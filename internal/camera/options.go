@@ -238,8 +238,8 @@ func parseSource(source string) (camera, error) {
 	}
 	info, err := os.Stat(source)
 	if err != nil {
-		var bad *os.PathError // which has the source in it: it may be an address that is broken
-		if errors.As(err, &bad) {
+		// Its text has the source in it, which may be an address that is broken.
+		if bad, ok := errors.AsType[*os.PathError](err); ok {
 			err = bad.Err
 		}
 		return camera{}, fmt.Errorf("--source=%s: it must be %s, a video file, a folder of pictures, a URL, or a camera such as /dev/video0: %w", cli.Address(source), demo, err)

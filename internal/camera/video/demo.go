@@ -121,7 +121,7 @@ func NewDemoOf(cfg DemoConfig) (*Demo, error) {
 	if cfg.Noise > 0 {
 		d.grain = newNoise(5, size+noiseOffsets, -cfg.Noise, cfg.Noise)
 	}
-	head := cut(toBGR(photo), photo.Bounds().Dx(), photoHead)
+	head := headOf(photo)
 	for _, face := range faceSizes {
 		// As large as the smaller side allows.
 		face = face * min(cfg.Width*DemoHeight, cfg.Height*DemoWidth) / (DemoWidth * DemoHeight)
@@ -287,11 +287,14 @@ func newNoise(seed uint64, size, least, most int) []int8 {
 	return noise
 }
 
-// cut returns one box of a BGR picture.
-func cut(bgr []byte, width int, box image.Rectangle) []byte {
-	out := make([]byte, 0, box.Dx()*box.Dy()*bytesPerPixel)
-	for y := box.Min.Y; y < box.Max.Y; y++ {
-		out = append(out, bgr[(y*width+box.Min.X)*bytesPerPixel:][:box.Dx()*bytesPerPixel]...)
+// headOf returns the head in the photograph, in blue, green and red.
+func headOf(photo image.Image) []byte {
+	out := make([]byte, 0, photoHead.Dx()*photoHead.Dy()*bytesPerPixel)
+	for y := photoHead.Min.Y; y < photoHead.Max.Y; y++ {
+		for x := photoHead.Min.X; x < photoHead.Max.X; x++ {
+			r, g, b, _ := photo.At(x, y).RGBA()
+			out = append(out, byte(b>>8), byte(g>>8), byte(r>>8))
+		}
 	}
 	return out
 }

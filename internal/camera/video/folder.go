@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"image/color"
-	"image/draw"
 	"image/jpeg"
 	"io"
 	"os"
@@ -100,8 +98,7 @@ func readFile(path string) ([]byte, error) {
 			return data, nil
 		}
 	}
-	var bad *os.PathError
-	if errors.As(err, &bad) { // the caller names the file
+	if bad, ok := errors.AsType[*os.PathError](err); ok { // the caller names the file
 		err = bad.Err
 	}
 	return nil, err
@@ -135,16 +132,4 @@ func isCMYK(data []byte) bool {
 	}
 	_, err = jpeg.Decode(bytes.NewReader(data))
 	return err == nil
-}
-
-// toBGR returns a picture's pixels; what is transparent becomes black.
-func toBGR(img image.Image) []byte {
-	b := img.Bounds()
-	rgba := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(rgba, rgba.Bounds(), img, b.Min, draw.Src)
-	bgr := make([]byte, 0, b.Dx()*b.Dy()*bytesPerPixel)
-	for i := 0; i < len(rgba.Pix); i += 4 {
-		bgr = append(bgr, rgba.Pix[i+2], rgba.Pix[i+1], rgba.Pix[i])
-	}
-	return bgr
 }
