@@ -11,7 +11,6 @@ import (
 	"log"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,12 +229,10 @@ func TestSendEndsEarly(t *testing.T) {
 // One refused record ends the sending, whose count is that of the broker.
 func TestSendRefused(t *testing.T) {
 	c := newCluster(t)
-	answers(c, func(request int64) *kerr.Error {
-		if request < 3 {
-			return nil
-		}
-		return kerr.TopicAuthorizationFailed
-	})
+	requests := c.Fault(produces(nil))
+	refused := produces(kerr.TopicAuthorizationFailed)
+	refused.When = func(kmsg.Request) bool { return requests.Hits() >= 3 }
+	c.Fault(refused)
 	cfg := rawConfig(c.ListenAddrs())
 	sent, err := Send(testContext(t), cfg, newDemo(t, 0)) // a video without an end
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
@@ -247,29 +244,10 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
-// answers has a broker answer everything of a request to store records with an error, if
-// there is one; the first request is 1.
-func answers(c *kfake.Cluster, wrong func(request int64) *kerr.Error) {
-	var requests atomic.Int64
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		err := wrong(requests.Add(1))
-		if err == nil {
-			return nil, nil, false
-		}
-		resp := req.ResponseKind().(*kmsg.ProduceResponse)
-		for _, topic := range req.(*kmsg.ProduceRequest).Topics {
-			rt := kmsg.NewProduceResponseTopic()
-			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-			for _, partition := range topic.Partitions {
-				rp := kmsg.NewProduceResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = partition.Partition, err.Code
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			resp.Topics = append(resp.Topics, rt)
-		}
-		return resp, nil, true
-	})
+// produces has a broker answer requests to store records with an error, or count them if
+// there is none.
+func produces(err *kerr.Error) kfake.Fault {
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err, Observe: err == nil, Count: -1}
 }
 
 // A broker that takes nothing is waited for, and the reason is said. A file is sent whole
@@ -281,13 +259,7 @@ func TestSendWaits(t *testing.T) {
 	if testkit.All() {
 		away = 31 * time.Second // which was once too long
 	}
-	var back atomic.Bool
-	answers(c, func(int64) *kerr.Error {
-		if back.Load() {
-			return nil
-		}
-		return kerr.NotEnoughReplicas
-	})
+	refused := c.Fault(produces(kerr.NotEnoughReplicas))
 	var jpegs [][]byte
 	for i := range 10 {
 		jpegs = append(jpegs, testkit.Value(video.EncodeJPEG(newDemo(t, 0).Frame(i)))(t))
@@ -306,7 +278,7 @@ func TestSendWaits(t *testing.T) {
 		if waited, err := time.ParseDuration(duration); waits && (err != nil || !strings.HasPrefix(":"+said, reason)) {
 			t.Errorf("no reason in %q", line)
 		} else if waited >= away {
-			back.Store(true)
+			refused.Remove()
 		}
 	}
 	file := plain(2000, 640, 480)
@@ -384,13 +356,10 @@ func TestSendPassesOver(t *testing.T) {
 	_, err = SendAll(testContext(t), cfg, []Camera{{"lobby", &stub{before: func(int) error { return bad(0) }, skips: true, pictures: plain(1000, 10, 10)}}}, nil)
 	checkError(t, err, "none of 100 pictures can be sent")
 
-	var requests atomic.Int64
-	answers(c, func(request int64) *kerr.Error {
-		if requests.Store(request); request == 2 {
-			return kerr.MessageTooLarge
-		}
-		return nil
-	})
+	requests := c.Fault(produces(nil))
+	second := produces(kerr.MessageTooLarge)
+	second.When = func(kmsg.Request) bool { return requests.Hits() == 2 }
+	c.Fault(second)
 	camera := &live{stub: stub{pictures: plain(3, 64, 48)}, closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
@@ -399,7 +368,7 @@ func TestSendPassesOver(t *testing.T) {
 		camera.pictures[i].Taken = time.UnixMilli(1_700_000_000_000 + int64(i))
 	}
 	camera.before = func(i int) error { // one record in each request
-		testkit.Await(t, "the pictures before it", func() bool { return requests.Load() >= int64(i) })
+		testkit.Await(t, "the pictures before it", func() bool { return requests.Hits() >= i })
 		return nil
 	}
 	n := 0
@@ -421,26 +390,7 @@ func TestSendPassesOver(t *testing.T) {
 func TestSendWithFewRights(t *testing.T) {
 	c := newCluster(t)
 	createTopic(t, c.ListenAddrs(), "old", 3, "1048588")
-	c.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-		for _, topic := range req.(*kmsg.CreateTopicsRequest).Topics {
-			rt := kmsg.NewCreateTopicsResponseTopic()
-			rt.Topic, rt.ErrorCode = topic.Topic, kerr.TopicAuthorizationFailed.Code
-			resp.Topics = append(resp.Topics, rt)
-		}
-		return resp, nil, true
-	})
-	c.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
-		for _, r := range req.(*kmsg.DescribeConfigsRequest).Resources {
-			rr := kmsg.NewDescribeConfigsResponseResource()
-			rr.ResourceType, rr.ResourceName, rr.ErrorCode = r.ResourceType, r.ResourceName, kerr.TopicAuthorizationFailed.Code
-			resp.Resources = append(resp.Resources, rr)
-		}
-		return resp, nil, true
-	})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics, kmsg.DescribeConfigs}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	cfg := rawConfig(c.ListenAddrs())
 	var progress bytes.Buffer
 	cfg.Topic, cfg.Progress = "old", log.New(&progress, "", 0).Printf
@@ -637,7 +587,7 @@ func TestSendAllFailures(t *testing.T) {
 		t.Errorf("nobody was told: %q", &progress)
 	}
 
-	answers(c, func(int64) *kerr.Error { return kerr.TopicAuthorizationFailed })
+	c.Fault(produces(kerr.TopicAuthorizationFailed))
 	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
 	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
 	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
