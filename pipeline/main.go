@@ -103,7 +103,7 @@ func program() cli.Command {
 			}},
 			verify.Command("facestream verify"),
 			extract.Command("facestream extract"),
-			view.Command("facestream view", face.Crop),
+			view.Command("facestream view"),
 			purge.Command("facestream purge"),
 		},
 	}

@@ -38,7 +38,7 @@ func TestHostileNames(t *testing.T) {
 	for len(queue) > 0 {
 		address := queue[0]
 		queue = queue[1:]
-		if seen[address] || len(seen) > 400 || strings.HasPrefix(address, "/live") {
+		if seen[address] || len(seen) > 400 {
 			continue
 		}
 		seen[address] = true

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,9 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"facestream/internal/record"
 	"facestream/internal/testkit"
-	"facestream/transforms/store"
 )
 
 // BenchmarkMillion measures, of an output with a million faces in 500 hours: the first page
@@ -22,29 +19,15 @@ func BenchmarkMillion(b *testing.B) {
 	const hours, perHour = 500, 2000
 	o := newOutput(b, b.TempDir(), "t")
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	offset := int64(0)
 	for hour := range hours {
-		at := start.Add(time.Duration(hour) * time.Hour)
-		file := fmt.Sprintf("_events/%s/%s.jsonl", at.Format(time.DateOnly), windowName(at, hour))
-		var lines []byte
-		first := offset
-		for n := range perHour {
-			e := event{ID: record.In("t", 0).At(offset), Camera: fmt.Sprint("camera-", n%8), TimestampMillis: at.UnixMilli() + int64(n)*1800, Face: 1, Faces: 1,
-				FrameWidth: 640, FrameHeight: 480, Box: record.Box{X: 233, Y: 152, Width: 232, Height: 232}, Blur: 300}
-			e.Picture = store.Name{ID: e.ID, Camera: e.Camera, TimestampMillis: e.TimestampMillis}.Path()
-			line := testkit.Value(json.Marshal(e))(b)
-			lines = append(append(lines, line...), '\n')
-			offset++
+		begin := start.Add(time.Duration(hour) * time.Hour)
+		events := make([]event, perHour)
+		for n := range events {
+			events[n] = event{Camera: fmt.Sprint("camera-", n%8), TimestampMillis: begin.UnixMilli() + int64(n)*1800, Blur: 300}
 		}
-		o.write(file, lines)
-		p := store.Partition{TopicPartition: record.In("t", 0), Read: perHour, Decoded: perHour, Faces: perHour, Offsets: []record.Range{{First: first, Last: offset - 1}}}
-		name := "_windows/g+t/" + at.Format("2006-01/02T15") + ".json"
-		if hour == hours-1 {
-			name = "_windows/g+t/hour.json"
-		}
-		o.write(name, testkit.Value(json.Marshal(store.Hour{Hour: at.Format("2006-01-02T15"), Number: int64(hour + 1), Positions: []store.Position{{ID: record.In("t", 0).At(offset)}},
-			Ledgers: []store.Ledger{{Run: o.run, Partitions: []store.Partition{p}}}, Events: []store.EventsFile{{File: file, Bytes: int64(len(lines))}}}))(b))
+		o.window(windowName(begin, hour), nil, events...)
 	}
+	testkit.Must(b, o.book.Gather(b.Context()))
 	for b.Loop() {
 		began := time.Now()
 		s := serveOutput(b, o.cfg.Root, access{})

@@ -2,49 +2,25 @@ package view
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"facestream/internal/record"
+	"facestream/transforms/face"
 )
 
-// event is what the pages need of a line of events.
-type event struct {
-	record.ID
-	Camera          string           `json:"camera"`
-	TimestampMillis int64            `json:"timestamp_ms"`
-	Face            int              `json:"face"`
-	Faces           int              `json:"faces"`
-	FrameWidth      int32            `json:"frame_width"`
-	FrameHeight     int32            `json:"frame_height"`
-	Box             record.Box       `json:"box"`
-	Blur            float64          `json:"blur"`
-	Score           *float64         `json:"score"`
-	Landmarks       map[string]point `json:"landmarks"`
-	Picture         string           `json:"picture"`
-	Annotated       string           `json:"annotated"`
-	Crop            string           `json:"crop"`
-
-	line []byte
-}
-
-type point struct {
-	X int32 `json:"x"`
-	Y int32 `json:"y"`
-}
+// event is a face as the pages show it.
+type event face.Event
 
 // time is when the picture was taken; 0 if the record does not say it.
 func (e *event) time() int64 {
@@ -114,7 +90,7 @@ func (ix *index) events(ctx context.Context, c *chunk) ([]event, error) {
 // parse reads a chunk and sums it up. Lines that are no events are passed over: verify
 // reports them. A file that is gone was gathered meanwhile.
 func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
-	in, err := ix.open(ctx, c.file)
+	in, err := ix.cfg.Open(ctx, c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -145,10 +121,8 @@ func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
 			return nil, fmt.Errorf("reading %s: %w", c.file, err)
 		}
 		if whole && !first {
-			e := event{line: bytes.Clone(line)}
-			var wrong *json.UnmarshalTypeError
-			if err := json.Unmarshal(line, &e); err == nil || errors.As(err, &wrong) && strings.HasPrefix(wrong.Field, "landmarks") {
-				all = append(all, e)
+			if e, err := face.ParseEvent(line); err == nil {
+				all = append(all, event(e))
 			}
 		}
 		if err != nil {
@@ -205,7 +179,7 @@ func (ix *index) cameraLocked(name string) int32 {
 	}
 	n = int32(len(ix.cameras))
 	ix.cameras = append(ix.cameras, name)
-	ix.numbers[strings.Clone(name)] = n
+	ix.numbers[name] = n
 	return n
 }
 

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 
 	"facestream/internal/record"
+	"facestream/transforms/face"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -88,7 +90,7 @@ func (s *server) cropped(w http.ResponseWriter, r *http.Request) error {
 		case <-r.Context().Done():
 			return nil
 		}
-		data, err = s.crop(picture, box, cropMargin)
+		data, err = face.Crop(picture, box, cropMargin)
 		<-s.cropping
 		if err != nil {
 			return &httpError{http.StatusUnprocessableEntity, "cutting the face out of " + name + ": " + err.Error()}
@@ -130,7 +132,8 @@ func (s *server) zip(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	var lines, missing bytes.Buffer
+	var events, missing bytes.Buffer
+	lines := json.NewEncoder(&events)
 	for _, k := range keys {
 		faces, err := s.index.faces(ctx, k)
 		if err != nil {
@@ -139,7 +142,9 @@ func (s *server) zip(w http.ResponseWriter, r *http.Request) error {
 		}
 		names := []string{cmp.Or(faces[0].Picture, faces[0].Annotated)}
 		for _, e := range faces {
-			lines.Write(e.line)
+			if err := lines.Encode(e); err != nil {
+				return nil
+			}
 			if names[0] == "" {
 				names = append(names, e.Crop)
 			}
@@ -160,7 +165,7 @@ func (s *server) zip(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	if add("events.jsonl", lines.Bytes()) != nil {
+	if add("events.jsonl", events.Bytes()) != nil {
 		return nil
 	}
 	if missing.Len() > 0 && add("missing.txt", missing.Bytes()) != nil {

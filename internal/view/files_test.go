@@ -2,8 +2,6 @@ package view
 
 import (
 	"archive/zip"
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
@@ -115,47 +116,27 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// What a run adds comes by itself, once, as far as the page's filters let it.
-func TestLive(t *testing.T) {
+// Counts and faces of the pages are those that a run has added, with the lag and by reason.
+func TestCounts(t *testing.T) {
 	o := newOutput(t, t.TempDir(), "t")
 	o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})
 	s := serveOutput(t, o.cfg.Root, access{})
-	s.server.lag = func(context.Context, map[string]book) (int64, error) { return 4711, nil }
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer stop()
-	req := testkit.Value(http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/live?camera=door", nil))(t)
-	resp := testkit.Value(http.DefaultClient.Do(req))(t)
-	defer resp.Body.Close()
-	lines := bufio.NewReader(resp.Body)
-	var tiles, all string
-	read := func() {
-		line := testkit.Value(lines.ReadString('\n'))(t)
-		data, ok := strings.CutPrefix(line, "data: ")
-		if !ok {
-			return
-		}
-		var update struct {
-			Counts string
-			Tiles  []string
-		}
-		testkit.Must(t, json.Unmarshal([]byte(data), &update))
-		tiles, all = tiles+strings.Join(update.Tiles, ""), all+update.Counts
-	}
-	for !strings.Contains(tiles, "08:00:00") || !strings.Contains(all, "4711") {
-		read()
-	}
-	o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}},
-		event{Camera: "door", TimestampMillis: at("08:01:00")}, event{Camera: "hall", TimestampMillis: at("08:01:01")})
+	mustContain(t, s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>")
+	o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})
 	testkit.Must(t, o.book.Gather(t.Context()))
-	for !strings.Contains(tiles, "08:01:00") {
-		read()
+	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t")))(t)
+	defer cluster.Close()
+	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...)))(t)
+	defer client.Close()
+	for range 10 {
+		testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "t"}).FirstErr())
 	}
-	stop()
-	if n := strings.Count(tiles, "data-key"); n != 2 || strings.Contains(tiles, "hall") {
-		t.Errorf("%d tiles: %s", n, tiles)
-	}
-	mustContain(t, all, `<a href="/rejects?reason=wrong_size">1</a>`)
-	testkit.Await(t, "the end of the updates", func() bool { return s.live.Load() == 0 })
+	go s.followLag(t.Context(), cluster.ListenAddrs()[0], nil)
+	testkit.Await(t, "the lag", func() bool {
+		s.again()
+		return strings.Contains(s.page("/"), "<dt>lag</dt><dd>7</dd>")
+	})
+	mustContain(t, s.page("/"), "08:00:00", "08:01:00", "<dt>records</dt><dd>3</dd>", `<dt>wrong_size</dt><dd><a href="/rejects?reason=wrong_size">1</a>`)
 }
 
 func TestRejects(t *testing.T) {

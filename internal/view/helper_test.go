@@ -174,7 +174,7 @@ type site struct {
 func serveOutput(t testing.TB, root string, a access) site {
 	t.Helper()
 	ix := testkit.Value(openIndex(t.Context(), root))(t)
-	s := newServer(ix, cropByGo, a)
+	s := newServer(ix, a)
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
 	return site{t, s, web.URL}
@@ -221,7 +221,7 @@ func (s site) page(address string) string {
 
 var (
 	keyPattern  = regexp.MustCompile(`data-key="([^"]*)"`)
-	linkPattern = regexp.MustCompile(`(?:href|src|data-live)="([^"]*)"`)
+	linkPattern = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
 	nextPattern = regexp.MustCompile(`rel="next" href="([^"]*)"`)
 )
 
@@ -264,30 +264,8 @@ func query(pairs ...string) string {
 	return "?" + q.Encode()
 }
 
-// cropByGo is face.Crop without OpenCV.
-func cropByGo(picture []byte, b record.Box, margin float64) ([]byte, error) {
-	img, err := jpeg.Decode(bytes.NewReader(picture))
-	if err != nil {
-		return nil, err
-	}
-	m := int(margin * float64(b.Width))
-	area := image.Rect(int(b.X)-m, int(b.Y)-m, int(b.X+b.Width)+m, int(b.Y+b.Height)+m).Intersect(img.Bounds())
-	if area.Empty() {
-		return nil, fmt.Errorf("no box %v", b)
-	}
-	return encoded(img.(interface {
-		SubImage(image.Rectangle) image.Image
-	}).SubImage(area))
-}
-
-func encoded(img image.Image) ([]byte, error) {
-	var out bytes.Buffer
-	err := jpeg.Encode(&out, img, nil)
-	return out.Bytes(), err
-}
-
 // photo is a photograph with a face, moved, and its box and landmarks there.
-func photo(t testing.TB, n int) ([]byte, record.Box, map[string]point) {
+func photo(t testing.TB, n int) ([]byte, record.Box, *record.Landmarks) {
 	img := testkit.Value(jpeg.Decode(bytes.NewReader(testkit.ReadFile(t, filepath.Join("..", "..", "testdata", "face.jpg")))))(t)
 	r := rand.New(rand.NewPCG(uint64(n), 1))
 	dx := r.IntN(400) - 220
@@ -295,10 +273,12 @@ func photo(t testing.TB, n int) ([]byte, record.Box, map[string]point) {
 	for x := -640; x <= 640; x += 640 {
 		draw.Draw(out, out.Rect, img, image.Pt(x-dx, 0), draw.Over)
 	}
+	var data bytes.Buffer
+	testkit.Must(t, jpeg.Encode(&data, out, nil))
 	box := record.Box{X: int32(233 + dx), Y: 152, Width: 232, Height: 232}
-	at := func(x, y int) point { return point{int32(x + dx), int32(y)} }
-	return testkit.Value(encoded(out))(t), box, map[string]point{
-		"right_eye": at(302, 240), "left_eye": at(392, 240), "nose_tip": at(348, 280), "right_mouth_corner": at(308, 325), "left_mouth_corner": at(388, 325),
+	at := func(x, y int) record.Point { return record.Point{X: int32(x + dx), Y: int32(y)} }
+	return data.Bytes(), box, &record.Landmarks{
+		RightEye: at(302, 240), LeftEye: at(392, 240), NoseTip: at(348, 280), RightMouthCorner: at(308, 325), LeftMouthCorner: at(388, 325),
 	}
 }
 

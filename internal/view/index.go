@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +17,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"facestream/internal/record"
+	"facestream/internal/wait"
 	"facestream/transforms/store"
 )
 
@@ -36,8 +37,7 @@ const (
 // index knows where the events of an output are. It reads the books, and of the events what
 // a page needs; in the background all of them, once, for their summaries.
 type index struct {
-	cfg   store.Config
-	local *os.Root // nil unless the output is a folder of this machine
+	cfg store.Config
 
 	refreshing sync.Mutex
 	refreshed  time.Time
@@ -48,47 +48,30 @@ type index struct {
 
 	mu      sync.Mutex
 	chunks  map[string][]*chunk // by file
-	final   map[string]bool     // files of ledgers that are over
 	tally   tally
 	cameras []string
-
-	overTables map[string][]store.Table // by folder, of hours that are over
-	nowTables  []store.Table            // of all others
-	numbers    map[string]int32         // of cameras
+	numbers map[string]int32 // of cameras
 
 	minutes atomic.Int64
 	cache   *lru.Cache[*chunk, []event]
-	changed chan struct{}
 	tables  *tables
 }
 
-// tally is what the ledgers say of the whole output.
+// tally is what ledgers say of the output.
 type tally struct {
-	Sum       store.Partition
-	Latest    store.Latest
-	Books     map[string]book
-	Unread    int // files that cannot be understood
-	HasEvents bool
-}
+	Sum    store.Partition
+	Latest store.Latest
+	Unread int // files that cannot be understood
 
-// book is where a group stands.
-type book struct {
-	Group     string
-	Positions []store.Position
+	at     map[record.TopicPartition]int64 // where groups stand
+	events []store.EventsFile
+	tables map[string][]store.Table // by folder; those that are not gathered have none
 }
 
 func openIndex(ctx context.Context, root string) (*index, error) {
 	ix := &index{
-		cfg: store.Config{Root: root}, over: map[string]bool{}, final: map[string]bool{}, chunks: map[string][]*chunk{},
-		numbers: map[string]int32{}, cache: newCache[*chunk, []event](cachedChunks), changed: make(chan struct{}, 1),
-		purged:     func() {},
-		overTables: map[string][]store.Table{}, tables: newTables(),
-	}
-	var err error
-	if !strings.Contains(root, "://") {
-		if ix.local, err = os.OpenRoot(root); err != nil {
-			return nil, err
-		}
+		cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}, numbers: map[string]int32{},
+		cache: newCache[*chunk, []event](cachedChunks), purged: func() {}, tables: newTables(),
 	}
 	names, err := ix.cfg.Glob(ctx, "_*")
 	if err != nil {
@@ -105,17 +88,9 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 
 var errNoOutput = errors.New("no run of facestream has written there")
 
-// open opens a file below the root. On this machine, no link leads out of it.
-func (ix *index) open(ctx context.Context, name string) (io.ReadCloser, error) {
-	if ix.local != nil {
-		return ix.local.Open(name)
-	}
-	return ix.cfg.Open(ctx, name)
-}
-
 // read returns a whole file of at most so many bytes.
 func (ix *index) read(ctx context.Context, name string, most int64) ([]byte, error) {
-	in, err := ix.open(ctx, name)
+	in, err := ix.cfg.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -139,44 +114,32 @@ func (ix *index) refresh(ctx context.Context) error {
 	var changing []store.BookFile
 	err := store.NewBooks(ctx, ix.cfg, func(name string) bool { return ix.over[name] }, func(f store.BookFile) error {
 		// What a run still changes lies in the folder of its book.
-		over := f.Err == nil && strings.Count(f.Name, "/") != 2
-		if over {
-			ix.addOver(f)
+		if f.Err != nil || strings.Count(f.Name, "/") == 2 {
+			changing = append(changing, f)
 			return nil
 		}
-		changing = append(changing, f)
+		ix.over[f.Name] = true
+		ix.overTally.add(f)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the ledgers: %w", err)
 	}
-	now := ix.overTally
-	now.Books = maps.Clone(now.Books)
-	files := map[string]store.EventsFile{}
-	var tables []store.Table
+	now := ix.overTally.clone()
 	for _, f := range changing {
 		now.add(f)
-		for _, e := range f.Events {
-			files[e.File] = e
-		}
-		tables = append(tables, f.Tables...)
 	}
+	files := map[string]bool{}
 	ix.mu.Lock()
-	for _, e := range files {
+	for _, e := range now.events {
+		files[e.File] = true
 		ix.setFileLocked(e)
 	}
-	ix.dropLocked(func(name string) bool {
-		_, found := files[name]
-		return !found && !ix.final[name]
-	})
-	ix.tally, ix.nowTables = now, tables
+	ix.dropLocked(func(name string) bool { return !files[name] })
+	ix.tally = now
 	ix.mu.Unlock()
 	// On a file system that takes long, look less often.
 	ix.refreshed = time.Now().Add(9 * time.Since(began))
-	select {
-	case ix.changed <- struct{}{}:
-	default:
-	}
 	return nil
 }
 
@@ -189,26 +152,9 @@ func (ix *index) forgetPurged(ctx context.Context) {
 	ix.purgedAt, ix.over, ix.overTally = at, map[string]bool{}, tally{}
 	ix.mu.Lock()
 	ix.dropLocked(func(string) bool { return true })
-	ix.final, ix.overTables = map[string]bool{}, map[string][]store.Table{}
 	ix.mu.Unlock()
 	ix.cache.Purge()
 	ix.purged()
-}
-
-// addOver adds a file of ledgers that never changes again.
-func (ix *index) addOver(f store.BookFile) {
-	ix.over[f.Name] = true
-	ix.overTally.add(f)
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	for _, e := range f.Events {
-		ix.setFileLocked(e)
-		ix.final[e.File] = true
-	}
-	for _, t := range f.Tables {
-		folder := path.Dir(t.File)
-		ix.overTables[folder] = append(ix.overTables[folder], t)
-	}
 }
 
 // dropLocked forgets files of events.
@@ -234,15 +180,28 @@ func (t *tally) add(f store.BookFile) {
 		if t.Latest.Before(l.Latest) {
 			t.Latest = l.Latest
 		}
-		if f.Book != "" {
-			if t.Books == nil {
-				t.Books = map[string]book{}
-			}
-			t.Books[f.Book] = book{l.Run.Group, f.Positions}
-		}
 	}
 	t.Sum = sum.Sum()
-	t.HasEvents = t.HasEvents || len(f.Events) > 0
+	if t.at == nil {
+		t.at, t.tables = map[record.TopicPartition]int64{}, map[string][]store.Table{}
+	}
+	for _, p := range f.Positions {
+		t.at[p.TopicPartition] = max(t.at[p.TopicPartition], p.Offset)
+	}
+	t.events = append(t.events, f.Events...)
+	for _, one := range f.Tables {
+		folder := path.Dir(one.File)
+		if kind, _ := store.KindOf(one.File); kind == store.KindStaged {
+			folder = ""
+		}
+		t.tables[folder] = append(slices.Clip(t.tables[folder]), one)
+	}
+}
+
+// clone returns a tally to which more can be added.
+func (t tally) clone() tally {
+	t.at, t.tables, t.events = maps.Clone(t.at), maps.Clone(t.tables), slices.Clip(t.events)
+	return t
 }
 
 // setFileLocked notes how many bytes of a file count. A run only appends to it.
@@ -318,10 +277,8 @@ func (ix *index) summarize(ctx context.Context) {
 				_, _ = ix.parse(ctx, c) // a page that needs it says what is wrong
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, refreshAfter) != nil {
 			return
-		case <-ix.changed:
 		}
 	}
 }

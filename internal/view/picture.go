@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,20 +55,24 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
 		p.Faces[i].Link = cropLink(p.Faces[i].event)
 	}
 	for _, e := range faces {
-		p.Fields = addFields(p.Fields, e.line)
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		p.Fields = addFields(p.Fields, line)
 	}
 	for _, way := range []struct {
 		to      *string
 		face    int
 		reverse bool
-	}{{&p.Older, int(^uint(0) >> 1), false}, {&p.Newer, -1, true}} {
+	}{{&p.Older, math.MaxInt, false}, {&p.Newer, -1, true}} {
 		what.past, what.reverse = &key{k.time, k.ID, way.face}, way.reverse
-		got, err := s.index.find(ctx, what)
+		found, _, err := s.index.find(ctx, what)
 		if err != nil {
 			return err
 		}
-		if len(got.events) > 0 {
-			next := got.events[0].key()
+		if len(found) > 0 {
+			next := found[0].key()
 			next.face = 0
 			*way.to = link("/picture", q, "id", next.String())
 		}

@@ -108,12 +108,6 @@ type search struct {
 	frames  bool // count frames, not faces
 }
 
-// found is the answer: faces in the order of the search.
-type found struct {
-	events []event
-	next   *key // where to go on; nil if that was all
-}
-
 // pending are faces that were read and not yet given out.
 type pending struct {
 	events  []event
@@ -131,8 +125,9 @@ func (p *pending) Pop() any {
 	return e
 }
 
-// find reads chunks in the order of their times, as few as will do.
-func (ix *index) find(ctx context.Context, s search) (found, error) {
+// find returns faces in the order of the search, and where to go on, nil if that was all. It
+// reads chunks in the order of their times, as few as will do.
+func (ix *index) find(ctx context.Context, s search) (found []event, next *key, err error) {
 	compare := key.compare
 	// edge is where the first face of a chunk may be in the order of the search.
 	edge := func(c *chunk) key {
@@ -157,7 +152,6 @@ func (ix *index) find(ctx context.Context, s search) (found, error) {
 		return s.past != nil && (!s.reverse && first > s.past.time || s.reverse && last < s.past.time && c.summary.Load() != nil)
 	})
 	waiting := &pending{compare: compare}
-	var out found
 	var previous key
 	reads, units := 0, 0
 	for {
@@ -167,12 +161,11 @@ func (ix *index) find(ctx context.Context, s search) (found, error) {
 				if s.past != nil && compare(next, *s.past) < 0 {
 					next = *s.past
 				}
-				out.next = &next
-				return out, nil
+				return found, &next, nil
 			}
 			events, err := ix.events(ctx, chunks[0])
 			if err != nil {
-				return out, err
+				return nil, nil, err
 			}
 			for i := range events {
 				if e := &events[i]; s.matches(e) && (s.past == nil || compare(e.key(), *s.past) > 0) {
@@ -182,7 +175,7 @@ func (ix *index) find(ctx context.Context, s search) (found, error) {
 			chunks = chunks[1:]
 		}
 		if waiting.Len() == 0 {
-			return out, nil
+			return found, nil, nil
 		}
 		e := heap.Pop(waiting).(event)
 		k := e.key()
@@ -191,12 +184,11 @@ func (ix *index) find(ctx context.Context, s search) (found, error) {
 		}
 		if units == 0 || !s.frames || k.ID != previous.ID {
 			if units == s.most {
-				out.next = &previous
-				return out, nil
+				return found, &previous, nil
 			}
 			units++
 		}
-		out.events = append(out.events, e)
+		found = append(found, e)
 		previous = k
 	}
 }
@@ -204,11 +196,11 @@ func (ix *index) find(ctx context.Context, s search) (found, error) {
 // faces returns all faces of one record.
 func (ix *index) faces(ctx context.Context, k key) ([]event, error) {
 	k.face = math.MinInt
-	got, err := ix.find(ctx, search{filter: filter{from: k.time, to: k.time + 1}, past: &k, most: 1, frames: true})
-	if err == nil && (len(got.events) == 0 || got.events[0].ID != k.ID) {
+	found, _, err := ix.find(ctx, search{filter: filter{from: k.time, to: k.time + 1}, past: &k, most: 1, frames: true})
+	if err == nil && (len(found) == 0 || found[0].ID != k.ID) {
 		err = errNoFace
 	}
-	return got.events, err
+	return found, err
 }
 
 var errNoFace = errors.New("there is no such picture; it may have been removed")

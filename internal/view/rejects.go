@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"facestream/internal/record"
 	"facestream/transforms/frame"
 	"facestream/transforms/store"
 )
@@ -81,11 +80,7 @@ func (s *server) rejects(w http.ResponseWriter, r *http.Request) error {
 		p.Read += len(some)
 		for _, one := range read {
 			if (p.Reason == "" || one.Reason == p.Reason) && (p.Camera == "" || one.Camera == p.Camera) && len(p.Rejects) < rejectsOnPage {
-				if record.Dated(one.TimestampMillis) {
-					one.Time = momentOf(one.TimestampMillis, zone)
-				} else {
-					one.Time = momentOf(0, zone)
-				}
+				one.Time = momentOf(one.TimestampMillis, zone)
 				p.Rejects = append(p.Rejects, one)
 			}
 		}

@@ -3,7 +3,6 @@ package view
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"embed"
 	"errors"
 	"html/template"
@@ -31,9 +30,6 @@ const (
 	cachedCrops   = 300
 	cropsAtOnce   = 2 // each holds a picture's pixels
 	cropMargin    = 0.2
-	lagAfter      = 2 * time.Second
-	lagTimeout    = 2 * time.Second
-	mostLive      = 100 // pages that are told what is new
 	zoneCookie    = "tz"
 	tokenCookie   = "facestream_token"
 	tokenArgument = "token"
@@ -44,32 +40,25 @@ var web embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{"bytes": cli.ByteCount}).ParseFS(web, "web/*.html"))
 
-// Crop cuts a box with a margin, a part of its sides, out of a JPEG, as a JPEG.
-type Crop func(picture []byte, box record.Box, margin float64) ([]byte, error)
-
 type server struct {
 	index  *index
-	crop   Crop
 	access access
-	lag    func(context.Context, map[string]book) (int64, error) // nil if it is not known
 
 	crops    *lru.Cache[string, []byte]
 	cropping chan struct{}
-	live     atomic.Int32
 	mux      http.ServeMux
+	lag      atomic.Value // a text, if it is followed
 
 	mu      sync.Mutex
-	latest  store.Latest // of latency
-	latency time.Duration
-	lagAt   time.Time
-	lagText string
+	latest  store.Latest
+	latency string // of latest
 }
 
-func newServer(ix *index, crop Crop, a access) *server {
-	s := &server{index: ix, crop: crop, access: a, crops: newCache[string, []byte](cachedCrops), cropping: make(chan struct{}, cropsAtOnce)}
+func newServer(ix *index, a access) *server {
+	s := &server{index: ix, access: a, crops: newCache[string, []byte](cachedCrops), cropping: make(chan struct{}, cropsAtOnce)}
 	ix.purged = s.crops.Purge
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects, "/live": s.updates,
+		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects,
 	} {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := handle(w, r); err != nil && r.Context().Err() == nil {
@@ -168,7 +157,7 @@ func link(to string, q url.Values, pairs ...string) string {
 type moment struct{ Machine, Local, UTC string }
 
 func momentOf(millis int64, zone *time.Location) moment {
-	if millis == 0 {
+	if !record.Dated(millis) {
 		return moment{Local: "undated"}
 	}
 	t := time.UnixMilli(millis)
@@ -199,14 +188,6 @@ func (f faceView) Confidence() string {
 		return ""
 	}
 	return strconv.FormatFloat(*f.Score, 'f', 2, 64)
-}
-
-func (f faceView) Points() []point {
-	var all []point
-	for _, p := range f.Landmarks {
-		all = append(all, p)
-	}
-	return all
 }
 
 // Radius is that of a landmark, Stroke the width of a line, Letters the size of a text: all
@@ -252,47 +233,36 @@ type gridPage struct {
 	Timeline timeline
 	Counts   counts
 	Notice   string
-	Live     string
 }
 
-func (s *server) grid(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.gridPage(r)
-	if err == nil {
-		s.render(w, http.StatusOK, "grid", p)
-	}
-	return err
-}
-
-func (s *server) gridPage(r *http.Request) (p gridPage, err error) {
+func (s *server) grid(w http.ResponseWriter, r *http.Request) (err error) {
 	ctx, q, zone := r.Context(), r.URL.Query(), zone(r)
-	p = gridPage{layout: layout{"Faces", zone.String()}, Query: map[string]string{}}
+	p := gridPage{layout: layout{"Faces", zone.String()}, Query: map[string]string{}}
 	for _, name := range filterNames {
 		p.Query[name] = q.Get(name)
 	}
 	q.Set(zoneCookie, zone.String())
 	what := search{most: facesOnPage, frames: q.Get("show") == "frames"}
 	if what.filter, err = parseFilter(q, zone); err != nil {
-		return p, badRequest(err)
+		return badRequest(err)
 	}
 	if next := q.Get("next"); next != "" {
 		k, err := parseKey(next)
 		if err != nil {
-			return p, badRequest(err)
+			return badRequest(err)
 		}
 		what.past, p.Newest = &k, link("/", q)
-	} else {
-		p.Live = link("/live", q)
 	}
 	if err = s.index.refresh(ctx); err != nil {
-		return p, err
+		return err
 	}
-	got, err := s.index.find(ctx, what)
+	found, next, err := s.index.find(ctx, what)
 	if err != nil {
-		return p, err
+		return err
 	}
-	p.Tiles = tiles(got.events, q, zone)
-	if got.next != nil {
-		p.Next, p.Partial = link("/", q, "next", got.next.String()), len(p.Tiles) < facesOnPage
+	p.Tiles = tiles(found, q, zone)
+	if next != nil {
+		p.Next, p.Partial = link("/", q, "next", next.String()), len(p.Tiles) < facesOnPage
 	}
 	p.Cameras = slices.Sorted(slices.Values(s.index.names()))
 	at := time.Now()
@@ -301,17 +271,17 @@ func (s *server) gridPage(r *http.Request) (p gridPage, err error) {
 		at = time.UnixMilli(what.from)
 	case q.Get("to") != "":
 		at = time.UnixMilli(what.to - 1)
-	case len(got.events) > 0 && got.events[0].time() > 0:
-		at = time.UnixMilli(got.events[0].time())
+	case len(found) > 0 && found[0].time() > 0:
+		at = time.UnixMilli(found[0].time())
 	}
 	if p.Timeline, err = s.timeline(ctx, at.In(zone), q); err != nil {
-		return p, err
+		return err
 	}
-	p.Counts = s.counts(ctx)
-	if t := s.index.total(); !t.HasEvents && t.Sum.Read > 0 {
+	if p.Counts = s.counts(ctx); len(p.Counts.events) == 0 && p.Counts.Sum.Read > 0 {
 		p.Notice = "No event was stored yet. Faces are shown by their events, which a run stores if --write has events, as by default."
 	}
-	return p, nil
+	s.render(w, http.StatusOK, "grid", p)
+	return nil
 }
 
 const (

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path"
+	"slices"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"facestream/transforms/store"
-	"facestream/transforms/store/table"
 )
 
 const (
@@ -52,28 +50,14 @@ func (ix *index) picture(ctx context.Context, name string) ([]byte, error) {
 	if !errors.Is(missing, fs.ErrNotExist) {
 		return data, missing
 	}
-	for _, t := range ix.tablesFor(name) {
+	tables := ix.total().tables
+	for _, t := range slices.Concat(tables[store.TableFolder(name)], tables[""]) { // of its hour, and of windows that are not gathered
 		data, err := ix.pictureIn(ctx, t, name)
 		if data != nil || err != nil && !errors.Is(err, fs.ErrNotExist) { // else a run has gathered it, or will name it
 			return data, err
 		}
 	}
 	return nil, missing
-}
-
-// tablesFor returns the tables that may have a picture: those of its hour, and those of
-// windows that are not gathered.
-func (ix *index) tablesFor(name string) (all []store.Table) {
-	folder := store.TableFolder(name)
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	all = append(all, ix.overTables[folder]...)
-	for _, t := range ix.nowTables {
-		if kind, _ := store.KindOf(t.File); path.Dir(t.File) == folder || kind == store.KindStaged {
-			all = append(all, t)
-		}
-	}
-	return all
 }
 
 // pictureIn returns a picture of a table, or nil.
@@ -106,12 +90,7 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 	}
 	in := openTable{rows: map[string]int64{}}
 	var err error
-	if ix.local == nil {
-		in.OpenTable, err = ix.cfg.OpenTable(context.WithoutCancel(ctx), t.File) // it stays open
-	} else {
-		in.OpenTable, err = openLocal(ix.local, t.File)
-	}
-	if err != nil {
+	if in.OpenTable, err = ix.cfg.OpenTable(context.WithoutCancel(ctx), t.File); err != nil { // it stays open
 		return in, err
 	}
 	for row, err := range in.Rows(t.Rows) {
@@ -126,21 +105,4 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 		ix.tables.opened.RemoveOldest()
 	}
 	return in, nil
-}
-
-// openLocal opens a table of this machine.
-func openLocal(root *os.Root, name string) (*store.OpenTable, error) {
-	in, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	t := &store.OpenTable{Closer: in}
-	about, err := in.Stat()
-	if err == nil {
-		t.File, err = table.Open(in, about.Size())
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", name, err), in.Close())
-	}
-	return t, nil
 }

@@ -12,18 +12,14 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 	_ "time/tzdata" // zones of viewers
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/kafkaconf"
-	"facestream/internal/record"
 	"facestream/internal/stack/state"
-	"facestream/transforms/kafka"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -48,9 +44,8 @@ const (
 	stopTimeout = 3 * time.Second // for what is under way after Ctrl-C
 )
 
-// Command returns the command under a name. The pictures of faces that are not stored by
-// themselves are cut out by crop.
-func Command(name string, crop Crop) cli.Command {
+// Command returns the command under a name.
+func Command(name string) cli.Command {
 	return cli.Command{Name: name, Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
 		var output config.OutputFlags
 		var a access
@@ -79,13 +74,13 @@ func Command(name string, crop Crop) cli.Command {
 					return err
 				}
 			}
-			return serve(ctx, o.Output, *listen, string(brokers), security.Options(), crop, a, stdout)
+			return serve(ctx, o.Output, *listen, string(brokers), security.Options(), a, stdout)
 		}
 	}}
 }
 
 // serve shows an output until ctx is over.
-func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt, crop Crop, a access, stdout io.Writer) error {
+func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt, a access, stdout io.Writer) error {
 	ix, err := openIndex(ctx, root)
 	if errors.Is(err, errNoOutput) || errors.Is(err, fs.ErrNotExist) {
 		return cli.Usagef("--output: %w; give the folder that a run was given", err)
@@ -97,9 +92,9 @@ func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt
 	if err != nil {
 		return cli.Usagef("--listen: %w", err)
 	}
-	s := newServer(ix, crop, a)
+	s := newServer(ix, a)
 	if brokers != "" {
-		s.lag = lagOf(brokers, security)
+		go s.followLag(ctx, brokers, security)
 	}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go ix.summarize(ctx)
@@ -119,47 +114,4 @@ func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt
 		return err
 	}
 	return nil
-}
-
-// lagOf returns how many records wait for the groups whose books are given. The connection
-// is kept until it fails, or until other topics are read.
-func lagOf(brokers string, security []kgo.Opt) func(context.Context, map[string]book) (int64, error) {
-	var mu sync.Mutex
-	var offsets *kafka.Offsets
-	var topics []string // of offsets
-	return func(ctx context.Context, books map[string]book) (lag int64, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		at := map[record.TopicPartition]int64{}
-		var names []string
-		for _, b := range books {
-			for _, p := range b.Positions {
-				at[p.TopicPartition] = max(at[p.TopicPartition], p.Offset)
-				names = append(names, p.Topic)
-			}
-		}
-		slices.Sort(names)
-		if names = slices.Compact(names); len(names) == 0 {
-			return 0, nil
-		}
-		if offsets != nil && !slices.Equal(names, topics) {
-			offsets.Close()
-			offsets = nil
-		}
-		if offsets == nil {
-			if offsets, err = kafka.Open(ctx, brokers, "", names, security...); err != nil {
-				return 0, err
-			}
-			topics = names
-		}
-		logs, err := offsets.Logs(ctx)
-		if err != nil {
-			offsets.Close()
-			offsets = nil
-		}
-		for _, l := range logs {
-			lag += max(0, l.End-max(at[l.TopicPartition], l.Start))
-		}
-		return lag, err
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -72,6 +73,9 @@ func (c Config) path(name string) string { return strings.TrimSuffix(c.Root, "/"
 
 // Open opens a file below the root for reading.
 func (c Config) Open(ctx context.Context, name string) (in io.ReadCloser, err error) {
+	if c.NoLinks && !strings.Contains(c.Root, "://") {
+		return os.OpenInRoot(c.Root, name)
+	}
 	err = c.do(ctx, name, func(fsys fileSystem, path string) (err error) { in, err = fsys.OpenRead(ctx, path); return err })
 	return in, err
 }

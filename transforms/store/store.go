@@ -33,6 +33,8 @@ type Config struct {
 	SegmentBytes int64
 	// HoldEvents has a Book keep the staged events of its windows until Release. Optional.
 	HoldEvents bool
+	// NoLinks has Open follow no link of a local disk that leads out of Root. Optional.
+	NoLinks bool
 }
 
 // Check writes, reads and removes a small file below the root. It leaves

@@ -1,7 +1,7 @@
 "use strict";
 
 // The pages are whole without this. It tells the server the viewer's zone, draws or hides
-// what is on the pictures, and adds keys, choosing, minutes of the timeline and live updates.
+// what is on the pictures, and adds keys, choosing, minutes of the timeline and what is new.
 (() => {
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -66,22 +66,21 @@
     keys[event.key]();
   });
 
-  // What the server sends is escaped by the templates that the pages are made of.
-  const parsed = (html) => document.createRange().createContextualFragment(html);
-  if (tiles?.dataset.live) {
-    new EventSource(tiles.dataset.live).onmessage = (message) => {
-      const update = JSON.parse(message.data);
-      one("#counts").replaceChildren(parsed(update.counts));
-      if (!timeline.contains(document.activeElement)) timeline.replaceChildren(parsed(update.timeline));
-      for (const html of update.tiles.reverse()) {
-        const tile = parsed(html).firstElementChild;
-        if (one(`[data-key="${CSS.escape(tile.dataset.key)}"]`)) continue;
-        tile.classList.add("new");
-        tiles.prepend(tile);
-        one("#none")?.remove();
-      }
-      const shown = all("#tiles .tile");
-      for (const old of shown.slice(120)) if (!one(":checked", old)) old.remove();
-    };
-  }
+  const show = (page) => {
+    one("#counts").replaceChildren(...one("#counts", page).childNodes);
+    if (!timeline.contains(document.activeElement)) timeline.replaceChildren(...one("#timeline", page).childNodes);
+    for (const tile of [...one("#tiles", page).children].reverse()) {
+      if (one(`[data-key="${CSS.escape(tile.dataset.key)}"]`)) continue;
+      tile.classList.add("new");
+      tiles.prepend(tile);
+      one("#none")?.remove();
+    }
+    for (const old of all("#tiles .tile").slice(120)) if (!one(":checked", old)) old.remove();
+  };
+  const update = async () => {
+    const answer = document.hidden ? null : await fetch(location.href).catch(() => null); // it may be away
+    if (answer?.ok) show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    setTimeout(update, 2000);
+  };
+  if (tiles?.hasAttribute("data-live")) setTimeout(update, 2000);
 })();
