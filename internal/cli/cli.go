@@ -56,7 +56,7 @@ type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 // Main runs a command with this process's arguments and ends the process. The first
 // Ctrl-C or SIGTERM ends the command's context, the second one the process; see Draining.
 func Main(c Command) {
-	d := &draining{begun: make(chan struct{})}
+	d := newDraining()
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), drainingKey{}, d))
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -79,8 +79,15 @@ func Main(c Command) {
 type draining struct {
 	mu    sync.Mutex
 	say   func()
-	begun chan struct{}
-	at    time.Time // when it was closed
+	asked context.Context
+	ask   func()    // ends asked
+	at    time.Time // when it did
+}
+
+func newDraining() *draining {
+	d := &draining{}
+	d.asked, d.ask = context.WithCancel(context.Background())
+	return d
 }
 
 // sameSignal is how long after a SIGTERM another one means the same: timeout(1) sends one
@@ -89,21 +96,21 @@ const sameSignal = time.Second
 
 type drainingKey struct{}
 
-// Draining returns a channel that is closed, once say was called, when SIGTERM asks the
+// Draining returns a context that ends, once say was called, when SIGTERM asks the
 // command to end by itself, having done what it is about. From this call on, the first
 // SIGTERM does not end ctx; Ctrl-C and another SIGTERM do.
-func Draining(ctx context.Context, say func()) <-chan struct{} {
+func Draining(ctx context.Context, say func()) (asked context.Context) {
 	d, ok := ctx.Value(drainingKey{}).(*draining)
 	if !ok { // the command is not Main's
-		return nil
+		return context.Background()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.say = say
-	return d.begun
+	return d.asked
 }
 
-// begin closes the channel, and reports whether a SIGTERM means no more than that.
+// begin asks the command to end, and reports whether a SIGTERM means no more than that.
 func (d *draining) begin() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,7 +119,7 @@ func (d *draining) begin() bool {
 	}
 	d.say()
 	d.say, d.at = nil, time.Now()
-	close(d.begun)
+	d.ask()
 	return true
 }
 

@@ -198,24 +198,24 @@ func TestOutputWithoutReader(t *testing.T) {
 // same signal to its group. A later one ends it.
 func TestDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &draining{begun: make(chan struct{})}
+		d := newDraining()
 		ctx := context.WithValue(t.Context(), drainingKey{}, d)
 		if d.begin() {
 			t.Error("a command that has not asked for it goes on")
 		}
 		said := 0
-		begun := Draining(ctx, func() { said++ })
+		asked := Draining(ctx, func() { said++ })
 		for range 2 {
 			if !d.begin() {
 				t.Error("a command that has asked for it is ended")
 			}
 		}
-		<-begun
+		<-asked.Done()
 		time.Sleep(sameSignal)
 		if d.begin() || said != 1 {
 			t.Errorf("a later signal does not end it, or it is told %d times", said)
 		}
-		if Draining(t.Context(), func() {}) != nil {
+		if Draining(t.Context(), func() {}).Done() != nil {
 			t.Error("outside of Main there are no signals")
 		}
 	})

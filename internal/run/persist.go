@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facestream/internal/config"
+	"facestream/internal/wait"
 	"facestream/runners"
 	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
@@ -31,29 +32,12 @@ var errDrained = errors.New("the window under way has not ended within --drain_t
 // endInTime returns a context that ends --drain_timeout after the run was asked to end.
 func (s *session) endInTime(ctx context.Context) (ending context.Context, stop func()) {
 	ending, end := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-s.asked:
-		case <-ending.Done():
-			return
-		}
-		select {
-		case <-time.After(s.options.DrainTimeout):
+	context.AfterFunc(s.asked, func() {
+		if wait.Sleep(ending, s.options.DrainTimeout) == nil {
 			end(errDrained)
-		case <-ending.Done():
 		}
-	}()
+	})
 	return ending, func() { end(nil) }
-}
-
-// isAsked reports whether the run is asked to end.
-func (s *session) isAsked() bool {
-	select {
-	case <-s.asked:
-		return true
-	default:
-		return false
-	}
 }
 
 // persist makes an attempt, and in a run without end further ones with growing pauses,
@@ -67,7 +51,7 @@ func (s *session) persist(ctx context.Context, attempt func() error) error {
 			s.recovered()
 			return nil
 		}
-		if s.options.Duration != config.Forever || ctx.Err() != nil || s.isAsked() {
+		if s.options.Duration != config.Forever || ctx.Err() != nil || s.asked.Err() != nil {
 			return err
 		}
 		if s.done > done {
@@ -83,7 +67,7 @@ func (s *session) persist(ctx context.Context, attempt func() error) error {
 		slog.Warn("trying again", "pause", pause, "error", err)
 		select {
 		case <-time.After(pause):
-		case <-s.asked:
+		case <-s.asked.Done():
 			return err
 		case <-ctx.Done():
 			return err

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,7 @@ func TestPersist(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out strings.Builder
-				s := &session{log: cli.NewLog(&out, cli.LogPlain, slog.LevelWarn), begun: tc.begun, options: config.Options{Duration: config.Forever}}
+				s := &session{log: cli.NewLog(&out, cli.LogPlain, slog.LevelWarn), asked: t.Context(), begun: tc.begun, options: config.Options{Duration: config.Forever}}
 				if tc.bounded {
 					s.options.Duration = time.Hour
 				}
@@ -82,12 +83,12 @@ func TestPersist(t *testing.T) {
 // under way.
 func TestAskedToEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := make(chan struct{})
+		asked, ask := context.WithCancel(t.Context())
 		s := &session{log: slog.Default(), asked: asked, options: config.Options{Duration: config.Forever, DrainTimeout: time.Minute}}
 		ctx, stop := s.endInTime(t.Context())
 		defer stop()
 		began := time.Now()
-		time.AfterFunc(time.Hour, func() { close(asked) })
+		time.AfterFunc(time.Hour, ask)
 		if err := s.persist(ctx, func() error { return kafka.ErrOutage }); !errors.Is(err, kafka.ErrOutage) || time.Since(began) != time.Hour || ctx.Err() != nil {
 			t.Errorf("after %s: %v, %v", time.Since(began), err, ctx.Err())
 		}

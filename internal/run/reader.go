@@ -63,7 +63,7 @@ func (s *session) prepare(ctx context.Context, w *Window, records int64) error {
 func (s *session) follow(ctx context.Context, window string, limit time.Duration) (following context.Context, stop func()) {
 	following, end := context.WithCancelCause(ctx)
 	saying, stopSaying := context.WithCancel(ctx)
-	asked := s.asked
+	asked := s.asked.Done()
 	var done sync.WaitGroup
 	done.Go(func() {
 		deadline, ended := time.Now().Add(limit), false

@@ -84,7 +84,7 @@ type session struct {
 	recordBytes int64
 	followed    bool            // whether the last window has also read what came
 	retainAt    time.Time       // when to look for what is too old
-	asked       <-chan struct{} // closed when the run is asked to end behind the window under way
+	asked       context.Context // ends when the run is asked to end behind the window under way
 	done        int             // windows that are, and those without records
 	begun       bool            // a window, so the settings are right
 	away        time.Time       // since when something keeps the run from working; see persist
@@ -292,7 +292,7 @@ func (s *session) describe(run string) error {
 func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 	o, summary := s.options, s.summary
 	rate, repeats := float64(firstRate), 0
-	for time.Until(deadline) > 0 && !s.isAsked() {
+	for time.Until(deadline) > 0 && s.asked.Err() == nil {
 		if err := s.retain(ctx); err != nil {
 			return err
 		}
@@ -308,7 +308,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if err != nil {
 			return err
 		}
-		if plan.Records == 0 && (o.Drain || s.isAsked()) {
+		if plan.Records == 0 && (o.Drain || s.asked.Err() != nil) {
 			return nil
 		}
 		summary.Windows++
@@ -395,7 +395,7 @@ func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafk
 			return kafka.Plan{}, ctx.Err()
 		case <-timeout.C:
 			return plan, nil
-		case <-s.asked:
+		case <-s.asked.Done():
 			return kafka.Plan{}, nil
 		case <-tick.C:
 		}
