@@ -99,12 +99,7 @@ func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
 	}
 	defer in.Close()
 	at := max(0, c.start-1) // a line begins behind another one's end
-	if s, ok := in.(io.Seeker); ok {
-		_, err = s.Seek(at, io.SeekStart)
-	} else {
-		_, err = io.CopyN(io.Discard, in, at)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if _, err := in.Seek(at, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", c.file, err)
 	}
 	lines := bufio.NewReaderSize(io.LimitReader(in, c.bytes-at), maxLine)

@@ -72,11 +72,17 @@ func (c Config) do(ctx context.Context, name string, call func(fsys fileSystem, 
 func (c Config) path(name string) string { return strings.TrimSuffix(c.Root, "/") + "/" + name }
 
 // Open opens a file below the root for reading.
-func (c Config) Open(ctx context.Context, name string) (in io.ReadCloser, err error) {
+func (c Config) Open(ctx context.Context, name string) (in io.ReadSeekCloser, err error) {
 	if c.NoLinks && !strings.Contains(c.Root, "://") {
 		return os.OpenInRoot(c.Root, name)
 	}
-	err = c.do(ctx, name, func(fsys fileSystem, path string) (err error) { in, err = fsys.OpenRead(ctx, path); return err })
+	err = c.do(ctx, name, func(fsys fileSystem, path string) error {
+		r, err := fsys.OpenRead(ctx, path)
+		if err == nil {
+			in = r.(io.ReadSeekCloser) // all file systems of an output can seek
+		}
+		return err
+	})
 	return in, err
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,16 +55,12 @@ func (c Config) OpenTable(ctx context.Context, name string) (*OpenTable, error) 
 	return t, nil
 }
 
-func randomAccess(in io.Reader, size int64) (io.ReaderAt, error) {
+func randomAccess(in io.ReadSeeker, size int64) (io.ReaderAt, error) {
 	if r, ok := in.(io.ReaderAt); ok {
 		return r, nil
 	}
-	if s, ok := in.(io.ReadSeeker); ok {
-		kept, err := lru.New[int64, []byte](keptBlocks)
-		return &blocks{in: s, size: size, kept: kept}, err
-	}
-	data, err := io.ReadAll(in)
-	return bytes.NewReader(data), err
+	kept, err := lru.New[int64, []byte](keptBlocks)
+	return &blocks{in: in, size: size, kept: kept}, err
 }
 
 // blocks reads a file of HDFS in large pieces, and keeps some: rows are read from many

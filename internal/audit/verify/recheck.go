@@ -46,9 +46,11 @@ func newChecker(ctx context.Context, cfg store.Config, models []string, chosen [
 				err = c.addMaker(l, settings[l.Settings], models)
 			}
 		}
-	}
-	if err == nil {
-		err = c.readEvents(ctx, chosen)
+		for _, at := range one.Events {
+			if err == nil {
+				c.events[at], err = readEvent(ctx, cfg, at)
+			}
+		}
 	}
 	if err != nil {
 		c.close()

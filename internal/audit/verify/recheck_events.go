@@ -12,6 +12,7 @@ import (
 
 	"facestream/internal/audit"
 	"facestream/transforms/face"
+	"facestream/transforms/store"
 )
 
 // compareEvents compares the events that a record gives with those of a group. How long
@@ -37,46 +38,24 @@ func (c *checker) compareEvents(one audit.Chosen, group string, lines []string) 
 	return []audit.Problem{differs(one.ID, "", "there are %d events, which are not the %d that the record gives", len(got), len(want))}, nil
 }
 
-// readEvents reads the events of the chosen records, and each file once.
-func (c *checker) readEvents(ctx context.Context, chosen []audit.Chosen) error {
-	files := map[string][]audit.EventAt{}
-	for _, one := range chosen {
-		for _, at := range one.Events {
-			files[at.File] = append(files[at.File], at)
-		}
-	}
-	for file, places := range files {
-		slices.SortFunc(places, func(a, b audit.EventAt) int { return cmp.Compare(a.At, b.At) })
-		if err := c.readPlaces(ctx, file, places); err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
-		}
-	}
-	return nil
-}
-
-// readPlaces adds the events at places of a file, in order.
-func (c *checker) readPlaces(ctx context.Context, file string, places []audit.EventAt) error {
-	in, err := c.config.Open(ctx, file)
+// readEvent reads the line of events at a place.
+func readEvent(ctx context.Context, cfg store.Config, at audit.EventAt) (e face.Event, err error) {
+	in, err := cfg.Open(ctx, at.File)
 	if err != nil {
-		return err
+		return e, err
 	}
 	defer in.Close()
-	lines, before := bufio.NewReader(in), int64(0)
-	for _, at := range places {
-		skipped, err := io.CopyN(io.Discard, lines, at.At-before)
-		if err != nil {
-			return err
-		}
-		line, err := lines.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if c.events[at], err = parseEvent(line); err != nil {
-			return err
-		}
-		before += skipped + int64(len(line))
+	var line []byte
+	if _, err = in.Seek(at.At, io.SeekStart); err == nil {
+		line, err = bufio.NewReader(in).ReadBytes('\n')
 	}
-	return nil
+	if err == nil || errors.Is(err, io.EOF) {
+		e, err = parseEvent(line)
+	}
+	if err != nil {
+		err = fmt.Errorf("reading %s: %w", at.File, err)
+	}
+	return e, err
 }
 
 func parseEvent(line []byte) (face.Event, error) {
