@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"facestream/internal/cli"
-	"facestream/internal/notify"
 )
 
 const (
@@ -28,41 +27,42 @@ func (v *notifyFlags) add(f *flag.FlagSet) {
 }
 
 // check never shows more of the URL than its host.
-func (v *notifyFlags) check(events bool) (c notify.Config, err error) {
-	if v.url == "" {
-		if v.secretFile != "" {
-			err = errors.New("--notify_secret_file is for --notify: give that, too")
-		}
-		return c, err
+func (v *notifyFlags) check(o *Options) (err error) {
+	c := &o.Notify
+	switch {
+	case v.url == "" && v.secretFile != "":
+		return errors.New("--notify_secret_file is for --notify: give that, too")
+	case v.url == "":
+		return nil
 	}
 	c.URL = v.url
 	if file, ok := strings.CutPrefix(v.url, "@"); ok {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return c, fmt.Errorf("--notify: %w", err)
+			return fmt.Errorf("--notify: %w", err)
 		}
 		c.URL = strings.TrimSpace(string(data))
 	}
 	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || cli.AmbiguousAddress(c.URL) {
-		return c, fmt.Errorf("--notify=%s: it must be a URL such as https://faces.example/hook, in which special characters of a password are escaped", cli.Address(c.URL))
+		return fmt.Errorf("--notify=%s: it must be a URL such as https://faces.example/hook, in which special characters of a password are escaped", cli.Address(c.URL))
 	}
-	if !events {
-		return c, errors.New("--notify needs events: add events to --write")
+	if !o.Write.Events {
+		return errors.New("--notify needs events: add events to --write")
 	}
 	if v.secretFile == "" {
-		return c, nil
+		return nil
 	}
 	if c.Secret, err = os.ReadFile(v.secretFile); err != nil {
-		return c, fmt.Errorf("--notify_secret_file: %w", err)
+		return fmt.Errorf("--notify_secret_file: %w", err)
 	}
 	c.Secret = bytes.TrimSpace(c.Secret)
 	if encoded, ok := bytes.CutPrefix(c.Secret, []byte(encodedSecret)); ok {
 		if c.Secret, err = base64.StdEncoding.DecodeString(string(encoded)); err != nil {
-			return c, fmt.Errorf("--notify_secret_file=%s: what stands behind %s is not base64", v.secretFile, encodedSecret)
+			return fmt.Errorf("--notify_secret_file=%s: what stands behind %s is not base64", v.secretFile, encodedSecret)
 		}
 	}
 	if len(c.Secret) < shortestSecret {
-		return c, fmt.Errorf("--notify_secret_file=%s: the secret must have %d bytes or more; head -c 32 /dev/urandom | base64 makes one", v.secretFile, shortestSecret)
+		return fmt.Errorf("--notify_secret_file=%s: the secret must have %d bytes or more; head -c 32 /dev/urandom | base64 makes one", v.secretFile, shortestSecret)
 	}
-	return c, nil
+	return nil
 }

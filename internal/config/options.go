@@ -63,24 +63,21 @@ func (o Options) OwnExpansion() bool { return o.Reader == kafka.KafkaIO && o.Exp
 
 // Flags are the settings as given.
 type Flags struct {
-	o                       Options // what needs no more than a check
-	endpoints               EndpointFlags
-	output                  outputFlags
-	detector                detectorFlags
-	sampling                samplingFlags
-	notify                  notifyFlags
-	duration, frameSize     string
-	workerKeytab            string
-	windowBytes             cli.Bytes
-	consumer, runnerOptions cli.KeyValues
-	keepRejects, quiet      bool
+	o                   Options // what needs no more than a check
+	endpoints           EndpointFlags
+	output              outputFlags
+	detector            detectorFlags
+	sampling            samplingFlags
+	notify              notifyFlags
+	duration, frameSize string
+	keepRejects, quiet  bool
 }
 
 // New adds the flags of a run to f.
 func New(f *flag.FlagSet) *Flags {
-	v := &Flags{consumer: cli.KeyValues{}, runnerOptions: cli.KeyValues{}}
+	v := &Flags{o: Options{Consumer: map[string]string{}, Runner: runners.Config{Options: map[string]string{}}}}
 	v.endpoints.Add(f)
-	v.output.add(f)
+	v.output.add(f, &v.o)
 	v.detector.add(f)
 	f.StringVar(&v.o.Runner.Name, "runner", runners.Prism, "`NAME` of the Beam runner: prism (nothing else is needed), flink, spark, or direct (inside this process, without Java).")
 	f.StringVar(&v.o.Reader, "reader", "", "`NAME` of what reads from Kafka: kafkaio, which is Beam's and in Java, a window at a time; or native, in Go and in the workers, which stores what comes at once and needs no Java on prism. Default: kafkaio, but native with --runner=direct.")
@@ -88,20 +85,20 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.o.Runner.Master, "master", "", "Cluster that the started job server submits to, `ADDRESS` of Flink's REST API, HOST:PORT, or spark://HOST:PORT; or yarn, that of $HADOOP_CONF_DIR, where Flink has a session. Default: one inside of the job server.")
 	f.StringVar(&v.o.Runner.DriverHost, "driver_host", "", "`ADDRESS` of this machine at which a Spark cluster's executors call the job server that is started for --master. Default: the one on the way to the Master, or to YARN's ResourceManager.")
 	f.StringVar(&v.o.Runner.Worker, "worker", "", "`PATH` of this program on every node of the cluster. Default: its path on this machine; with Spark on YARN, the program is sent there with Spark's jars.")
-	f.StringVar(&v.workerKeytab, "worker_keytab", "", "`PATH` of a keytab for --kerberos_principal on every node of the cluster. Default: that of --kerberos_keytab.")
+	f.StringVar(&v.o.Runner.WorkerKeytab, "worker_keytab", "", "`PATH` of a keytab for --kerberos_principal on every node of the cluster. Default: that of --kerberos_keytab.")
 	f.IntVar(&v.o.Runner.Parallelism, "parallelism", 0, "`SLOTS` of the cluster to use. Default: this machine's cores, or all slots of the cluster.")
-	f.Var(v.runnerOptions, "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
+	f.Var(cli.KeyValues(v.o.Runner.Options), "runner_option", "A further pipeline option for Flink or Spark, `NAME=VALUE`, such as checkpointing_interval=10000 (ms) or max_bundle_size=100. May be given several times.")
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
 	f.DurationVar(&v.o.DrainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
 	f.BoolVar(&v.o.Drain, "drain", false, "End before the duration is over when no record is waiting.")
 	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain.")
 	f.DurationVar(&v.o.StallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
-	f.Var(&v.windowBytes, "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound, by the average size of the records before. Default: with kafkaio 64MiB on prism, 256MiB elsewhere.")
+	f.Var((*cli.Bytes)(&v.o.Runner.MaxBytes), "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound, by the average size of the records before. Default: with kafkaio 64MiB on prism, 256MiB elsewhere.")
 	f.Var((*cli.Age)(&v.o.Retain), "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
 	f.StringVar(&v.frameSize, "frame_size", "640x480", "`WIDTHxHEIGHT` in pixels of raw frames without a content-type header; their pixels are blue, green, red.")
 	f.BoolVar(&v.keepRejects, "keep_rejects", false, fmt.Sprintf("Also store the value of each rejected record, its first %d bytes, beside the file about it in _rejects.", frame.MaxKeepBytes))
-	v.sampling.add(f)
-	f.Var(v.consumer, "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
+	v.sampling.add(f, &v.o)
+	f.Var(cli.KeyValues(v.o.Consumer), "consumer_config", "A setting of the Kafka consumer, `KEY=VALUE`. May be given several times; only harmless settings are allowed.")
 	f.StringVar(&v.o.ExpansionAddr, "expansion_addr", "", "`HOST:PORT` of a running Beam expansion service with KafkaIO. Default: one is started and ended.")
 	f.StringVar(&v.o.Summary, "summary", "", "`FILE` to write the run's counts to, as JSON.")
 	f.StringVar(&v.o.CPUProfile, "cpu_profile", "", "`FILE` to write a CPU profile of this process to, for go tool pprof. On Prism it shows all but the runner and the reading; a cluster's workers are other processes.")
@@ -126,7 +123,22 @@ func Parse(args ...string) (Options, error) {
 // Options checks the flags.
 func (v *Flags) Options() (Options, error) {
 	o := v.o
-	o.Consumer, o.Latest, o.Runner.Options = v.consumer, v.output.latest, v.runnerOptions
+	for _, check := range []func(*Options) error{
+		v.checkPrinting, v.checkRunner, v.checkEndpoints, v.checkTimes, v.checkFrames, v.sampling.check, v.output.check, v.notify.check, v.checkReader, v.detector.check,
+	} {
+		if err := check(&o); err != nil {
+			return o, err
+		}
+	}
+	o.Face.InOrder = o.Sampling.Frames.InOrder && o.Sampling.CooldownMillis > 0
+	if o.Runner.Name == runners.Prism || o.Runner.Name == runners.Direct {
+		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
+	}
+	return o, nil
+}
+
+// checkPrinting checks what is told of a run, and where.
+func (v *Flags) checkPrinting(o *Options) error {
 	if v.quiet {
 		o.LogLevel = slog.LevelWarn
 	}
@@ -134,75 +146,45 @@ func (v *Flags) Options() (Options, error) {
 	if err == nil && o.Metrics != "" {
 		err = metrics.CheckAddr(o.Metrics)
 	}
-	if err == nil {
-		err = v.checkRunner(&o.Runner)
-	}
-	if err != nil {
-		return o, err
-	}
+	return errors.Join(err, cli.CheckNewFile("--summary", o.Summary), cli.CheckNewFile("--cpu_profile", o.CPUProfile))
+}
+
+// checkEndpoints checks where things are, and with what workers log in there.
+func (v *Flags) checkEndpoints(o *Options) (err error) {
 	if o.Endpoints, err = v.endpoints.Check(); err != nil {
-		return o, err
+		return err
 	}
-	if err := o.checkWorkerKeytab(v.workerKeytab); err != nil {
-		return o, err
-	}
-	if o.ExpansionAddr != "" {
-		if err := cli.CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
-			return o, err
-		}
-	}
+	return errors.Join(o.checkWorkerKeytab(), cli.CheckFolder("--state_dir", o.StateDir))
+}
+
+func (v *Flags) checkTimes(o *Options) (err error) {
 	if o.Duration, err = parseDuration(v.duration); err != nil {
-		return o, err
+		return err
 	}
 	switch {
 	case o.Duration == Forever && o.Drain:
-		return o, errors.New("--drain ends a run when no record is waiting, and --duration=forever never does: give one of them")
+		return errors.New("--drain ends a run when no record is waiting, and --duration=forever never does: give one of them")
 	case o.DrainTimeout < 0:
-		return o, fmt.Errorf("--drain_timeout=%s: it must be 0s or more", o.DrainTimeout)
+		return fmt.Errorf("--drain_timeout=%s: it must be 0s or more", o.DrainTimeout)
 	case o.Window < time.Second && o.Window != 0:
-		return o, fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
+		return fmt.Errorf("--window=%s: it must be at least 1s", o.Window)
 	case o.StallTimeout < time.Second:
-		return o, fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
+		return fmt.Errorf("--stall_timeout=%s: it must be at least 1s", o.StallTimeout)
 	}
+	return nil
+}
+
+func (v *Flags) checkFrames(o *Options) (err error) {
 	if o.Frame.Width, o.Frame.Height, err = cli.CheckSize("--frame_size", v.frameSize); err != nil {
-		return o, err
+		return err
 	}
 	if err := o.Frame.Validate(); err != nil {
-		return o, fmt.Errorf("--frame_size: %w", err)
+		return fmt.Errorf("--frame_size: %w", err)
 	}
 	if v.keepRejects {
 		o.Frame.KeepBytes = frame.MaxKeepBytes
 	}
-	if o.Sampling, err = v.sampling.check(); err != nil {
-		return o, err
-	}
-	if o.Write, err = v.output.check(); err != nil {
-		return o, err
-	}
-	if o.Write.Rows && o.Window > maxRowsWindow {
-		return o, fmt.Errorf("--window=%s: with --store=parquet it must be at most %s", o.Window, maxRowsWindow)
-	}
-	o.SegmentBytes = int64(v.output.segmentBytes)
-	if o.Notify, err = v.notify.check(o.Write.Events); err != nil {
-		return o, err
-	}
-	if o.Umask, err = v.output.umaskFor(o.Output); err != nil {
-		return o, err
-	}
-	if err := errors.Join(cli.CheckFolder("--state_dir", o.StateDir), cli.CheckNewFile("--summary", o.Summary), cli.CheckNewFile("--cpu_profile", o.CPUProfile)); err != nil {
-		return o, err
-	}
-	if err := v.checkReader(&o); err != nil {
-		return o, err
-	}
-	if err := v.detector.check(&o); err != nil {
-		return o, err
-	}
-	o.Face.InOrder = o.Sampling.Frames.InOrder && o.Sampling.CooldownMillis > 0
-	if o.Runner.Name == runners.Prism || o.Runner.Name == runners.Direct {
-		o.Face.Parallel = runtime.GOMAXPROCS(0) // elsewhere, each slot is one
-	}
-	return o, nil
+	return nil
 }
 
 // checkReader checks what reads, and what is for it.
@@ -220,7 +202,7 @@ func (v *Flags) checkReader(o *Options) error {
 	check := kafka.CheckConsumerSettings
 	if o.Reader == kafka.Native {
 		check = kafka.CheckNativeSettings
-		if v.windowBytes == 0 {
+		if v.o.Runner.MaxBytes == 0 {
 			o.WindowBytes = math.MaxInt64
 		}
 		o.Sampling.Frames.InOrder = true
@@ -229,6 +211,10 @@ func (v *Flags) checkReader(o *Options) error {
 		}
 	} else if direct {
 		return errors.New("--reader=kafkaio is for the other runners: with --runner=direct it must be native")
+	} else if o.ExpansionAddr != "" {
+		if err := cli.CheckAddr("--expansion_addr", o.ExpansionAddr); err != nil {
+			return err
+		}
 	}
 	if err := check(o.Consumer); err != nil {
 		return fmt.Errorf("--consumer_config: %w", err)

@@ -19,9 +19,6 @@ const defaultCropMargin = 0.2
 type outputFlags struct {
 	write        cli.List
 	umask, store string
-	margin       float64
-	latest       bool
-	segmentBytes cli.Bytes
 }
 
 const (
@@ -30,42 +27,46 @@ const (
 	maxRowsWindow = store.TableAge / 2
 )
 
-func (v *outputFlags) add(f *flag.FlagSet) {
+func (v *outputFlags) add(f *flag.FlagSet, o *Options) {
 	v.write = "frame,events"
 	f.Var(&v.write, "write", "What to store of a frame with faces, a `LIST` of: frame, the frame as it came; annotated, with a box around each face; crops, each face by itself; events, a JSON line for each face.")
-	f.Float64Var(&v.margin, "crop_margin", defaultCropMargin, fmt.Sprintf("Margin around a face in its crop, a `PART` of the sides of its box, from 0 to %d.", face.MaxCropMargin))
-	f.BoolVar(&v.latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
+	f.Float64Var(&o.Write.CropMargin, "crop_margin", defaultCropMargin, fmt.Sprintf("Margin around a face in its crop, a `PART` of the sides of its box, from 0 to %d.", face.MaxCropMargin))
+	f.BoolVar(&o.Latest, "latest", false, "Also keep a copy of the latest picture as face.jpg in the folder of the pictures, replaced after each window.")
 	f.StringVar(&v.store, "store", store.Files, "`NAME` of how pictures are stored: files, one for each; or parquet, rows of Parquet files, for clusters that must live with the number of files.")
-	v.segmentBytes = 512 << 20
-	f.Var(&v.segmentBytes, "segment_bytes", "The `BYTES` up to which Parquet files of an hour are put together, such as 512MiB.")
+	o.SegmentBytes = 512 << 20
+	f.Var((*cli.Bytes)(&o.SegmentBytes), "segment_bytes", "The `BYTES` up to which Parquet files of an hour are put together, such as 512MiB.")
 	f.StringVar(&v.umask, "umask", "", "`UMASK` of new files and folders in HDFS, in octal such as 027, or as the permissions that are left, such as u=rwx,g=rx,o=. Default: fs.permissions.umask-mode of the configuration in $HADOOP_CONF_DIR, or 022.")
 }
 
-func (v *outputFlags) check() (face.Output, error) {
-	o, err := face.ParseOutput(string(v.write))
+func (v *outputFlags) check(o *Options) error {
+	w, err := face.ParseOutput(string(v.write))
 	if err != nil {
-		return o, fmt.Errorf("--write=%s: %w", v.write, err)
+		return fmt.Errorf("--write=%s: %w", v.write, err)
 	}
-	o.CropMargin = v.margin
-	if err := o.Validate(); err != nil {
-		return o, fmt.Errorf("--crop_margin: %w", err)
+	w.CropMargin = o.Write.CropMargin
+	if err := w.Validate(); err != nil {
+		return fmt.Errorf("--crop_margin: %w", err)
 	}
-	if !o.Crops {
-		o.CropMargin = 0 // it changes nothing
+	if !w.Crops {
+		w.CropMargin = 0 // it changes nothing
 	}
 	if err := cli.OneOf("store", v.store, store.Stores); err != nil {
-		return o, err
+		return err
 	}
-	if o.Rows = v.store == store.Parquet; o.Rows && !o.Pictures() {
-		return o, errors.New("--store=parquet needs a picture: add frame, annotated or crops to --write")
+	w.Rows = v.store == store.Parquet
+	o.Write = w
+	switch {
+	case w.Rows && !w.Pictures():
+		return errors.New("--store=parquet needs a picture: add frame, annotated or crops to --write")
+	case w.Rows && o.Window > maxRowsWindow:
+		return fmt.Errorf("--window=%s: with --store=parquet it must be at most %s", o.Window, maxRowsWindow)
+	case o.SegmentBytes < minSegment:
+		return fmt.Errorf("--segment_bytes=%v: it must be at least 1MiB", cli.Bytes(o.SegmentBytes))
+	case o.Latest && !w.Pictures():
+		return errors.New("--latest needs a picture: add frame, annotated or crops to --write")
 	}
-	if v.segmentBytes < minSegment {
-		return o, fmt.Errorf("--segment_bytes=%v: it must be at least 1MiB", v.segmentBytes)
-	}
-	if v.latest && !o.Pictures() {
-		return o, errors.New("--latest needs a picture: add frame, annotated or crops to --write")
-	}
-	return o, nil
+	o.Umask, err = v.umaskFor(o.Output)
+	return err
 }
 
 // umaskFor returns the umask of what is written to an output.

@@ -27,17 +27,18 @@ var (
 )
 
 // checkRunner checks and completes the settings of the runner.
-func (v *Flags) checkRunner(c *runners.Config) error {
+func (v *Flags) checkRunner(o *Options) error {
+	c := &o.Runner
 	if err := cli.OneOf("runner", c.Name, runners.Names); err != nil {
 		return err
 	}
-	if c.MaxBytes = int64(v.windowBytes); c.MaxBytes == 0 {
+	if c.MaxBytes == 0 {
 		if c.MaxBytes = 256 << 20; c.Name == runners.Prism { // it holds a window ten times over
 			c.MaxBytes = 64 << 20
 		}
 	}
 	if c.MaxBytes < 1<<20 {
-		return fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", v.windowBytes)
+		return fmt.Errorf("--window_bytes=%v: it must be at least 1MiB", cli.Bytes(c.MaxBytes))
 	}
 	if c.Parallelism < 0 {
 		return fmt.Errorf("--parallelism=%d: it must be a number of slots, such as 2", c.Parallelism)
@@ -53,11 +54,11 @@ func (v *Flags) checkRunner(c *runners.Config) error {
 		}
 		return nil
 	}
-	return v.checkCluster(c)
+	return checkCluster(c, o.Reader)
 }
 
 // checkCluster checks and completes the settings for Flink and Spark.
-func (v *Flags) checkCluster(c *runners.Config) error {
+func checkCluster(c *runners.Config, reader string) error {
 	switch {
 	case c.Endpoint != "" && c.Master != "":
 		return errors.New("--endpoint and --master are both set: a job server that runs already knows its cluster")
@@ -65,7 +66,7 @@ func (v *Flags) checkCluster(c *runners.Config) error {
 		if err := cli.CheckAddr("--endpoint", c.Endpoint); err != nil {
 			return err
 		}
-		if c.Name == runners.Spark && c.Parallelism != 0 && v.o.Reader != kafka.Native {
+		if c.Name == runners.Spark && c.Parallelism != 0 && reader != kafka.Native {
 			return errors.New("--parallelism with --endpoint on Spark: the setting spark.cores.max of the job server decides; leave it out")
 		}
 	case c.Master != "":
@@ -112,7 +113,8 @@ func (v *Flags) checkCluster(c *runners.Config) error {
 }
 
 // checkWorkerKeytab completes with what the workers of a cluster log in.
-func (o *Options) checkWorkerKeytab(path string) error {
+func (o *Options) checkWorkerKeytab() error {
+	path := o.Runner.WorkerKeytab
 	needed := o.Runner.Cluster() && len(o.Kerberos.Settings) > 0
 	switch {
 	case path != "" && !needed:
@@ -123,7 +125,7 @@ func (o *Options) checkWorkerKeytab(path string) error {
 		return fmt.Errorf("--worker_keytab=%s: it must be an absolute path, valid on every node", path)
 	}
 	o.Runner.User, o.Runner.Login = o.User, o.Kerberos.Login
-	if o.Runner.WorkerKeytab = path; path == "" && needed {
+	if path == "" && needed {
 		o.Runner.WorkerKeytab = o.Kerberos.Keytab
 	}
 	return nil
