@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -35,8 +36,9 @@ type Audit struct {
 	book      book
 	newest    string // window of which there are events
 	lines     *bufio.Reader
-	claims    map[string]*claim // tables, by their names
-	published map[string]bool   // tables that a run publishes, by the base of their names
+	events    map[string]*eventsFile // by the windows that they begin with
+	claims    map[string]*claim      // tables, by their names
+	published map[string]bool        // tables that a run publishes, by the base of their names
 	seed      maphash.Seed
 	temporary []temporaryFile
 	written   time.Time // when a file was written last
@@ -70,7 +72,7 @@ func New(topics []string, choose int) (*Audit, error) {
 	a := &Audit{
 		facts: facts, topics: slices.Sorted(slices.Values(topics)),
 		names: map[string]int{}, others: map[string]*OtherTopic{},
-		claims: map[string]*claim{}, published: map[string]bool{}, seed: maphash.MakeSeed(),
+		events: map[string]*eventsFile{}, claims: map[string]*claim{}, published: map[string]bool{}, seed: maphash.MakeSeed(),
 		lines:  bufio.NewReaderSize(nil, maxLine),
 		sample: newSample(choose),
 		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
@@ -128,7 +130,8 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 	switch kind, _ := store.KindOf(name); kind {
 	case store.KindLedger, store.KindStaged, store.KindSuccess, store.KindLatest, store.KindLease, store.KindTable: // a ledger that was not read yet is newer
 	case store.KindEvents:
-		a.facts.addFile(windowOf(name), listedFact, name, size)
+		e := a.eventsOf(windowOf(name))
+		e.name, e.size = name, size
 	case store.KindPurged:
 		if name != store.PurgedFile {
 			a.report.Add(Problem{Kind: PurgedThere, File: name, Text: fmt.Sprintf("there is %s: %s", name, purgeAgain)})
@@ -195,16 +198,7 @@ func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []
 		}
 		p = nil
 	}
-	var file eventsFile
 	err = a.facts.each(ctx, func(f fields) {
-		if f[0] == fileFact {
-			if file.window != f.text(1) {
-				a.compareFile(file)
-				file = eventsFile{window: f.text(1)}
-			}
-			file.add(f)
-			return
-		}
 		id := record.In(a.topics[f.number(0)], int32(f.number(1)))
 		if p == nil || p.out.TopicPartition != id {
 			finish()
@@ -216,7 +210,7 @@ func (a *Audit) Compare(ctx context.Context, logs []Log) (r *Report, doubtful []
 		return nil, nil, err
 	}
 	finish()
-	a.compareFile(file)
+	a.compareEventsFiles()
 	a.compareClaims()
 	a.finish()
 	return r, doubtful, nil
@@ -238,41 +232,31 @@ func (a *Audit) finish() {
 	}
 }
 
-// eventsFile is a file of events that are published, by the window that it begins with.
+// eventsFile is a file of events that are published.
 type eventsFile struct {
-	window       string
 	name, ledger string // empty if there is none
 	size, bytes  int64  // bytes: that the ledger has
 	open         bool   // the window is not gathered, or another one may be added
 }
 
-// The kinds of facts about files of events.
-const (
-	claimedFact = "a" // by a ledger: its name, bytes, whether it is open
-	openFact    = "b" // the window is not gathered
-	listedFact  = "c" // name, size
-)
-
-func (e *eventsFile) add(f fields) {
-	switch f[2] {
-	case claimedFact:
-		e.ledger, e.bytes, e.open = f.text(3), f.number(4), f[5] == "true"
-	case openFact:
-		e.open = true
-	case listedFact:
-		e.name, e.size = f.text(3), f.number(4)
+func (a *Audit) eventsOf(window string) *eventsFile {
+	if a.events[window] == nil {
+		a.events[window] = &eventsFile{}
 	}
+	return a.events[window]
 }
 
-// compareFile compares a file of events as a whole. One that is open may have more than
+// compareEventsFiles compares files of events as wholes. One that is open may have more than
 // its ledger, or no ledger yet: it is written before that. Older versions took some of the
 // lines back.
-func (a *Audit) compareFile(e eventsFile) {
-	switch {
-	case e.open || e.window == "":
-	case e.ledger != "" && e.size != e.bytes:
-		a.wrongLedger(EventsSize, e.ledger, ": it has %d bytes of events in a file that begins with window %s and has %d", e.bytes, e.window, e.size)
-	case e.ledger == "" && e.window < a.newest:
-		a.report.Add(Problem{Kind: EventsUnknown, File: e.name, Text: fmt.Sprintf("there are events in %s, which is in no ledger", e.name)})
+func (a *Audit) compareEventsFiles() {
+	for _, window := range slices.Sorted(maps.Keys(a.events)) {
+		switch e := a.events[window]; {
+		case e.open:
+		case e.ledger != "" && e.size != e.bytes:
+			a.wrongLedger(EventsSize, e.ledger, ": it has %d bytes of events in a file that begins with window %s and has %d", e.bytes, window, e.size)
+		case e.ledger == "" && window < a.newest:
+			a.report.Add(Problem{Kind: EventsUnknown, File: e.name, Text: fmt.Sprintf("there are events in %s, which is in no ledger", e.name)})
+		}
 	}
 }

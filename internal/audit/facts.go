@@ -47,16 +47,6 @@ func (f *facts) close() {
 // offsets and kinds. An error of writing shows in each.
 func (f *facts) add(topic int, partition int32, offset int64, kind string, fields ...any) {
 	fmt.Fprintf(f.out, "%04d\t%010d\t%020d\t%s", topic, partition, offset, kind)
-	f.end(fields)
-}
-
-// addFile adds a fact about a file of events. They come last.
-func (f *facts) addFile(name, kind string, fields ...any) {
-	fmt.Fprintf(f.out, "%s\t%q\t%s", fileFact, name, kind)
-	f.end(fields)
-}
-
-func (f *facts) end(fields []any) {
 	for _, field := range fields {
 		if text, ok := field.(string); ok {
 			field = strconv.Quote(text)
@@ -65,9 +55,6 @@ func (f *facts) end(fields []any) {
 	}
 	f.out.WriteByte('\n')
 }
-
-// fileFact is what facts of files begin with; the others begin with a digit.
-const fileFact = "~"
 
 // fields are those of a fact, with its key.
 type fields []string

@@ -68,12 +68,13 @@ func (a *Audit) AddLedgers(f store.BookFile) (group string) {
 	a.newest = max(a.newest, window)
 	a.addClaims(f, name, group, hour == "")
 	if f.Book != "" && window != "" {
-		a.facts.addFile(window, openFact)
+		a.eventsOf(window).open = true
 		return group
 	}
 	for i, e := range f.Events {
-		last := f.Book == "" || hour == "" && i == len(f.Events)-1
-		a.facts.addFile(windowOf(e.File), claimedFact, name, e.Bytes, last)
+		file := a.eventsOf(windowOf(e.File))
+		file.ledger, file.bytes = name, e.Bytes
+		file.open = file.open || f.Book == "" || hour == "" && i == len(f.Events)-1
 		a.newest = max(a.newest, windowOf(e.File))
 	}
 	return group

@@ -3,8 +3,11 @@ package audit
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
+	"iter"
 	"math"
 	"path"
 	"slices"
@@ -12,6 +15,7 @@ import (
 	"strings"
 
 	"facestream/internal/record"
+	"facestream/transforms/face"
 	"facestream/transforms/store"
 	"facestream/transforms/store/table"
 )
@@ -25,15 +29,6 @@ type claim struct {
 	found         bool
 }
 
-// Rows are those of a table that are to be compared.
-type Rows struct {
-	audit        *Audit
-	table, group string
-	rows         int64 // that count
-	open, staged bool
-	seen         int64
-}
-
 // addClaims adds the tables of a file of ledgers.
 func (a *Audit) addClaims(f store.BookFile, name, group string, open bool) {
 	for _, t := range f.Tables {
@@ -45,50 +40,53 @@ func (a *Audit) addClaims(f store.BookFile, name, group string, open bool) {
 	}
 }
 
-// Table returns what to do with the rows of a table that is there. Of one that counts
-// nowhere there is nothing to compare, and false is returned.
-func (a *Audit) Table(name string) (*Rows, bool) {
-	kind, _ := store.KindOf(name)
-	r := &Rows{audit: a, table: name, rows: math.MaxInt64, open: true, staged: kind == store.KindStaged}
+// AddTable adds the rows of a table that is there, with the lines of their faces' events.
+// That they cannot be read is reported. Of a table that counts nowhere there is nothing to
+// compare.
+func (a *Audit) AddTable(name string, rows iter.Seq2[table.Row, error]) {
 	window, _, _ := strings.Cut(path.Base(name), "+")
-	switch c := a.claims[name]; {
+	c := a.claims[name]
+	switch {
 	case c != nil:
 		c.found = true
-		r.group, r.rows, r.open = c.group, c.Rows, c.open
 	case window < a.newest && !a.published[path.Base(name)]:
 		a.report.Add(Problem{Kind: TableUnknown, File: name, Text: fmt.Sprintf("the pictures in %s are in no ledger", name)})
-		return nil, false
-	}
-	return r, true
-}
-
-// Add adds a row. events are the lines of its faces.
-func (r *Rows) Add(row *table.Row, events []string) {
-	n := r.seen
-	if r.seen++; n >= r.rows && !r.open {
 		return
+	default: // its ledger is newer than those that were read
+		c = &claim{Table: store.Table{Rows: math.MaxInt64}, open: true}
 	}
-	staged := r.staged || n >= r.rows // its rows may be there twice until they are published
-	for _, p := range store.PicturesOf(row) {
-		r.audit.addPicture(p.Name, p.Bytes, r.group, r.table, n, staged)
-	}
-	if topic, asked := slices.BinarySearch(r.audit.topics, row.Topic); asked {
-		var sums []string
-		for _, line := range events {
-			sums = append(sums, r.audit.sumOf([]byte(line)))
+	kind, _ := store.KindOf(name)
+	seen := int64(0)
+	for row, err := range rows {
+		var events []string
+		if err == nil {
+			events, err = face.EventsOf(&row)
 		}
-		r.audit.facts.add(topic, row.Partition, row.Offset, rowFact, r.group, row.SettingsSHA256, fmt.Sprint(sums), r.table)
+		if errors.Is(err, fs.ErrNotExist) { // a run has published it meanwhile
+			return
+		}
+		if err != nil {
+			a.report.Add(Problem{Kind: TableUnreadable, File: name, Text: fmt.Sprintf("reading %s: %v", name, err)})
+			return
+		}
+		n := seen
+		if seen++; n >= c.Rows && !c.open {
+			continue
+		}
+		staged := kind == store.KindStaged || n >= c.Rows // its rows may be there twice until they are published
+		for _, p := range store.PicturesOf(&row) {
+			a.addPicture(p.Name, p.Bytes, c.group, name, n, staged)
+		}
+		if topic, asked := slices.BinarySearch(a.topics, row.Topic); asked {
+			var sums []string
+			for _, line := range events {
+				sums = append(sums, a.sumOf([]byte(line)))
+			}
+			a.facts.add(topic, row.Partition, row.Offset, rowFact, c.group, row.SettingsSHA256, fmt.Sprint(sums), name)
+		}
 	}
-}
-
-// Done is told that all rows were read, or why not.
-func (r *Rows) Done(err error) {
-	switch {
-	case err != nil:
-		r.audit.report.Add(Problem{Kind: TableUnreadable, File: r.table, Text: fmt.Sprintf("reading %s: %v", r.table, err)})
-	case r.rows != math.MaxInt64 && (r.seen < r.rows || r.seen > r.rows && !r.open):
-		c := r.audit.claims[r.table]
-		r.audit.wrongLedger(TableSize, c.ledger, ": it has %d rows in %s, and there are %d (after a purge that was interrupted, purge again)", c.Rows, r.table, r.seen)
+	if c.ledger != "" && (seen < c.Rows || seen > c.Rows && !c.open) {
+		a.wrongLedger(TableSize, c.ledger, ": it has %d rows in %s, and there are %d (after a purge that was interrupted, purge again)", c.Rows, name, seen)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -12,9 +13,9 @@ import (
 	"facestream/internal/audit"
 	"facestream/internal/cli"
 	"facestream/internal/record"
-	"facestream/transforms/face"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 // verify compares everything. The order of reading is that of audit.Audit.
@@ -39,10 +40,10 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 		files++
 		p.Say("listing: %d files", files)
 		a.AddFile(name, size, modified)
-		if !store.IsTable(name) {
-			return nil
+		if store.IsTable(name) {
+			a.AddTable(name, tableRows(ctx, cfg, name))
 		}
-		return addTable(ctx, cfg, a, name)
+		return ctx.Err()
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = cli.Usagef("--output: %w; give the folder that a run was given", err)
@@ -77,40 +78,17 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 	return *report, err
 }
 
-// addTable adds the rows of a table. One that cannot be read is reported.
-func addTable(ctx context.Context, cfg store.Config, a *audit.Audit, name string) error {
-	rows, counts := a.Table(name)
-	if !counts {
-		return nil
-	}
-	err := addRows(ctx, cfg, name, rows)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, fs.ErrNotExist): // a run has published it meanwhile
-		return nil
-	}
-	rows.Done(err)
-	return nil
-}
-
-func addRows(ctx context.Context, cfg store.Config, name string, rows *audit.Rows) error {
-	in, err := cfg.OpenTable(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	for row, err := range in.Rows(math.MaxInt64) {
-		var events []string
-		if err == nil {
-			events, err = face.EventsOf(&row)
-		}
+// tableRows goes through the rows of a table.
+func tableRows(ctx context.Context, cfg store.Config, name string) iter.Seq2[table.Row, error] {
+	return func(yield func(table.Row, error) bool) {
+		in, err := cfg.OpenTable(ctx, name)
 		if err != nil {
-			return err
+			yield(table.Row{}, err)
+			return
 		}
-		rows.Add(&row, events)
+		defer in.Close()
+		in.Rows(math.MaxInt64)(yield)
 	}
-	return nil
 }
 
 // errGathered says that a run has published a window's events while they were looked for.
