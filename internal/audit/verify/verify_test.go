@@ -34,12 +34,7 @@ import (
 	"facestream/transforms/store"
 )
 
-func TestMain(m *testing.M) {
-	if args := os.Getenv(yearEnv); args != "" {
-		os.Exit(yearMain(args))
-	}
-	os.Exit(testservices.Main(m.Run))
-}
+func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 
 const (
 	testUser   = "zoe"

@@ -2,16 +2,15 @@ package verify
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,32 +19,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/config"
+	"facestream/internal/paths"
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
 )
-
-// A process of this test does what "facestream verify" does with these arguments, which
-// are JSON, and prints how much memory it took.
-const yearEnv = "FACESTREAM_YEAR_VERIFY"
-
-func yearMain(args string) int {
-	var flags []string
-	if err := json.Unmarshal([]byte(args), &flags); err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	status := Command("verify").Main(context.Background(), flags, os.Stdout, os.Stderr)
-	state, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(state)) {
-		if size, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			fmt.Println("the most memory:", strings.TrimSpace(size))
-		}
-	}
-	return status
-}
 
 const (
 	yearTopic      = "year"
@@ -239,13 +219,13 @@ func (y *year) verify() {
 	testkit.Must(t, deleted.Error())
 	testkit.Must(t, admin.CommitAllOffsets(t.Context(), y.run.Group, committed))
 
-	args := testkit.Value(json.Marshal([]string{"--kafka=" + cluster.ListenAddrs()[0], "--topics=" + yearTopic, "--group=" + y.run.Group, "--output=" + y.root, "--state_dir=" + t.TempDir()}))(t)
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), yearEnv+"="+string(args))
+	pipeline := filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
+	cmd := exec.CommandContext(t.Context(), pipeline, "verify", "--kafka="+cluster.ListenAddrs()[0], "--topics="+yearTopic, "--group="+y.run.Group, "--output="+y.root, "--state_dir="+t.TempDir())
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
-	lines := slices.DeleteFunc(strings.Split(string(bytes.TrimSpace(out)), "\n"), func(l string) bool { return l == "" })
-	t.Logf("verify took %s\n%s", time.Since(began).Round(time.Millisecond), strings.Join(lines[max(0, len(lines)-12):], "\n"))
+	lines := strings.Split(string(bytes.TrimSpace(out)), "\n")
+	most := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+	t.Logf("verify took %s and %d MB\n%s", time.Since(began).Round(time.Millisecond), most, strings.Join(lines[max(0, len(lines)-12):], "\n"))
 	if err != nil {
 		t.Errorf("verify: %v", err)
 	}
