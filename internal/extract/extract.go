@@ -57,18 +57,13 @@ func (d done) add(id record.ID) {
 	d[key] |= bit
 }
 
-// frame is what an output has of a record.
+// frame is what an output has of a record, and what was read of it.
 type frame struct {
 	store.Name
 	pictures []store.Picture
 	events   []string // lines
-}
-
-// copied is a frame that was read.
-type copied struct {
-	frame
-	files []store.File
-	err   error
+	files    []store.File
+	err      error
 }
 
 func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
@@ -185,15 +180,15 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 				return c.unread(ctx, t.File, err)
 			}
 		}
-		one := c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, row.Nth) })
-		if errors.Is(one.err, table.ErrDamaged) { // the other rows may be whole
-			c.miss(fmt.Errorf("reading %s: %w", t.File, one.err))
+		f = c.read(f, func(p store.Picture) ([]byte, error) { return p.Read(in.File, row.Nth) })
+		if errors.Is(f.err, table.ErrDamaged) { // the other rows may be whole
+			c.miss(fmt.Errorf("reading %s: %w", t.File, f.err))
 			continue
 		}
-		if one.err != nil {
-			return c.unread(ctx, t.File, one.err)
+		if f.err != nil {
+			return c.unread(ctx, t.File, f.err)
 		}
-		if err := c.add(ctx, one); err != nil {
+		if err := c.add(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -219,8 +214,8 @@ func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, 
 		from = io.LimitReader(in, e.Bytes)
 	}
 	var failed error // of what is to be written
-	work := parallel.New[copied](readers)
-	add := func(one copied) {
+	work := parallel.New[frame](readers)
+	add := func(one frame) {
 		if one.err != nil {
 			c.miss(one.err)
 		} else if failed == nil {
@@ -230,7 +225,7 @@ func (c *copying) events(ctx context.Context, e store.EventsFile, counted bool, 
 	var f frame
 	flush := func() error {
 		if one := f; len(one.events) > 0 {
-			err := work.Begin(func() (copied, error) {
+			err := work.Begin(func() (frame, error) {
 				return c.read(one, func(p store.Picture) ([]byte, error) { return c.cfg.Read(ctx, p.Name) }), nil
 			}, add)
 			if err != nil {
@@ -280,9 +275,8 @@ func (f *frame) add(names ...string) {
 	}
 }
 
-// read reads the files of a frame.
-func (c *copying) read(f frame, picture func(store.Picture) ([]byte, error)) copied {
-	one := copied{frame: f}
+// read returns a frame with its files, or why they cannot be read.
+func (c *copying) read(f frame, picture func(store.Picture) ([]byte, error)) frame {
 	folder := path.Dir(f.Path())
 	for _, p := range f.pictures {
 		folder = path.Dir(p.Name)
@@ -291,20 +285,20 @@ func (c *copying) read(f frame, picture func(store.Picture) ([]byte, error)) cop
 		}
 		data, err := picture(p)
 		if err != nil {
-			one.err = fmt.Errorf("%s: %w", p.Name, err)
-			return one
+			f.err = fmt.Errorf("%s: %w", p.Name, err)
+			return f
 		}
-		one.files = append(one.files, store.File{Name: p.Name, Data: data})
+		f.files = append(f.files, store.File{Name: p.Name, Data: data})
 	}
-	if c.write.Events && (len(one.files) > 0 || !c.write.Pictures()) {
+	if c.write.Events && (len(f.files) > 0 || !c.write.Pictures()) {
 		data := "[" + strings.Join(f.events, ",\n ") + "]\n"
-		one.files = append(one.files, store.File{Name: folder + "/" + store.RecordName(f.ID) + ".json", Data: []byte(data)})
+		f.files = append(f.files, store.File{Name: folder + "/" + store.RecordName(f.ID) + ".json", Data: []byte(data)})
 	}
-	return one
+	return f
 }
 
 // add writes a frame.
-func (c *copying) add(ctx context.Context, one copied) error {
+func (c *copying) add(ctx context.Context, one frame) error {
 	if len(one.files) == 0 {
 		c.without++
 		return ctx.Err()

@@ -21,7 +21,7 @@ const (
 
 // sink is where frames are copied to.
 type sink interface {
-	add(copied) error
+	add(frame) error
 	// end completes it, or takes it back after an error, which it returns with any other.
 	end(error) error
 }
@@ -49,7 +49,7 @@ type folder struct {
 	replace bool
 }
 
-func (d *folder) add(one copied) error {
+func (d *folder) add(one frame) error {
 	for _, f := range one.files {
 		name := filepath.Join(d.root, filepath.FromSlash(f.Name))
 		there, err := os.ReadFile(name)
@@ -102,7 +102,7 @@ type archive struct {
 	name string
 }
 
-func (a *archive) add(one copied) error {
+func (a *archive) add(one frame) error {
 	modified := time.Unix(0, 0)
 	if record.Dated(one.TimestampMillis) {
 		modified = time.UnixMilli(one.TimestampMillis)
