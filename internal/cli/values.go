@@ -96,9 +96,9 @@ func (b Bytes) String() string {
 
 // Set reads a size.
 func (b *Bytes) Set(s string) error {
-	number, size := strings.TrimSpace(s), int64(1)
+	number, size := strings.ToLower(strings.TrimSpace(s)), int64(1)
 	for _, u := range units {
-		if rest, ok := cutSuffixFold(number, u.name); ok {
+		if rest, ok := strings.CutSuffix(number, strings.ToLower(u.name)); ok {
 			number, size = strings.TrimSpace(rest), u.size
 			break
 		}
@@ -113,14 +113,6 @@ func (b *Bytes) Set(s string) error {
 		return nil
 	}
 	return errors.New("it must be a size such as 64MiB, or a number of bytes")
-}
-
-func cutSuffixFold(s, suffix string) (before string, found bool) {
-	at := len(s) - len(suffix)
-	if at < 0 || !strings.EqualFold(s[at:], suffix) {
-		return s, false
-	}
-	return s[:at], true
 }
 
 // Count is a number of things, in words.
