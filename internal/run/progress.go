@@ -106,17 +106,11 @@ func (p *progress) report(ctx context.Context) {
 		}
 		return
 	}
-	defer p.screen.SetStatus("")
-	for {
-		n := p.now(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		p.screen.SetStatus(n.String())
-		if wait.Sleep(ctx, renewEvery) != nil {
-			return
-		}
+	for ctx.Err() == nil {
+		p.screen.SetStatus(p.now(ctx).String())
+		_ = wait.Sleep(ctx, renewEvery)
 	}
+	p.screen.SetStatus("")
 }
 
 // status is a run's progress at a time.
