@@ -35,17 +35,6 @@ func localStack(t *testing.T) string {
 	return "--state_dir=" + dir
 }
 
-func TestParseOptionsDefaults(t *testing.T) {
-	o := testkit.Value(Parse(localStack(t)))(t)
-	me := testkit.Value(user.Current())(t)
-	if o.Runner.Name != "prism" || o.Kafka != "127.0.0.1:19092" || !slices.Equal(o.Topics, []string{"frames"}) || o.User != me.Username ||
-		o.Output != "hdfs://"+me.Username+"@127.0.0.1:18020/user/"+me.Username+"/faces" ||
-		o.Duration != 5*time.Minute || o.Window != time.Minute || o.Runner.MaxBytes != 64<<20 || o.Group != "facestream" ||
-		o.Frame.Width != 640 || o.Frame.Height != 480 || o.ExpansionAddr != "" || o.Summary != "" || len(o.Consumer) != 0 {
-		t.Errorf("defaults: %+v", o)
-	}
-}
-
 func TestParseOptionsAccepts(t *testing.T) {
 	conf := t.TempDir()
 	t.Setenv("HADOOP_CONF_DIR", conf)
@@ -60,6 +49,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 	alt2 := testkit.Value(face.PresetFile("fast"))(t)
 	local := localStack(t)
 	here := testkit.Value(os.Getwd())(t)
+	me := testkit.Value(user.Current())(t).Username
 	// What a container may use is in GOMAXPROCS, not in the number of processors.
 	cores := runtime.NumCPU() + 1
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
@@ -67,6 +57,12 @@ func TestParseOptionsAccepts(t *testing.T) {
 		flag  string
 		right func(Options) bool
 	}{
+		{"--runner=prism", func(o Options) bool {
+			return o.Kafka == "127.0.0.1:19092" && slices.Equal(o.Topics, []string{"frames"}) && o.Group == "facestream" && o.User == me &&
+				o.Output == "hdfs://"+me+"@127.0.0.1:18020/user/"+me+"/faces" && o.Duration == 5*time.Minute && o.Window == time.Minute &&
+				o.Frame.Width == 640 && o.Frame.Height == 480 && o.Runner.MaxBytes == 64<<20 && o.ExpansionAddr == "" && o.Summary == "" && len(o.Consumer) == 0
+		}},
+		{"--group=facestream", func(o Options) bool { return o.Runner.Name == "prism" }},
 		{"--duration=3", func(o Options) bool { return o.Duration == 3*time.Minute }},
 		{"--duration=0.5", func(o Options) bool { return o.Duration == 30*time.Second }},
 		{"--duration=forever", func(o Options) bool { return o.Duration == Forever }},
