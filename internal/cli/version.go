@@ -34,19 +34,11 @@ func Commit() string {
 	if commit != "" {
 		return commit
 	}
-	id, dirty := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				id = s.Value[:min(len(s.Value), 12)]
-			case s.Key == "vcs.modified" && s.Value == "true":
-				dirty = "-dirty"
-			}
+		// v0.0.0-TIME-COMMIT, and with +dirty behind it
+		if i := strings.LastIndexByte(info.Main.Version, '-'); i >= 0 {
+			return strings.Replace(info.Main.Version[i+1:], "+", "-", 1)
 		}
-	}
-	if id != "" {
-		return id + dirty
 	}
 	_, source, _, _ := runtime.Caller(0)
 	// As in the Makefile: Git refuses a checkout that belongs to another user.
