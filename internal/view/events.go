@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"facestream/internal/record"
 	"facestream/transforms/face"
 )
@@ -176,13 +174,4 @@ func (ix *index) cameraLocked(name string) int32 {
 	ix.cameras = append(ix.cameras, name)
 	ix.numbers[name] = n
 	return n
-}
-
-// newCache keeps the values that were used last.
-func newCache[K comparable, V any](most int) *lru.Cache[K, V] {
-	c, err := lru.New[K, V](most)
-	if err != nil { // most is a constant above 0
-		panic(err)
-	}
-	return c
 }

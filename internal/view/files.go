@@ -78,24 +78,19 @@ func (s *server) cropped(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	id := fmt.Sprint(name, box)
-	data, ok := s.crops.Get(id)
-	if !ok {
-		picture, err := s.index.picture(r.Context(), name)
-		if err != nil {
-			return err
-		}
-		select {
-		case s.cropping <- struct{}{}:
-		case <-r.Context().Done():
-			return nil
-		}
-		data, err = face.Crop(picture, box, cropMargin)
-		<-s.cropping
-		if err != nil {
-			return &httpError{http.StatusUnprocessableEntity, "cutting the face out of " + name + ": " + err.Error()}
-		}
-		s.crops.Add(id, data)
+	picture, err := s.index.picture(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.cropping <- struct{}{}:
+	case <-r.Context().Done():
+		return nil
+	}
+	data, err := face.Crop(picture, box, cropMargin)
+	<-s.cropping
+	if err != nil {
+		return &httpError{http.StatusUnprocessableEntity, "cutting the face out of " + name + ": " + err.Error()}
 	}
 	sendJPEG(w, data)
 	return nil

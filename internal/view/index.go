@@ -42,7 +42,6 @@ type index struct {
 	refreshing sync.Mutex
 	refreshed  time.Time
 	purgedAt   time.Time       // when something was purged last
-	purged     func()          // is called then
 	over       map[string]bool // files of ledgers that never change again
 	overTally  tally           // of these
 
@@ -71,7 +70,11 @@ type tally struct {
 func openIndex(ctx context.Context, root string) (*index, error) {
 	ix := &index{
 		cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}, numbers: map[string]int32{},
-		cache: newCache[*chunk, []event](cachedChunks), purged: func() {}, tables: newTables(),
+		tables: newTables(),
+	}
+	var err error
+	if ix.cache, err = lru.New[*chunk, []event](cachedChunks); err != nil {
+		return nil, err
 	}
 	names, err := ix.cfg.Glob(ctx, "_*")
 	if err != nil {
@@ -154,7 +157,6 @@ func (ix *index) forgetPurged(ctx context.Context) {
 	ix.dropLocked(func(string) bool { return true })
 	ix.mu.Unlock()
 	ix.cache.Purge()
-	ix.purged()
 }
 
 // dropLocked forgets files of events.

@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/transforms/store"
@@ -27,8 +25,7 @@ const (
 	facesOnPage   = 60
 	maxPicture    = 64 << 20 // bytes of a picture that is shown
 	maxPicks      = 500      // pictures in one zip
-	cachedCrops   = 300
-	cropsAtOnce   = 2 // each holds a picture's pixels
+	cropsAtOnce   = 2        // each holds a picture's pixels
 	cropMargin    = 0.2
 	zoneCookie    = "tz"
 	tokenCookie   = "facestream_token"
@@ -44,7 +41,6 @@ type server struct {
 	index  *index
 	access access
 
-	crops    *lru.Cache[string, []byte]
 	cropping chan struct{}
 	mux      http.ServeMux
 	lag      atomic.Value // a text, if it is followed
@@ -55,8 +51,7 @@ type server struct {
 }
 
 func newServer(ix *index, a access) *server {
-	s := &server{index: ix, access: a, crops: newCache[string, []byte](cachedCrops), cropping: make(chan struct{}, cropsAtOnce)}
-	ix.purged = s.crops.Purge
+	s := &server{index: ix, access: a, cropping: make(chan struct{}, cropsAtOnce)}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects,
 	} {
