@@ -56,11 +56,10 @@ type Notifier struct {
 
 	ctx     context.Context
 	stop    context.CancelFunc
-	ended   chan struct{}
-	arrived chan struct{} // has one element if the queue may not be empty
+	working sync.WaitGroup
 
 	mu                 sync.Mutex
-	queue              []queued
+	queue              []*queued
 	finished           map[string]bool // windows, until Finished
 	delivered, dropped int64
 	away               bool // whether the server's trouble was told
@@ -70,14 +69,14 @@ type queued struct {
 	window string
 	ctx    context.Context // ends when the window is dropped
 	drop   context.CancelFunc
+	done   chan struct{} // closed when the next window may begin
 }
 
-// New starts a notifier. It reads the events of a window, a line each, with read.
+// New returns a notifier. It reads the events of a window, a line each, with read.
 func New(cfg Config, read func(ctx context.Context, window string) ([]byte, error), warn func(text string)) *Notifier {
-	n := &Notifier{cfg: cfg, read: read, warn: warn, pause: firstPause, ended: make(chan struct{}), arrived: make(chan struct{}, 1), finished: map[string]bool{}}
+	n := &Notifier{cfg: cfg, read: read, warn: warn, pause: firstPause, finished: map[string]bool{}}
 	n.client = http.Client{Timeout: answerTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	n.ctx, n.stop = context.WithCancel(context.Background())
-	go n.work()
 	return n
 }
 
@@ -87,21 +86,23 @@ func (n *Notifier) Add(windows ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, w := range windows {
-		if n.finished[w] || slices.ContainsFunc(n.queue, func(q queued) bool { return q.window == w }) {
+		if n.finished[w] || slices.ContainsFunc(n.queue, func(q *queued) bool { return q.window == w }) {
 			continue
 		}
-		ctx, drop := context.WithCancel(n.ctx)
-		n.queue = append(n.queue, queued{w, ctx, drop})
+		q := &queued{window: w, done: make(chan struct{})}
+		q.ctx, q.drop = context.WithCancel(n.ctx)
+		var before *queued
+		if len(n.queue) > 0 {
+			before = n.queue[len(n.queue)-1]
+		}
+		n.queue = append(n.queue, q)
+		n.working.Go(func() { n.work(q, before) })
 		// What is dropped is still passed through, to be counted.
-		late := slices.DeleteFunc(slices.Clone(n.queue), func(q queued) bool { return q.ctx.Err() != nil })
+		late := slices.DeleteFunc(slices.Clone(n.queue), func(q *queued) bool { return q.ctx.Err() != nil })
 		if len(late) > mostWindows {
 			late[0].drop()
 			n.warn(fmt.Sprintf("--notify: events of more than %d windows wait; those of window %s that are left are dropped", mostWindows, late[0].window))
 		}
-	}
-	select {
-	case n.arrived <- struct{}{}:
-	default:
 	}
 }
 
@@ -136,36 +137,26 @@ func (n *Notifier) End(ctx context.Context) {
 // Stop ends what is under way.
 func (n *Notifier) Stop() {
 	n.stop()
-	<-n.ended
+	n.working.Wait()
 }
 
-func (n *Notifier) work() {
-	defer close(n.ended)
-	for {
-		n.mu.Lock()
-		var next queued
-		if len(n.queue) > 0 {
-			next = n.queue[0]
-		}
-		n.mu.Unlock()
-		if next.window == "" {
-			select {
-			case <-n.arrived:
-				continue
-			case <-n.ctx.Done():
-				return
-			}
-		}
-		n.deliver(next)
-		if n.ctx.Err() != nil {
-			return
-		}
-		n.mu.Lock()
-		n.finished[next.window] = true
-		n.queue = slices.DeleteFunc(n.queue, func(q queued) bool { return q.window == next.window })
-		n.mu.Unlock()
-		next.drop()
+// work delivers a window when the one before it, if any, is done.
+func (n *Notifier) work(q, before *queued) {
+	defer close(q.done)
+	if before != nil {
+		<-before.done
 	}
+	if n.ctx.Err() == nil {
+		n.deliver(q)
+	}
+	if n.ctx.Err() != nil { // the next run does what is left
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.finished[q.window] = true
+	n.queue = n.queue[1:]
+	q.drop()
 }
 
 // event is what is needed of a line of events.
@@ -178,7 +169,7 @@ type event struct {
 }
 
 // deliver posts the events of a window, those of several cameras at a time.
-func (n *Notifier) deliver(q queued) {
+func (n *Notifier) deliver(q *queued) {
 	var data []byte
 	n.again(n.ctx, func() (final bool, err error) {
 		data, err = n.read(n.ctx, q.window)
