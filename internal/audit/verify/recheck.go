@@ -28,9 +28,6 @@ type checker struct {
 	chosen map[record.ID]audit.Chosen
 	makers map[string]*maker // by the SHA-256 of the settings
 	events map[audit.EventAt]face.Event
-
-	table     *store.OpenTable // read last, or nil
-	tableName string
 }
 
 // newChecker returns a checker of records that were chosen. models are the files to choose
@@ -78,7 +75,6 @@ func (c *checker) close() {
 	for _, m := range c.makers {
 		m.detector.Close()
 	}
-	c.closeTable()
 }
 
 // check adds to counts what came of a record that was chosen. Each difference is a
@@ -181,30 +177,20 @@ func (c *checker) read(ctx context.Context, name string, at audit.Stored) ([]byt
 	if at.Table == "" {
 		return c.config.Read(ctx, name)
 	}
-	if c.tableName != at.Table {
-		c.closeTable()
-		var err error
-		if c.table, err = c.config.OpenTable(ctx, at.Table); errors.Is(err, fs.ErrNotExist) { // a run has published it
-			return store.ReadPicture(ctx, c.config, name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errDamaged, err)
-		}
-		c.tableName = at.Table
+	t, err := c.config.OpenTable(ctx, at.Table)
+	if errors.Is(err, fs.ErrNotExist) { // a run has published it
+		return store.ReadPicture(ctx, c.config, name)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	defer t.Close()
 	p, _, _ := store.ParsePicture(name) // a row has nothing else
-	data, err := p.Read(c.table.File, at.Row)
+	data, err := p.Read(t.File, at.Row)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errDamaged, at, err)
 	}
 	return data, nil
-}
-
-func (c *checker) closeTable() {
-	if c.table != nil {
-		_ = c.table.Close()
-	}
-	c.table, c.tableName = nil, ""
 }
 
 // differs is the problem that a record gives something else than what is stored.
