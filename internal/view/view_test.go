@@ -173,8 +173,8 @@ func TestTimeline(t *testing.T) {
 					c.summary.Load().minutes = nil
 				}
 			}
-			d := testkit.Value(s.index.day(t.Context(), time.Date(2026, 10, 25, 12, 0, 0, 0, where)))(t)
-			if !d.complete || len(d.cameras) != 2 || d.cameras[0].total != want || d.cameras[0].counts[61] != 1 || len(d.cameras[0].counts) != int(want)*60 {
+			d := testkit.Value(s.timeline(t.Context(), time.Date(2026, 10, 25, 12, 0, 0, 0, where), nil))(t)
+			if !d.Complete || len(d.Lanes) != 2 || d.Lanes[0].Total != want || !strings.Contains(d.Lanes[0].Path, "M61 ") || d.Lanes[0].Width != int(want)*60 {
 				t.Errorf("%s, dropped %v: %+v, want %d faces of the door, one in minute 61", zone, dropped, d, want)
 			}
 		}
