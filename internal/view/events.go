@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,16 @@ func (e *event) time() int64 {
 
 func (e *event) key() key { return key{e.time(), e.ID, e.Face} }
 
-func (e *event) size() int32 { return min(e.Box.Width, e.Box.Height) }
+func (e *event) Size() int32 { return min(e.Box.Width, e.Box.Height) }
+
+func (e *event) Sharpness() string { return strconv.FormatFloat(e.Blur, 'f', 0, 64) }
+
+func (e *event) Confidence() string {
+	if e.Score == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*e.Score, 'f', 2, 64)
+}
 
 // key is the place of a face among all: the newest first.
 type key struct {
@@ -137,7 +147,7 @@ func (ix *index) sum(all []event) *summary {
 		e := &all[i]
 		t, camera := e.time(), ix.cameraLocked(e.Camera)
 		s.first, s.last = min(s.first, t), max(s.last, t)
-		s.size, s.blur = max(s.size, e.size()), max(s.blur, e.Blur)
+		s.size, s.blur = max(s.size, e.Size()), max(s.blur, e.Blur)
 		if e.Score != nil {
 			s.score = max(s.score, *e.Score)
 		}

@@ -25,7 +25,8 @@ func fileLink(name string) string {
 	return "/file?name=" + url.QueryEscape(name)
 }
 
-func cropLink(e event) string {
+// Link is the address of the face by itself.
+func (e *event) Link() string {
 	picture := cmp.Or(e.Picture, e.Annotated)
 	if e.Crop != "" || picture == "" {
 		return fileLink(e.Crop)

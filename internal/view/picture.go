@@ -51,9 +51,6 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
 	if p.Image != "" {
 		p.File = p.Image + "&download=1"
 	}
-	for i := range p.Faces {
-		p.Faces[i].Link = cropLink(p.Faces[i].event)
-	}
 	for _, e := range faces {
 		line, err := json.Marshal(e)
 		if err != nil {

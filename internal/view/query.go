@@ -78,7 +78,7 @@ const minuteLayout = "2006-01-02T15:04"
 func (f *filter) matches(e *event) bool {
 	t := e.time()
 	if t < f.from || t >= f.to || f.byCamera && e.Camera != f.camera ||
-		e.size() < f.size || e.Blur < f.blur || f.score > 0 && (e.Score == nil || *e.Score < f.score) {
+		e.Size() < f.size || e.Blur < f.blur || f.score > 0 && (e.Score == nil || *e.Score < f.score) {
 		return false
 	}
 	if !f.ofDay {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,25 +163,8 @@ type tile struct {
 	Camera           string
 	Time             moment
 	Width, Height    int32
-	Faces            []faceView
+	Faces            []event
 	Crop             bool // of one face
-}
-
-// faceView is what is drawn of a face.
-type faceView struct {
-	event
-	Link string // of its own picture
-}
-
-func (f faceView) Size() int32 { return f.size() }
-
-func (f faceView) Sharpness() string { return strconv.FormatFloat(f.Blur, 'f', 0, 64) }
-
-func (f faceView) Confidence() string {
-	if f.Score == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*f.Score, 'f', 2, 64)
 }
 
 // Radius is that of a landmark, Stroke the width of a line, Letters the size of a text: all
@@ -202,12 +184,12 @@ func tiles(events []event, q url.Values, zone *time.Location) (all []tile) {
 			k.face = 0
 		}
 		if n := len(all); frames && n > 0 && all[n-1].Key == k.String() {
-			all[n-1].Faces = append(all[n-1].Faces, faceView{event: e})
+			all[n-1].Faces = append(all[n-1].Faces, e)
 			continue
 		}
 		t := tile{
-			Key: k.String(), Link: link("/picture", q, "id", k.String()), Image: cropLink(e), Camera: e.Camera, Time: momentOf(e.time(), zone),
-			Width: e.FrameWidth, Height: e.FrameHeight, Faces: []faceView{{event: e}}, Crop: !frames,
+			Key: k.String(), Link: link("/picture", q, "id", k.String()), Image: e.Link(), Camera: e.Camera, Time: momentOf(e.time(), zone),
+			Width: e.FrameWidth, Height: e.FrameHeight, Faces: []event{e}, Crop: !frames,
 		}
 		if frames {
 			t.Image = fileLink(cmp.Or(e.Picture, e.Annotated))
