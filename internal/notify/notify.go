@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,10 +111,7 @@ func (n *Notifier) Add(windows ...string) {
 func (n *Notifier) Finished() (windows []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for w := range n.finished {
-		windows = append(windows, w)
-	}
-	return windows
+	return slices.Collect(maps.Keys(n.finished))
 }
 
 // Counts returns how many events were delivered and dropped, and how many windows wait.

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"facestream/internal/metrics"
 	"facestream/internal/notify"
+	"facestream/internal/record"
 	"facestream/internal/wait"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -19,14 +21,15 @@ import (
 
 const lagEvery = 5 * time.Second
 
-// The outcomes of records.
-const (
-	outcomeDecoded  = "decoded"
-	outcomeSkipped  = "skipped"
-	outcomeSampled  = "sampled"
-	outcomeRejected = "rejected"
-	outcomeLost     = "lost"
-)
+// outcomes are what becomes of records that are read.
+var outcomes = map[string]func(store.Partition) int64{
+	"decoded":  func(p store.Partition) int64 { return p.Decoded },
+	"skipped":  func(p store.Partition) int64 { return p.Skipped },
+	"sampled":  func(p store.Partition) int64 { return p.Sampled },
+	"rejected": store.Partition.RejectedSum,
+}
+
+const lost = "lost" // the outcome of others
 
 // A bucket of store.Latency ends at each of these seconds, so that its counts are exact.
 var (
@@ -48,15 +51,12 @@ type runMetrics struct {
 }
 
 func newRunMetrics(s *metrics.Server, output face.Output, topics []string) *runMetrics {
+	factory := promauto.With(s)
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "facestream_" + name, Help: help}, labels)
-		s.MustRegister(c)
-		return c
+		return factory.NewCounterVec(prometheus.CounterOpts{Name: "facestream_" + name, Help: help}, labels)
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "facestream_" + name, Help: help, Buckets: buckets})
-		s.MustRegister(h)
-		return h
+		return factory.NewHistogram(prometheus.HistogramOpts{Name: "facestream_" + name, Help: help, Buckets: buckets})
 	}
 	m := &runMetrics{
 		output: output, cameras: map[string]bool{},
@@ -68,13 +68,13 @@ func newRunMetrics(s *metrics.Server, output face.Output, topics []string) *runM
 		detect:  histogram("detect_seconds", "Time that detection took for a frame.", detectBuckets),
 		latency: histogram("latency_seconds", "Time from a record's timestamp until its picture had its name.", latencyBuckets),
 		windows: histogram("window_seconds", "Time from a window's begin until its offsets were committed.", windowBuckets),
-		lag:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "facestream_lag_records", Help: "Offsets that wait; there is none while Kafka does not say."}, []string{"topic", "partition"}),
+		lag:     factory.NewGaugeVec(prometheus.GaugeOpts{Name: "facestream_lag_records", Help: "Offsets that wait; there is none while Kafka does not say."}, []string{"topic", "partition"}),
 	}
-	s.MustRegister(m.lag)
 	for _, topic := range topics {
-		for _, outcome := range []string{outcomeDecoded, outcomeSkipped, outcomeSampled, outcomeRejected, outcomeLost} {
+		for outcome := range outcomes {
 			m.records.WithLabelValues(topic, outcome)
 		}
+		m.records.WithLabelValues(topic, lost)
 	}
 	for _, reason := range frame.Reasons {
 		if r := (frame.Reject{Reason: reason}); !r.Skipped() && reason != frame.Sampled {
@@ -87,11 +87,9 @@ func newRunMetrics(s *metrics.Server, output face.Output, topics []string) *runM
 // see counts a ledger of one record or of many.
 func (m *runMetrics) see(l store.Ledger) {
 	for _, p := range l.Partitions {
-		add := func(outcome string, n int64) { m.records.WithLabelValues(p.Topic, outcome).Add(float64(n)) }
-		add(outcomeDecoded, p.Decoded)
-		add(outcomeSkipped, p.Skipped)
-		add(outcomeSampled, p.Sampled)
-		add(outcomeRejected, p.RejectedSum())
+		for outcome, of := range outcomes {
+			m.records.WithLabelValues(p.Topic, outcome).Add(float64(of(p)))
+		}
 		for reason, n := range p.Rejected {
 			m.rejects.WithLabelValues(reason).Add(float64(n))
 		}
@@ -147,8 +145,7 @@ func (m *runMetrics) end(l store.Ledger, seen bool, took time.Duration) {
 		m.see(l)
 	}
 	for _, p := range l.Partitions {
-		lost := store.Ledger{Partitions: []store.Partition{p}}.Lost()
-		m.records.WithLabelValues(p.Topic, outcomeLost).Add(float64(lost))
+		m.records.WithLabelValues(p.Topic, lost).Add(float64(record.Count(p.Lost)))
 	}
 }
 
@@ -174,11 +171,11 @@ func registerNotifier(s *metrics.Server, n *notify.Notifier) {
 		"delivered": func() int64 { delivered, _, _ := n.Counts(); return delivered },
 		"dropped":   func() int64 { _, dropped, _ := n.Counts(); return dropped },
 	} {
-		s.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		promauto.With(s).NewCounterFunc(prometheus.CounterOpts{
 			Name: "facestream_notifications_total", Help: "Events by what became of them at --notify.", ConstLabels: prometheus.Labels{"outcome": outcome},
-		}, func() float64 { return float64(count()) }))
+		}, func() float64 { return float64(count()) })
 	}
-	s.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	promauto.With(s).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "facestream_notifications_waiting_windows", Help: "Windows with events that --notify has still to take.",
-	}, func() float64 { _, _, waiting := n.Counts(); return float64(waiting) }))
+	}, func() float64 { _, _, waiting := n.Counts(); return float64(waiting) })
 }
