@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +24,7 @@ import (
 	"facestream/internal/testkit/tracedfs"
 	"facestream/transforms/face"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 const (
@@ -32,6 +32,7 @@ const (
 	yearPartitions = 4
 	yearWindow     = 20  // records
 	yearPicture    = 100 // bytes
+	yearCameras    = 10
 	// At this pace, a year has 3,000,000 records.
 	yearPerDay = 3_000_000 / 365
 )
@@ -110,38 +111,62 @@ func (y *year) start() (*store.Book, int64, time.Duration) {
 
 // day adds the windows of a day, which come so rarely that each is gathered at once.
 func (y *year) day(book *store.Book, day time.Time) {
-	t, windows := y.t, yearPerDay/yearWindow
+	const windows = yearPerDay / yearWindow
 	for i := range windows {
-		at := day.Add(time.Duration(i) * 24 * time.Hour / time.Duration(windows))
-		name := store.UniqueName(at)
-		p := i % yearPartitions
-		from := y.next[p]
-		y.next[p] += yearWindow
-		// One frame of the window has a face.
-		id := record.In(yearTopic, int32(p)).At(from)
-		picture := store.Name{ID: id, Camera: fmt.Sprint("camera-", p), TimestampMillis: at.UnixMilli()}.Path()
-		text := testkit.Value(json.Marshal(map[string]any{
-			"topic": yearTopic, "partition": p, "offset": from, "face": 1, "faces": 1, "picture": picture, "settings_sha256": y.run.SettingsSHA256,
-		}))(t)
-		y.write(picture, make([]byte, yearPicture))
-		y.keep(book, name, append(text, '\n'), store.Ledger{Partitions: []store.Partition{{
-			TopicPartition: id.TopicPartition, From: from, FirstOffset: from, LastOffset: y.next[p] - 1,
-			Offsets: testkit.Ranges(from, y.next[p]-1), Pictures: testkit.Ranges(from, from),
-			Read: yearWindow, ReadBytes: 1000 * yearWindow, Decoded: yearWindow, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: yearPicture,
-			Events: 1, EventBytes: int64(len(text) + 1),
-		}}})
+		y.window(book, day.Add(time.Duration(i)*24*time.Hour/windows), time.Second, yearWindow, yearWindow, int32(i%yearPartitions))
 	}
 }
 
-// keep keeps a window up to what is read next, with its events, and gathers it.
-func (y *year) keep(book *store.Book, name string, events []byte, ledger store.Ledger) {
-	y.write(path.Join("_tmp", y.run.ID, name+".jsonl"), events)
+// window adds one with so many records of each partition, of which one of so many has a face,
+// and gathers it. Pictures that are rows are in two tables.
+func (y *year) window(book *store.Book, at time.Time, length time.Duration, records, faces int64, partitions ...int32) {
+	t, name := y.t, store.UniqueName(at)
+	var tables [2][]table.Row
+	var ledger store.Ledger
+	var events bytes.Buffer
+	for _, p := range partitions {
+		from := y.next[p]
+		y.next[p] += records
+		sum := store.Partition{
+			TopicPartition: record.In(yearTopic, p), From: from, FirstOffset: from, LastOffset: y.next[p] - 1, Offsets: testkit.Ranges(from, y.next[p]-1),
+			Read: records, ReadBytes: 36_000 * records, Decoded: records,
+		}
+		for offset := from; offset < y.next[p]; offset += faces {
+			row := table.Row{
+				ID: sum.At(offset), Camera: fmt.Sprint("camera-", offset/faces%yearCameras), TimestampMillis: at.UnixMilli() + (offset-from)*length.Milliseconds()/records,
+				FrameWidth: 640, FrameHeight: 480, Detector: face.Parity, SettingsSHA256: y.run.SettingsSHA256, DetectMillis: 50, Picture: make([]byte, yearPicture), PictureBytes: yearPicture,
+				Faces: []table.Face{{Face: 1, Box: record.Box{X: 233, Y: 152, Width: 232, Height: 232}, Blur: 123.45}},
+			}
+			lines := testkit.Value(face.EventsOf(&row))(t)
+			events.WriteString(lines[0] + "\n")
+			sum.Pictures = append(sum.Pictures, row.Range())
+			sum.FramesWithFaces, sum.Faces, sum.Files, sum.Bytes = sum.FramesWithFaces+1, sum.Faces+1, sum.Files+1, sum.Bytes+yearPicture
+			sum.Events, sum.EventBytes = sum.Events+1, sum.EventBytes+int64(len(lines[0])+1)
+			if !y.run.Stored().Rows {
+				y.write(store.PicturesOf(&row)[0].Name, row.Picture)
+				continue
+			}
+			tables[offset/faces%2] = append(tables[offset/faces%2], row)
+		}
+		ledger.Partitions = append(ledger.Partitions, sum)
+	}
+	for i, rows := range tables {
+		if len(rows) == 0 {
+			continue
+		}
+		var data bytes.Buffer
+		testkit.Must(t, table.Write(&data, rows))
+		base := fmt.Sprint(name, "+", i, ".parquet")
+		y.write(path.Join("_tmp", y.run.ID, base), data.Bytes())
+		ledger.Tables = append(ledger.Tables, store.Table{File: store.TableFolder(store.PicturesOf(&rows[0])[0].Name) + "/" + base, Rows: int64(len(rows)), Bytes: int64(data.Len())})
+	}
+	y.write(path.Join("_tmp", y.run.ID, name+".jsonl"), events.Bytes())
 	var next []record.ID
 	for p, offset := range y.next {
 		next = append(next, record.In(yearTopic, int32(p)).At(offset))
 	}
-	testkit.Value(book.Keep(y.t.Context(), name, ledger, next))(y.t)
-	testkit.Must(y.t, book.Gather(y.t.Context()))
+	testkit.Value(book.Keep(t.Context(), name, ledger, next))(t)
+	testkit.Must(t, book.Gather(t.Context()))
 }
 
 func (y *year) write(name string, data []byte) {
