@@ -33,10 +33,7 @@ var checkTimeout = 15 * time.Second
 
 // check is for one thing that a run needs, and changes nothing.
 type check struct {
-	name  string
-	needs *check // Optional. If that one fails, this one is skipped.
-	probe func(ctx context.Context) (finding, error)
-
+	name    string
 	done    chan struct{} // closed when the rest is known
 	found   finding
 	err     error // says what to do
@@ -63,20 +60,14 @@ type Checks struct {
 
 	kafka, group, output *check
 	all                  []*check // in the order of a report
+	looking              context.Context
 	cancel               context.CancelFunc
 }
 
 // Start starts all checks at once. The caller stops them in the end.
 func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
-	ctx, cancel := context.WithCancel(ctx)
-	c := newChecks(o, cfg)
-	c.cancel = cancel
-	c.start(ctx)
-	return c
-}
-
-func newChecks(o config.Options, cfg store.Config) *Checks {
 	c := &Checks{options: o, store: cfg, elsewhere: sync.OnceValue(o.Runner.Elsewhere)}
+	c.looking, c.cancel = context.WithCancel(ctx)
 	c.kafka = c.add("kafka", nil, c.probeKafka)
 	c.group = c.add("group", c.kafka, c.probeGroup)
 	for _, topic := range o.Topics {
@@ -106,12 +97,6 @@ func newChecks(o config.Options, cfg store.Config) *Checks {
 	return c
 }
 
-func (c *Checks) start(ctx context.Context) {
-	for _, one := range c.all {
-		go one.run(ctx)
-	}
-}
-
 // Stop ends what is still looking, the connection to Kafka with it, once the
 // output is as it was.
 func (c *Checks) Stop() {
@@ -123,20 +108,20 @@ func (c *Checks) Stop() {
 	}
 }
 
+// add starts a check, which waits for the one that it needs, if any, and is skipped if that
+// fails.
 func (c *Checks) add(name string, needs *check, probe func(context.Context) (finding, error)) *check {
-	one := &check{name: name, needs: needs, probe: probe, done: make(chan struct{})}
+	one := &check{name: name, done: make(chan struct{})}
 	c.all = append(c.all, one)
+	go func() {
+		defer close(one.done)
+		if needs != nil && needs.wait(c.looking) != nil {
+			one.skipped, one.err = true, fmt.Errorf("not checked, as %s failed", needs.name)
+			return
+		}
+		one.found, one.err = probe(c.looking)
+	}()
 	return one
-}
-
-// run does the check once that is done which it needs.
-func (c *check) run(ctx context.Context) {
-	defer close(c.done)
-	if c.needs != nil && c.needs.wait(ctx) != nil {
-		c.skipped, c.err = true, fmt.Errorf("not checked, as %s failed", c.needs.name)
-		return
-	}
-	c.found, c.err = c.probe(ctx)
 }
 
 // wait returns the check's error when it is done.
@@ -157,13 +142,12 @@ func (c *check) wait(ctx context.Context) error {
 // Check checks everything that a run needs and writes a line for each thing,
 // and one for each warning. The error is that of all failures together.
 func Check(ctx context.Context, o config.Options, out io.Writer) error {
-	c := newChecks(o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	looking, stop := context.WithTimeout(ctx, checkTimeout)
+	defer stop()
+	c := Start(looking, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
+	defer c.Stop()
 	// A run finds that out when it begins, in one step.
 	c.add("lease", c.output, c.probeLease)
-	looking, stop := context.WithTimeout(ctx, checkTimeout)
-	c.cancel = stop
-	defer c.Stop()
-	c.start(looking)
 	var failed []error
 	for _, one := range c.all {
 		wait := func() error { return one.wait(ctx) }

@@ -138,7 +138,7 @@ func TestCheckWarnsOfSizes(t *testing.T) {
 func TestRunDoesNotWaitForChecks(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	c := &Checks{}
+	c := &Checks{looking: ctx}
 	c.add("slow", nil, func(ctx context.Context) (finding, error) {
 		<-ctx.Done()
 		return finding{}, ctx.Err()
@@ -146,7 +146,6 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	c.add("warns", nil, func(context.Context) (finding, error) {
 		return finding{says: "fine", warnings: []string{"beware"}}, nil
 	})
-	c.start(ctx)
 	var out strings.Builder
 	if err := c.Rest(ctx, &out); err != nil || out.String() != "warn  warns  beware\n" {
 		t.Errorf("%v, %q", err, out.String())
@@ -157,9 +156,8 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	default:
 	}
 	wrong := errors.New("wrong")
-	bad := &Checks{}
+	bad := &Checks{looking: ctx}
 	bad.add("bad", nil, func(context.Context) (finding, error) { return finding{}, wrong })
-	bad.start(ctx)
 	if err := bad.Rest(ctx, &out); !errors.Is(err, wrong) {
 		t.Errorf("error %v, want that of the check", err)
 	}
