@@ -30,16 +30,12 @@ func (s *server) counts(ctx context.Context) counts {
 		c.Reading = 100 * (all - unread) / all
 	}
 	c.Lag, _ = s.lag.Load().(string)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.Latest != s.latest && c.Latest.Picture != "" {
-		s.latest, s.latency = c.Latest, ""
+	if c.Latest.Picture != "" {
 		at, err := s.index.cfg.Modified(ctx, c.Latest.Picture)
 		if took := at.Sub(time.UnixMilli(c.Latest.TimestampMillis)); err == nil && took >= 0 {
-			s.latency = took.Round(100 * time.Millisecond).String()
+			c.Latency = took.Round(100 * time.Millisecond).String()
 		}
 	}
-	c.Latency = s.latency
 	return c
 }
 

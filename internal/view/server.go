@@ -11,13 +11,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"facestream/internal/cli"
 	"facestream/internal/record"
-	"facestream/transforms/store"
 )
 
 const (
@@ -43,10 +41,6 @@ type server struct {
 	cropping chan struct{}
 	mux      http.ServeMux
 	lag      atomic.Value // a text, if it is followed
-
-	mu      sync.Mutex
-	latest  store.Latest
-	latency string // of latest
 }
 
 func newServer(ix *index, a access) *server {
