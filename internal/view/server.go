@@ -254,8 +254,3 @@ func (s *server) grid(w http.ResponseWriter, r *http.Request) (err error) {
 	s.render(w, http.StatusOK, "grid", p)
 	return nil
 }
-
-const (
-	laneHeight = 40
-	mostLanes  = 30
-)

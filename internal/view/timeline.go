@@ -10,6 +10,11 @@ import (
 	"time"
 )
 
+const (
+	laneHeight = 40
+	mostLanes  = 30
+)
+
 // timeline is a day as it is drawn.
 type timeline struct {
 	Day, Before, Behind string // Before and Behind are addresses
