@@ -1,14 +1,10 @@
 package view
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -18,13 +14,7 @@ type picturePage struct {
 	Back, Newer, Older string
 	File, Zip          string
 	Record             string
-	Fields             []field
-}
-
-// field is a row of the table of events.
-type field struct {
-	Name   string
-	Values []string
+	Fields             map[string][]string
 }
 
 func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
@@ -51,12 +41,8 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
 	if p.Image != "" {
 		p.File = p.Image + "&download=1"
 	}
-	for _, e := range faces {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		p.Fields = addFields(p.Fields, line)
+	if p.Fields, err = fieldsOf(faces); err != nil {
+		return err
 	}
 	for _, way := range []struct {
 		to      *string
@@ -78,55 +64,31 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// addFields adds the fields of a line of events as a column.
-func addFields(fields []field, line []byte) []field {
-	column := 0
-	if len(fields) > 0 {
-		column = len(fields[0].Values)
-	}
-	add := func(name, value string) {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.Name == name })
-		if i < 0 {
-			i = len(fields)
-			fields = append(fields, field{Name: name})
-		}
-		for len(fields[i].Values) < column {
-			fields[i].Values = append(fields[i].Values, "")
-		}
-		fields[i].Values = append(fields[i].Values, value)
-	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.UseNumber()
-	var walk func(name string) error
-	walk = func(name string) error {
-		t, err := d.Token()
+// fieldsOf are the fields of events by their names, with a value for each event.
+func fieldsOf(events []event) (map[string][]string, error) {
+	fields := map[string][]string{}
+	for i, e := range events {
+		data, err := json.Marshal(e)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		switch t := t.(type) {
-		case json.Delim:
-			for i := 0; d.More(); i++ {
-				below := strconv.Itoa(i)
-				if t == '{' {
-					k, err := d.Token()
-					if err != nil {
-						return err
-					}
-					below = k.(string)
+		var walk func(name string, value json.RawMessage)
+		walk = func(name string, value json.RawMessage) {
+			var object map[string]json.RawMessage
+			if json.Unmarshal(value, &object) == nil && object != nil {
+				for key, below := range object {
+					walk(strings.TrimPrefix(name+"."+key, "."), below)
 				}
-				if err := walk(strings.TrimPrefix(name+"."+below, ".")); err != nil {
-					return err
-				}
+				return
 			}
-			_, err = d.Token()
-			return err
-		case nil:
-			add(name, "null")
-		default:
-			add(name, fmt.Sprint(t))
+			if fields[name] == nil {
+				fields[name] = make([]string, len(events))
+			}
+			text := string(value)
+			_ = json.Unmarshal(value, &text) // what is no text stays as it is
+			fields[name][i] = text
 		}
-		return nil
+		walk("", data)
 	}
-	_ = walk("")
-	return fields
+	return fields, nil
 }
