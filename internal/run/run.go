@@ -526,29 +526,25 @@ func (s *session) openBook(ctx context.Context) error {
 	for _, note := range s.book.Notes {
 		s.log.Warn("warning: " + note)
 	}
-	var forgotten, before, beyond []record.ID
+	const (
+		forgotten = "group %s has no offset in Kafka of partitions in the ledgers: %d; going on where the ledgers end, such as %s"
+		before    = "group %s stands in Kafka before the end of the ledgers in partitions: %d; going on where the ledgers end, such as %s"
+		beyond    = "group %s stands in Kafka beyond the end of the ledgers in partitions: %d; going on where it stands, such as %s"
+	)
+	differ := map[string][]record.ID{}
 	for _, id := range s.book.Positions() {
 		has := slices.IndexFunc(committed, func(c record.ID) bool { return c.TopicPartition == id.TopicPartition })
 		switch {
 		case has < 0:
-			forgotten = append(forgotten, id)
+			differ[forgotten] = append(differ[forgotten], id)
 		case committed[has].Offset < id.Offset:
-			before = append(before, id)
+			differ[before] = append(differ[before], id)
 		case committed[has].Offset > id.Offset:
-			beyond = append(beyond, committed[has])
+			differ[beyond] = append(differ[beyond], committed[has])
 		}
 	}
-	for _, differ := range []struct {
-		ids  []record.ID
-		text string
-	}{
-		{forgotten, "group %s has no offset in Kafka of partitions in the ledgers: %d; going on where the ledgers end, such as %s"},
-		{before, "group %s stands in Kafka before the end of the ledgers in partitions: %d; going on where the ledgers end, such as %s"},
-		{beyond, "group %s stands in Kafka beyond the end of the ledgers in partitions: %d; going on where it stands, such as %s"},
-	} {
-		if len(differ.ids) > 0 {
-			s.log.Warn(fmt.Sprintf(differ.text, s.options.Group, len(differ.ids), differ.ids[0]))
-		}
+	for text, ids := range differ {
+		s.log.Warn(fmt.Sprintf(text, s.options.Group, len(ids), ids[0]))
 	}
 	s.offsets.Advance(s.book.Positions())
 	if err := s.offsets.Restore(ctx); err != nil {
