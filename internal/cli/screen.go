@@ -16,20 +16,19 @@ const (
 // Screen is a terminal whose last line is a status that is renewed. What is written to
 // it scrolls by above.
 type Screen struct {
-	out interface {
-		io.Writer
-		Fd() uintptr
-	}
+	out    file
 	mu     sync.Mutex
 	status string
 }
 
+type file interface {
+	io.Writer
+	Fd() uintptr
+}
+
 // NewScreen returns nil unless out is a terminal that can move its cursor.
 func NewScreen(out io.Writer) *Screen {
-	file, ok := out.(interface {
-		io.Writer
-		Fd() uintptr
-	})
+	file, ok := out.(file)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
