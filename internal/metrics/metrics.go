@@ -40,13 +40,7 @@ type Server struct {
 // CheckAddr returns an error unless addr is where Listen could listen.
 func CheckAddr(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
-	if err == nil && port == "0" {
-		port = "1"
-	}
-	if err == nil {
-		err = cli.CheckAddr("--metrics", net.JoinHostPort(host, port))
-	}
-	if err != nil {
+	if err != nil || host == "" || port != "0" && cli.CheckAddr("--metrics", addr) != nil {
 		return fmt.Errorf("--metrics=%s: it must be HOST:PORT, such as 127.0.0.1:9464", addr)
 	}
 	return nil
