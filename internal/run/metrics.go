@@ -151,16 +151,13 @@ func (m *runMetrics) end(l store.Ledger, seen bool, took time.Duration) {
 
 // followLag keeps the lag until ctx ends.
 func (m *runMetrics) followLag(ctx context.Context, p *progress) {
-	for {
+	for ; ctx.Err() == nil; _ = wait.Sleep(ctx, lagEvery) {
 		lag, err := p.lag(ctx)
 		if err != nil {
 			m.lag.Reset()
 		}
 		for partition, n := range lag {
 			m.lag.WithLabelValues(partition.Topic, strconv.Itoa(int(partition.Partition))).Set(float64(n))
-		}
-		if wait.Sleep(ctx, lagEvery) != nil {
-			return
 		}
 	}
 }

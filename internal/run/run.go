@@ -25,6 +25,7 @@ import (
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/record"
+	"facestream/internal/wait"
 	"facestream/runners"
 	"facestream/transforms/face"
 	"facestream/transforms/frame"
@@ -378,26 +379,18 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 // waitForRecords returns the plan of the next window, as soon as there are
 // records. After limit without any, the plan has none. It gathers ledgers when it is time.
 func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafka.Plan, error) {
-	timeout := time.NewTimer(limit)
-	defer timeout.Stop()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
+	deadline := time.Now().Add(limit)
 	for {
 		plan, err := s.plan(ctx)
 		if err == nil && s.book.Due(plan.Records == 0) {
 			err = s.gather(ctx)
 		}
-		if err != nil || plan.Records > 0 {
+		left := time.Until(deadline)
+		if err != nil || plan.Records > 0 || left <= 0 || s.asked.Err() != nil {
 			return plan, err
 		}
-		select {
-		case <-ctx.Done():
-			return kafka.Plan{}, ctx.Err()
-		case <-timeout.C:
-			return plan, nil
-		case <-s.asked.Done():
-			return kafka.Plan{}, nil
-		case <-tick.C:
+		if err := wait.Sleep(ctx, min(left, pollInterval)); err != nil {
+			return plan, err
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"facestream/internal/wait"
 )
 
 // stallPolls is how often within the limit of a watch the progress is looked at.
@@ -15,16 +17,9 @@ const stallPolls = 20
 func watch(ctx context.Context, limit time.Duration, progress func(context.Context) (time.Time, error)) (watched context.Context, stop func()) {
 	watched, end := context.WithCancelCause(ctx)
 	go func() {
-		tick := time.NewTicker(limit / stallPolls)
-		defer tick.Stop()
 		var last time.Time
 		since := time.Now()
-		for {
-			select {
-			case <-watched.Done():
-				return
-			case <-tick.C:
-			}
+		for wait.Sleep(watched, limit/stallPolls) == nil {
 			switch at, err := progress(watched); {
 			case err == nil && !at.Equal(last):
 				last, since = at, time.Now()

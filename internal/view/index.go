@@ -270,17 +270,11 @@ func (ix *index) progress() (all, unread int) {
 
 // summarize reads what was never read until ctx is over, the newest first.
 func (ix *index) summarize(ctx context.Context) {
-	for {
+	for ; ctx.Err() == nil; _ = wait.Sleep(ctx, refreshAfter) {
 		for _, c := range ix.all() {
-			if ctx.Err() != nil {
-				return
-			}
-			if c.summary.Load() == nil {
+			if c.summary.Load() == nil && ctx.Err() == nil {
 				_, _ = ix.parse(ctx, c) // a page that needs it says what is wrong
 			}
-		}
-		if wait.Sleep(ctx, refreshAfter) != nil {
-			return
 		}
 	}
 }
