@@ -36,64 +36,68 @@ Whatever it was, do it again: it goes on.
 
 // flags are the settings as given.
 type flags struct {
-	output             config.OutputFlags
-	older              cli.Age
-	camera             *string
-	from, to, records  string
-	keepEvents, dryRun bool
+	output    config.OutputFlags
+	older     cli.Age
+	records   string
+	selection store.Selection
+	dryRun    bool
 }
 
 // Command returns the command under a name.
 func Command(name string) cli.Command {
 	return cli.Command{Name: name, Usage: usage, Examples: examples, Interrupted: "interrupted; do it again, and it goes on", Setup: func(f *flag.FlagSet) cli.Run {
 		var v flags
+		s := &v.selection
 		v.output.Add(f)
 		f.Var(&v.older, "older", "Remove what is older than this `TIME`, such as 30d, by the hour of the record's timestamp. Without a timestamp, the age is that of the files.")
-		f.Func("camera", "Only of this `CAMERA`.", func(s string) error {
-			if v.camera != nil && *v.camera != s {
+		f.Func("camera", "Only of this `CAMERA`.", func(camera string) error {
+			if s.Camera != nil && *s.Camera != camera {
 				return errors.New("there is another one already: purge once for each camera")
 			}
-			v.camera = &s
+			s.Camera = &camera
 			return nil
 		})
-		f.StringVar(&v.from, "from", "", "Only from this `HOUR` on, in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24.")
-		f.StringVar(&v.to, "to", "", "Only before this `HOUR`, in UTC, or before a day.")
+		f.Func("from", "Only from this `HOUR` on, in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24.", hour(&s.From))
+		f.Func("to", "Only before this `HOUR`, in UTC, or before a day.", hour(&s.To))
 		f.StringVar(&v.records, "records", "", "Only the records in this `FILE`, one a line as TOPIC+PARTITION+OFFSET.")
-		f.BoolVar(&v.keepEvents, "keep_events", false, "Keep the events, and the ledgers.")
+		f.BoolVar(&s.KeepEvents, "keep_events", false, "Keep the events, and the ledgers.")
 		f.BoolVar(&v.dryRun, "dry_run", false, "Change nothing, and say what would go.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-			selection, err := v.selection(time.Now())
-			if err != nil {
+			if err := v.check(time.Now()); err != nil {
 				return cli.Usagef("%w", err)
 			}
 			o, _, err := v.output.Check()
 			if err != nil {
 				return cli.Usagef("%w", err)
 			}
-			return run(ctx, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())}, selection, v.dryRun, stdout, stderr)
+			return run(ctx, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())}, v.selection, v.dryRun, stdout, stderr)
 		}
 	}}
 }
 
-func (v *flags) selection(now time.Time) (s store.Selection, err error) {
-	s.Camera, s.KeepEvents = v.camera, v.keepEvents
-	if v.from != "" {
-		if s.From, err = parseHour("--from", v.from); err != nil {
-			return s, err
+// hour sets a time to that of a flag.
+func hour(t *time.Time) func(text string) error {
+	return func(text string) (err error) {
+		for _, layout := range []string{"2006-01-02T15", time.DateOnly} {
+			if *t, err = time.Parse(layout, text); err == nil {
+				return nil
+			}
 		}
+		return errors.New("it must be an hour in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24")
 	}
+}
+
+// check checks and completes the selection.
+func (v *flags) check(now time.Time) error {
+	s := &v.selection
 	switch {
-	case v.older > 0 && v.to != "":
-		return s, errors.New("--older and --to both say up to when: give one of them")
+	case v.older > 0 && !s.To.IsZero():
+		return errors.New("--older and --to both say up to when: give one of them")
 	case v.older > 0:
 		s.To, s.Aged = now.Add(-time.Duration(v.older)).UTC(), true
-	case v.to != "":
-		if s.To, err = parseHour("--to", v.to); err != nil {
-			return s, err
-		}
 	}
 	if !s.To.IsZero() && !s.From.Before(s.To) {
-		return s, fmt.Errorf("from %s to %s there is no hour", s.From.Format(time.DateTime), s.To.Format(time.DateTime))
+		return fmt.Errorf("from %s to %s there is no hour", s.From.Format(time.DateTime), s.To.Format(time.DateTime))
 	}
 	if v.records != "" {
 		data, err := os.ReadFile(v.records)
@@ -101,22 +105,13 @@ func (v *flags) selection(now time.Time) (s store.Selection, err error) {
 			s.Records, err = store.ParseMarks(string(data))
 		}
 		if err != nil {
-			return s, fmt.Errorf("--records=%s: %w", v.records, err)
+			return fmt.Errorf("--records=%s: %w", v.records, err)
 		}
 	}
-	if v.older == 0 && v.camera == nil && v.from == "" && v.to == "" && v.records == "" {
-		return s, errors.New("nothing says what to remove: give --older, --camera, --from, --to or --records")
+	if s.Camera == nil && s.From.IsZero() && s.To.IsZero() && s.Records == nil {
+		return errors.New("nothing says what to remove: give --older, --camera, --from, --to or --records")
 	}
-	return s, nil
-}
-
-func parseHour(name, text string) (t time.Time, err error) {
-	for _, layout := range []string{"2006-01-02T15", time.DateOnly} {
-		if t, err = time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	return t, fmt.Errorf("%s=%s: it must be an hour in UTC, such as 2026-11-24T09, or a day, such as 2026-11-24", name, text)
+	return nil
 }
 
 // run purges, and says how far it is and what came of it.
