@@ -2,6 +2,7 @@ package kafkaconf
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -15,8 +16,10 @@ import (
 )
 
 const (
-	pemType  = "PEM"
-	jksMagic = "\xfe\xed\xfe\xed" // the type JKS may also be PKCS#12, in Java, too
+	pemType     = "PEM"
+	certificate = "CERTIFICATE" // of PEM
+	privateKey  = "PRIVATE KEY"
+	jksMagic    = "\xfe\xed\xfe\xed" // the type JKS may also be PKCS#12, in Java, too
 )
 
 // tlsConfig returns what to trust, and what to show to a broker that asks for it.
@@ -50,20 +53,14 @@ func (c *Config) trusted() (*x509.CertPool, error) {
 		}
 		key = trustLocationKey + "=" + file
 	}
-	pool, found := x509.NewCertPool(), false
-	if c.settings[trustTypeKey] == pemType {
-		found = pool.AppendCertsFromPEM(pemLines(data))
-	} else {
-		certs, err := storeCertificates(data, c.settings[trustPasswordKey])
-		if err != nil {
+	if c.settings[trustTypeKey] != pemType {
+		var err error
+		if data, err = fromStore(data, false, c.settings[trustPasswordKey], ""); err != nil {
 			return nil, fmt.Errorf("%s: %w (%s is its password, %s is JKS, PKCS12 or PEM)", key, err, trustPasswordKey, trustTypeKey)
 		}
-		for _, cert := range certs {
-			found = true
-			pool.AddCert(cert)
-		}
 	}
-	if !found {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pemLines(data)) {
 		return nil, fmt.Errorf("%s holds no certificate to trust (%s is JKS, PKCS12 or PEM)", key, trustTypeKey)
 	}
 	return pool, nil
@@ -80,32 +77,6 @@ func pemLines(text []byte) []byte {
 	})
 }
 
-// storeCertificates returns the trusted certificates of a trust store of Java's.
-func storeCertificates(data []byte, password string) (certs []*x509.Certificate, err error) {
-	if !bytes.HasPrefix(data, []byte(jksMagic)) {
-		return pkcs12.DecodeTrustStore(data, password)
-	}
-	store := keystore.New()
-	if err := store.Load(bytes.NewReader(data), []byte(password)); err != nil {
-		return nil, err
-	}
-	for _, alias := range store.Aliases() {
-		if !store.IsTrustedCertificateEntry(alias) {
-			continue
-		}
-		entry, err := store.GetTrustedCertificateEntry(alias)
-		if err != nil {
-			return nil, err
-		}
-		cert, err := x509.ParseCertificate(entry.Certificate.Content)
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, cert)
-	}
-	return certs, nil
-}
-
 // own returns the client's key and certificates, nil if there are none.
 func (c *Config) own() (*tls.Certificate, error) {
 	s := c.settings
@@ -114,22 +85,19 @@ func (c *Config) own() (*tls.Certificate, error) {
 		return nil, nil
 	}
 	where := keyKey + " and " + keyChainKey
-	var data []byte
+	var err error
 	if file != "" {
-		var err error
 		where = keyLocationKey + "=" + file
-		if data, err = os.ReadFile(file); err != nil {
+		if key, err = os.ReadFile(file); err != nil {
 			return nil, fmt.Errorf("%s: %w", keyLocationKey, err)
 		}
-		chain, key = data, data
+		chain = key
 	}
 	if s[keyTypeKey] != pemType {
-		password := s[keyStorePasswordKey]
-		cert, err := storeKey(data, password, s[keyPasswordKey])
-		if err != nil {
+		if key, err = fromStore(key, true, s[keyStorePasswordKey], s[keyPasswordKey]); err != nil {
 			return nil, fmt.Errorf("%s: %w (%s is its password, %s is JKS, PKCS12 or PEM)", where, err, keyStorePasswordKey, keyTypeKey)
 		}
-		return cert, nil
+		chain = key
 	}
 	if bytes.Contains(key, []byte("ENCRYPTED PRIVATE KEY")) {
 		return nil, fmt.Errorf("%s: a key in PEM with a password cannot be read: put it into a PKCS12 store, or decrypt it with openssl pkey", where)
@@ -144,40 +112,56 @@ func (c *Config) own() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// storeKey returns the key of a key store of Java's.
-func storeKey(data []byte, password, keyPassword string) (*tls.Certificate, error) {
+// fromStore returns as PEM what a store of Java's holds: the certificates that are trusted or,
+// if own, a key with its certificates.
+func fromStore(data []byte, own bool, password, keyPassword string) ([]byte, error) {
+	var out bytes.Buffer
+	add := func(kind string, der []byte) { _ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) }
 	if !bytes.HasPrefix(data, []byte(jksMagic)) {
+		if !own {
+			certs, err := pkcs12.DecodeTrustStore(data, password)
+			for _, c := range certs {
+				add(certificate, c.Raw)
+			}
+			return out.Bytes(), err
+		}
 		key, cert, issuers, err := pkcs12.DecodeChain(data, password)
 		if err != nil {
 			return nil, err
 		}
-		out := &tls.Certificate{PrivateKey: key, Leaf: cert, Certificate: [][]byte{cert.Raw}}
-		for _, issuer := range issuers {
-			out.Certificate = append(out.Certificate, issuer.Raw)
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		add(privateKey, der)
+		for _, c := range append([]*x509.Certificate{cert}, issuers...) {
+			add(certificate, c.Raw)
 		}
-		return out, nil
-	}
-	if keyPassword == "" {
-		keyPassword = password
+		return out.Bytes(), err
 	}
 	store := keystore.New()
 	if err := store.Load(bytes.NewReader(data), []byte(password)); err != nil {
 		return nil, err
 	}
 	for _, alias := range store.Aliases() {
-		if !store.IsPrivateKeyEntry(alias) {
-			continue
+		switch {
+		case own && store.IsPrivateKeyEntry(alias):
+			entry, err := store.GetPrivateKeyEntry(alias, []byte(cmp.Or(keyPassword, password)))
+			if err != nil {
+				return nil, err
+			}
+			add(privateKey, entry.PrivateKey)
+			for _, c := range entry.CertificateChain {
+				add(certificate, c.Content)
+			}
+			return out.Bytes(), nil
+		case !own && store.IsTrustedCertificateEntry(alias):
+			entry, err := store.GetTrustedCertificateEntry(alias)
+			if err != nil {
+				return nil, err
+			}
+			add(certificate, entry.Certificate.Content)
 		}
-		entry, err := store.GetPrivateKeyEntry(alias, []byte(keyPassword))
-		if err != nil {
-			return nil, err
-		}
-		var chain bytes.Buffer
-		for _, cert := range entry.CertificateChain {
-			_ = pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Content})
-		}
-		out, err := tls.X509KeyPair(chain.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: entry.PrivateKey}))
-		return &out, err
 	}
-	return nil, errors.New("it holds no key")
+	if own {
+		return nil, errors.New("it holds no key")
+	}
+	return out.Bytes(), nil
 }
