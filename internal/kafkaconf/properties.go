@@ -2,11 +2,11 @@ package kafkaconf
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -58,27 +58,24 @@ func continues(line string) bool {
 	return (len(line)-len(strings.TrimRight(line, `\`)))%2 == 1
 }
 
+// escapes are characters behind a backslash. What several of these give may be one character.
+var escapes = regexp.MustCompile(`(?:\\u[0-9A-Fa-f]{4})+|\\.`)
+
 func unescape(text string) (string, error) {
-	var out []uint16 // what is escaped may be half of a character
-	for rest := []rune(text); len(rest) > 0; rest = rest[1:] {
-		c := rest[0]
-		if c == '\\' {
-			rest = rest[1:]
-			c = rest[0]
-			if i := strings.IndexRune("tnrf", c); i >= 0 {
-				c = rune("\t\n\r\f"[i])
-			}
-			if c == 'u' {
-				digits := string(rest[1:min(len(rest), 5)])
-				n, err := strconv.ParseUint(digits, 16, 16)
-				if err != nil || len(digits) != 4 {
-					return "", strconv.ErrSyntax
-				}
-				out, rest = append(out, uint16(n)), rest[4:]
-				continue
-			}
+	var err error
+	text = escapes.ReplaceAllStringFunc(text, func(e string) string {
+		i := strings.IndexByte("tnrf", e[1])
+		switch {
+		case i >= 0:
+			return "\t\n\r\f"[i : i+1]
+		case e[1] != 'u':
+			return e[1:]
 		}
-		out = utf16.AppendRune(out, c)
-	}
-	return string(utf16.Decode(out)), nil
+		var out string
+		if json.Unmarshal([]byte(`"`+e+`"`), &out) != nil {
+			err = strconv.ErrSyntax
+		}
+		return out
+	})
+	return text, err
 }
