@@ -95,12 +95,9 @@ func (m *runMetrics) see(l store.Ledger) {
 		}
 		m.bytes.Add(float64(p.Bytes))
 		stored, files := p.FramesWithFaces-p.Cooled, p.Files
-		for _, one := range []struct {
-			kind string
-			on   bool
-		}{{"frame", m.output.Frame}, {"annotated", m.output.Annotated}} {
-			if one.on {
-				m.written.WithLabelValues(one.kind).Add(float64(stored))
+		for kind, on := range map[string]bool{"frame": m.output.Frame, "annotated": m.output.Annotated} {
+			if on {
+				m.written.WithLabelValues(kind).Add(float64(stored))
 				files -= stored
 			}
 		}

@@ -113,13 +113,11 @@ func zone(r *http.Request) *time.Location {
 	if c, err := r.Cookie(zoneCookie); err == nil && name == "" {
 		name, _ = url.QueryUnescape(c.Value)
 	}
-	if name == "Local" {
+	z, err := time.LoadLocation(name)
+	if err != nil || z == time.Local { // which is the server's
 		return time.UTC
 	}
-	if z, err := time.LoadLocation(name); err == nil {
-		return z
-	}
-	return time.UTC
+	return z
 }
 
 // filterNames are the parts of an address that choose faces.
