@@ -132,16 +132,18 @@ func (ix *index) parse(ctx context.Context, c *chunk) ([]event, error) {
 			break
 		}
 	}
-	if c.summary.Load() == nil {
-		c.summary.CompareAndSwap(nil, ix.sum(all))
-	}
+	ix.sum(c, all)
 	return all, nil
 }
 
-func (ix *index) sum(all []event) *summary {
-	s := &summary{first: math.MaxInt64}
+// sum sums up a chunk, unless another page has.
+func (ix *index) sum(c *chunk, all []event) {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
+	if c.summary.Load() != nil {
+		return
+	}
+	s := &summary{first: math.MaxInt64}
 	counts := map[minuteCount]int32{}
 	for i := range all {
 		e := &all[i]
@@ -158,15 +160,15 @@ func (ix *index) sum(all []event) *summary {
 			counts[minuteCount{camera: camera, minute: int32(t / time.Minute.Milliseconds())}]++
 		}
 	}
-	if s.dropped = ix.minutes.Add(int64(len(counts))) > maxMinutes; s.dropped {
-		ix.minutes.Add(-int64(len(counts)))
-		return s
+	if s.dropped = ix.minutes+len(counts) > maxMinutes; s.dropped {
+		clear(counts)
 	}
-	for c, n := range counts {
-		c.n = n
-		s.minutes = append(s.minutes, c)
+	for m, n := range counts {
+		m.n = n
+		s.minutes = append(s.minutes, m)
 	}
-	return s
+	ix.minutes += len(s.minutes)
+	c.summary.Store(s)
 }
 
 // others stands for cameras without a name in the index.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -51,7 +50,7 @@ type index struct {
 	cameras []string
 	numbers map[string]int32 // of cameras
 
-	minutes atomic.Int64
+	minutes int // in all summaries
 	cache   *lru.Cache[*chunk, []event]
 	tables  *tables
 }
@@ -237,7 +236,7 @@ func (ix *index) setFileLocked(e store.EventsFile) {
 // forget takes back what the summary of a chunk has counted.
 func (ix *index) forget(c *chunk) {
 	if s := c.summary.Load(); s != nil {
-		ix.minutes.Add(-int64(len(s.minutes)))
+		ix.minutes -= len(s.minutes)
 	}
 }
 
