@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -279,11 +280,7 @@ func (c Command) status(ctx context.Context, err error, stderr io.Writer) int {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
-		text := c.Interrupted
-		if text == "" {
-			text = "interrupted"
-		}
-		fmt.Fprintf(stderr, "%s: %s\n", c.Name, text)
+		fmt.Fprintf(stderr, "%s: %s\n", c.Name, cmp.Or(c.Interrupted, "interrupted"))
 		return ExitInterrupted
 	case errors.Is(err, ErrSaid):
 	case errors.Is(err, ErrUsage):

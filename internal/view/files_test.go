@@ -109,8 +109,8 @@ func TestRows(t *testing.T) {
 			if status, _, _ := s.get("/file" + query("name", nobodys)); status != http.StatusNotFound {
 				t.Errorf("%s: status %d", nobodys, status)
 			}
-			if n := s.index.tables.opened.Len(); n > cachedTables || s.index.tables.rows < n {
-				t.Errorf("%d tables are open, with %d rows", n, s.index.tables.rows)
+			if n := s.index.opened.Len(); n > cachedTables || s.index.rows < n {
+				t.Errorf("%d tables are open, with %d rows", n, s.index.rows)
 			}
 		})
 	}

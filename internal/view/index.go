@@ -52,7 +52,10 @@ type index struct {
 
 	minutes int // in all summaries
 	cache   *lru.Cache[*chunk, []event]
-	tables  *tables
+
+	opening sync.Mutex // tables, whose pictures are read one at a time
+	opened  *lru.Cache[store.Table, openTable]
+	rows    int // in opened
 }
 
 // tally is what ledgers say of the output.
@@ -67,12 +70,15 @@ type tally struct {
 }
 
 func openIndex(ctx context.Context, root string) (*index, error) {
-	ix := &index{
-		cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}, numbers: map[string]int32{},
-		tables: newTables(),
-	}
+	ix := &index{cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}, numbers: map[string]int32{}}
 	var err error
 	if ix.cache, err = lru.New[*chunk, []event](cachedChunks); err != nil {
+		return nil, err
+	}
+	if ix.opened, err = lru.NewWithEvict(cachedTables, func(_ store.Table, old openTable) {
+		ix.rows -= len(old.rows)
+		_ = old.Close()
+	}); err != nil {
 		return nil, err
 	}
 	names, err := ix.cfg.Glob(ctx, "_*")

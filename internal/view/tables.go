@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"sync"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"facestream/transforms/store"
 )
@@ -18,29 +15,10 @@ const (
 	cachedRows   = 200_000 // in all of these, at some 150 bytes each
 )
 
-// tables are those of an output. Their pictures are read one at a time.
-type tables struct {
-	mu     sync.Mutex
-	opened *lru.Cache[store.Table, openTable]
-	rows   int // in opened
-}
-
 // openTable is a table, and where its rows are.
 type openTable struct {
 	*store.OpenTable
 	rows map[string]int64 // by the names of their pictures without what follows the record
-}
-
-func newTables() *tables {
-	t := &tables{}
-	var err error
-	if t.opened, err = lru.NewWithEvict(cachedTables, func(_ store.Table, old openTable) {
-		t.rows -= len(old.rows)
-		_ = old.Close()
-	}); err != nil { // cachedTables is above 0
-		panic(err)
-	}
-	return t
 }
 
 // picture returns a picture by the name that it has as a file: that file, or what a row of
@@ -63,8 +41,8 @@ func (ix *index) picture(ctx context.Context, name string) ([]byte, error) {
 // pictureIn returns a picture of a table, or nil.
 func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (data []byte, err error) {
 	p, base, _ := store.ParsePicture(name) // checkName has accepted it
-	ix.tables.mu.Lock()
-	defer ix.tables.mu.Unlock()
+	ix.opening.Lock()
+	defer ix.opening.Unlock()
 	const tries = 2 // an open file may have been replaced meanwhile
 	for range tries {
 		var in openTable
@@ -78,14 +56,14 @@ func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (dat
 		if data, err = p.Read(in.File, row); err == nil {
 			return data, nil
 		}
-		ix.tables.opened.Remove(t)
+		ix.opened.Remove(t)
 	}
 	return nil, fmt.Errorf("reading %s: %w", t.File, err)
 }
 
 // openTable opens a table, or takes one that is open.
 func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error) {
-	if in, ok := ix.tables.opened.Get(t); ok {
+	if in, ok := ix.opened.Get(t); ok {
 		return in, nil
 	}
 	in := openTable{rows: map[string]int64{}}
@@ -100,9 +78,9 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 		_, base, _ := store.ParsePicture(store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path())
 		in.rows[base] = row.Nth
 	}
-	ix.tables.opened.Add(t, in)
-	for ix.tables.rows += len(in.rows); ix.tables.rows > cachedRows && ix.tables.opened.Len() > 1; {
-		ix.tables.opened.RemoveOldest()
+	ix.opened.Add(t, in)
+	for ix.rows += len(in.rows); ix.rows > cachedRows && ix.opened.Len() > 1; {
+		ix.opened.RemoveOldest()
 	}
 	return in, nil
 }
