@@ -171,19 +171,14 @@ func (ix *index) sum(c *chunk, all []event) {
 	c.summary.Store(s)
 }
 
-// others stands for cameras without a name in the index.
+// others stands for cameras without a name in the index, as slices.Index has it.
 const others = -1
 
 func (ix *index) cameraLocked(name string) int32 {
-	n, known := ix.numbers[name]
-	switch {
-	case known:
-		return n
-	case len(ix.cameras) >= maxCameras || len(name) > maxCameraName:
-		return others
+	n := slices.Index(ix.cameras, name)
+	if n < 0 && len(ix.cameras) < maxCameras && len(name) <= maxCameraName {
+		n = len(ix.cameras)
+		ix.cameras = append(ix.cameras, name)
 	}
-	n = int32(len(ix.cameras))
-	ix.cameras = append(ix.cameras, name)
-	ix.numbers[name] = n
-	return n
+	return int32(n)
 }

@@ -48,7 +48,6 @@ type index struct {
 	chunks  map[string][]*chunk // by file
 	tally   tally
 	cameras []string
-	numbers map[string]int32 // of cameras
 
 	minutes int // in all summaries
 	cache   *lru.Cache[*chunk, []event]
@@ -70,7 +69,7 @@ type tally struct {
 }
 
 func openIndex(ctx context.Context, root string) (*index, error) {
-	ix := &index{cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}, numbers: map[string]int32{}}
+	ix := &index{cfg: store.Config{Root: root, NoLinks: true}, over: map[string]bool{}, chunks: map[string][]*chunk{}}
 	var err error
 	if ix.cache, err = lru.New[*chunk, []event](cachedChunks); err != nil {
 		return nil, err
@@ -287,10 +286,7 @@ func (ix *index) summarize(ctx context.Context) {
 func (ix *index) camera(name string) int32 {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	if n, known := ix.numbers[name]; known {
-		return n
-	}
-	return others
+	return int32(slices.Index(ix.cameras, name))
 }
 
 // names returns those of all cameras, by their number.

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"facestream/internal/record"
@@ -17,8 +16,7 @@ import (
 
 // filter is which faces are shown, as the address of a page says it.
 type filter struct {
-	camera     string
-	byCamera   bool
+	camera     string        // empty for all
 	from, to   int64         // times; 0 and math.MaxInt64 if there is none
 	after, end time.Duration // of the day; end is below after if the span passes midnight
 	ofDay      bool
@@ -31,7 +29,7 @@ type filter struct {
 // parseFilter reads the query of an address. Its times are of its zone.
 func parseFilter(q url.Values, zone *time.Location) (f filter, err error) {
 	f = filter{to: math.MaxInt64, end: 24 * time.Hour, zone: zone}
-	f.camera, f.byCamera = q.Get("camera"), q.Get("camera") != ""
+	f.camera = q.Get("camera")
 	number := func(name string) (n float64) {
 		text := q.Get(name)
 		if text == "" || err != nil {
@@ -77,7 +75,7 @@ const minuteLayout = "2006-01-02T15:04"
 
 func (f *filter) matches(e *event) bool {
 	t := e.time()
-	if t < f.from || t >= f.to || f.byCamera && e.Camera != f.camera ||
+	if t < f.from || t >= f.to || f.camera != "" && e.Camera != f.camera ||
 		e.Size() < f.size || e.Blur < f.blur || f.score > 0 && (e.Score == nil || *e.Score < f.score) {
 		return false
 	}
@@ -96,7 +94,7 @@ func (f *filter) matches(e *event) bool {
 func (f *filter) mayMatch(c *chunk, camera int32) bool {
 	s := c.summary.Load()
 	return s == nil || s.last >= f.from && s.first < f.to && s.size >= f.size && s.blur >= f.blur && (f.score == 0 || s.score >= f.score) &&
-		(!f.byCamera || slices.Contains(s.cameras, camera))
+		(f.camera == "" || slices.Contains(s.cameras, camera))
 }
 
 // search is a question for faces in order.
@@ -211,15 +209,8 @@ func (k key) String() string {
 }
 
 func parseKey(text string) (k key, err error) {
-	parts := strings.SplitN(text, ".", 5)
-	numbers := make([]int64, 4)
-	if len(parts) != 5 {
-		return k, fmt.Errorf("%q names no face", text)
+	if _, err = fmt.Sscanf(text, "%d.%d.%d.%d.%s", &k.time, &k.Partition, &k.Offset, &k.face, &k.Topic); err != nil {
+		err = fmt.Errorf("%q names no face", text)
 	}
-	for i := range numbers {
-		if numbers[i], err = strconv.ParseInt(parts[i], 10, 64); err != nil {
-			return k, fmt.Errorf("%q names no face", text)
-		}
-	}
-	return key{numbers[0], record.In(parts[4], int32(numbers[1])).At(numbers[2]), int(numbers[3])}, nil
+	return k, err
 }
