@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"slices"
 
 	"facestream/transforms/store"
@@ -22,8 +23,11 @@ type openTable struct {
 }
 
 // picture returns a picture by the name that it has as a file: that file, or what a row of
-// a table has.
+// a table has. What is not the name of a picture could lead out of the output.
 func (ix *index) picture(ctx context.Context, name string) ([]byte, error) {
+	if _, _, ok := store.ParsePicture(name); !ok {
+		return nil, &httpError{http.StatusNotFound, "there is no such picture"}
+	}
 	data, missing := ix.read(ctx, name, maxPicture)
 	if !errors.Is(missing, fs.ErrNotExist) {
 		return data, missing
@@ -40,7 +44,7 @@ func (ix *index) picture(ctx context.Context, name string) ([]byte, error) {
 
 // pictureIn returns a picture of a table, or nil.
 func (ix *index) pictureIn(ctx context.Context, t store.Table, name string) (data []byte, err error) {
-	p, base, _ := store.ParsePicture(name) // checkName has accepted it
+	p, base, _ := store.ParsePicture(name) // which picture has accepted
 	ix.opening.Lock()
 	defer ix.opening.Unlock()
 	const tries = 2 // an open file may have been replaced meanwhile
