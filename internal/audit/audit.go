@@ -40,15 +40,10 @@ type Audit struct {
 	claims    map[string]*claim      // tables, by their names
 	published map[string]bool        // tables that a run publishes, by the base of their names
 	seed      maphash.Seed
-	temporary []temporaryFile
-	written   time.Time // when a file was written last
+	temporary map[string]time.Time // when files that are not complete were written
+	written   time.Time            // when a file was written last
 	sample    sample
 	report    Report
-}
-
-type temporaryFile struct {
-	name     string
-	modified time.Time
 }
 
 // Log is what Kafka holds of a partition, and where the group stands.
@@ -72,7 +67,7 @@ func New(topics []string, choose int) (*Audit, error) {
 	a := &Audit{
 		facts: facts, topics: slices.Sorted(slices.Values(topics)),
 		names: map[string]int{}, others: map[string]*OtherTopic{},
-		events: map[string]*eventsFile{}, claims: map[string]*claim{}, published: map[string]bool{}, seed: maphash.MakeSeed(),
+		events: map[string]*eventsFile{}, claims: map[string]*claim{}, published: map[string]bool{}, temporary: map[string]time.Time{}, seed: maphash.MakeSeed(),
 		lines:  bufio.NewReaderSize(nil, maxLine),
 		sample: newSample(choose),
 		report: Report{Agrees: true, Partitions: []Partition{}, OtherTopics: []OtherTopic{}, Problems: []Problem{}},
@@ -137,7 +132,7 @@ func (a *Audit) AddFile(name string, size int64, modified time.Time) {
 			a.report.Add(Problem{Kind: PurgedThere, File: name, Text: fmt.Sprintf("there is %s: %s", name, purgeAgain)})
 		}
 	case store.KindTemporary:
-		a.temporary = append(a.temporary, temporaryFile{name, modified})
+		a.temporary[name] = modified
 	case store.KindUnknown:
 		a.report.Add(Problem{Kind: FileUnknown, File: name, Text: name + " has no name that the pipeline gives"})
 	default:
@@ -224,10 +219,10 @@ func (a *Audit) finish() {
 	}
 	slices.SortFunc(r.OtherTopics, func(x, y OtherTopic) int { return strings.Compare(x.Topic, y.Topic) })
 	r.Temporary.Files = len(a.temporary)
-	for _, t := range a.temporary {
-		if store.Dead(t.name, a.written.Sub(t.modified)) {
+	for _, name := range slices.Sorted(maps.Keys(a.temporary)) {
+		if store.Dead(name, a.written.Sub(a.temporary[name])) {
 			r.Temporary.Old++
-			r.Add(Problem{Kind: TemporaryOld, File: t.name, Text: t.name + " was left by an attempt that is dead; the next run removes it"})
+			r.Add(Problem{Kind: TemporaryOld, File: name, Text: name + " was left by an attempt that is dead; the next run removes it"})
 		}
 	}
 }

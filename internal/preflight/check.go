@@ -128,15 +128,14 @@ func (c *Checks) add(name string, needs *check, probe func(context.Context) (fin
 func (c *check) wait(ctx context.Context) error {
 	select {
 	case <-c.done:
-		return c.err
 	case <-ctx.Done():
+		select { // it may be done as well
+		case <-c.done:
+		default:
+			return context.Cause(ctx)
+		}
 	}
-	select { // it may be done as well
-	case <-c.done:
-		return c.err
-	default:
-		return context.Cause(ctx)
-	}
+	return c.err
 }
 
 // Check checks everything that a run needs and writes a line for each thing,

@@ -67,13 +67,11 @@ func (s *server) cropped(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.cropping <- struct{}{}:
-	case <-r.Context().Done():
-		return nil
+	if err := s.cropping.Acquire(r.Context(), 1); err != nil {
+		return err
 	}
 	data, err := face.Crop(picture, box, cropMargin)
-	<-s.cropping
+	s.cropping.Release(1)
 	if err != nil {
 		return &httpError{http.StatusUnprocessableEntity, "cutting the face out of " + name + ": " + err.Error()}
 	}

@@ -111,13 +111,11 @@ func (o *output) window(name string, rejects []frame.Reject, events ...event) []
 		e.Picture = store.Name{ID: e.ID, Camera: e.Camera, TimestampMillis: e.TimestampMillis}.Path()
 		line := testkit.Value(json.Marshal(e))(o.t)
 		lines.Write(append(line, '\n'))
-		p := store.Partition{Decoded: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 36_000, Events: 1, Pictures: []record.Range{e.ID.Range()}}
 		if e.Face > 1 {
-			l.Partitions[slices.IndexFunc(l.Partitions, func(p store.Partition) bool { return p.TopicPartition == at })].Faces++
-			l.Partitions[slices.IndexFunc(l.Partitions, func(p store.Partition) bool { return p.TopicPartition == at })].Events++
+			l = store.Merge(l, store.Ledger{Partitions: []store.Partition{{TopicPartition: at, Faces: 1, Events: 1}}})
 			continue
 		}
-		add(e.ID, p)
+		add(e.ID, store.Partition{Decoded: 1, FramesWithFaces: 1, Faces: 1, Files: 1, Bytes: 36_000, Events: 1, Pictures: []record.Range{e.ID.Range()}})
 		if latest := (store.Latest{TimestampMillis: e.time(), Picture: e.Picture}); l.Latest.Before(latest) && e.time() > 0 {
 			l.Latest = latest
 		}

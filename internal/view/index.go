@@ -84,13 +84,10 @@ func openIndex(ctx context.Context, root string) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking into %s: %w", root, err)
 	}
-	for _, name := range names {
-		switch name {
-		case "_windows", "_leases", "_tmp", "_events":
-			return ix, ix.refresh(ctx)
-		}
+	if !slices.ContainsFunc([]string{"_windows", "_leases", "_tmp", "_events"}, func(name string) bool { return slices.Contains(names, name) }) {
+		return nil, fmt.Errorf("%s: %w", root, errNoOutput)
 	}
-	return nil, fmt.Errorf("%s: %w", root, errNoOutput)
+	return ix, ix.refresh(ctx)
 }
 
 var errNoOutput = errors.New("no run of facestream has written there")

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"facestream/internal/cli"
 	"facestream/internal/record"
 )
@@ -38,13 +40,13 @@ type server struct {
 	index  *index
 	access access
 
-	cropping chan struct{}
+	cropping *semaphore.Weighted
 	mux      http.ServeMux
 	lag      atomic.Value // a text, if it is followed
 }
 
 func newServer(ix *index, a access) *server {
-	s := &server{index: ix, access: a, cropping: make(chan struct{}, cropsAtOnce)}
+	s := &server{index: ix, access: a, cropping: semaphore.NewWeighted(cropsAtOnce)}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects,
 	} {
