@@ -101,7 +101,8 @@ func (p *progress) report(ctx context.Context) {
 	if p.screen == nil {
 		for wait.Sleep(ctx, reportEvery) == nil {
 			if n := p.now(ctx); n.seconds >= reportEvery.Seconds() && ctx.Err() == nil {
-				p.session.log.Info(n.String(), n.attributes()...)
+				p.session.log.Info(n.String(), "window", n.window, "seconds", n.seconds, "records_read", n.records, "faces", n.faces,
+					"frames_per_second", n.rate, "lag", n.lag, "latency_ms", n.latency)
 			}
 		}
 		return
@@ -193,8 +194,4 @@ func (n status) String() string {
 		b.WriteString(", last file at " + n.lastFile.Local().Format(time.TimeOnly))
 	}
 	return b.String()
-}
-
-func (n status) attributes() []any {
-	return []any{"window", n.window, "seconds", n.seconds, "records_read", n.records, "faces", n.faces, "frames_per_second", n.rate, "lag", n.lag, "latency_ms", n.latency}
 }
