@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -111,12 +112,15 @@ func printJSON(out io.Writer, tables []table) error {
 	return e.Encode(map[string]any{"rows": tables[0].rows})
 }
 
+// versionLine is taken once: the first section of a page that is in Git makes the checkout dirty.
+var versionLine = sync.OnceValue(func() string { return cli.VersionLine(libraries()...) })
+
 // section is what a page has of the bench command of that name and flags: when and where it
 // was measured, of which version, and how to do it again.
 func section(name string, tables []table) string {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "## bench %s\n\nMeasured on %s on %s, with %s:\n\n```sh\ngo run ./scripts/bench %s\n```\n\n",
-		name, time.Now().UTC().Format(time.DateOnly), machine(), cli.VersionLine(libraries()...), name)
+		name, time.Now().UTC().Format(time.DateOnly), machine(), versionLine(), name)
 	_ = printTables(out, tables) // a Builder takes all
 	return strings.TrimSuffix(out.String(), "\n")
 }
