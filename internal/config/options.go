@@ -91,7 +91,7 @@ func New(f *flag.FlagSet) *Flags {
 	f.StringVar(&v.duration, "duration", "5m", "The `TIME` that the run takes, such as 90s or 5m, or a number of minutes; or forever, until SIGTERM or Ctrl-C. A run without end waits for services that are away.")
 	f.DurationVar(&v.o.DrainTimeout, "drain_timeout", 75*time.Second, "The `TIME` that a window under way has to end after SIGTERM, which ends the run behind it.")
 	f.BoolVar(&v.o.Drain, "drain", false, "End before the duration is over when no record is waiting.")
-	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native, but for --drain.")
+	f.DurationVar(&v.o.Window, "window", 0, "The most `TIME` that one window, a Beam job of its own, should take. Offsets are committed after each, and its events published. Default: 1m, or 5m where pictures do not wait for it: with --reader=native and --store=files, but for --drain.")
 	f.DurationVar(&v.o.StallTimeout, "stall_timeout", 5*time.Minute, "The `TIME` beyond --window after which a window that stores nothing fails.")
 	f.Var((*cli.Bytes)(&v.o.Runner.MaxBytes), "window_bytes", "The most `BYTES` of records that one window may hold, such as 64MiB; this bounds the memory. With --reader=native, which needs no bound, by the average size of the records before. Default: with kafkaio 64MiB on prism, 256MiB elsewhere.")
 	f.Var((*cli.Age)(&v.o.Retain), "retain", "Once a day, remove what is older than this `TIME`, such as 30d, as facestream purge --older does. Default: keep everything.")
@@ -221,7 +221,7 @@ func (v *Flags) checkReader(o *Options) error {
 	}
 	if o.Window == 0 {
 		o.Window = time.Minute
-		if o.Follows() {
+		if o.Follows() && !o.Write.Rows {
 			o.Window = 5 * time.Minute
 		}
 	}

@@ -81,6 +81,7 @@ func TestParseOptionsAccepts(t *testing.T) {
 		{"--reader=native --consumer_config=client.id=x", func(o Options) bool {
 			return !o.OwnExpansion() && o.WindowBytes == math.MaxInt64 && o.Window == 5*time.Minute
 		}},
+		{"--reader=native --store=parquet", func(o Options) bool { return o.Window == time.Minute }},
 		{"--reader=native --drain", func(o Options) bool { return o.Window == time.Minute }},
 		{"--reader=native --cooldown=1m", func(o Options) bool {
 			return o.Follows() && o.WindowBytes == math.MaxInt64 && o.Sampling.Frames.InOrder && o.Face.InOrder
