@@ -22,8 +22,8 @@ func init() {
 	beam.RegisterType(reflect.TypeFor[coolFn]())
 	beam.RegisterType(reflect.TypeFor[coolInOrderFn]())
 	beam.RegisterFunction(applyCooled)
-	beam.RegisterCoder(reflect.TypeFor[sighting](), encodeSighting, decodeSighting)
-	beam.RegisterCoder(reflect.TypeFor[Detection](), encodeDetection, decodeDetection)
+	opaque.Register[sighting]()
+	opaque.Register[Detection]()
 }
 
 // Sampling says which frames and pictures are left out. Both are decided by slots of
@@ -115,14 +115,6 @@ type sighting struct {
 	Offset int64
 	Boxes  []record.Box
 }
-
-func encodeSighting(s sighting) ([]byte, error) { return opaque.Encode(s) }
-
-func decodeSighting(data []byte) (sighting, error) { return opaque.Decode[sighting](data) }
-
-func encodeDetection(d Detection) ([]byte, error) { return opaque.Encode(d) }
-
-func decodeDetection(data []byte) (Detection, error) { return opaque.Decode[Detection](data) }
 
 type sightFn struct {
 	CooldownMillis int64

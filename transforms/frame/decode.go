@@ -12,10 +12,11 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"facestream/transforms/kafka"
+	"facestream/transforms/opaque"
 )
 
 func init() {
-	beam.RegisterCoder(reflect.TypeFor[Frame](), encodeFrame, decodeFrame)
+	opaque.Register[Frame]()
 	beam.RegisterType(reflect.TypeFor[decodeFn]())
 }
 

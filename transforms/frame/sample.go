@@ -17,8 +17,8 @@ import (
 )
 
 func init() {
-	beam.RegisterCoder(reflect.TypeFor[candidate](), encodeCandidate, decodeCandidate)
-	beam.RegisterCoder(reflect.TypeFor[Reject](), encodeReject, decodeReject)
+	opaque.Register[candidate]()
+	opaque.Register[Reject]()
 	beam.RegisterType(reflect.TypeFor[sampleFn]())
 	beam.RegisterType(reflect.TypeFor[sampleInOrderFn]())
 	beam.RegisterFunction(keepFirst)
@@ -85,18 +85,6 @@ type candidate struct {
 	Rejected bool // and it gives a Reject
 	Reject   Reject
 }
-
-func encodeCandidate(c candidate) ([]byte, error) { return opaque.Encode(c) }
-
-func decodeCandidate(data []byte) (candidate, error) { return opaque.Decode[candidate](data) }
-
-func encodeFrame(f Frame) ([]byte, error) { return opaque.Encode(f) }
-
-func decodeFrame(data []byte) (Frame, error) { return opaque.Decode[Frame](data) }
-
-func encodeReject(r Reject) ([]byte, error) { return opaque.Encode(r) }
-
-func decodeReject(data []byte) (Reject, error) { return opaque.Decode[Reject](data) }
 
 type sampleFn struct {
 	Config   Config

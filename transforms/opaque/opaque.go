@@ -5,16 +5,18 @@ package opaque
 
 import (
 	"bytes"
-	"fmt"
 	"reflect"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/coder"
 )
 
-// Encode writes a struct as the SDK writes a row. Beam wants functions with names
-// for beam.RegisterCoder: they call this one and Decode.
-func Encode[T any](v T) ([]byte, error) {
-	encode, err := coder.RowEncoderForStruct(reflect.TypeFor[T]())
+// Register gives such a coder to elements of a struct type, which writes them as the SDK
+// writes a row. It is for init.
+func Register[T any]() { beam.RegisterCoder(reflect.TypeFor[T](), encode, decode) }
+
+func encode(v beam.T) ([]byte, error) {
+	encode, err := coder.RowEncoderForStruct(reflect.TypeOf(v))
 	if err != nil {
 		return nil, err
 	}
@@ -23,19 +25,10 @@ func Encode[T any](v T) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Decode is the way back.
-func Decode[T any](data []byte) (v T, err error) {
-	decode, err := coder.RowDecoderForStruct(reflect.TypeFor[T]())
+func decode(t reflect.Type, data []byte) (beam.T, error) {
+	decode, err := coder.RowDecoderForStruct(t)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
-	got, err := decode(bytes.NewReader(data))
-	if err != nil {
-		return v, err
-	}
-	v, ok := got.(T)
-	if !ok {
-		return v, fmt.Errorf("decoding a %T, want a %T", got, v)
-	}
-	return v, nil
+	return decode(bytes.NewReader(data))
 }

@@ -24,12 +24,12 @@ func TestEncodeAndDecode(t *testing.T) {
 		{},
 		{Number: -5, Is: true, Inner: inner{"a", []byte{0, 255}}, Many: []inner{{"b", []byte{1}}, {"c", nil}}},
 	} {
-		data := testkit.Value(Encode(want))(t)
-		got, err := Decode[outer](data)
+		data := testkit.Value(encode(want))(t)
+		got, err := decode(reflect.TypeFor[outer](), data)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v (%v), want %+v", got, err, want)
 		}
-		if got, err := Decode[outer](data[:len(data)-1]); err == nil {
+		if got, err := decode(reflect.TypeFor[outer](), data[:len(data)-1]); err == nil {
 			t.Errorf("bytes cut short gave %+v", got)
 		}
 	}

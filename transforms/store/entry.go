@@ -2,7 +2,6 @@ package store
 
 import (
 	"facestream/internal/record"
-	"facestream/transforms/opaque"
 	"facestream/transforms/store/table"
 )
 
@@ -44,11 +43,3 @@ type Written struct {
 	Picture     string  // the first file's name below the root; empty without files
 	Tables      []Table // with the first row of each
 }
-
-func encodeEntry(e Entry) ([]byte, error) { return opaque.Encode(e) }
-
-func decodeEntry(data []byte) (Entry, error) { return opaque.Decode[Entry](data) }
-
-func encodeWritten(w Written) ([]byte, error) { return opaque.Encode(w) }
-
-func decodeWritten(data []byte) (Written, error) { return opaque.Decode[Written](data) }

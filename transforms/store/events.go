@@ -17,7 +17,7 @@ import (
 func init() {
 	beam.RegisterFunction(eventsOf)
 	beam.RegisterType(reflect.TypeFor[eventsFn]())
-	beam.RegisterCoder(reflect.TypeFor[recordEvents](), encodeRecordEvents, decodeRecordEvents)
+	opaque.Register[recordEvents]()
 }
 
 const (
@@ -46,10 +46,6 @@ type recordEvents struct {
 	record.ID
 	Lines []string
 }
-
-func encodeRecordEvents(e recordEvents) ([]byte, error) { return opaque.Encode(e) }
-
-func decodeRecordEvents(data []byte) (recordEvents, error) { return opaque.Decode[recordEvents](data) }
 
 // WriteEvents writes the events of a PCollection<Written> to one file, in the
 // order of topic, partition, offset and face, for Book.Keep. A window without

@@ -19,7 +19,7 @@ import (
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[rejectFn]())
-	beam.RegisterCoder(reflect.TypeFor[Rejected](), encodeRejected, decodeRejected)
+	opaque.Register[Rejected]()
 }
 
 // Rejected says that a record that gave no frame is accounted for. There is one
@@ -31,10 +31,6 @@ type Rejected struct {
 	Skipped bool   // then there is no file
 	Slots   []Slot // of sampling, that it has taken before it was rejected
 }
-
-func encodeRejected(r Rejected) ([]byte, error) { return opaque.Encode(r) }
-
-func decodeRejected(data []byte) (Rejected, error) { return opaque.Decode[Rejected](data) }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
 // that was not merely skipped or passed over by sampling, under Name.RejectPath, and returns a

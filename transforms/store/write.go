@@ -11,13 +11,14 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
+	"facestream/transforms/opaque"
 	"facestream/transforms/parallel"
 )
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[writeFn]())
-	beam.RegisterCoder(reflect.TypeFor[Entry](), encodeEntry, decodeEntry)
-	beam.RegisterCoder(reflect.TypeFor[Written](), encodeWritten, decodeWritten)
+	opaque.Register[Entry]()
+	opaque.Register[Written]()
 }
 
 // writers is how many files one bundle writes at a time. Most of the time that a small
