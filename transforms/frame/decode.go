@@ -59,25 +59,27 @@ func (c Config) Validate() error {
 // that sampling skips is a Reject of the reason Sampled.
 func Decode(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
 	s = s.Scope("frame.Decode")
-	if sampling.MaxFPS > 0 {
-		return sample(s, cfg, sampling, records)
+	first := candidateFn{Config: cfg, Sampling: sampling}
+	if sampling.MaxFPS <= 0 || sampling.InOrder {
+		return beam.ParDo2(s, &decodeFn{First: first}, records)
 	}
-	return beam.ParDo2(s, &decodeFn{Config: cfg}, records)
+	candidates, early := beam.ParDo2(s, &first, records)
+	frames, late := beam.ParDo2(s, keepFirst, beam.GroupByKey(s, candidates))
+	return frames, beam.Flatten(s, early, late)
 }
 
+// decodeFn keeps each candidate: without sampling all are, and in order the first of a group
+// that gives a frame is the only one.
 type decodeFn struct {
-	Config Config
+	First candidateFn
+}
+
+func (fn *decodeFn) StartBundle(ctx context.Context, _ func(Frame), _ func(Reject)) {
+	fn.First.StartBundle(ctx, nil, nil)
 }
 
 func (fn *decodeFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
-	Count(ctx, CountRead)
-	f, reject := Parse(fn.Config, &r)
-	if reject != nil {
-		Count(ctx, reject.Reason)
-		rejects(*reject)
-		return
-	}
-	frames(f)
+	fn.First.ProcessElement(ctx, r, func(_ string, c candidate) { c.keep(ctx, frames, rejects) }, rejects)
 }
 
 // Count adds one to a counter.

@@ -19,8 +19,7 @@ import (
 func init() {
 	opaque.Register[candidate]()
 	opaque.Register[Reject]()
-	beam.RegisterType(reflect.TypeFor[sampleFn]())
-	beam.RegisterType(reflect.TypeFor[sampleInOrderFn]())
+	beam.RegisterType(reflect.TypeFor[candidateFn]())
 	beam.RegisterFunction(keepFirst)
 }
 
@@ -59,25 +58,6 @@ func (s Sampling) Slot(millis int64) (number int64, ok bool) {
 	return int64(math.Floor(float64(millis) * s.MaxFPS / 1000)), true
 }
 
-// sample is Decode with sampling. A record is decided by those of lower offsets in
-// its group, which are of the same partition, camera and slot: it is passed over
-// if one of them gives a frame. So it makes no difference in which order they come
-// and how they are spread over bundles and windows. A JPEG whose header is right gives
-// one: that it is damaged is found when it is decoded, which is for what is kept only.
-// Its slot then has no picture.
-//
-// The first stage looks at no value of which it knows already that it is passed
-// over. Hardly more than what is kept is decoded and then grouped.
-func sample(s beam.Scope, cfg Config, sampling Sampling, records beam.PCollection) (frames, rejects beam.PCollection) {
-	first := sampleFn{Config: cfg, Sampling: sampling}
-	if sampling.InOrder {
-		return beam.ParDo2(s, &sampleInOrderFn{First: first}, records)
-	}
-	candidates, early := beam.ParDo2(s, &first, records)
-	frames, late := beam.ParDo2(s, keepFirst, beam.GroupByKey(s, candidates))
-	return frames, beam.Flatten(s, early, late)
-}
-
 // candidate is a record that may be the first of its group that gives a frame.
 type candidate struct {
 	Offset   int64
@@ -86,7 +66,16 @@ type candidate struct {
 	Reject   Reject
 }
 
-type sampleFn struct {
+// candidateFn gives what a group is decided from. A record is decided by those of lower
+// offsets in its group, which are of the same partition, camera and slot: it is passed over
+// if one of them gives a frame. So it makes no difference in which order they come
+// and how they are spread over bundles and windows. A JPEG whose header is right gives
+// one: that it is damaged is found when it is decoded, which is for what is kept only.
+// Its slot then has no picture.
+//
+// It looks at no value of which it knows already that it is passed over. Hardly more than
+// what is kept is parsed and then grouped.
+type candidateFn struct {
 	Config   Config
 	Sampling Sampling
 
@@ -94,20 +83,20 @@ type sampleFn struct {
 	first map[string]int64
 }
 
-func (fn *sampleFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
+func (fn *candidateFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
 	fn.first = map[string]int64{}
 	for _, t := range fn.Sampling.Taken {
 		fn.give(Group(t.TopicPartition, t.Camera, t.Slot), t.Offset)
 	}
 }
 
-func (fn *sampleFn) give(group string, offset int64) {
+func (fn *candidateFn) give(group string, offset int64) {
 	if first, ok := fn.first[group]; !ok || offset < first {
 		fn.first[group] = offset
 	}
 }
 
-func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
+func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
 	Count(ctx, CountRead)
 	var size int64
 	if r.Value != nil {
@@ -138,20 +127,6 @@ func (fn *sampleFn) ProcessElement(ctx context.Context, r kafka.Record, candidat
 	default:
 		candidates(group, candidate{Offset: r.Offset, Rejected: true, Reject: *reject})
 	}
-}
-
-// sampleInOrderFn is sampleFn where the first candidate that gives a frame is the first of
-// its group, so that what is a candidate is kept.
-type sampleInOrderFn struct {
-	First sampleFn
-}
-
-func (fn *sampleInOrderFn) StartBundle(ctx context.Context, _ func(Frame), _ func(Reject)) {
-	fn.First.StartBundle(ctx, nil, nil)
-}
-
-func (fn *sampleInOrderFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
-	fn.First.ProcessElement(ctx, r, func(_ string, c candidate) { c.keep(ctx, frames, rejects) }, rejects)
 }
 
 // Group is the key of the records of a partition, a camera and a slot. A topic has

@@ -177,7 +177,7 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 		random.Shuffle(n, func(i, j int) { records[i], records[j] = records[j], records[i] })
 		groups, out := map[string][]candidate{}, make([]string, n)
 		reject := func(r Reject) { out[r.Offset] += fmt.Sprintf("%d %s", r.Offset, r.Reason) }
-		fn := &sampleFn{Config: lab, Sampling: Sampling{MaxFPS: 1}}
+		fn := &candidateFn{Config: lab, Sampling: Sampling{MaxFPS: 1}}
 		for _, bundle := range slices.Collect(slices.Chunk(records, 1+random.IntN(n))) {
 			fn.StartBundle(t.Context(), nil, nil)
 			for _, r := range bundle {
