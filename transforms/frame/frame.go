@@ -88,6 +88,9 @@ var Reasons = []string{
 
 // Skipped reports whether the record was passed over because it holds no picture,
 // as in the lab, rather than a bad one.
-func (r Reject) Skipped() bool {
-	return r.Reason == SkipNull || r.Reason == SkipEmpty || r.Reason == SkipSmall
+func (r Reject) Skipped() bool { return Skips(r.Reason) }
+
+// Skips reports whether a reason is one of the Skip reasons.
+func Skips(reason string) bool {
+	return reason == SkipNull || reason == SkipEmpty || reason == SkipSmall
 }

@@ -11,12 +11,13 @@ type File struct {
 	Data []byte
 }
 
-// Tally is what the ledger counts of one frame, beside its files.
+// Tally is what the ledger counts of one record, beside its files.
 type Tally struct {
 	record.ID
 	TimestampMillis int64 // of the record; the latest picture is chosen by it
 	Size            int64 // bytes of the record's value
 	Camera          string
+	Rejected        string  // the reason why the record gave no frame; empty for a frame
 	DetectMillis    float64 // how long detection took
 	Faces           int32
 	Cooled          bool     // it has faces and no files: they were stored before
@@ -24,16 +25,16 @@ type Tally struct {
 	Slots           []Slot   // in which it is the one that was kept; none without max_fps and cooldown
 }
 
-// Entry holds all files of one frame, or a row with the same pictures; a frame without a
-// face has none. There is one Entry for every decoded frame, so that counting entries
-// counts frames.
+// Entry holds all files of one frame, or a row with the same pictures, or the files about
+// a reject; a frame without a face has none. There is one Entry for every record, so that
+// counting entries counts records.
 type Entry struct {
 	Tally
 	Files []File
 	Row   *table.Row // for WriteRows
 }
 
-// Written says what is now in the file system for one frame. There is one
+// Written says what is now in the file system for one record. There is one
 // Written for every Entry.
 type Written struct {
 	Tally

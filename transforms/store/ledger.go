@@ -20,7 +20,6 @@ import (
 func init() {
 	beam.RegisterFunction(emptyLedger)
 	beam.RegisterFunction(ledgerOfWritten)
-	beam.RegisterFunction(ledgerOfRejected)
 	beam.RegisterFunction(Merge)
 	beam.RegisterType(reflect.TypeFor[ledgerFn]())
 	beam.RegisterType(reflect.TypeFor[sumFn]())
@@ -102,7 +101,7 @@ type Partition struct {
 	Slots           []Slot           `json:"slots,omitempty"` // what this window adds to those of Position; in order
 }
 
-// WriteLedger counts a window's PCollection<Written> and PCollection<Rejected>,
+// WriteLedger counts a window's two PCollection<Written>, of frames and of rejects,
 // and writes the ledger for ReadWritten, also for a window without records. It counts
 // only after Book.Keep: a job that has lost its driver may run on to its end while
 // another run reads the same records. The PCollection<string> has its name.
@@ -111,7 +110,7 @@ func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam
 	all := beam.Flatten(s,
 		beam.ParDo(s, emptyLedger, beam.Impulse(s)),
 		beam.ParDo(s, ledgerOfWritten, written),
-		beam.ParDo(s, ledgerOfRejected, rejected),
+		beam.ParDo(s, ledgerOfWritten, rejected),
 	)
 	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, beam.ParDo(s, &sumFn{}, all)))
 }
@@ -174,7 +173,24 @@ func (fn *ledgerFn) ProcessElement(ctx context.Context, l Ledger) (string, error
 func emptyLedger([]byte) Ledger { return Ledger{} }
 
 func ledgerOfWritten(w Written) Ledger {
-	p := ledgerOfRecord(w.ID, w.Size)
+	p := Partition{
+		TopicPartition: w.TopicPartition, FirstOffset: w.Offset, LastOffset: w.Offset, Offsets: []record.Range{w.Range()},
+		Read: 1, ReadBytes: w.Size, Slots: w.Slots,
+	}
+	switch {
+	case w.Rejected == "":
+		return ledgerOfFrame(w, p)
+	case frame.Skips(w.Rejected):
+		p.Skipped = 1
+	case w.Rejected == frame.Sampled:
+		p.Sampled = 1
+	default:
+		p.Rejected, p.Rejects = map[string]int64{w.Rejected: 1}, p.Offsets
+	}
+	return Ledger{Partitions: []Partition{p}}
+}
+
+func ledgerOfFrame(w Written, p Partition) Ledger {
 	p.Decoded, p.Faces, p.Files, p.Bytes = 1, int64(w.Faces), int64(w.Files), w.Bytes
 	for _, line := range w.Events {
 		p.Events++
@@ -189,7 +205,6 @@ func ledgerOfWritten(w Written) Ledger {
 	if w.Cooled {
 		p.Cooled = 1
 	}
-	p.Slots = w.Slots
 	l := Ledger{Partitions: []Partition{p}, FirstMillis: w.FirstMillis, Tables: w.Tables, Detect: latencyOf(w.DetectMillis)}
 	if w.Faces > 0 {
 		l.Cameras = map[string]int64{escape(w.Camera): p.Faces}
@@ -199,28 +214,6 @@ func ledgerOfWritten(w Written) Ledger {
 		l.Latest = Latest{w.TimestampMillis, w.Picture}
 	}
 	return l
-}
-
-func ledgerOfRejected(r Rejected) Ledger {
-	p := ledgerOfRecord(r.ID, r.Size)
-	p.Slots = r.Slots
-	switch {
-	case r.Skipped:
-		p.Skipped = 1
-	case r.Reason == frame.Sampled:
-		p.Sampled = 1
-	default:
-		p.Rejected = map[string]int64{r.Reason: 1}
-		p.Rejects = p.Offsets
-	}
-	return Ledger{Partitions: []Partition{p}}
-}
-
-func ledgerOfRecord(id record.ID, size int64) Partition {
-	return Partition{
-		TopicPartition: id.TopicPartition, FirstOffset: id.Offset, LastOffset: id.Offset, Offsets: []record.Range{id.Range()},
-		Read: 1, ReadBytes: size,
-	}
 }
 
 func encodeLedger(l Ledger) ([]byte, error) { return json.Marshal(l) }

@@ -29,10 +29,10 @@ func TestWriteLedger(t *testing.T) {
 				{"door", SlotCooldown, 4, []Kept{{4, boxes(9, 9, 9, 9)}}}, {"door", SlotSampled, 10, []Kept{{Offset: 4}}}}}, Files: 1, Bytes: 10, FirstMillis: testMillis + 900},
 		)
 		rejected := beam.Create(s,
-			Rejected{ID: record.In("b", 0).At(6), Size: 30, Reason: frame.WrongSize},
-			Rejected{ID: record.In("b", 0).At(8), Size: 4, Reason: frame.SkipNull, Skipped: true},
-			Rejected{ID: record.In("c", 0).At(3), Size: 70, Reason: frame.Sampled},
-			Rejected{ID: record.In("a", 0).At(0), Reason: frame.SkipSmall, Skipped: true},
+			Written{Tally: Tally{ID: record.In("b", 0).At(6), TimestampMillis: testMillis + 2, Size: 30, Rejected: frame.WrongSize}, Files: 1, Bytes: 400, FirstMillis: testMillis, Picture: "six.json"},
+			Written{Tally: Tally{ID: record.In("b", 0).At(8), Size: 4, Rejected: frame.SkipNull}},
+			Written{Tally: Tally{ID: record.In("c", 0).At(3), Size: 70, Rejected: frame.Sampled}},
+			Written{Tally: Tally{ID: record.In("a", 0).At(0), Rejected: frame.SkipSmall}},
 		)
 		WriteLedger(s, cfg, "w1", written, rejected)
 		testkit.Value(beam.Run(t.Context(), runner, p))(t)
@@ -69,7 +69,7 @@ func TestWriteLedgerOfMany(t *testing.T) {
 		}
 		cfg := testConfig(t.TempDir())
 		p, s := beam.NewPipelineWithRoot()
-		WriteLedger(s, cfg, "w1", beam.CreateList(s, written), beam.CreateList(s, []Rejected{}))
+		WriteLedger(s, cfg, "w1", beam.CreateList(s, written), beam.CreateList(s, []Written{}))
 		ptest.RunAndValidate(t, p)
 		got := testkit.Value(ReadWritten(t.Context(), cfg, "w1"))(t)
 		ranges := 0

@@ -1,80 +1,42 @@
 package store
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
-	"facestream/transforms/opaque"
-	"facestream/transforms/parallel"
 )
 
 func init() {
-	beam.RegisterType(reflect.TypeFor[rejectFn]())
-	opaque.Register[Rejected]()
-}
-
-// Rejected says that a record that gave no frame is accounted for. There is one
-// for every frame.Reject.
-type Rejected struct {
-	record.ID
-	Size    int64 // bytes of the record's value
-	Reason  string
-	Skipped bool   // then there is no file
-	Slots   []Slot // of sampling, that it has taken before it was rejected
+	beam.RegisterFunction(entryOfReject)
 }
 
 // WriteRejects stores a file for each reject of a PCollection<frame.Reject>
 // that was not merely skipped or passed over by sampling, under Name.RejectPath, and returns a
-// PCollection<Rejected> with one element for each, once its file has its final
+// PCollection<Written> with one element for each, once its file has its final
 // name. Beside it, if the reject has kept bytes, is Name.KeptPath with these. Like
 // pictures, the files of a record are the same at every attempt. An error names
 // the record and the file, and fails the bundle.
 func WriteRejects(s beam.Scope, cfg Config, rejects beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteRejects")
-	filesystem.ValidateScheme(cfg.Root)
-	return beam.ParDo(s, &rejectFn{Config: cfg}, rejects)
+	return Write(s, cfg, beam.ParDo(s, entryOfReject, rejects))
 }
 
-type rejectFn struct {
-	Config Config
-
-	writes *parallel.Work[Rejected]
-}
-
-func (fn *rejectFn) StartBundle(func(Rejected)) { fn.writes = parallel.New[Rejected](writers) }
-
-func (fn *rejectFn) ProcessElement(ctx context.Context, r frame.Reject, emit func(Rejected)) error {
-	return fn.writes.Begin(func() (Rejected, error) { return fn.write(ctx, r) }, emit)
-}
-
-func (fn *rejectFn) write(ctx context.Context, r frame.Reject) (Rejected, error) {
-	done := Rejected{ID: r.ID, Size: r.Size, Reason: r.Reason, Skipped: r.Skipped()}
+func entryOfReject(r frame.Reject) (e Entry, err error) {
+	e.Tally = Tally{ID: r.ID, TimestampMillis: r.TimestampMillis, Size: r.Size, Camera: r.Camera, Rejected: r.Reason}
 	if r.Slot != nil {
-		done.Slots = []Slot{{Camera: r.Camera, Kind: SlotSampled, Number: *r.Slot, Kept: []Kept{{Offset: r.Offset}}}}
+		e.Slots = []Slot{{Camera: r.Camera, Kind: SlotSampled, Number: *r.Slot, Kept: []Kept{{Offset: r.Offset}}}}
 	}
-	files, err := RejectFiles(r)
-	for _, f := range files {
-		if err == nil {
-			err = fn.Config.put(ctx, f.Name, f.Data)
-		}
+	if e.Files, err = RejectFiles(r); err != nil {
+		err = fmt.Errorf("%s: %w", r.ID, err)
 	}
-	if err != nil {
-		return Rejected{}, fmt.Errorf("%s: %w", r.ID, err)
-	}
-	tell(fn.Config.Run, ledgerOfRejected(done))
-	return done, nil
+	return e, err
 }
-
-func (fn *rejectFn) FinishBundle(emit func(Rejected)) error { return fn.writes.Finish(emit) }
 
 // RejectFile is the JSON of the file about a reject.
 type RejectFile struct {

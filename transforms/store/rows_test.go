@@ -55,7 +55,7 @@ func TestWriteRows(t *testing.T) {
 		p, s := beam.NewPipelineWithRoot()
 		written := WriteRows(s, testConfig(root), "w", beam.CreateList(s, entries))
 		passert.Count(s, written, "frames", len(entries))
-		WriteLedger(s, testConfig(root), "w", written, beam.CreateList(s, []Rejected{}))
+		WriteLedger(s, testConfig(root), "w", written, beam.CreateList(s, []Written{}))
 		// Twice: a bundle that is done again leaves others.
 		for range 2 {
 			ptest.RunAndValidate(t, p)
