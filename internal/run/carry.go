@@ -16,8 +16,8 @@ func (w Window) Following(carry store.Carry) Window {
 
 // taken returns the slots of which a frame was kept.
 func taken(carry store.Carry) (all []frame.Taken) {
-	for _, p := range carry {
-		for _, s := range p.Slots {
+	for p, slots := range carry {
+		for _, s := range slots {
 			if s.Kind != store.SlotSampled {
 				continue
 			}

@@ -35,7 +35,7 @@ type Sampling struct {
 	CooldownMillis int64
 	// Stored are the pictures that were stored in slots of this length before.
 	// Each counts for records of higher offsets.
-	Stored store.Carry
+	Stored store.Carry `json:"-"` // for Cooldown only
 }
 
 // LeavesOut reports whether anything is left out.
@@ -143,10 +143,10 @@ func boxesOf(d Detection) []record.Box {
 // knownBoxes returns what was stored in earlier windows, by group.
 func knownBoxes(c store.Carry) map[string][]store.Kept {
 	out := map[string][]store.Kept{}
-	for _, p := range c {
-		for _, s := range p.Slots {
+	for p, slots := range c {
+		for _, s := range slots {
 			if s.Kind == store.SlotCooldown {
-				out[frame.Group(p.TopicPartition, s.Camera, s.Number)] = s.Kept
+				out[frame.Group(p, s.Camera, s.Number)] = s.Kept
 			}
 		}
 	}

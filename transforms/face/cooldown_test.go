@@ -89,10 +89,10 @@ func TestCooldown(t *testing.T) {
 		detection(0, "door", 9, 180_000, 5), // cooled by an earlier window
 		detection(0, "door", 10, math.MaxInt64, 5),
 	}
-	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{{TopicPartition: record.In("t", 0), Slots: []store.Slot{
+	less := Sampling{CooldownMillis: 60_000, Stored: store.Carry{record.In("t", 0): {
 		{Camera: "door", Kind: store.SlotCooldown, Number: begin/60_000 + 3, Kept: []store.Kept{{Offset: 0, Boxes: []record.Box{at(0)}}}},
 		{Camera: "door", Kind: store.SlotSampled, Number: 2, Kept: []store.Kept{{Offset: 0}}},
-	}}}}
+	}}}
 	want := func(cooled ...int) (out []any) {
 		for i, d := range all {
 			for _, c := range cooled {

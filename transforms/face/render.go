@@ -33,7 +33,7 @@ const jpegQuality = 95
 // the bundle and names the record.
 func Render(s beam.Scope, o Output, l Sampling, detections beam.PCollection) beam.PCollection {
 	s = s.Scope("face.Render")
-	l.Frames.Taken, l.Stored = nil, nil // which are of no use here
+	l.Frames.Taken = nil // which are of no use here
 	return beam.ParDo(s, &renderFn{Output: o, Sampling: l}, detections)
 }
 

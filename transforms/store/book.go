@@ -79,7 +79,7 @@ type Book struct {
 // OpenBook reads where the group of a run stands in topics, by its own book and by the
 // others of this output. It completes what an earlier run has left undone.
 func OpenBook(ctx context.Context, cfg Config, run Run, topics []string, partitions []record.TopicPartition) (*Book, error) {
-	b := &Book{cfg: cfg, run: run, dir: bookFolder(run.Group, topics), at: map[record.TopicPartition]int64{}, gathered: time.Now()}
+	b := &Book{cfg: cfg, run: run, dir: bookFolder(run.Group, topics), at: map[record.TopicPartition]int64{}, carry: Carry{}, gathered: time.Now()}
 	if err := b.open(ctx, topics, partitions); err != nil {
 		return nil, fmt.Errorf("opening the group's ledgers: %w", err)
 	}
@@ -124,13 +124,12 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 		}
 	}
 	// Only what is read matters.
-	reads := func(p record.TopicPartition) bool { return slices.Contains(topics, p.Topic) }
 	for p := range b.at {
-		if !reads(p) {
+		if !slices.Contains(topics, p.Topic) {
 			delete(b.at, p)
+			delete(b.carry, p)
 		}
 	}
-	b.carry = slices.DeleteFunc(b.carry, func(p PartitionSlots) bool { return !reads(p.TopicPartition) })
 	return nil
 }
 
@@ -156,9 +155,9 @@ func (b *Book) advance(positions []Position, run Run) {
 			continue
 		}
 		b.at[p.TopicPartition] = p.Offset
-		b.carry = slices.DeleteFunc(b.carry, func(c PartitionSlots) bool { return c.TopicPartition == p.TopicPartition })
+		delete(b.carry, p.TopicPartition)
 		if run.SettingsSHA256 == b.run.SettingsSHA256 && len(p.Slots) > 0 {
-			b.carry = append(b.carry, PartitionSlots{p.TopicPartition, p.Slots})
+			b.carry[p.TopicPartition] = p.Slots
 		}
 	}
 }
@@ -237,12 +236,7 @@ func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID
 	}
 	l.Positions = nil
 	for _, id := range next {
-		i := slices.IndexFunc(carry, func(c PartitionSlots) bool { return c.TopicPartition == id.TopicPartition })
-		p := Position{ID: id}
-		if i >= 0 {
-			p.Slots = carry[i].Slots
-		}
-		l.Positions = append(l.Positions, p)
+		l.Positions = append(l.Positions, Position{id, carry[id.TopicPartition]})
 	}
 	if err := b.check(ctx, name, &l); err != nil {
 		return Ledger{}, err

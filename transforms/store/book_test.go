@@ -323,7 +323,7 @@ func TestPositions(t *testing.T) {
 			return book, book.Positions()
 		}
 		both, at := open("g", "a", "b")
-		if want := []record.ID{a.At(7), b.At(4)}; !slices.Equal(at, want) || !reflect.DeepEqual(both.Carry(), Carry{{a, slots}}) {
+		if want := []record.ID{a.At(7), b.At(4)}; !slices.Equal(at, want) || !reflect.DeepEqual(both.Carry(), Carry{a: slots}) {
 			t.Errorf("by older ledgers %v and %v, want %v", at, both.Carry(), want)
 		}
 		testkit.Value(both.Keep(ctx, "20260102T030000.000Z-5f3a9c01", Ledger{}, []record.ID{a.At(20), b.At(30)}))(t)

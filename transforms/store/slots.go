@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"facestream/internal/record"
@@ -81,41 +82,23 @@ func mergeSlots(a, b []Slot) []Slot {
 	return out
 }
 
-// PartitionSlots are the slots of one partition.
-type PartitionSlots struct {
-	record.TopicPartition
-	Slots []Slot // in order
-}
-
 // Carry is what a window must know of those before it, so that it does not matter
 // where one ends: the slots in which each camera was last kept something, by
-// partition. These are the last by offset: a record with a wrong time must not
+// partition and in order. These are the last by offset: a record with a wrong time must not
 // stand in the way of all to come.
-type Carry []PartitionSlots
-
-// CarryOf returns what the ledger of a window passes on.
-func CarryOf(l Ledger) Carry {
-	var c Carry
-	for _, p := range l.Partitions {
-		if len(p.Slots) > 0 {
-			c = append(c, PartitionSlots{p.TopicPartition, p.Slots})
-		}
-	}
-	return c
-}
+type Carry map[record.TopicPartition][]Slot
 
 // After returns what is passed on behind the next window, of which l is the
 // ledger. It changes neither.
 func (c Carry) After(l Ledger) Carry {
-	all := Ledger{}
-	for _, p := range slices.Concat(c, CarryOf(l)) {
-		part := all.partition(p.TopicPartition)
-		part.Slots = uniteSlots(part.Slots, p.Slots)
+	next := Carry{}
+	maps.Copy(next, c)
+	for _, p := range l.Partitions {
+		if len(p.Slots) > 0 {
+			next[p.TopicPartition] = newest(uniteSlots(c[p.TopicPartition], p.Slots))
+		}
 	}
-	for i := range all.Partitions {
-		all.Partitions[i].Slots = newest(all.Partitions[i].Slots)
-	}
-	return CarryOf(all)
+	return next
 }
 
 // newest returns those of the slots in which something was kept last, in order.

@@ -66,8 +66,8 @@ func TestCarry(t *testing.T) {
 	before := fmt.Sprint(first)
 	second := first.After(ledgerOf(0, kept("a", 5, 60), kept("b", 6, 61)))
 	want := Carry{
-		{record.In("t", 0), []Slot{kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)}},
-		{record.In("t", 1), []Slot{kept("a", 7, 3)}}, // of which the window had no record
+		record.In("t", 0): {kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)},
+		record.In("t", 1): {kept("a", 7, 3)}, // of which the window had no record
 	}
 	if !reflect.DeepEqual(second, want) || fmt.Sprint(first) != before {
 		t.Errorf("got %+v, want %+v; the first became %+v", second, want, first)
@@ -76,7 +76,7 @@ func TestCarry(t *testing.T) {
 	for n := range int64(17) {
 		second = second.After(ledgerOf(0, kept("a", 10+n, 100+n)))
 	}
-	if got := second[0].Slots; len(got) != 17 || got[0].Number != 11 || got[15].Number != 26 || got[16].Camera != "b" {
+	if got := second[record.In("t", 0)]; len(got) != 17 || got[0].Number != 11 || got[15].Number != 26 || got[16].Camera != "b" {
 		t.Errorf("got %+v, want slots 11 to 26 of a, and that of b", got)
 	}
 }
@@ -90,7 +90,7 @@ func TestCarryOfManyCameras(t *testing.T) {
 		}
 		c = c.After(ledgerOf(0, slots...))
 	}
-	if got := c[0].Slots; len(got) != 4096 || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
+	if got := c[record.In("t", 0)]; len(got) != 4096 || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
 		t.Errorf("%d slots, want those of the last 4096 cameras", len(got))
 	}
 }
