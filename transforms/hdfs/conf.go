@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/colinmarc/hdfs/v2/hadoopconf"
@@ -71,14 +72,27 @@ type conf struct {
 	final  map[string]bool
 }
 
-// property is one in a file, where name, value and final may be attributes as well.
-type property struct {
-	Name      string  `xml:"name"`
-	Value     *string `xml:"value"`
-	Final     string  `xml:"final"`
-	NameAttr  string  `xml:"name,attr"`
-	ValueAttr *string `xml:"value,attr"`
-	FinalAttr string  `xml:"final,attr"`
+// element is one of a file.
+type element struct {
+	XMLName  xml.Name
+	Attrs    []xml.Attr `xml:",any,attr"`
+	Text     string     `xml:",chardata"`
+	Elements []element  `xml:",any"`
+}
+
+// value returns what an element says under a name: in one below it, or as an attribute.
+func (e element) value(name string) (string, bool) {
+	for _, below := range slices.Backward(e.Elements) {
+		if below.XMLName.Local == name {
+			return below.Text, true
+		}
+	}
+	for _, a := range e.Attrs {
+		if a.Name.Local == name {
+			return a.Value, true
+		}
+	}
+	return "", false
 }
 
 // read adds the properties of a file, if it is there.
@@ -86,62 +100,46 @@ func (c *conf) read(file string, depth int) (there bool, err error) {
 	if depth > maxIncludes {
 		return false, fmt.Errorf("%s: included %d times, one by the other", file, depth)
 	}
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
-	if err := c.elements(xml.NewDecoder(f), file, depth); err != nil && !errors.Is(err, io.EOF) {
+	var top element
+	if err = xml.Unmarshal(data, &top); err == nil {
+		err = c.add([]element{top}, file, depth)
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // which is an empty file
 		return true, fmt.Errorf("%s: %w", file, err)
 	}
 	return true, nil
 }
 
-// elements adds what is in the element that is open, or in the whole file.
-func (c *conf) elements(d *xml.Decoder, file string, depth int) error {
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		start, ok := token.(xml.StartElement)
-		if _, ends := token.(xml.EndElement); ends {
-			return nil
-		}
-		if !ok {
-			continue
-		}
-		switch {
-		case start.Name.Local == "property":
-			var p property
-			if err = d.DecodeElement(&p, &start); err == nil {
-				c.set(p)
-			}
-		case start.Name.Local == "include" && start.Name.Space == includeSpace:
-			err = c.include(d, start, file, depth)
-		case start.Name.Local == "configuration":
-			err = c.elements(d, file, depth)
-		default:
-			err = d.Skip()
+// add adds the properties of elements of a file.
+func (c *conf) add(elements []element, file string, depth int) (err error) {
+	for _, e := range elements {
+		switch name := e.XMLName.Local; {
+		case name == "property":
+			c.set(e)
+		case name == "configuration":
+			err = c.add(e.Elements, file, depth)
+		case name == "include" && e.XMLName.Space == includeSpace:
+			err = c.include(e, file, depth)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // include adds the properties of another file, or those of the fallback if there is no
 // such file.
-func (c *conf) include(d *xml.Decoder, start xml.StartElement, file string, depth int) error {
-	var href string
-	for _, a := range start.Attr {
-		if a.Name.Local == "href" {
-			href = strings.TrimPrefix(strings.TrimSpace(a.Value), "file://")
-		}
-	}
+func (c *conf) include(e element, file string, depth int) error {
+	href, _ := e.value("href")
+	href = strings.TrimPrefix(strings.TrimSpace(href), "file://")
 	if href == "" || strings.Contains(href, "://") {
 		return fmt.Errorf("it includes %q, and this program includes no more than files", href)
 	}
@@ -149,45 +147,24 @@ func (c *conf) include(d *xml.Decoder, start xml.StartElement, file string, dept
 		href = filepath.Join(filepath.Dir(file), href)
 	}
 	there, err := c.read(href, depth+1)
-	if err != nil {
+	if there || err != nil {
 		return err
 	}
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch token := token.(type) {
-		case xml.EndElement:
-			if !there {
-				return fmt.Errorf("it includes %s, which is not there", href)
-			}
-			return nil
-		case xml.StartElement:
-			if !there && token.Name.Local == "fallback" {
-				there, err = true, c.elements(d, file, depth)
-			} else {
-				err = d.Skip()
-			}
-			if err != nil {
-				return err
-			}
-		}
+	i := slices.IndexFunc(e.Elements, func(below element) bool { return below.XMLName.Local == "fallback" })
+	if i < 0 {
+		return fmt.Errorf("it includes %s, which is not there", href)
 	}
+	return c.add(e.Elements[i].Elements, file, depth)
 }
 
-func (c *conf) set(p property) {
-	name, value := strings.TrimSpace(p.Name+p.NameAttr), p.Value
-	if value == nil {
-		value = p.ValueAttr
-	}
-	if name == "" || value == nil || c.final[name] {
+func (c *conf) set(property element) {
+	name, _ := property.value("name")
+	value, has := property.value("value")
+	final, _ := property.value("final")
+	if name = strings.TrimSpace(name); name == "" || !has || c.final[name] {
 		return
 	}
-	c.values[name] = *value
-	if strings.TrimSpace(p.Final+p.FinalAttr) == "true" {
-		c.final[name] = true
-	}
+	c.values[name], c.final[name] = value, strings.TrimSpace(final) == "true"
 }
 
 // variable is ${name}, and in Hadoop's words ${env.NAME}, ${env.NAME-default} or
