@@ -111,6 +111,7 @@ func TestParseRejects(t *testing.T) {
 
 		{"raw cut short, no header", recordOf(make([]byte, 921_599)), WrongSize, "921600"},
 		{"raw cut short", recordOf(raw[:1199], ContentType, raw10x40), WrongSize, "1200"},
+		{"raw RGB cut short", recordOf(raw[:1199], ContentType, "video/x-raw;format=RGB;width=10;height=40"), WrongSize, "1200"},
 		{"raw too long", recordOf(make([]byte, 1201), ContentType, raw10x40), WrongSize, "1200"},
 		{"raw, 1e6 x 1e6 in figures", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1000000;height=1000000"), TooLarge, "1000000x1000000"},
 		{"raw, 1e6 x 1e6 in letters", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1e6;height=1e6"), BadContentType, `width "1e6"`},
@@ -129,15 +130,18 @@ func TestParseRejects(t *testing.T) {
 		{"header says JPEG, bytes do not", recordOf(raw, ContentType, "image/jpeg"), FormatMismatch, "00 00 00"},
 		{"header says raw, value is a JPEG", recordOf(colour, ContentType, "video/x-raw;format=BGR;width=640;height=480"), WrongSize, "921600"},
 		{"header says JPEG, value is a PNG", recordOf(png, ContentType, "image/jpeg"), FormatMismatch, "89 50 4e"},
+		{"header says PNG, value is a JPEG", recordOf(colour, ContentType, "image/png"), FormatMismatch, "ff d8 ff"},
 		{"unknown type", recordOf(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
 		{"header that is not a media type", recordOf(raw, ContentType, "///"), BadContentType, "///"},
 		{"header with a long value", recordOf(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
 
 		{"random bytes after the magic", recordOf(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
 		{"JPEG header says 65535x65535", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 65535, 65535, 3)), TooLarge, "65535x65535"},
+		{"JPEG header says 12000x12000", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 12000, 12000, 3)), TooLarge, "too many"},
 		{"JPEG header says 64 MiB of pixels", recordOf(frametest.JPEGHeader(2000, frametest.Progressive, 8, 16384, 1365, 3)), CorruptJPEG, "cannot hold"},
 		{"JPEG header says 0x0", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 0, 0, 3)), CorruptJPEG, "0x0"},
 		{"JPEG with four colours", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
+		{"progressive JPEG with four colours", recordOf(frametest.JPEGHeader(2000, frametest.Progressive, 8, 64, 48, 4)), UnsupportedFormat, "CMYK"},
 		{"JPEG with two components", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 8, 64, 48, 2)), UnsupportedFormat, "components"},
 		{"JPEG with 12 bits a sample", recordOf(frametest.JPEGHeader(2000, frametest.Baseline, 12, 64, 48, 3)), UnsupportedFormat, "precision"},
 		{"PNG cut short", recordOf(png[:len(png)*3/4]), CorruptPNG, "not enough pixel data"},
@@ -147,6 +151,7 @@ func TestParseRejects(t *testing.T) {
 		{"random bytes after PNG's magic", recordOf(append([]byte("\x89PNG\r\n\x1a\n"), bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptPNG, "header"},
 		{"PNG header and no picture", recordOf(frametest.PNGHeader(2000, 64, 48, 8, frametest.PNGColour)), CorruptPNG, "decoding"},
 		{"PNG header says 4294967295x4294967295", recordOf(frametest.PNGHeader(2000, math.MaxUint32, math.MaxUint32, 8, frametest.PNGColour)), TooLarge, "4294967295x4294967295"},
+		{"PNG header says 12000x12000", recordOf(frametest.PNGHeader(2000, 12000, 12000, 8, frametest.PNGColour)), TooLarge, "too many"},
 		{"PNG header says 16384x16384, one bit a pixel", recordOf(frametest.PNGHeader(2000, 16384, 16384, 1, frametest.PNGGrey)), TooLarge, "805306368"},
 		{"PNG header says 64 MiB of pixels, and as much transparency", recordOf(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGAlpha)), TooLarge, "unpacks to 89456640"},
 		{"PNG header says 64 MiB of pixels", recordOf(frametest.PNGHeader(2000, 16384, 1365, 8, frametest.PNGColour)), CorruptPNG, "cannot hold"},
@@ -173,6 +178,20 @@ func TestParseRejects(t *testing.T) {
 		"data:image/jpeg;base64,/9j/": "a data: address: send the file's bytes", `{"image": "`: "JSON: send the file's bytes",
 	} {
 		tests = append(tests, test{want, startingWith(value), UnsupportedFormat, "the value is " + want})
+	}
+	var malformed []string
+	for _, side := range []string{"", "0", "-40", "NaN", "1e6", "4 0", "40.0", "0x28", "\x00", "٤٠", "+Inf"} {
+		malformed = append(malformed, "video/x-raw;format=BGR;width=10;height="+side, "video/x-raw;format=GRAY8;height=40;width="+side)
+	}
+	malformed = append(malformed, "video/x-raw;format=BGR;format=RGB;width=10;height=40", "///0", ";0", "image/png; 0=\xFF")
+	for _, kind := range malformed {
+		tests = append(tests, test{kind, recordOf(raw, ContentType, kind), BadContentType, "content type"})
+	}
+	for _, kind := range []string{"image/tiff", "image/gif", "image/bmp", "image/avif", "video/mp4", "video/h264", "application/json", "application/octet-stream"} {
+		tests = append(tests, test{kind, recordOf(raw, ContentType, kind), UnsupportedFormat, "is not supported, only"})
+	}
+	for _, format := range []string{"NV12", "YUY2", "BGRx", "RGBA", "GRAY16_LE", "BGRP", "gbr", "rgb8", "b"} {
+		tests = append(tests, test{format, recordOf(raw, ContentType, "video/x-raw;width=10;height=40;format="+format), UnsupportedFormat, "is not supported, only"})
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {

@@ -98,10 +98,9 @@ const (
 
 // The colour types of PNGs.
 const (
-	PNGGrey    = 0
-	PNGColour  = 2
-	PNGPalette = 3
-	PNGAlpha   = 6 // colours and transparency
+	PNGGrey   = 0
+	PNGColour = 2
+	PNGAlpha  = 6 // colours and transparency
 )
 
 // PNGHeader returns a PNG of size bytes that has, but for zeros, only its header.
@@ -143,11 +142,11 @@ func InterlacedPNG(img *image.Gray) []byte {
 		}
 	}
 	header := pngHeader(uint32(img.Rect.Dx()), uint32(img.Rect.Dy()), 8, PNGGrey, 1)
-	return slices.Concat(header, Chunk("IDAT", Deflated(rows)), Chunk("IEND", nil))
+	return slices.Concat(header, Chunk("IDAT", deflated(rows)), Chunk("IEND", nil))
 }
 
-// Deflated returns data as it stands in chunks of PNGs.
-func Deflated(data []byte) []byte {
+// deflated returns data as it stands in chunks of PNGs.
+func deflated(data []byte) []byte {
 	var b bytes.Buffer
 	w, err := zlib.NewWriterLevel(&b, zlib.BestCompression)
 	if err != nil {
@@ -164,9 +163,9 @@ const bombBytes = 7 << 20
 // Bombs returns chunks for PNG that unpack to 7 MiB each, from 7 kB: n texts of
 // both kinds, and a colour profile.
 func Bombs(n int) [][]byte {
-	packed := Deflated(bytes.Repeat([]byte("a"), bombBytes))
+	packed := deflated(bytes.Repeat([]byte("a"), bombBytes))
 	profile := binary.BigEndian.AppendUint32(nil, bombBytes)
-	chunks := [][]byte{Chunk("iCCP", append([]byte("bomb\x00\x00"), Deflated(append(profile, make([]byte, bombBytes-len(profile))...))...))}
+	chunks := [][]byte{Chunk("iCCP", append([]byte("bomb\x00\x00"), deflated(append(profile, make([]byte, bombBytes-len(profile))...))...))}
 	for i := range n {
 		if i%2 == 0 {
 			chunks = append(chunks, Chunk("zTXt", append([]byte("bomb\x00\x00"), packed...)))
