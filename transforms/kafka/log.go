@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -18,16 +19,11 @@ type Log struct {
 
 // Logs returns what Kafka holds of each partition, in order.
 func (o *Offsets) Logs(ctx context.Context) ([]Log, error) {
-	var starts, ends kadm.ListedOffsets
-	err := o.ask(ctx, "its offsets", func(ctx context.Context) (err error) {
-		if starts, err = o.admin.ListStartOffsets(ctx, o.topics...); err == nil {
-			err = starts.Error()
-		}
-		return err
-	})
-	if err == nil {
-		ends, err = o.ends(ctx, o.Uncommitted)
+	starts, err := o.list(ctx, o.admin.ListStartOffsets)
+	if err != nil {
+		return nil, err
 	}
+	ends, err := o.ends(ctx, o.Uncommitted)
 	if err != nil {
 		return nil, err
 	}
@@ -45,18 +41,18 @@ func (o *Offsets) Logs(ctx context.Context) ([]Log, error) {
 
 // ends returns the offset behind each partition's last record that is stable, or behind
 // all of them.
-func (o *Offsets) ends(ctx context.Context, uncommitted bool) (ends kadm.ListedOffsets, err error) {
-	list := o.admin.ListCommittedOffsets
+func (o *Offsets) ends(ctx context.Context, uncommitted bool) (kadm.ListedOffsets, error) {
 	if uncommitted {
-		list = o.admin.ListEndOffsets
+		return o.list(ctx, o.admin.ListEndOffsets)
 	}
-	err = o.ask(ctx, "its offsets", func(ctx context.Context) error {
-		if ends, err = list(ctx, o.topics...); err == nil {
-			err = ends.Error()
-		}
-		return err
+	return o.list(ctx, o.admin.ListCommittedOffsets)
+}
+
+func (o *Offsets) list(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (kadm.ListedOffsets, error) {
+	return ask(ctx, o, "its offsets", func(ctx context.Context) (kadm.ListedOffsets, error) {
+		offsets, err := list(ctx, o.topics...)
+		return offsets, cmp.Or(err, offsets.Error())
 	})
-	return ends, err
 }
 
 // Committed returns where the group stands: the offset of the next record to read of

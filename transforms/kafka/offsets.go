@@ -139,10 +139,7 @@ func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) 
 		return nil, fmt.Errorf("connecting to Kafka at %s: %w", o.brokers, err)
 	}
 	o.client, o.admin, o.fetching = client, kadm.NewClient(client), defaultFetching
-	err = o.ask(ctx, "its topics", func(ctx context.Context) (err error) {
-		o.first, err = o.admin.Metadata(ctx, o.topics...)
-		return err
-	})
+	o.first, err = ask(ctx, o, "its topics", func(ctx context.Context) (kadm.Metadata, error) { return o.admin.Metadata(ctx, o.topics...) })
 	if err != nil {
 		o.Close()
 		return nil, err
@@ -196,7 +193,7 @@ func (o *Offsets) Exists(topic string) error {
 // ask sends a request to the brokers. It tries again while they answer that it
 // should, as a new cluster does that has no group coordinator yet, and during an
 // outage.
-func (o *Offsets) ask(ctx context.Context, what string, request func(context.Context) error) error {
+func ask[T any](ctx context.Context, o *Offsets, what string, request func(context.Context) (T, error)) (T, error) {
 	start, caller := time.Now(), ctx
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
@@ -204,9 +201,9 @@ func (o *Offsets) ask(ctx context.Context, what string, request func(context.Con
 	defer again.Stop()
 	var last error // but the context's own
 	for {
-		err := request(ctx)
+		answer, err := request(ctx)
 		if err == nil {
-			return nil
+			return answer, nil
 		}
 		if last == nil || ctx.Err() == nil {
 			last = kafkaconf.Explain(err)
@@ -228,7 +225,7 @@ func (o *Offsets) ask(ctx context.Context, what string, request func(context.Con
 				last = outage{last}
 			}
 		}
-		return fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, last)
+		return answer, fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, last)
 	}
 }
 
@@ -289,12 +286,9 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 
 // committed returns what the group has committed: nothing, if it is new.
 func (o *Offsets) committed(ctx context.Context) (kadm.OffsetResponses, error) {
-	var committed kadm.OffsetResponses
-	err := o.ask(ctx, "the offsets of group "+o.group, func(ctx context.Context) (err error) {
-		if committed, err = o.admin.FetchOffsets(ctx, o.group); err == nil {
-			err = committed.Error()
-		}
-		return err
+	committed, err := ask(ctx, o, "the offsets of group "+o.group, func(ctx context.Context) (kadm.OffsetResponses, error) {
+		offsets, err := o.admin.FetchOffsets(ctx, o.group)
+		return offsets, cmp.Or(err, offsets.Error())
 	})
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil
@@ -305,24 +299,23 @@ func (o *Offsets) committed(ctx context.Context) (kadm.OffsetResponses, error) {
 // Idle returns an error that wraps ErrGroupInUse if consumers are members of the group:
 // Kafka then takes offsets from none but these.
 func (o *Offsets) Idle(ctx context.Context) error {
-	var members []string
-	member := func(client, host string) {
-		members = append(members, fmt.Sprintf("client %q at %s", client, strings.TrimPrefix(host, "/")))
-	}
-	err := o.ask(ctx, "the members of group "+o.group, func(ctx context.Context) error {
+	members, err := ask(ctx, o, "the members of group "+o.group, func(ctx context.Context) (members []string, err error) {
+		member := func(client, host string) {
+			members = append(members, fmt.Sprintf("client %q at %s", client, strings.TrimPrefix(host, "/")))
+		}
 		groups, err := o.admin.DescribeGroups(ctx, o.group)
 		for _, m := range groups[o.group].Members {
 			member(m.ClientID, m.ClientHost)
 		}
 		if err != nil || len(members) > 0 {
-			return err
+			return members, err
 		}
 		// Those of the newer protocol, which not every broker knows.
 		newer, _ := o.admin.DescribeConsumerGroups(ctx, o.group)
 		for _, m := range newer[o.group].Members {
 			member(m.ClientID, m.ClientHost)
 		}
-		return nil
+		return members, nil
 	})
 	if err == nil && len(members) > 0 {
 		err = fmt.Errorf("group %s %w: its members are %s, and Kafka takes offsets from none but these; end them, or choose another --group", o.group, ErrGroupInUse, strings.Join(members, ", "))
@@ -414,8 +407,8 @@ func (o *Offsets) commit(ctx context.Context, offsets kadm.Offsets) error {
 	if len(offsets) == 0 {
 		return nil
 	}
-	err := o.ask(ctx, "a commit of group "+o.group, func(ctx context.Context) error {
-		return o.admin.CommitAllOffsets(ctx, o.group, offsets)
+	_, err := ask(ctx, o, "a commit of group "+o.group, func(ctx context.Context) (any, error) {
+		return nil, o.admin.CommitAllOffsets(ctx, o.group, offsets)
 	})
 	if errors.Is(err, kerr.UnknownMemberID) {
 		return cmp.Or(o.Idle(ctx), err) // a consumer has come meanwhile

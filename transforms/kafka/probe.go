@@ -41,20 +41,18 @@ func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 	for _, b := range o.first.Brokers {
 		c.Addrs = append(c.Addrs, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))))
 	}
-	err := o.ask(ctx, "its version", func(ctx context.Context) error {
-		// One is enough: another one may be down.
+	// One is enough: another one may be down.
+	known, err := ask(ctx, o, "its version", func(ctx context.Context) (*kmsg.ApiVersionsResponse, error) {
 		known, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, o.client)
 		if err == nil {
 			err = kerr.ErrorForCode(known.ErrorCode)
 		}
-		if err == nil {
-			c.Version = kversion.FromApiVersionsResponse(known).VersionGuess()
-		}
-		return err
+		return known, err
 	})
 	if err != nil {
 		return c, err
 	}
+	c.Version = kversion.FromApiVersionsResponse(known).VersionGuess()
 	c.MaxMessageBytes, _ = o.limit(ctx, brokerLimit, func(ctx context.Context) (kadm.ResourceConfigs, error) {
 		return o.admin.DescribeBrokerConfigs(ctx, o.first.Controller)
 	})
@@ -65,11 +63,7 @@ func (o *Offsets) Cluster(ctx context.Context) (Cluster, error) {
 // topic's own. It is 0 if the brokers refuse to describe settings, for which a user
 // needs a permission that a run does without.
 func (o *Offsets) limit(ctx context.Context, key string, describe func(context.Context) (kadm.ResourceConfigs, error)) (bytes int64, own bool) {
-	var configs kadm.ResourceConfigs
-	err := o.ask(ctx, "its settings", func(ctx context.Context) (err error) {
-		configs, err = describe(ctx)
-		return err
-	})
+	configs, err := ask(ctx, o, "its settings", describe)
 	if err != nil || len(configs) != 1 || configs[0].Err != nil {
 		return 0, false
 	}

@@ -40,11 +40,7 @@ func (o *Offsets) scan(ctx context.Context, positions map[record.TopicPartition]
 	}
 	moved := time.Now()
 	for len(open) > 0 {
-		var chunks []chunk
-		err := o.ask(ctx, "records", func(ctx context.Context) (err error) {
-			chunks, err = o.fetch(ctx, open)
-			return err
-		})
+		chunks, err := ask(ctx, o, "records", func(ctx context.Context) ([]chunk, error) { return o.fetch(ctx, open) })
 		if err != nil {
 			return err
 		}
