@@ -9,15 +9,11 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-
-	"facestream/internal/record"
-	"facestream/transforms/opaque"
 )
 
 func init() {
-	beam.RegisterFunction(eventsOf)
+	beam.RegisterFunction(withEvents)
 	beam.RegisterType(reflect.TypeFor[eventsFn]())
-	opaque.Register[recordEvents]()
 }
 
 const (
@@ -41,24 +37,18 @@ func eventsPath(window string) string {
 	return eventsFolder + "/" + day + "/" + window + eventsExtension
 }
 
-// recordEvents are the events of one record.
-type recordEvents struct {
-	record.ID
-	Lines []string
-}
-
 // WriteEvents writes the events of a PCollection<Written> to one file, in the
 // order of topic, partition, offset and face, for Book.Keep. A window without
 // events has no file. An error fails the bundle. The PCollection<string> has the
 // name of the file.
 func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteEvents")
-	return beam.ParDo(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, eventsOf, written)))
+	return beam.ParDo(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, withEvents, written)))
 }
 
-func eventsOf(w Written, emit func(int, recordEvents)) {
+func withEvents(w Written, emit func(int, Written)) {
 	if len(w.Events) > 0 {
-		emit(0, recordEvents{w.ID, w.Events})
+		emit(0, w)
 	}
 }
 
@@ -67,17 +57,17 @@ type eventsFn struct {
 	Window string
 }
 
-func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*recordEvents) bool) (string, error) {
-	var all []recordEvents
-	var r recordEvents
-	for records(&r) {
-		all = append(all, r)
-		r = recordEvents{}
+func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*Written) bool) (string, error) {
+	var all []Written
+	var w Written
+	for records(&w) {
+		all = append(all, w)
+		w = Written{}
 	}
-	slices.SortFunc(all, func(a, b recordEvents) int { return a.Compare(b.ID) })
+	slices.SortFunc(all, func(a, b Written) int { return a.Compare(b.ID) })
 	var data bytes.Buffer
-	for _, r := range all {
-		for _, line := range r.Lines {
+	for _, w := range all {
+		for _, line := range w.Events {
 			data.WriteString(line)
 			data.WriteByte('\n')
 		}
