@@ -114,3 +114,21 @@ func (r *reader) Close() error {
 	}
 	return r.file.Close()
 }
+
+// checkFile refuses a file of which the library would read other bytes than were
+// written.
+func checkFile(info fs.FileInfo) error {
+	if erasureCoded(info) {
+		return finalError{errors.New("it is erasure coded, which this client cannot read")}
+	}
+	if info.Sys().(*hdfs.FileStatus).GetFileEncryptionInfo() != nil {
+		return finalError{errors.New("it is in an encryption zone, where this client cannot read")}
+	}
+	return nil
+}
+
+// erasureCoded reports whether a file is erasure coded, or new files of a folder will
+// be. For Hadoop's own policies the NameNode sends a number, nothing else.
+func erasureCoded(info fs.FileInfo) bool {
+	return info.Sys().(*hdfs.FileStatus).GetEcPolicy() != nil
+}

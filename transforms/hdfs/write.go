@@ -172,3 +172,21 @@ func closeFile(ctx context.Context, close func() error) error {
 		}
 	}
 }
+
+// checkFolder refuses a folder whose new files would be erasure coded. The library
+// writes and reads every file as a replicated one: at best the NameNode finds no place
+// for the block, at worst the bytes are lost. Each client checks a folder once.
+func (c *client) checkFolder(dir string) error {
+	if _, ok := c.folders.Load(dir); ok {
+		return nil
+	}
+	info, err := c.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if erasureCoded(info) {
+		return finalError{fmt.Errorf("its folder is erasure coded, which this client cannot write: choose another folder, or have an administrator run hdfs ec -setPolicy -replicate -path %s", dir)}
+	}
+	c.folders.Store(dir, nil)
+	return nil
+}

@@ -306,6 +306,21 @@ func (l Ledger) Lost() (n int64) {
 	return n
 }
 
+// Counts is a ledger without what grows with its records.
+func (l Ledger) Counts() Ledger {
+	l.Positions, l.Tables, l.Partitions = nil, nil, slices.Clone(l.Partitions)
+	for i, p := range l.Partitions {
+		l.Partitions[i] = p.counts()
+	}
+	return l
+}
+
+// counts is a partition without what grows with its records.
+func (p Partition) counts() Partition {
+	p.Offsets, p.Pictures, p.Rejects, p.Lost, p.Slots = nil, nil, nil, nil, nil
+	return p
+}
+
 // Sum adds the counts of all partitions; its offsets mean nothing.
 func (l Ledger) Sum() Partition {
 	var sum Partition

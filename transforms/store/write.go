@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
+	"facestream/internal/record"
 	"facestream/transforms/opaque"
 	"facestream/transforms/parallel"
+	"facestream/transforms/store/table"
 )
 
 func init() {
@@ -25,6 +28,46 @@ func init() {
 // file takes is waiting for the NameNode and for the DataNode's report. BenchmarkSink
 // measures 1, 4 and 16.
 const writers = 4
+
+// File is one file to be stored.
+type File struct {
+	Name string // path below the root, as Name.Path gives it
+	Data []byte
+}
+
+// Tally is what the ledger counts of one record, beside its files.
+type Tally struct {
+	record.ID
+	TimestampMillis int64 // of the record; the latest picture is chosen by it
+	Size            int64 // bytes of the record's value
+	Camera          string
+	Rejected        string  // the reason why the record gave no frame; empty for a frame
+	DetectMillis    float64 // how long detection took
+	Faces           int32
+	Cooled          bool     // it has faces and no files: they were stored before
+	Events          []string // JSON objects of one line, one for each face
+	Slots           []Slot   // in which it is the one that was kept; none without max_fps and cooldown
+}
+
+// Entry holds all files of one frame, or a row with the same pictures, or the files about
+// a reject; a frame without a face has none. There is one Entry for every record, so that
+// counting entries counts records.
+type Entry struct {
+	Tally
+	Files []File
+	Row   *table.Row // for WriteRows
+}
+
+// Written says what is now in the file system for one record. There is one
+// Written for every Entry.
+type Written struct {
+	Tally
+	Files       int32   // of a row, its pictures
+	Bytes       int64   // of the files
+	FirstMillis int64   // when the first file got its final name, since 1970; 0 without files
+	Picture     string  // the first file's name below the root; empty without files
+	Tables      []Table // with the first row of each
+}
 
 // Write stores the files of PCollection<Entry> and returns a
 // PCollection<Written> with one element for each Entry, once all its files have
@@ -84,5 +127,22 @@ func Forget(ctx context.Context, cfg Config, n Name) error {
 			return err
 		}
 		names = append(names, name)
+	}
+}
+
+// watchers are called by stages in this process, by Config.Run.
+var watchers sync.Map
+
+// Watch calls seen with the ledger of each record that a stage in this process has stored
+// or rejected for the run, as soon as it has and at every attempt; without offsets. Stages
+// in other processes are not seen. Calls come from several goroutines at a time.
+func Watch(cfg Config, seen func(Ledger)) (stop func()) {
+	watchers.Store(cfg.Run, seen)
+	return func() { watchers.Delete(cfg.Run) }
+}
+
+func tell(run string, l Ledger) {
+	if seen, ok := watchers.Load(run); ok {
+		seen.(func(Ledger))(l.Counts())
 	}
 }
