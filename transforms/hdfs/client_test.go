@@ -27,8 +27,8 @@ func TestUnreachable(t *testing.T) {
 			f := ownClients(50*time.Millisecond, 300*time.Millisecond)
 			name := "hdfs://bob@" + address + "/a"
 			_, err := f.Size(context.Background(), name)
-			var pathError *fs.PathError
-			if !errors.As(err, &pathError) || pathError.Path != name || !strings.Contains(err.Error(), "giving up after") {
+			pathError, ok := errors.AsType[*fs.PathError](err)
+			if !ok || pathError.Path != name || !strings.Contains(err.Error(), "giving up after") {
 				t.Errorf("error is %v, want a *fs.PathError that gives up on %s", err, name)
 			}
 

@@ -102,7 +102,7 @@ func interpret(err error) error {
 	if p, ok := err.(*fs.PathError); ok {
 		err = p.Err
 	}
-	var remote hdfs.Error
+	var remote hdfs.Error // which is no error to Go
 	if !errors.As(err, &remote) {
 		return err
 	}
@@ -116,12 +116,10 @@ func interpret(err error) error {
 // temporary reports whether a call may succeed a little later. An error that is
 // neither an answer of the NameNode nor a finalError is about a connection.
 func temporary(err error) bool {
-	var remote remoteError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[remoteError](err); ok {
 		return remote.again
 	}
-	var final finalError
-	if errors.As(err, &final) {
+	if _, ok := errors.AsType[finalError](err); ok {
 		return false
 	}
 	for _, answer := range []error{fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid, syscall.ENOTEMPTY} {
@@ -135,6 +133,6 @@ func temporary(err error) bool {
 // unanswered reports whether the NameNode may have done a call that ended with err.
 func unanswered(err error) bool {
 	err = interpret(err)
-	var remote remoteError
-	return err != nil && !errors.As(err, &remote) && temporary(err)
+	_, answered := errors.AsType[remoteError](err)
+	return err != nil && !answered && temporary(err)
 }

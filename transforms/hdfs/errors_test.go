@@ -58,8 +58,8 @@ func TestErrors(t *testing.T) {
 		if temporary(got) != test.temporary {
 			t.Errorf("temporary(%v) = %v", got, !test.temporary)
 		}
-		var remote exception
-		if want := test.temporary && !errors.As(test.err, &remote); unanswered(test.err) != want {
+		_, answered := errors.AsType[exception](test.err)
+		if want := test.temporary && !answered; unanswered(test.err) != want {
 			t.Errorf("unanswered(%v) = %v", test.err, !want)
 		}
 	}

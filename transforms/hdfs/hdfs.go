@@ -194,8 +194,7 @@ func (f *fileSystem) Rename(ctx context.Context, oldname, newname string) error 
 		lost = lost || unanswered(err)
 		return err
 	})
-	var failed *fs.PathError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return &os.LinkError{Op: "rename", Old: from.String(), New: to.String(), Err: failed.Err}
 	}
 	return err

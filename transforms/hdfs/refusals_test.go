@@ -82,9 +82,9 @@ func testRefusals(t *testing.T, c *cluster) {
 
 func refused(t *testing.T, err error, path string, is error, says string) {
 	t.Helper()
-	var p *fs.PathError
-	var l *os.LinkError
-	ok := errors.As(err, &p) && p.Path == path || errors.As(err, &l) && l.New == path
+	p, isPath := errors.AsType[*fs.PathError](err)
+	l, isLink := errors.AsType[*os.LinkError](err)
+	ok := isPath && p.Path == path || isLink && l.New == path
 	if !ok || is != nil && !errors.Is(err, is) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "giving up") {
 		t.Errorf("error is %v, want one about %s, %v and %q", err, path, is, says)
 	}

@@ -141,8 +141,8 @@ func TestReviewFindsGaps(t *testing.T) {
 		{[]int64{0, 3, 5, 5}, 4},
 	} {
 		_, err := to.offsets.Review(t.Context(), []record.Offsets{to.of(1, test.done...)})
-		var gap *kafka.GapError
-		if !errors.As(err, &gap) || gap.ID != record.In(to.name, 1).At(test.want) {
+		gap, ok := errors.AsType[*kafka.GapError](err)
+		if !ok || gap.ID != record.In(to.name, 1).At(test.want) {
 			t.Errorf("%v: error %v, want a gap at %d", test.done, err, test.want)
 		}
 		to.mustLag(t, 6)

@@ -231,8 +231,7 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 
 // passing reports whether the same request may succeed a little later.
 func (o *Offsets) passing(err error) bool {
-	var answer *kerr.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*kerr.Error](err); ok {
 		return answer.Retriable
 	}
 	return o.answered
