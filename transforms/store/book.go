@@ -118,7 +118,7 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 			b.follow(other)
 		}
 	}
-	if b.number() == 0 {
+	if b.last().Number == 0 {
 		if err := b.readFlat(ctx, partitions); err != nil {
 			return err
 		}
@@ -135,15 +135,8 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 
 // follow goes on from the positions of a book of this group.
 func (b *Book) follow(s shelf) {
-	positions, run := s.hour.Positions, Run{}
-	if n := len(s.hour.Ledgers); n > 0 {
-		run = s.hour.Ledgers[n-1].Run
-	}
-	if n := len(s.windows); n > 0 {
-		positions, run = s.windows[n-1].ledger.Positions, s.windows[n-1].ledger.Run
-	}
-	if run.Group == b.run.Group {
-		b.advance(positions, run)
+	if last := s.last(); last.Run.Group == b.run.Group {
+		b.advance(last.Positions, last.Run)
 	}
 }
 
@@ -229,7 +222,7 @@ func (b *Book) Latest() (latest Latest) {
 // ledger, in which next are the positions behind the window. A *WrongError says that the ledger is
 // not that of a window that was read once: then nothing was kept.
 func (b *Book) Keep(ctx context.Context, name string, l Ledger, next []record.ID) (Ledger, error) {
-	l.Run, l.Number = b.run, b.number()+1
+	l.Run, l.Number = b.run, b.last().Number+1
 	carry := b.carry.After(l)
 	for i := range l.Partitions {
 		l.Partitions[i].Slots = nil

@@ -178,13 +178,9 @@ func (p *purge) newestHour(ctx context.Context, dir string) error {
 	}
 	b := p.own
 	if b == nil || b.dir != dir {
-		last := all.Ledgers[len(all.Ledgers)-1]
+		last := s.last()
 		var topics []string
-		positions := s.hour.Positions
-		if len(s.windows) > 0 {
-			positions = last.Positions
-		}
-		for _, at := range positions {
+		for _, at := range last.Positions {
 			topics = append(topics, at.Topic)
 		}
 		topics = slices.Compact(slices.Sorted(slices.Values(topics)))

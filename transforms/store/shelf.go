@@ -27,11 +27,16 @@ type shelf struct {
 	unreadable []string
 }
 
-func (s shelf) number() int64 {
+// last returns the number, the positions and the run of the last window.
+func (s shelf) last() (last Ledger) {
 	if n := len(s.windows); n > 0 {
-		return s.windows[n-1].ledger.Number
+		return s.windows[n-1].ledger
 	}
-	return s.hour.Number
+	if n := len(s.hour.Ledgers); n > 0 {
+		last.Run = s.hour.Ledgers[n-1].Run
+	}
+	last.Number, last.Positions = s.hour.Number, s.hour.Positions
+	return last
 }
 
 // readShelf reads a book's newest hour and the windows behind it. If that hour cannot be
