@@ -162,6 +162,7 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	to.remove(t, 1, 9)
 	to.remove(t, 2, 4) // of which the group has read nothing yet; but it stood there
 	to.mustPlan(t, 1<<20, kafka.Plan{Records: 9, Lag: 9})
+	to.mustPlan(t, 600, kafka.Plan{Records: 2, Lag: 9}) // a record counts for its bytes and 256 more
 	to.mustRead(t, 9, nil, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
 	done := []record.Offsets{to.of(0, 5, 8), to.of(2, 4, 8)}
 	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8), to.of(2, 0, 3)}

@@ -152,23 +152,6 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 	}
 }
 
-// A group's next window starts where the last was committed; the lag says what
-// is left.
-func TestOffsets(t *testing.T) {
-	to := newTopic(t, "offsets", 2, nil)
-	for range 5 {
-		to.send(t, value(0, strings.Repeat("x", 1000)), value(1, strings.Repeat("x", 1000)))
-	}
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 10, Lag: 10})
-	to.mustPlan(t, 3000, kafka.Plan{Records: 2, Lag: 10}) // a record counts for its bytes and 256 more
-	to.commit(t, to.of(0, 0, 3))
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
-	to.mustRead(t, 6, nil, "0+4", "1+0", "1+1", "1+2", "1+3", "1+4")
-	to.commit(t, to.of(0, 0, 4), to.of(1, 0, 4))
-	to.mustPlan(t, 1<<20, kafka.Plan{})
-	to.mustLag(t, 0)
-}
-
 // An offset beyond the end, of a topic that was made anew, is an error that
 // names what stands where: KafkaIO would wait there in silence.
 func TestOffsetBeyondTheEnd(t *testing.T) {

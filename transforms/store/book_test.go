@@ -146,32 +146,9 @@ func TestBookGathersByHour(t *testing.T) {
 	})
 }
 
-// A run that was stopped while it kept a window goes on when another one has read the same
-// records again: the other's window counts, and the position is that of the other.
-func TestBookOfRunThatWasStopped(t *testing.T) {
-	for name, gathered := range map[string]bool{"kept": false, "gathered": true} {
-		t.Run(name, func(t *testing.T) {
-			root := filepath.Join(t.TempDir(), "root")
-			stopped, other := openBook(t, root, bookRun), openBook(t, root, bookRun)
-			keep(t, other, root, "20260102T030500.000Z-5f3a9c02", 0, 5)
-			if gathered {
-				testkit.Must(t, other.Gather(t.Context()))
-			}
-			keep(t, stopped, root, "20260102T030000.000Z-5f3a9c01", 0, 7)
-			again := openBook(t, root, bookRun)
-			if at := again.Positions(); len(at) != 1 || at[0] != record.In("a", 0).At(5) {
-				t.Errorf("it stands at %v", at)
-			}
-			if got := published(t, root); !slices.Equal(got, upTo(5)) {
-				t.Errorf("published are %v", got)
-			}
-		})
-	}
-}
-
 // A book that a run left at any point is completed by the next.
 func TestBookIsCompleted(t *testing.T) {
-	const one, two = "20260102T030000.000Z-5f3a9c01", "20260102T030100.000Z-5f3a9c01"
+	const one, stopped, two = "20260102T030000.000Z-5f3a9c01", "20260102T030050.000Z-5f3a9c01", "20260102T030100.000Z-5f3a9c01"
 	for name, test := range map[string]struct {
 		leave func(t *testing.T, root string, b *Book) // after window one was kept
 		want  int64                                    // up to where
@@ -199,6 +176,17 @@ func TestBookIsCompleted(t *testing.T) {
 				store(t, root, name, data)
 			}
 		}, 5, ""},
+		// The other run's window counts.
+		"a run that was stopped keeps what another one has read again and kept": {func(t *testing.T, root string, b *Book) {
+			keep(t, openBook(t, root, bookRun), root, two, 5, 7)
+			keep(t, b, root, stopped, 5, 8)
+		}, 7, ""},
+		"a run that was stopped keeps what another one has read again and gathered": {func(t *testing.T, root string, b *Book) {
+			other := openBook(t, root, bookRun)
+			keep(t, other, root, two, 5, 7)
+			testkit.Must(t, other.Gather(t.Context()))
+			keep(t, b, root, stopped, 5, 8)
+		}, 7, ""},
 		"the newest ledger is cut off": {func(t *testing.T, root string, b *Book) {
 			testkit.Must(t, b.Gather(t.Context()))
 			keep(t, b, root, two, 5, 7)
@@ -231,6 +219,9 @@ func TestBookIsCompleted(t *testing.T) {
 				t.Errorf("it notes %q, want %q", notes, test.note)
 			}
 			before := published(t, root)
+			if test.note == "" && !slices.Equal(before, upTo(test.want)) {
+				t.Errorf("published are %v", before)
+			}
 			keep(t, b, root, "20260102T050000.000Z-5f3a9c01", at[0].Offset, 9)
 			testkit.Must(t, b.Gather(t.Context()))
 			for name := range files(t, root) {

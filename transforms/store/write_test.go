@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"facestream/internal/record"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/internal/testkit/testcoder"
 	"facestream/transforms/store/table"
@@ -21,7 +19,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
-	"github.com/colinmarc/hdfs/v2"
 )
 
 const testName = "cam/2026/01/02/03/t+0+00000000000000000042.jpg"
@@ -88,22 +85,6 @@ func TestPutOverFolder(t *testing.T) {
 		}
 		mustHold(t, root, map[string]string{inside: "x"})
 	})
-}
-
-func TestHDFSOwner(t *testing.T) {
-	root := hdfsRoot(t)
-	store(t, root, testName, "x")
-	admin, name := testservices.DialHDFS(t, hdfsAddress(t), "hdfs"), hdfsPath(root)
-	for _, rest := range strings.Split(testName, "/") {
-		name += "/" + rest
-		info := testkit.Value(admin.Stat(name))(t)
-		if owner := info.(*hdfs.FileInfo).Owner(); owner != testUser {
-			t.Errorf("%s belongs to %s, want %s", name, owner, testUser)
-		}
-		if want := map[bool]fs.FileMode{true: 0o755 | fs.ModeDir, false: 0o644}[info.IsDir()]; info.Mode() != want {
-			t.Errorf("%s has mode %v, want %v", name, info.Mode(), want)
-		}
-	}
 }
 
 func TestWrite(t *testing.T) {
