@@ -158,13 +158,7 @@ type coolFn struct {
 }
 
 func (fn *coolFn) ProcessElement(group string, sightings func(*sighting) bool, cooled func(string, bool)) {
-	var all []sighting
-	var one sighting
-	for sightings(&one) {
-		all = append(all, one)
-		one = sighting{}
-	}
-	for _, s := range repeats(fn.Known[group], all) {
+	for _, s := range repeats(fn.Known[group], slices.Collect(opaque.Values(sightings))) {
 		cooled(s.Record, true)
 	}
 }
@@ -225,12 +219,10 @@ func (fn *coolInOrderFn) ProcessElement(d Detection, emit func(Detection)) {
 func applyCooled(_ string, detections func(*Detection) bool, cooled func(*bool) bool, emit func(Detection)) {
 	var is bool
 	cooled(&is)
-	var d Detection
-	for detections(&d) {
+	for d := range opaque.Values(detections) {
 		if is {
 			d.Cooled, d.Frame.Data = true, nil
 		}
 		emit(d)
-		d = Detection{}
 	}
 }

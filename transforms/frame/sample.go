@@ -137,13 +137,7 @@ func Group(p record.TopicPartition, camera string, slot int64) string {
 
 // keepFirst decides a group.
 func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
-	var all []candidate
-	var c candidate
-	for candidates(&c) {
-		all = append(all, c)
-		c = candidate{}
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.Offset, b.Offset) })
+	all := slices.SortedFunc(opaque.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.Offset, b.Offset) })
 	first := int64(math.MaxInt64)
 	for _, c := range all {
 		switch f, r := c.Frame, c.Reject; {

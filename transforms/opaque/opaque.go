@@ -5,6 +5,7 @@ package opaque
 
 import (
 	"bytes"
+	"iter"
 	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -31,4 +32,16 @@ func decode(t reflect.Type, data []byte) (beam.T, error) {
 		return nil, err
 	}
 	return decode(bytes.NewReader(data))
+}
+
+// Values gives the elements of a group, as Beam hands them to a function.
+func Values[T any](next func(*T) bool) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for {
+			var v T
+			if !next(&v) || !yield(v) {
+				return
+			}
+		}
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"facestream/transforms/opaque"
 )
 
 func init() {
@@ -58,15 +60,8 @@ type eventsFn struct {
 }
 
 func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*Written) bool) (string, error) {
-	var all []Written
-	var w Written
-	for records(&w) {
-		all = append(all, w)
-		w = Written{}
-	}
-	slices.SortFunc(all, func(a, b Written) int { return a.Compare(b.ID) })
 	var data bytes.Buffer
-	for _, w := range all {
+	for _, w := range slices.SortedFunc(opaque.Values(records), func(a, b Written) int { return a.Compare(b.ID) }) {
 		for _, line := range w.Events {
 			data.WriteString(line)
 			data.WriteByte('\n')
