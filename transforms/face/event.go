@@ -49,9 +49,8 @@ func ParseEvent(line []byte) (e Event, err error) {
 	return e, err
 }
 
-// rowOf returns what is known of a frame, with the pictures of files, which are in the order
-// of Files.
-func rowOf(o Output, d Detection, files []store.File) *table.Row {
+// rowOf returns what is known of a frame, without pictures.
+func rowOf(o Output, d Detection) *table.Row {
 	row := &table.Row{
 		ID: d.Frame.ID, Camera: d.Frame.Camera, TimestampMillis: d.Frame.TimestampMillis, FrameWidth: d.Width, FrameHeight: d.Height,
 		Detector: o.Detector, SettingsSHA256: o.SettingsSHA256, DetectMillis: rounded(d.Millis, 3),
@@ -72,17 +71,6 @@ func rowOf(o Output, d Detection, files []store.File) *table.Row {
 		}
 		row.Faces = append(row.Faces, one)
 	}
-	next := func(stored bool) (data []byte) {
-		if stored {
-			data, files = files[0].Data, files[1:]
-		}
-		return data
-	}
-	row.Picture, row.Annotated = next(o.Frame), next(o.Annotated)
-	for i := range row.Faces {
-		row.Faces[i].Crop = next(o.Crops)
-	}
-	row.Complete()
 	return row
 }
 

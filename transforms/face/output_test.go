@@ -203,7 +203,10 @@ func TestEvents(t *testing.T) {
 	}
 
 	d.Frame.Camera, d.Frame.TimestampMillis = "door", f.TimestampMillis
-	lines, err := EventsOf(rowOf(everything, d, slices.Repeat([]store.File{{Data: []byte("x")}}, 4)))
+	row := rowOf(everything, d)
+	row.Picture, row.Annotated, row.Faces[1].Crop = []byte("x"), []byte("x"), []byte("x")
+	row.Complete()
+	lines, err := EventsOf(row)
 	const record = `"door/2023/11/14/22/video+3+00000000000000000099`
 	paths := `"picture":` + record + `.jpg","annotated":` + record + `.annotated.jpg","crop":` + record + `.face-2.jpg",`
 	if err != nil || len(lines) != 2 || !strings.Contains(lines[1], paths) {

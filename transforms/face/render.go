@@ -17,6 +17,7 @@ import (
 	"facestream/transforms/frame"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 func init() {
@@ -66,59 +67,50 @@ func Files(o Output, d Detection) (store.Entry, error) {
 	if len(d.Faces) == 0 || d.Cooled {
 		return e, nil
 	}
-	name := store.Name{ID: f.ID, Camera: f.Camera, TimestampMillis: f.TimestampMillis}
+	row := rowOf(o, d)
 	var err error
 	if o.Frame {
-		var data []byte
-		data, err = jpegOf(f)
-		e.Files = append(e.Files, store.File{Name: name.Path(), Data: data})
+		row.Picture, err = jpegOf(f)
 	}
 	if err == nil && (o.Annotated || o.Crops) {
-		var files []store.File
-		files, err = drawn(o, d, name)
-		e.Files = append(e.Files, files...)
+		err = drawInto(row, o, d)
+	}
+	if row.Complete(); err == nil && o.Events {
+		e.Events, err = EventsOf(row)
 	}
 	if err != nil {
 		return store.Entry{}, recordError(f, err)
 	}
-	row := rowOf(o, d, e.Files)
-	if o.Events {
-		if e.Events, err = EventsOf(row); err != nil {
-			return store.Entry{}, recordError(f, err)
-		}
-	}
 	if o.Rows {
-		e.Row, e.Files = row, nil
+		e.Row = row
+	} else {
+		e.Files = store.FilesOf(row)
 	}
 	return e, nil
 }
 
-// drawn makes the files that need the picture's pixels.
-func drawn(o Output, d Detection, name store.Name) (files []store.File, err error) {
+// drawInto makes the pictures of a row that need the frame's pixels.
+func drawInto(row *table.Row, o Output, d Detection) error {
 	picture, err := nativeMat(d.Frame)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer picture.Close()
 	if o.Annotated {
 		m := annotated(picture, d.Faces)
 		defer m.Close()
-		data, err := encode(m)
-		if err != nil {
-			return nil, err
+		if row.Annotated, err = encode(m); err != nil {
+			return err
 		}
-		files = append(files, store.File{Name: name.AnnotatedPath(), Data: data})
 	}
 	if o.Crops {
-		for i, f := range d.Faces {
-			data, err := crop(picture, f.Box, o.CropMargin)
-			if err != nil {
-				return nil, fmt.Errorf("face %d: %w", i+1, err)
+		for i := range row.Faces {
+			if row.Faces[i].Crop, err = crop(picture, row.Faces[i].Box, o.CropMargin); err != nil {
+				return fmt.Errorf("face %d: %w", i+1, err)
 			}
-			files = append(files, store.File{Name: name.FacePath(i + 1), Data: data})
 		}
 	}
-	return files, nil
+	return nil
 }
 
 // Crop cuts a box with a margin out of a stored picture, as the crops of Files are.

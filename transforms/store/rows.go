@@ -173,6 +173,7 @@ type Picture struct {
 	Kind  Kind
 	Face  int // the number of the face that it shows, from 1, if it is a KindFace
 	Bytes int64
+	Data  []byte // nil of a row that was read without its pictures
 }
 
 // Read reads the picture from a row of a table.
@@ -213,15 +214,23 @@ func ParsePicture(name string) (p Picture, base string, ok bool) {
 // PicturesOf returns what pictures a row has, in the order in which they would be files.
 func PicturesOf(row *table.Row) (all []Picture) {
 	name := Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
-	add := func(path string, kind Kind, face int, bytes int32) {
+	add := func(path string, kind Kind, face int, bytes int32, data []byte) {
 		if bytes > 0 {
-			all = append(all, Picture{path, kind, face, int64(bytes)})
+			all = append(all, Picture{path, kind, face, int64(bytes), data})
 		}
 	}
-	add(name.Path(), KindPicture, 0, row.PictureBytes)
-	add(name.AnnotatedPath(), KindAnnotated, 0, row.AnnotatedBytes)
+	add(name.Path(), KindPicture, 0, row.PictureBytes, row.Picture)
+	add(name.AnnotatedPath(), KindAnnotated, 0, row.AnnotatedBytes, row.Annotated)
 	for i, f := range row.Faces {
-		add(name.FacePath(i+1), KindFace, i+1, f.CropBytes)
+		add(name.FacePath(i+1), KindFace, i+1, f.CropBytes, f.Crop)
 	}
 	return all
+}
+
+// FilesOf returns the pictures of a row as files.
+func FilesOf(row *table.Row) (files []File) {
+	for _, p := range PicturesOf(row) {
+		files = append(files, File{p.Name, p.Data})
+	}
+	return files
 }
