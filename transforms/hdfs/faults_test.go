@@ -143,10 +143,17 @@ func (c *cluster) holds(t *testing.T, dir string, want ...string) {
 	ctx := context.Background()
 	prefix := name(testUser, c.address, "")
 	var got []string
-	testkit.Must(t, c.plain.Walk(ctx, prefix+dir, func(name string, _ int64, _ time.Time) error {
-		got = append(got, strings.TrimPrefix(name, prefix))
-		return nil
-	}))
+	var walk func(dir string)
+	walk = func(dir string) {
+		for _, e := range testkit.Value(c.plain.ReadDir(ctx, prefix+dir))(t) {
+			if path := dir + "/" + e.Name(); e.IsDir() {
+				walk(path)
+			} else {
+				got = append(got, path)
+			}
+		}
+	}
+	walk(dir)
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

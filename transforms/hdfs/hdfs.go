@@ -31,6 +31,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
@@ -105,8 +106,8 @@ func match(c *client, dir, pattern string) ([]string, error) {
 		return []string{p}, nil
 	}
 	entries, err := readDir(c, dir)
-	if errors.Is(interpret(err), fs.ErrNotExist) {
-		return nil, nil // it was removed since its name was found
+	if errors.Is(interpret(err), fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // it was removed since its name was found, or is a file
 	}
 	if err != nil {
 		return nil, err
@@ -122,6 +123,26 @@ func match(c *client, dir, pattern string) ([]string, error) {
 		}
 	}
 	return found, nil
+}
+
+// ReadDir returns what is in a folder, sorted.
+func (f *fileSystem) ReadDir(ctx context.Context, name string) (entries []fs.FileInfo, err error) {
+	err = f.do(ctx, "list", name, func(c *client, l location) (err error) {
+		entries, err = readDir(c, l.path)
+		return err
+	})
+	return entries, err
+}
+
+func readDir(c *client, dir string) ([]fs.FileInfo, error) {
+	d, err := c.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Stat().IsDir() {
+		return nil, finalError{syscall.ENOTDIR}
+	}
+	return d.Readdir(0)
 }
 
 // Size returns the bytes of a file.

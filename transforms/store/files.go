@@ -33,7 +33,7 @@ type fileSystem interface {
 	// before it holds data.
 	CreateNew(ctx context.Context, name string, data []byte) error
 	WriteFrom(ctx context.Context, name string, content func(io.Writer) error) error
-	Walk(ctx context.Context, root string, visit func(name string, size int64, modified time.Time) error) error
+	ReadDir(ctx context.Context, dir string) ([]fs.FileInfo, error)
 	Space(ctx context.Context, name string) (Space, error)
 }
 

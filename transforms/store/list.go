@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"strings"
@@ -87,17 +88,31 @@ func IsTable(name string) bool {
 // root. What is stored or removed meanwhile is visited or not. A root that is
 // not there is fs.ErrNotExist.
 func List(ctx context.Context, cfg Config, visit func(name string, size int64, modified time.Time) error) error {
-	err := cfg.do(ctx, "", func(fsys fileSystem, _ string) error {
-		return fsys.Walk(ctx, cfg.Root, func(name string, size int64, modified time.Time) error {
-			below, ok := strings.CutPrefix(name, cfg.path(""))
-			if !ok { // the root is a file
-				return fmt.Errorf("%s is not below it", name)
-			}
-			return visit(below, size, modified)
-		})
-	})
-	if err != nil {
+	if err := cfg.walk(ctx, "", visit); err != nil {
 		return fmt.Errorf("listing %s: %w", cfg.Root, err)
+	}
+	return nil
+}
+
+func (c Config) walk(ctx context.Context, dir string, visit func(name string, size int64, modified time.Time) error) error {
+	var entries []fs.FileInfo
+	err := c.do(ctx, dir, func(fsys fileSystem, path string) (err error) { entries, err = fsys.ReadDir(ctx, path); return err })
+	if dir != "" { // it may be removed meanwhile
+		err = ignoreGone(err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if e.IsDir() {
+			err = c.walk(ctx, name, visit)
+		} else if err = ctx.Err(); err == nil {
+			err = visit(name, e.Size(), e.ModTime())
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

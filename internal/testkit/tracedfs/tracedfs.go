@@ -5,6 +5,7 @@ package tracedfs
 import (
 	"context"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -88,8 +89,6 @@ func (f *fileSystem) RemoveAll(ctx context.Context, name string) error {
 	return f.FileSystem.RemoveAll(ctx, f.path("RemoveAll", name))
 }
 
-func (f *fileSystem) Walk(ctx context.Context, root string, visit func(name string, size int64, modified time.Time) error) error {
-	return f.FileSystem.Walk(ctx, f.path("Walk", root), func(name string, size int64, modified time.Time) error {
-		return visit(scheme+name, size, modified)
-	})
+func (f *fileSystem) ReadDir(ctx context.Context, dir string) ([]fs.FileInfo, error) {
+	return f.FileSystem.ReadDir(ctx, f.path("ReadDir", dir))
 }

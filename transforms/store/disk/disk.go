@@ -9,9 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem/local" // which is for paths without a scheme
@@ -72,27 +70,18 @@ func (FileSystem) WriteFrom(_ context.Context, name string, content func(io.Writ
 	return errors.Join(content(f), f.Close())
 }
 
-// Walk calls visit for every file below root. A root that is not there is fs.ErrNotExist.
-// What goes meanwhile is visited or not.
-func (FileSystem) Walk(ctx context.Context, root string, visit func(name string, size int64, modified time.Time) error) error {
-	const top = "."
-	return fs.WalkDir(os.DirFS(root), top, func(name string, d fs.DirEntry, err error) error {
-		gone := func(err error) bool { return name != top && errors.Is(err, fs.ErrNotExist) }
-		if gone(err) || err == nil && d.IsDir() {
-			return nil
+// ReadDir returns what is in a folder, sorted.
+func (FileSystem) ReadDir(_ context.Context, dir string) (infos []fs.FileInfo, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil {
+			infos = append(infos, info)
+		} else if !errors.Is(err, fs.ErrNotExist) { // else it was removed meanwhile
+			return nil, err
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if gone(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return visit(strings.TrimSuffix(root, "/")+"/"+name, info.Size(), info.ModTime())
-	})
+	}
+	return infos, err
 }
 
 // Space returns the space on the disk of a folder, or of the nearest one above
