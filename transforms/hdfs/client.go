@@ -37,7 +37,7 @@ func (c *client) end() {
 
 // connections is how many clients a process has for one account. The library
 // makes one call to the NameNode at a time, so concurrent writers wait for each
-// other; store.BenchmarkSink measures it.
+// other.
 const connections = 4
 
 // clients holds a few clients for each account, which all file systems share.

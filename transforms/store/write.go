@@ -25,8 +25,7 @@ func init() {
 }
 
 // writers is how many files one bundle writes at a time. Most of the time that a small
-// file takes is waiting for the NameNode and for the DataNode's report. BenchmarkSink
-// measures 1, 4 and 16.
+// file takes is waiting for the NameNode and for the DataNode's report.
 const writers = 4
 
 // File is one file to be stored.
