@@ -1,7 +1,6 @@
 package face
 
 import (
-	"fmt"
 	"image"
 	"math"
 	"slices"
@@ -204,28 +203,6 @@ func TestFastFindsSmallFaces(t *testing.T) {
 		got := mustFind(t, d, rawFrame(canvas))
 		if want := box(int32(x+233*60/232), int32(y+152*60/232), 60, 60); len(got) != 1 || got[0].IoU(want) < 0.5 {
 			t.Errorf("at %d,%d: got %v, want about %v", x, y, got, want)
-		}
-	}
-}
-
-// Each preset looks less closely than the one before it.
-func TestPresets(t *testing.T) {
-	if fmt.Sprint(Presets) != "[parity balanced fast yunet yunet-fast centerface]" {
-		t.Errorf("got %v", Presets)
-	}
-	all := presetParams(t)
-	for i, name := range Cascades {
-		p := all[name]
-		if p.Profile != nil || p.Equalize {
-			t.Errorf("%s: %v: want no profiles, no equalizing", name, p.Equalize)
-		}
-		if last := all[Cascades[max(0, i-1)]]; p.ScaleFactor < last.ScaleFactor || p.MinFace < last.MinFace || p.MinFace > 60 || p.Downscale < last.Downscale {
-			t.Errorf("%s looks closer than the preset before it, or sees no faces of 60 pixels", name)
-		}
-	}
-	for _, name := range []string{"", "Fast", "slow"} {
-		if _, err := NewPreset(name, ""); err == nil {
-			t.Errorf("there is a preset %q", name)
 		}
 	}
 }
