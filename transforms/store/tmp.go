@@ -56,18 +56,14 @@ func clean(ctx context.Context, cfg Config, later time.Duration) error {
 		return err
 	}
 	now = now.Add(later)
-	files, err := cfg.Glob(ctx, tmpDir+"/*/*")
+	err = cfg.walk(ctx, tmpDir, func(name string, _ int64, modified time.Time) error {
+		if !Dead(name, now.Sub(modified)) {
+			return nil
+		}
+		return cfg.remove(ctx, name)
+	})
 	if err != nil {
 		return err
-	}
-	for _, name := range files {
-		at, err := cfg.Modified(ctx, name)
-		if err == nil && Dead(name, now.Sub(at)) {
-			err = cfg.remove(ctx, name)
-		}
-		if err := ignoreGone(err); err != nil {
-			return err
-		}
 	}
 	return removeEmpty(ctx, cfg, now.Add(-TmpAge))
 }
