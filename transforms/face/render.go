@@ -15,7 +15,6 @@ import (
 
 	"facestream/internal/record"
 	"facestream/transforms/frame"
-	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 	"facestream/transforms/store/table"
 )
@@ -115,12 +114,11 @@ func drawInto(row *table.Row, o Output, d Detection) error {
 
 // Crop cuts a box with a margin out of a stored picture, as the crops of Files are.
 func Crop(picture []byte, box record.Box, margin float64) ([]byte, error) {
-	contentType := []byte(frame.JPEGContentType)
-	f, reject := frame.Parse(frame.Config{}, &kafka.Record{Value: &picture, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &contentType}}})
-	if reject == nil {
-		reject = Check(frame.Config{}, f)
+	f, err := frame.Open(picture)
+	if err != nil {
+		return nil, err
 	}
-	if reject != nil {
+	if reject := Check(frame.Config{}, f); reject != nil {
 		return nil, errors.New(reject.Detail)
 	}
 	m, err := nativeMat(f)
