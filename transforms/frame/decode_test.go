@@ -114,13 +114,8 @@ func TestParseRejects(t *testing.T) {
 		{"raw RGB cut short", recordOf(raw[:1199], ContentType, "video/x-raw;format=RGB;width=10;height=40"), WrongSize, "1200"},
 		{"raw too long", recordOf(make([]byte, 1201), ContentType, raw10x40), WrongSize, "1200"},
 		{"raw, 1e6 x 1e6 in figures", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1000000;height=1000000"), TooLarge, "1000000x1000000"},
-		{"raw, 1e6 x 1e6 in letters", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=1e6;height=1e6"), BadContentType, `width "1e6"`},
 		{"raw, product overflows", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=4611686018427387904;height=4"), TooLarge, "16384"},
-		{"raw, number overflows", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=99999999999999999999;height=4"), BadContentType, "width"},
 		{"raw, over 64 MiB", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=16384;height=1366"), TooLarge, "67108864"},
-		{"raw, negative", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=-10;height=-40"), BadContentType, `width "-10"`},
-		{"raw, zero", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=10;height=0"), BadContentType, `height "0"`},
-		{"raw, NaN", recordOf(raw, ContentType, "video/x-raw;format=BGR;width=10;height=NaN"), BadContentType, `height "NaN"`},
 		{"raw, no size", recordOf(raw, ContentType, "video/x-raw;format=BGR"), BadContentType, `width ""`},
 		{"raw, no format", recordOf(raw, ContentType, "video/x-raw;width=10;height=40"), BadContentType, "no format"},
 		{"raw, YUV", recordOf(raw, ContentType, "video/x-raw;format=I420;width=20;height=40"), UnsupportedFormat, `"I420" is not supported, only BGR, GRAY8, RGB`},
@@ -132,7 +127,6 @@ func TestParseRejects(t *testing.T) {
 		{"header says JPEG, value is a PNG", recordOf(png, ContentType, "image/jpeg"), FormatMismatch, "89 50 4e"},
 		{"header says PNG, value is a JPEG", recordOf(colour, ContentType, "image/png"), FormatMismatch, "ff d8 ff"},
 		{"unknown type", recordOf(raw, ContentType, "text/plain"), UnsupportedFormat, "text/plain"},
-		{"header that is not a media type", recordOf(raw, ContentType, "///"), BadContentType, "///"},
 		{"header with a long value", recordOf(raw, ContentType, strings.Repeat("x", 1<<20)), UnsupportedFormat, "xxx"},
 
 		{"random bytes after the magic", recordOf(append([]byte{0xFF, 0xD8, 0xFF}, bytes.Repeat([]byte{0x5A}, 2000)...)), CorruptJPEG, "header"},
@@ -179,12 +173,13 @@ func TestParseRejects(t *testing.T) {
 	} {
 		tests = append(tests, test{want, startingWith(value), UnsupportedFormat, "the value is " + want})
 	}
-	var malformed []string
-	for _, side := range []string{"", "0", "-40", "NaN", "1e6", "4 0", "40.0", "0x28", "\x00", "٤٠", "+Inf"} {
-		malformed = append(malformed, "video/x-raw;format=BGR;width=10;height="+side, "video/x-raw;format=GRAY8;height=40;width="+side)
+	for _, side := range []string{"0", "-40", "NaN", "1e6", "40.0", "0x28", "+Inf", "99999999999999999999"} {
+		tests = append(tests,
+			test{"raw, width " + side, recordOf(raw, ContentType, "video/x-raw;format=BGR;height=40;width="+side), BadContentType, fmt.Sprintf("width %q", side)},
+			test{"raw, height " + side, recordOf(raw, ContentType, "video/x-raw;format=GRAY8;width=10;height="+side), BadContentType, fmt.Sprintf("height %q", side)})
 	}
-	malformed = append(malformed, "video/x-raw;format=BGR;format=RGB;width=10;height=40", "///0", ";0", "image/png; 0=\xFF")
-	for _, kind := range malformed {
+	for _, kind := range []string{"video/x-raw;format=BGR;width=10;height=", "video/x-raw;format=BGR;width=10;height=4 0", "video/x-raw;format=BGR;width=10;height=\x00",
+		"video/x-raw;format=BGR;width=10;height=٤٠", "video/x-raw;format=BGR;format=RGB;width=10;height=40", "///", ";", "image/png; a=\xFF"} {
 		tests = append(tests, test{kind, recordOf(raw, ContentType, kind), BadContentType, "content type"})
 	}
 	for _, kind := range []string{"image/tiff", "image/gif", "image/bmp", "image/avif", "video/mp4", "video/h264", "application/json", "application/octet-stream"} {
