@@ -1,9 +1,12 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -101,5 +104,122 @@ func TestLedgerOfManyCameras(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The percentiles of counts that were added up in any way are at most 10 % above those of
+// the times themselves, and never above the longest.
+func TestLatency(t *testing.T) {
+	var windows [3]Latency
+	for i := range int64(1000) { // 1, 2, ... 1,000 s
+		windows[i%3] = windows[i%3].Plus(latencyOf(float64((i + 1) * 1000)))
+	}
+	windows[1] = windows[1].Plus(latencyOf(-5)) // the camera's clock is ahead
+	before := windows[1].Plus(Latency{})
+	sum := windows[0].Plus(windows[1]).Plus(windows[2])
+	if !reflect.DeepEqual(sum, windows[2].Plus(windows[1]).Plus(windows[0])) || !reflect.DeepEqual(windows[1], before) {
+		t.Errorf("the sum %v depends on the order, or has changed what it adds", sum)
+	}
+	var read Latency
+	testkit.Must(t, json.Unmarshal(testkit.Value(json.Marshal(sum))(t), &read))
+	got := *read.Percentiles()
+	for _, p := range []struct{ got, want int64 }{{got.P50, 500_000}, {got.P95, 950_000}, {got.P99, 990_000}} {
+		if p.got < p.want || p.got > p.want*11/10 {
+			t.Errorf("%+v, want %d or a tenth more", got, p.want)
+		}
+	}
+	if got.Max != 1_000_000 || got.P99 > got.Max {
+		t.Errorf("%+v, want 1000000 at most", got)
+	}
+	if p := latencyOf(420).Percentiles(); p.String() != "latency 0.42 s (p95 0.42, p99 0.42, at most 0.42)" {
+		t.Errorf("%s", p)
+	}
+	if p := (Latency{}).Percentiles(); p != nil {
+		t.Errorf("percentiles of nothing are %+v", p)
+	}
+}
+
+// kept gives a slot in which some offsets were kept.
+func kept(camera string, number int64, offsets ...int64) Slot {
+	s := Slot{Camera: camera, Kind: SlotSampled, Number: number}
+	for _, offset := range offsets {
+		s.Kept = append(s.Kept, Kept{Offset: offset})
+	}
+	return s
+}
+
+func ledgerOf(partition int32, slots ...Slot) Ledger {
+	return Ledger{Partitions: []Partition{{TopicPartition: record.In("t", partition), Slots: slots}}}
+}
+
+// The latest slots of each camera and kind are left, whatever is merged first.
+func TestMergedSlots(t *testing.T) {
+	var parts []Ledger
+	var want []Slot
+	for n := range int64(40) {
+		for _, camera := range []string{"a", "b"} {
+			// Two bundles keep something in each.
+			parts = append(parts, ledgerOf(0, kept(camera, n, 3*n)), ledgerOf(0, kept(camera, n, 3*n+1)))
+			if n >= 40-16 {
+				want = append(want, kept(camera, n, 3*n, 3*n+1))
+			}
+		}
+	}
+	cool := Slot{"a", SlotCooldown, 2, []Kept{{5, boxes(1, 2, 3, 4)}}}
+	parts = append(parts, ledgerOf(0, cool))
+	want = append(want, cool)
+	slices.SortFunc(want, compareSlots)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		random.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		before := fmt.Sprint(parts)
+		// As runners do: accumulators of any size are merged with each other.
+		all := slices.Clone(parts)
+		for len(all) > 1 {
+			i := random.IntN(len(all) - 1)
+			all[i] = Merge(all[i], all[i+1])
+			all = slices.Delete(all, i+1, i+2)
+		}
+		if got := all[0].Partitions[0].Slots; !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		if fmt.Sprint(parts) != before {
+			t.Fatal("Merge has changed what it was given")
+		}
+	}
+}
+
+func TestCarry(t *testing.T) {
+	far := int64(1 << 40) // of a wrong clock
+	first := Carry(nil).After(Merge(ledgerOf(0, kept("a", 5, 50), kept("a", far, 51)), ledgerOf(1, kept("a", 7, 3))))
+	before := fmt.Sprint(first)
+	second := first.After(ledgerOf(0, kept("a", 5, 60), kept("b", 6, 61)))
+	want := Carry{
+		record.In("t", 0): {kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)},
+		record.In("t", 1): {kept("a", 7, 3)}, // of which the window had no record
+	}
+	if !reflect.DeepEqual(second, want) || fmt.Sprint(first) != before {
+		t.Errorf("got %+v, want %+v; the first became %+v", second, want, first)
+	}
+	// The wrong one goes as others do.
+	for n := range int64(17) {
+		second = second.After(ledgerOf(0, kept("a", 10+n, 100+n)))
+	}
+	if got := second[record.In("t", 0)]; len(got) != 17 || got[0].Number != 11 || got[15].Number != 26 || got[16].Camera != "b" {
+		t.Errorf("got %+v, want slots 11 to 26 of a, and that of b", got)
+	}
+}
+
+func TestCarryOfManyCameras(t *testing.T) {
+	var c Carry
+	for n := range int64(3) {
+		var slots []Slot
+		for i := range int64(2000) {
+			slots = append(slots, kept(fmt.Sprintf("%d-%d", n, i), n, n*2000+i))
+		}
+		c = c.After(ledgerOf(0, slots...))
+	}
+	if got := c[record.In("t", 0)]; len(got) != 4096 || slices.ContainsFunc(got, func(s Slot) bool { return s.last() < 6000-4096 }) {
+		t.Errorf("%d slots, want those of the last 4096 cameras", len(got))
 	}
 }
