@@ -101,11 +101,12 @@ func Cooldown(s beam.Scope, l Sampling, detections beam.PCollection) beam.PColle
 		return detections
 	}
 	s = s.Scope("face.Cooldown")
+	known := l.Stored.Of(store.SlotCooldown)
 	if l.Frames.InOrder {
-		return beam.ParDo(s, &coolInOrderFn{CooldownMillis: l.CooldownMillis, Known: knownBoxes(l.Stored)}, detections)
+		return beam.ParDo(s, &coolInOrderFn{CooldownMillis: l.CooldownMillis, Known: known}, detections)
 	}
 	others, sightings, byRecord := beam.ParDo3(s, &sightFn{CooldownMillis: l.CooldownMillis}, detections)
-	cooled := beam.ParDo(s, &coolFn{Known: knownBoxes(l.Stored)}, beam.GroupByKey(s, sightings))
+	cooled := beam.ParDo(s, &coolFn{Known: known}, beam.GroupByKey(s, sightings))
 	return beam.Flatten(s, others, beam.ParDo(s, applyCooled, beam.CoGroupByKey(s, byRecord, cooled)))
 }
 
@@ -140,21 +141,8 @@ func boxesOf(d Detection) []record.Box {
 	return boxes
 }
 
-// knownBoxes returns what was stored in earlier windows, by group.
-func knownBoxes(c store.Carry) map[string][]store.Kept {
-	out := map[string][]store.Kept{}
-	for p, slots := range c {
-		for _, s := range slots {
-			if s.Kind == store.SlotCooldown {
-				out[frame.Group(p, s.Camera, s.Number)] = s.Kept
-			}
-		}
-	}
-	return out
-}
-
 type coolFn struct {
-	Known map[string][]store.Kept
+	Known map[string][]store.Kept // of earlier windows, by group
 }
 
 func (fn *coolFn) ProcessElement(group string, sightings func(*sighting) bool, cooled func(string, bool)) {
@@ -192,9 +180,9 @@ func allKnown(known []store.Kept, s sighting) bool {
 
 type coolInOrderFn struct {
 	CooldownMillis int64
-	Known          map[string][]store.Kept
+	Known          map[string][]store.Kept // of earlier windows, by group
 
-	known map[string][]store.Kept // those and the bundle's, by group
+	known map[string][]store.Kept // those and the bundle's
 }
 
 func (fn *coolInOrderFn) StartBundle(_ func(Detection)) {

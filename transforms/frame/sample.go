@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -29,8 +30,9 @@ type Sampling struct {
 	// the first frame of a camera in a partition is kept. From above 0 to
 	// MaxMaxFPS. Default 0: every frame is kept.
 	MaxFPS float64
-	// Taken are slots of which a frame was kept before.
-	Taken []Taken
+	// Taken is the first offset of which a frame was kept before, by Group. It counts for
+	// records of higher offsets, so that a record read again is decided as it was.
+	Taken map[string]int64
 	// InOrder says that the records of a partition and camera come in order of offset,
 	// and those of a slot in one bundle. Each is then decided when it comes.
 	InOrder bool
@@ -39,14 +41,6 @@ type Sampling struct {
 // MaxMaxFPS is the most that Sampling.MaxFPS may be: timestamps are in
 // milliseconds.
 const MaxMaxFPS = 1000
-
-// Taken is the frame that was kept of one slot. It counts for records of higher
-// offsets, so that a record read again is decided as it was.
-type Taken struct {
-	record.ID
-	Camera string
-	Slot   int64
-}
 
 // Slot returns the number of the slot that a timestamp is in, counted from 1970.
 // There is none without sampling, and for an undated record (see record.Dated), which is
@@ -85,15 +79,7 @@ type candidateFn struct {
 
 func (fn *candidateFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
 	fn.first = map[string]int64{}
-	for _, t := range fn.Sampling.Taken {
-		fn.give(Group(t.TopicPartition, t.Camera, t.Slot), t.Offset)
-	}
-}
-
-func (fn *candidateFn) give(group string, offset int64) {
-	if first, ok := fn.first[group]; !ok || offset < first {
-		fn.first[group] = offset
-	}
+	maps.Copy(fn.first, fn.Sampling.Taken)
 }
 
 func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
@@ -118,7 +104,7 @@ func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candi
 	case reject == nil:
 		if dated {
 			f.Slot = &slot
-			fn.give(group, r.Offset)
+			fn.first[group] = r.Offset
 		}
 		candidates(group, candidate{Offset: r.Offset, Frame: f})
 	case reject.Skipped():

@@ -122,9 +122,9 @@ func TestDecodeWithSampling(t *testing.T) {
 		at(24, 4000, "door", good), // of a slot that an earlier window has taken
 		at(25, 4000, "door", []byte{1}),
 	}
-	sampling := Sampling{MaxFPS: 1, Taken: []Taken{
-		{record.In("video", 2).At(22), "door", begin/1000 + 3}, {record.In("video", 2).At(9), "door", begin/1000 + 4}, {record.In("video", 2).At(99), "door", begin/1000 + 4},
-		{record.In("other", 2).At(1), "door", begin/1000 + 2}, {record.In("video", 2).At(1), "hall", begin/1000 + 2},
+	sampling := Sampling{MaxFPS: 1, Taken: map[string]int64{
+		Group(record.In("video", 2), "door", begin/1000+3): 22, Group(record.In("video", 2), "door", begin/1000+4): 9,
+		Group(record.In("other", 2), "door", begin/1000+2): 1, Group(record.In("video", 2), "hall", begin/1000+2): 1,
 	}}
 	var frames, rejects []any
 	for _, r := range []string{

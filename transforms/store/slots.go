@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"facestream/internal/record"
+	"facestream/transforms/frame"
 )
 
 // The kinds of Slot.
@@ -99,6 +100,19 @@ func (c Carry) After(l Ledger) Carry {
 		}
 	}
 	return next
+}
+
+// Of returns what was kept in the slots of a kind, by frame.Group.
+func (c Carry) Of(kind string) map[string][]Kept {
+	kept := map[string][]Kept{}
+	for p, slots := range c {
+		for _, s := range slots {
+			if s.Kind == kind && len(s.Kept) > 0 { // a ledger can hold anything
+				kept[frame.Group(p, s.Camera, s.Number)] = s.Kept
+			}
+		}
+	}
+	return kept
 }
 
 // newest returns those of the slots in which something was kept last, in order.
