@@ -87,8 +87,8 @@ func Count(ctx context.Context, name string) {
 	beam.NewCounter(CounterNamespace, name).Inc(ctx, 1)
 }
 
-// Parse returns the frame that the record holds, or the reason why it holds none.
-// The frame shares the record's bytes.
+// Parse returns the frame that the record holds, or what is known of it and the reason why
+// it holds none. The frame shares the record's bytes.
 func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	var value []byte
 	if r.Value != nil {
@@ -115,7 +115,7 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 		f.Headers = headersOf(r)
 	}
 	if no != nil {
-		return Frame{}, f.Reject(cfg, no.reason, no.detail)
+		return f, f.Reject(cfg, no.reason, no.detail)
 	}
 	return f, nil
 }

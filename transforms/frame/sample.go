@@ -54,10 +54,8 @@ func (s Sampling) Slot(millis int64) (number int64, ok bool) {
 
 // candidate is a record that may be the first of its group that gives a frame.
 type candidate struct {
-	Offset   int64
-	Frame    Frame
-	Rejected bool // and it gives a Reject
-	Reject   Reject
+	Frame  Frame   // without Data if it is a Reject
+	Reject *Reject // that the record gives instead, or nil
 }
 
 // candidateFn gives what a group is decided from. A record is decided by those of lower
@@ -96,23 +94,22 @@ func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candi
 	}
 	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
 		Count(ctx, Sampled)
-		rejects(sampled(kafka.ID(&r), r.Timestamp, camera, size))
+		rejects(sampled(Frame{ID: kafka.ID(&r), TimestampMillis: r.Timestamp, Camera: camera, Size: size}))
 		return
 	}
 	f, reject := Parse(fn.Config, &r)
 	switch {
-	case reject == nil:
-		if dated {
-			f.Slot = &slot
-			fn.first[group] = r.Offset
-		}
-		candidates(group, candidate{Offset: r.Offset, Frame: f})
-	case reject.Skipped():
+	case reject == nil && dated:
+		f.Slot = &slot
+		fn.first[group] = r.Offset
+	case reject != nil && reject.Skipped():
 		Count(ctx, reject.Reason)
 		rejects(*reject)
-	default:
-		candidates(group, candidate{Offset: r.Offset, Rejected: true, Reject: *reject})
+		return
+	case reject != nil:
+		f.Data, f.Headers = nil, nil
 	}
+	candidates(group, candidate{f, reject})
 }
 
 // Group is the key of the records of a partition, a camera and a slot. A topic has
@@ -123,37 +120,31 @@ func Group(p record.TopicPartition, camera string, slot int64) string {
 
 // keepFirst decides a group.
 func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
-	all := slices.SortedFunc(opaque.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.Offset, b.Offset) })
+	all := slices.SortedFunc(opaque.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.Frame.Offset, b.Frame.Offset) })
 	first := int64(math.MaxInt64)
 	for _, c := range all {
-		switch f, r := c.Frame, c.Reject; {
-		case c.Offset > first && c.Rejected:
+		if c.Frame.Offset > first {
 			Count(ctx, Sampled)
-			rejects(sampled(r.ID, r.TimestampMillis, r.Camera, r.Size))
-		case c.Offset > first:
-			Count(ctx, Sampled)
-			rejects(sampled(f.ID, f.TimestampMillis, f.Camera, f.Size))
-		default:
-			if c.keep(ctx, frames, rejects); !c.Rejected {
-				first = c.Offset
-			}
+			rejects(sampled(c.Frame))
+		} else if c.keep(ctx, frames, rejects); c.Reject == nil {
+			first = c.Frame.Offset
 		}
 	}
 }
 
 // keep emits what a candidate gives.
 func (c candidate) keep(ctx context.Context, frames func(Frame), rejects func(Reject)) {
-	if c.Rejected {
+	if c.Reject != nil {
 		Count(ctx, c.Reject.Reason)
-		rejects(c.Reject)
+		rejects(*c.Reject)
 		return
 	}
 	frames(c.Frame)
 }
 
-func sampled(id record.ID, millis int64, camera string, size int64) Reject {
+func sampled(f Frame) Reject {
 	return Reject{
-		ID: id, TimestampMillis: millis, Camera: camera,
-		Reason: Sampled, Detail: "the camera has a frame of the same slot already", Size: size,
+		ID: f.ID, TimestampMillis: f.TimestampMillis, Camera: f.Camera, Size: f.Size,
+		Reason: Sampled, Detail: "the camera has a frame of the same slot already",
 	}
 }

@@ -202,9 +202,8 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 
 func TestElementsPassTheirCoder(t *testing.T) {
 	testcoder.MustPass(t, candidate{
-		Offset: 4, Frame: Frame{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
-		Rejected: true,
-		Reject: Reject{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
+		Frame: Frame{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Format: PNG, Width: 6, Height: 7, Size: 8, Data: []byte{0, 255}},
+		Reject: &Reject{ID: record.In("t", 1).At(4), TimestampMillis: 5, Camera: "c", Reason: "r", Detail: "d", Size: 8, SHA256: "s",
 			Head: []byte{1}, Headers: []Header{{"k", []byte{2}, 3}, {"n", nil, -1}}, Kept: []byte{4}},
 	})
 }
