@@ -56,6 +56,17 @@ func Must(t testing.TB, err error) {
 	}
 }
 
+// Says checks that an error of what was done says all of these. Nothing to be said stands
+// for no error.
+func Says(t testing.TB, what string, err error, want ...string) {
+	t.Helper()
+	for _, part := range want {
+		if (err == nil) != (part == "") || err != nil && !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: error %v, want one with %q", what, err, part)
+		}
+	}
+}
+
 // Value returns what a call returned, or fails the test with its error:
 //
 //	demo := testkit.Value(video.NewDemo(3))(t)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"facestream/internal/testkit"
@@ -40,10 +39,7 @@ func TestValidate(t *testing.T) {
 	} {
 		p := defaultParams(t)
 		tt.change(&p)
-		err := p.Validate()
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
-		}
+		testkit.Says(t, tt.name, p.Validate(), tt.want)
 	}
 }
 
@@ -63,17 +59,15 @@ func TestNewPresetRefuses(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "cascade.xml")
 		testkit.WriteFile(t, file, content)
-		if _, err := NewPreset(Parity, file); err == nil || !strings.Contains(err.Error(), "not a cascade") || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: got %v, want an error that it is not a cascade, and the file's name", name, err)
-		}
+		_, err := NewPreset(Parity, file)
+		testkit.Says(t, name, err, "not a cascade", file)
 	}
 	if after := loaded.Load(); after != before {
 		t.Errorf("%d classifiers loaded from files that are none", after-before)
 	}
 	missing := filepath.Join(t.TempDir(), "missing.xml")
-	if _, err := NewPreset(Parity, missing); err == nil || !strings.Contains(err.Error(), missing) {
-		t.Errorf("missing file: got %v", err)
-	}
+	_, err := NewPreset(Parity, missing)
+	testkit.Says(t, "missing file", err, missing)
 	if _, err := NewPreset(Parity, t.TempDir()); err == nil {
 		t.Error("a folder is taken as a cascade")
 	}

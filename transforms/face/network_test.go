@@ -186,9 +186,8 @@ func TestDecoders(t *testing.T) {
 		}
 		for output := range tt.out {
 			tt.out[output] = tt.out[output][1:]
-			if _, err := tt.decode(tt.out, canvas, 0.5); err == nil || !strings.Contains(err.Error(), output) {
-				t.Errorf("%s: an output %s that is too short: %v", name, output, err)
-			}
+			_, err := tt.decode(tt.out, canvas, 0.5)
+			testkit.Says(t, name+" with an output that is too short", err, output)
 			break
 		}
 	}
@@ -265,16 +264,14 @@ func TestModelsRefused(t *testing.T) {
 	for name, tt := range files {
 		file := filepath.Join(t.TempDir(), name)
 		testkit.WriteFile(t, file, tt.content)
-		if _, err := NewPreset("yunet", file); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "get face_detection_yunet_2022mar.onnx") {
-			t.Errorf("%s: got %v, want one with %q that names the file and says which to get", name, err, tt.want)
-		}
+		_, err := NewPreset("yunet", file)
+		testkit.Says(t, name, err, tt.want, file, "get face_detection_yunet_2022mar.onnx")
 	}
 	if _, err := NewPreset("yunet", filepath.Join(t.TempDir(), "no")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := NewPreset("yunet", ""); err == nil || !strings.Contains(err.Error(), "give --model=FILE with face_detection_yunet_2022mar.onnx") {
-		t.Errorf("no file: %v", err)
-	}
+	_, err := NewPreset("yunet", "")
+	testkit.Says(t, "no file", err, "give --model=FILE with face_detection_yunet_2022mar.onnx")
 	if after := loaded.Load(); after != before {
 		t.Errorf("%d networks were loaded from files that are none", after-before)
 	}
@@ -291,9 +288,7 @@ func TestValidateNetwork(t *testing.T) {
 	} {
 		p := anyNetwork(t)
 		change(&p)
-		if err := p.Validate(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
+		testkit.Says(t, "parameters of a network", p.Validate(), want)
 	}
 }
 

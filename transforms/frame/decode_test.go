@@ -304,10 +304,7 @@ func TestConfigValidate(t *testing.T) {
 		{640, 480, 1<<20 + 1}: "1048576",
 		{640, 480, -1}:        "1048576",
 	} {
-		err := cfg.Validate()
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%+v: got %v, want %q", cfg, err, want)
-		}
+		testkit.Says(t, fmt.Sprint(cfg), cfg.Validate(), want)
 	}
 }
 

@@ -46,13 +46,11 @@ func TestUnreachable(t *testing.T) {
 func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
 	writeConf(t, nil)
 	f := ownClients(time.Second, time.Hour)
-	if _, err := f.Size(context.Background(), "hdfs://bob@nowhere/a"); err == nil || !strings.Contains(err.Error(), "HADOOP_CONF_DIR") {
-		t.Errorf("nameservice without configuration: %v", err)
-	}
+	_, err := f.Size(context.Background(), "hdfs://bob@nowhere/a")
+	testkit.Says(t, "nameservice without configuration", err, "HADOOP_CONF_DIR")
 	configure(t, map[string]string{"hadoop.security.authentication": "kerberos"})
-	if _, err := f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a"); err == nil || !strings.Contains(err.Error(), "dfs.namenode.kerberos.principal is missing") {
-		t.Errorf("Kerberos: %v", err)
-	}
+	_, err = f.Size(context.Background(), "hdfs://bob@127.0.0.1:1/a")
+	testkit.Says(t, "Kerberos", err, "dfs.namenode.kerberos.principal is missing")
 }
 
 // A process has the same few clients, however many file systems it opens.
@@ -125,16 +123,12 @@ func TestStrangers(t *testing.T) {
 			t.Parallel()
 			address := answering(t, []byte(test.answer))
 			_, err := ownClients(time.Minute, time.Hour).Size(context.Background(), "hdfs://bob@"+address+"/a")
-			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), address) {
-				t.Errorf("error is %v, want one with %s and %q", err, address, test.says)
-			}
+			testkit.Says(t, name, err, test.says, address)
 		})
 	}
 	t.Run("NameNode's web port", func(t *testing.T) {
 		web := strings.TrimPrefix(testservices.Start(t, services.Options{HDFS: true}).Web, "http://")
 		_, err := ownClients(time.Minute, time.Hour).Size(context.Background(), "hdfs://bob@"+web+"/a")
-		if err == nil || !strings.Contains(err.Error(), web+" is a web port, maybe that of the NameNode: give the port of its RPC") {
-			t.Errorf("error is %v", err)
-		}
+		testkit.Says(t, web, err, web+" is a web port, maybe that of the NameNode: give the port of its RPC")
 	})
 }

@@ -84,17 +84,13 @@ func TestKerberos(t *testing.T) {
 		"klist -ket":                   {Principal: "hdfs/localhost", Keytab: login.Keytab},
 		"no such file":                 {Principal: services.User, Keytab: "/nowhere"},
 	} {
-		if _, err := l.Client(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: error %v, want %q in it", l, err, want)
-		}
+		_, err := l.Client()
+		testkit.Says(t, l.Principal, err, want)
 	}
-	if _, err := ConfiguredSecurity(login); err != nil {
-		t.Error(err)
-	}
+	testkit.Value(ConfiguredSecurity(login))(t)
 	t.Setenv(confEnv, t.TempDir())
-	if _, err := ConfiguredSecurity(login); err == nil || !strings.Contains(err.Error(), "is not kerberos") {
-		t.Errorf("a configuration without Kerberos: %v", err)
-	}
+	_, err := ConfiguredSecurity(login)
+	testkit.Says(t, "a configuration without Kerberos", err, "is not kerberos")
 }
 
 // Of each protection of RPC and of data transfers either everything works, or what fails is
@@ -124,8 +120,8 @@ func TestProtections(t *testing.T) {
 			_, _, dir := secured(t, tt.settings)
 			fs := ownClients(5*time.Second, 10*time.Second)
 			got, err := writeAndRead(t, fs, dir+"/a")
-			if tt.want == "" && (err != nil || got != picture) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("read %d bytes: error %v, want %q in it", len(got), err, tt.want)
+			if testkit.Says(t, "a file", err, tt.want); err == nil && got != picture {
+				t.Errorf("read %d bytes", len(got))
 			}
 			owner := services.User
 			if tt.settings[rulesKey] != "" {

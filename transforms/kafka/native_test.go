@@ -7,7 +7,6 @@ import (
 	"net"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -229,10 +228,7 @@ func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 	// A shard of the window that is over gives up at last, and at once when there is another.
 	over := func(silence time.Duration, want string) {
 		t.Helper()
-		err := f.follow(t.Context(), f.window.Name, silence, func(n news) bool { return n.ends != nil || !n.open.IsZero() })
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
-		}
+		testkit.Says(t, "a window that is over", f.follow(t.Context(), f.window.Name, silence, func(n news) bool { return n.ends != nil || !n.open.IsZero() }), want)
 	}
 	over(1, "nothing new")
 	_, _, err = f.Share(t.Context(), 1, 1<<40, true, false)
