@@ -178,27 +178,23 @@ func (l *Lease) acquire(ctx context.Context, name string, data []byte) error {
 		case bytes.Equal(found.data, data):
 			l.held[name] = data
 			return nil
-		case found.holder.Run == "" && found.renewed < leaseWriting:
-			if err := wait.Sleep(ctx, leaseWriting/50); err != nil {
+		case found.holder.Run != "" || found.renewed >= leaseWriting: // else somebody is making it
+			why := found.free(l.term)
+			if why == "" {
+				return found.refusal(l.term)
+			}
+			taken, err := takeAway(ctx, l.cfg, name, found.data)
+			if err != nil {
 				return err
 			}
-			continue
+			if taken {
+				l.TakenOver = append(l.TakenOver, fmt.Sprintf("taking over from %s: %s", found.holder, why))
+				continue
+			}
 		}
-		why := found.free(l.term)
-		if why == "" {
-			return found.refusal(l.term)
-		}
-		taken, err := takeAway(ctx, l.cfg, name, found.data)
-		if err != nil {
+		if err := wait.Sleep(ctx, leaseWriting/50); err != nil {
 			return err
 		}
-		if !taken {
-			if err := wait.Sleep(ctx, leaseWriting/50); err != nil {
-				return err
-			}
-			continue
-		}
-		l.TakenOver = append(l.TakenOver, fmt.Sprintf("taking over from %s: %s", found.holder, why))
 	}
 }
 

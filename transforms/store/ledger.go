@@ -285,17 +285,11 @@ func mergeCameras(a, b map[string]int64) map[string]int64 {
 // AddLost counts offsets of a partition that were gone before they could be
 // read.
 func (l *Ledger) AddLost(lost record.Offsets) {
-	p := l.partition(lost.TopicPartition)
-	p.Lost = record.Merge(p.Lost, lost.Ranges)
-}
-
-// partition returns the part for a partition, a new one if there was none.
-func (l *Ledger) partition(id record.TopicPartition) *Partition {
-	i, found := slices.BinarySearchFunc(l.Partitions, id, comparePartition)
+	i, found := slices.BinarySearchFunc(l.Partitions, lost.TopicPartition, comparePartition)
 	if !found {
-		l.Partitions = slices.Insert(l.Partitions, i, Partition{TopicPartition: id})
+		l.Partitions = slices.Insert(l.Partitions, i, Partition{TopicPartition: lost.TopicPartition})
 	}
-	return &l.Partitions[i]
+	l.Partitions[i].Lost = record.Merge(l.Partitions[i].Lost, lost.Ranges)
 }
 
 // Lost returns how many offsets were gone before they could be read.
