@@ -167,31 +167,28 @@ type purgedName struct {
 // under a name of their own.
 func (p *purge) days(ctx context.Context) (map[string][]string, error) {
 	days := map[string][]string{}
+	camera := "[^_]*" // escape gives none that begins so
+	if p.Camera != nil {
+		camera = escape(*p.Camera)
+	}
 	for _, tree := range []string{"", rejectFolder + "/"} {
-		cameras, err := p.cfg.Glob(ctx, tree+"*")
+		folders, err := p.cfg.Glob(ctx, tree+camera+"/*/*/*")
 		if err != nil {
 			return nil, err
 		}
-		for _, camera := range cameras {
-			name := strings.TrimPrefix(camera, tree)
-			if _, ok := unescape(name); !ok || p.Camera != nil && name != escape(*p.Camera) {
+		for _, f := range folders {
+			name, below, _ := strings.Cut(strings.TrimPrefix(f, tree), "/")
+			if _, ok := unescape(name); !ok {
 				continue
 			}
-			folders, err := p.cfg.Glob(ctx, camera+"/*/*/*")
+			units, err := p.units(ctx, f, below)
 			if err != nil {
 				return nil, err
 			}
-			for _, f := range folders {
-				below := strings.TrimPrefix(f, camera+"/")
-				units, err := p.units(ctx, f, below)
-				if err != nil {
-					return nil, err
-				}
-				if strings.HasPrefix(below, undatedFolder) {
-					below = undatedFolder
-				}
-				days[below] = append(days[below], units...)
+			if strings.HasPrefix(below, undatedFolder) {
+				below = undatedFolder
 			}
+			days[below] = append(days[below], units...)
 		}
 	}
 	return days, nil
