@@ -150,13 +150,3 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 		t.Errorf("read %v, want %v", got, want)
 	}
 }
-
-// An offset beyond the end, of a topic that was made anew, is an error that
-// names what stands where: KafkaIO would wait there in silence.
-func TestOffsetBeyondTheEnd(t *testing.T) {
-	to := newTopic(t, "anew", 1, nil)
-	to.send(t, value(0, "x"))
-	to.commit(t, to.of(0, 0, 99))
-	_, err := to.offsets.Plan(t.Context(), 1<<20)
-	testkit.Says(t, "a plan", err, fmt.Sprintf("group %s stands at offset 100 of partition 0 of topic %[1]s, which ends at 1", to.name))
-}
