@@ -45,6 +45,9 @@ func TestKeepLatest(t *testing.T) {
 		for i, at := range []int64{testMillis, testMillis + 1000, testMillis + 500} {
 			testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{at, pictures[i]}))
 		}
+		if got := files(t, root)["face.jpg"]; got != "cam/second" {
+			t.Errorf("kept is %s, which is not the latest", got)
+		}
 		// A run that was killed between the two files does the window again.
 		store(t, root, "face.jpg", "an older one")
 		testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{testMillis + 1000, "cam/second"}))
