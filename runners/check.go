@@ -2,7 +2,9 @@ package runners
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +106,7 @@ func Parts(c Config, ownExpansion bool) ([]string, error) {
 type JobServer struct {
 	Engine string // Flink or Spark; empty if it is neither
 	Job    string // one that is running, or empty
+	Master string // host:port of Flink's REST API, once the job server has run a job; else empty
 }
 
 // AskJobServer looks at the job server at c.Endpoint. An error that wraps
@@ -126,6 +130,11 @@ func AskJobServer(ctx context.Context, c Config) (JobServer, error) {
 	for _, engine := range []string{Flink, Spark} {
 		if slices.Contains(names, engine+"_master") {
 			s.Engine = engine
+		}
+	}
+	if s.Engine == Flink {
+		if s.Master, err = masterOf(ctx, client, ""); err != nil && !errors.Is(err, errNoJob) {
+			return s, err
 		}
 	}
 	s.Job, err = runningJob(ctx, client)
@@ -155,6 +164,53 @@ func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
 		return c, fmt.Errorf("what answers at %s is not Flink's REST API", master)
 	}
 	return c, nil
+}
+
+// AskRestarts asks the REST API at master, host:port, for the cluster's settings, and
+// returns what to change in them for a job to survive the loss of a TaskManager, or "". They
+// are what counts: Flink takes no restart strategy from a batch job, nor from a job server.
+func AskRestarts(ctx context.Context, master string) (advice string, err error) {
+	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	defer stop()
+	if master, err = flinkAt(ctx, master); err != nil {
+		return "", err
+	}
+	var all []struct{ Key, Value string }
+	if err := flinkREST(ctx, http.MethodGet, master, "/jobmanager/config", &all); err != nil {
+		return "", fmt.Errorf("asking Flink at %s for its settings: %w", master, err)
+	}
+	settings := map[string]string{}
+	for _, s := range all {
+		settings[s.Key] = s.Value
+	}
+	return restartAdvice(settings), nil
+}
+
+// restartAdvice judges by the names and defaults of
+// https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/deployment/config/
+func restartAdvice(settings map[string]string) string {
+	const ours = "restart-strategy.type: fixed-delay, restart-strategy.fixed-delay.attempts: 3, restart-strategy.fixed-delay.delay: 4 s, heartbeat.interval: 2000, heartbeat.timeout: 10000"
+	strategy := strings.ToLower(cmp.Or(settings["restart-strategy.type"], settings["restart-strategy"]))
+	switch strings.ReplaceAll(strategy, "-", "") {
+	case "", "none", "off", "disable":
+		return "Flink tries no job again, so that a run fails when a worker or a TaskManager is lost: set in the cluster's config.yaml " + ours
+	case "fixeddelay":
+		attempts, err := strconv.Atoi(cmp.Or(settings["restart-strategy.fixed-delay.attempts"], "1"))
+		delay, delayErr := flinkTime(cmp.Or(settings["restart-strategy.fixed-delay.delay"], "1 s"))
+		timeout, timeoutErr := flinkTime(cmp.Or(settings["heartbeat.timeout"], "50 s"))
+		if patience := time.Duration(attempts) * delay; errors.Join(err, delayErr, timeoutErr) == nil && patience <= timeout {
+			return fmt.Sprintf("Flink gives a job up %s after a TaskManager was lost, and knows only after %s (heartbeat.timeout) that it was, so that a run may fail: set in the cluster's config.yaml %s", patience, timeout, ours)
+		}
+	}
+	return ""
+}
+
+// flinkTime reads a duration such as 4 s, 1 min or 10000, which is in milliseconds.
+func flinkTime(text string) (time.Duration, error) {
+	if _, err := strconv.Atoi(text); err == nil {
+		text += "ms"
+	}
+	return time.ParseDuration(strings.NewReplacer(" ", "", "min", "m").Replace(text))
 }
 
 // Exposed names the server of Beam's that a run with c starts and that listens on all

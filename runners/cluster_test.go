@@ -254,6 +254,11 @@ func TestFlinkUsesAllSlots(t *testing.T) {
 			t.Errorf("%s: parallelism %d, want both slots", about, config.Parallelism)
 		}
 	}
+	want := runners.JobServer{Engine: runners.Flink, Master: strings.TrimPrefix(addrs.FlinkWeb, "http://")}
+	testkit.Await(t, "the job server, idle", func() bool {
+		got, err := runners.AskJobServer(t.Context(), runners.Config{Endpoint: addrs.Flink})
+		return err == nil && got == want
+	})
 }
 
 // The slots of Spark are counted where nobody says how many there are.
@@ -326,7 +331,7 @@ func TestAsk(t *testing.T) {
 		// The one for Flink learns of a job's end later than who has run it.
 		testkit.Await(t, "the job server of "+name+", idle", func() bool {
 			got, err := runners.AskJobServer(t.Context(), c)
-			return err == nil && got == runners.JobServer{Engine: name}
+			return err == nil && got.Engine == name && got.Job == ""
 		})
 		c.Options = map[string]string{"max_bundle_sizes": "1"}
 		if _, err := runners.AskJobServer(t.Context(), c); !errors.Is(err, runners.ErrUnknownOption) {
@@ -337,6 +342,10 @@ func TestAsk(t *testing.T) {
 	flink, err := runners.AskFlink(t.Context(), rest)
 	if err != nil || !strings.HasPrefix(flink.Version, runners.FlinkVersion) || flink.TaskManagers != 2 || flink.Slots != 2 {
 		t.Errorf("%+v, %v, want two TaskManagers with a slot each", flink, err)
+	}
+	// Three attempts of a second each were over before a dead TaskManager was noticed.
+	if advice, err := runners.AskRestarts(t.Context(), rest); err != nil || advice != "" {
+		t.Errorf("the cluster gives jobs up: %s, %v", advice, err)
 	}
 	if err := runners.Reach(t.Context(), rest); err != nil {
 		t.Error(err)

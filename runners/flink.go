@@ -52,19 +52,28 @@ func (r *portable) flinkMaster(ctx context.Context, id string) (string, error) {
 	if r.master != "" {
 		return r.master, nil
 	}
+	var err error
+	r.master, err = masterOf(ctx, r.client, id)
+	return r.master, err
+}
+
+// errNoJob says that a job server has not run such a job, or has forgotten it.
+var errNoJob = errors.New("the job server does not know the job any more")
+
+// masterOf is flinkMaster of a job server.
+func masterOf(ctx context.Context, client jobpb.JobServiceClient, id string) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
-	jobs, err := r.client.GetJobs(ctx, &jobpb.GetJobsRequest{})
+	jobs, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
 	if err != nil {
 		return "", err
 	}
 	for _, job := range jobs.GetJobInfo() {
 		if id == "" || job.GetJobId() == id {
-			r.master = job.GetPipelineOptions().GetFields()["beam:option:flink_master:v1"].GetStringValue()
-			return r.master, nil
+			return job.GetPipelineOptions().GetFields()["beam:option:flink_master:v1"].GetStringValue(), nil
 		}
 	}
-	return "", errors.New("the job server does not know the job any more")
+	return "", errNoJob
 }
 
 // finishedOnFlink waits for the end of the job of that name and says whether the

@@ -2,9 +2,13 @@ package preflight
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,6 +48,52 @@ func TestCheckJava(t *testing.T) {
 	f, err := c.probeJava(t.Context())
 	if err != nil || len(f.warnings) != 1 || !strings.Contains(f.warnings[0], "set JAVA_HOME to a Java 17") {
 		t.Errorf("%+v, %v, want a warning", f, err)
+	}
+}
+
+// A Flink cluster that gives a job up for one lost TaskManager is warned of, with what to set.
+func TestCheckWarnsOfRestarts(t *testing.T) {
+	const strategy, attempts, delay, timeout = "restart-strategy.type", "restart-strategy.fixed-delay.attempts", "restart-strategy.fixed-delay.delay", "heartbeat.timeout"
+	const never, tooSoon = "tries no job again", "gives a job up %s after a TaskManager was lost, and knows only after %s"
+	for _, tc := range []struct {
+		settings map[string]string
+		want     string
+	}{
+		{nil, never},
+		{map[string]string{strategy: "none"}, never},
+		{map[string]string{"restart-strategy": "off"}, never}, // as it was called before Flink 1.19
+		{map[string]string{strategy: "exponential-delay"}, ""},
+		{map[string]string{strategy: "fixed-delay"}, fmt.Sprintf(tooSoon, "1s", "50s")},
+		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "10 s"}, fmt.Sprintf(tooSoon, "30s", "50s")},
+		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "1 s", timeout: "10000"}, fmt.Sprintf(tooSoon, "3s", "10s")},
+		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "4 s", timeout: "10000"}, ""},
+		{map[string]string{strategy: "fixed-delay", delay: "1 min"}, ""},
+		{map[string]string{strategy: "fixed-delay", delay: "a while"}, ""},
+	} {
+		type setting struct {
+			Key   string `json:"key"`
+			Value string `json:"value"`
+		}
+		settings := []setting{}
+		for key, value := range tc.settings {
+			settings = append(settings, setting{key, value})
+		}
+		answers := map[string]any{
+			"/overview":          map[string]any{"flink-version": "1.19.1", "taskmanagers": 1, "slots-total": 2},
+			"/jobmanager/config": settings,
+		}
+		flink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := json.NewEncoder(w).Encode(answers[r.URL.Path]); err != nil {
+				t.Error(err)
+			}
+		}))
+		c := &Checks{options: config.Options{Runner: runners.Config{Name: runners.Flink, Master: strings.TrimPrefix(flink.URL, "http://")}}}
+		f, err := c.probeFlink(t.Context())
+		flink.Close()
+		warned := strings.Join(f.warnings, "\n")
+		if err != nil || (warned != "") != (tc.want != "") || !strings.Contains(warned, tc.want) || warned != "" && !strings.Contains(warned, delay+": 4 s") {
+			t.Errorf("%v: %q, %v, want %q", tc.settings, warned, err, tc.want)
+		}
 	}
 }
 

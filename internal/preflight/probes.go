@@ -340,7 +340,21 @@ func (c *Checks) probeJobServer(ctx context.Context) (f finding, err error) {
 	if o.Name == runners.Spark && server.Job != "" {
 		f.warn("it runs job %s, and one at a time: this run would wait for its end", server.Job)
 	}
+	if strings.Contains(server.Master, ":") { // not a cluster inside of the job server
+		warnOfRestarts(ctx, &f, server.Master)
+	}
 	return f, nil
+}
+
+// warnOfRestarts warns of a Flink cluster that gives a job up for one lost TaskManager.
+func warnOfRestarts(ctx context.Context, f *finding, master string) {
+	advice, err := runners.AskRestarts(ctx, master)
+	if err != nil {
+		advice = err.Error()
+	}
+	if advice != "" {
+		f.warn("%s", advice)
+	}
 }
 
 func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
@@ -356,6 +370,7 @@ func (c *Checks) probeFlink(ctx context.Context) (f finding, err error) {
 	if o.Parallelism > cluster.Slots && o.Master != runners.YARN { // which starts TaskManagers for a job
 		f.warn("--parallelism=%d, but the cluster has %s: a job would wait for more", o.Parallelism, cli.Count(cluster.Slots, "slot"))
 	}
+	warnOfRestarts(ctx, &f, o.Master)
 	return f, nil
 }
 
