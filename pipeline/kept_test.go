@@ -63,7 +63,7 @@ func (f writerFunc) Write(p []byte) (int, error) {
 // heldByHarness counts the sockets and, by class, the objects of the Java harness.
 func heldByHarness(t *testing.T) map[string]int {
 	t.Helper()
-	all := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness.java") })
+	all := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness") })
 	if len(all) != 1 {
 		t.Fatalf("%d Java harnesses, want 1", len(all))
 	}

@@ -1,7 +1,6 @@
 package runners
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -53,8 +52,7 @@ func profiles(c Config, ownExpansion bool) []string {
 // openjdk version "17.0.13" 2024-10-15.
 var javaVersion = regexp.MustCompile(`version "([^"]+)"`)
 
-// Java returns the java program that is used, and its version. One that is not of
-// a JDK is an error.
+// Java returns the java program that is used, and its version.
 func Java(ctx context.Context) (program, version string, err error) {
 	if program, err = paths.Java(); err != nil {
 		return "", "", err
@@ -66,11 +64,6 @@ func Java(ctx context.Context) (program, version string, err error) {
 	found := javaVersion.FindSubmatch(out)
 	if found == nil {
 		return "", "", fmt.Errorf("%s -version says %q, which has no version: set JAVA_HOME to a Java %s", program, out, JavaVersion)
-	}
-	// The expansion service starts from a source file.
-	modules, err := exec.CommandContext(ctx, program, "--list-modules").CombinedOutput()
-	if err != nil || !bytes.Contains(modules, []byte("jdk.compiler@")) {
-		return "", "", fmt.Errorf("%s is Java %s without a compiler: set JAVA_HOME to a JDK (Debian: openjdk-%s-jdk-headless)", program, found[1], JavaVersion)
 	}
 	return program, string(found[1]), nil
 }

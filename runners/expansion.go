@@ -88,15 +88,10 @@ func (e *Expansion) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args, err := javaharness.Arguments(tmp, classPath, strconv.Itoa(free[0]),
+	cmd := exec.Command(java, javaharness.Arguments(tmp, classPath, strconv.Itoa(free[0]),
 		"--defaultEnvironmentType=EXTERNAL",
 		"--defaultEnvironmentConfig="+pool.Addr(),
-		"--filesToStage="+empty)
-	if err != nil {
-		pool.Close()
-		return err
-	}
-	cmd := exec.Command(java, args...)
+		"--filesToStage="+empty)...)
 	cmd.Dir = tmp
 	cmd.Env = append(os.Environ(), jvm.Malloc...)
 	service, err := startService(ctx, "the expansion service", cmd, filepath.Join(e.run, "expansion.log"), ports.Loopback(free[0]), tmp)

@@ -141,7 +141,7 @@ func TestExpansion(t *testing.T) {
 	if len(scratch()) != 1 {
 		t.Errorf("folders %v while it runs, want one", scratch())
 	}
-	java := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness.java") })
+	java := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness") })
 	if len(java) != 1 {
 		t.Fatalf("its processes are %v, want one", java)
 	}

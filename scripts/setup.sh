@@ -29,7 +29,8 @@
 set -eu
 
 export GOFLAGS="${GOFLAGS-} -buildvcs=false" # as in the Makefile
-min_java=11 # what the Java parts run on
+min_java=17 # what the Java parts run on
+harness=runners/javaharness/KeptFnHarness.java
 cascade=haarcascades/haarcascade_frontalface_alt.xml
 old_go=1.19 # Debian's, which can fetch the one that go.mod asks for
 
@@ -211,25 +212,34 @@ go_packages() {
 	say "Go packages without OpenCV: compiled"
 }
 
+# made_from PROFILE prints what the Java parts of a profile are made from.
+made_from() {
+	cat scripts/java/pom.xml
+	[ "$1" != beam ] || cat "$harness"
+}
+
 # java_parts PROFILE... puts class paths into build/java. A folder that is there is
-# complete; its stamp is the SHA-256 of the pom it was made from.
+# complete; its stamp is the SHA-256 of what it was made from.
 java_parts() {
 	exec 9>build/java.lock
 	flock 9 # Maven's repository is not made for two at a time
-	pom=$(sha256sum scripts/java/pom.xml | cut -d ' ' -f 1)
 	for profile; do
+		sum=$(made_from "$profile" | sha256sum | cut -d ' ' -f 1)
 		case $profile in
 		# A job server uploads its class path with every job, except for what lies in
 		# a folder named gradle/wrapper.
 		flink | spark | yarn) dir=$PWD/build/java/gradle/wrapper/$profile ;;
 		*) dir=$PWD/build/java/$profile ;;
 		esac
-		[ "$(cat "$dir/pom.sha256" 2>/dev/null)" != "$pom" ] || continue
+		[ "$(cat "$dir/pom.sha256" 2>/dev/null)" != "$sum" ] || continue
 		command -v mvn >/dev/null || fail "the Java parts ($profile) need Maven: run scripts/setup.sh"
 		rm -rf "$dir.new"
 		attempt "downloading the Java parts ($profile)" mvn -B -q -ntp -f scripts/java/pom.xml -P "$profile" \
 			dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.new"
-		printf '%s\n' "$pom" >"$dir.new/pom.sha256"
+		# Who only runs the program needs no compiler of Java.
+		[ "$profile" != beam ] || attempt "compiling $harness" "${JAVA_HOME:+$JAVA_HOME/bin/}javac" \
+			-proc:none --release "$min_java" -cp "$dir.new/*" -d "$dir.new" "$harness"
+		printf '%s\n' "$sum" >"$dir.new/pom.sha256"
 		rm -rf "$dir"
 		mv "$dir.new" "$dir"
 		say "Java parts ($profile): downloaded"

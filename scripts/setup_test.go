@@ -24,6 +24,12 @@ done
 mkdir -p "$dir" && wc -l <calls >"$dir/a.jar"
 `
 
+// fakeCompiler stands in for javac: the class is the source.
+const fakeCompiler = `#!/bin/sh
+while [ "$1" != -d ]; do shift; done
+cp "$3" "$2/KeptFnHarness.class"
+`
+
 // The Java parts of a profile are downloaded once, whoever asks for them, and again
 // after a change of the pom. What was there stays if that fails.
 func TestSetupJava(t *testing.T) {
@@ -36,13 +42,14 @@ func TestSetupJava(t *testing.T) {
 	}
 	program(filepath.Join(root, "scripts/setup.sh"), string(testkit.ReadFile(t, "setup.sh")))
 	program(filepath.Join(bin, "mvn"), fakeMaven)
+	program(filepath.Join(bin, "javac"), fakeCompiler)
 	pom := filepath.Join(root, "scripts/java/pom.xml")
 	testkit.WriteFile(t, pom, []byte("<project/>"))
 	testkit.WriteFile(t, filepath.Join(root, "go.mod"), testkit.ReadFile(t, "../go.mod"))
 
 	setup := func(args ...string) (string, error) {
 		cmd := exec.Command(filepath.Join(root, "scripts/setup.sh"), args...)
-		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+		cmd.Env = append(os.Environ(), "JAVA_HOME=", "PATH="+bin+":"+os.Getenv("PATH"))
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
@@ -92,6 +99,21 @@ func TestSetupJava(t *testing.T) {
 	}
 	calls("flink kafka flink flink")
 	holds("4")
+
+	// The program that runs with the parts of beam is compiled with them.
+	testkit.Must(t, os.MkdirAll(filepath.Join(root, "runners/javaharness"), 0o755))
+	for _, source := range []string{"a program", "another one"} {
+		testkit.WriteFile(t, filepath.Join(root, "runners/javaharness/KeptFnHarness.java"), []byte(source))
+		for range 2 {
+			if out, err := setup("java", "beam"); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		}
+		if got := string(testkit.ReadFile(t, filepath.Join(root, "build/java/beam/KeptFnHarness.class"))); got != source {
+			t.Errorf("the parts of beam have the class of %q, want that of %q", got, source)
+		}
+	}
+	calls("flink kafka flink flink beam beam")
 
 	if out, err := setup("nonsense"); err == nil || !strings.Contains(out, "usage: scripts/setup.sh [tests | models | bookworm | java PROFILE...]") {
 		t.Errorf("%v: %s, want the usage", err, out)

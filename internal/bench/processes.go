@@ -17,7 +17,7 @@ import (
 
 // mainClasses tell Java's processes apart by the ends of the names of their main classes.
 var mainClasses = map[string]string{
-	"KeptFnHarness.java":                  "java harness", // and the expansion service
+	"KeptFnHarness":                       "java harness", // and the expansion service
 	"JobServerDriver":                     "job server",
 	".StandaloneSessionClusterEntrypoint": "jobmanager",
 	".TaskManagerRunner":                  "taskmanager",

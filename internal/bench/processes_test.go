@@ -95,7 +95,7 @@ func TestClassOf(t *testing.T) {
 		"/x/pipeline --runner=prism":                                                                         "pipeline",
 		"/x/pipeline --id=1-1 --provision_endpoint=localhost:1":                                              "go worker",
 		"/x/pipeline prism-server 30001":                                                                     "prism",
-		"/x/java -Xmx1g -cp /a/* KeptFnHarness.java harness.sock 8097":                                       "java harness",
+		"/x/java -Xmx1g -cp /a:/a/* KeptFnHarness harness.sock 8097":                                         "java harness",
 		"java -cp /a/* org.apache.beam.runners.flink.FlinkJobServerDriver --x":                               "job server",
 		"java -cp /a/* org.apache.beam.runners.spark.SparkJobServerDriver --x":                               "job server",
 		"java -cp /a/* org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir c": "jobmanager",

@@ -87,7 +87,7 @@ var javaFolders = map[string]string{"flink": "gradle/wrapper/flink", "spark": "g
 
 // ClassPath returns the Java class path of a profile of scripts/java/pom.xml, such as
 // kafka. A checkout downloads it when it is first used, and anew after a change of
-// the pom.
+// the pom or of a program that is compiled for it.
 func ClassPath(profile string) (string, error) {
 	dir, ready, err := JavaParts(profile)
 	if err != nil {
@@ -98,7 +98,7 @@ func ClassPath(profile string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(os.Stderr, "downloading the Java parts of %s: they are used for the first time, or scripts/java/pom.xml has changed\n", profile)
+		fmt.Fprintf(os.Stderr, "downloading the Java parts of %s: they are used for the first time, or what they are made from has changed\n", profile)
 		setup := exec.Command(filepath.Join(checkout, "scripts", "setup.sh"), "java", profile)
 		setup.Stdout, setup.Stderr = os.Stderr, os.Stderr
 		if err := setup.Run(); err != nil {
@@ -124,21 +124,29 @@ func JavaParts(profile string) (dir string, ready bool, err error) {
 		return "", false, err
 	}
 	dir = filepath.Join(checkout, "build", folder)
-	return dir, upToDate(checkout, dir), nil
+	sources := []string{"scripts/java/pom.xml"}
+	if profile == "beam" {
+		sources = append(sources, "runners/javaharness/KeptFnHarness.java") // is compiled for these parts
+	}
+	return dir, upToDate(checkout, dir, sources), nil
 }
 
-// stamp is the file in a folder of Java parts that holds the SHA-256 of the pom they
-// were made from. It is written last.
+// stamp is the file in a folder of Java parts that holds the SHA-256 of what they were
+// made from, the pom and programs. It is written last.
 const stamp = "pom.sha256"
 
-// upToDate reports whether the Java parts in dir were made from the checkout's pom.
-func upToDate(checkout, dir string) bool {
-	pom, err := os.ReadFile(filepath.Join(checkout, "scripts", "java", "pom.xml"))
-	if err != nil {
-		return false
+// upToDate reports whether the Java parts in dir were made from these files of the checkout.
+func upToDate(checkout, dir string, sources []string) bool {
+	sum := sha256.New()
+	for _, name := range sources {
+		source, err := os.ReadFile(filepath.Join(checkout, name))
+		if err != nil {
+			return false
+		}
+		sum.Write(source)
 	}
 	made, err := os.ReadFile(filepath.Join(dir, stamp))
-	return err == nil && strings.TrimSpace(string(made)) == fmt.Sprintf("%x", sha256.Sum256(pom))
+	return err == nil && strings.TrimSpace(string(made)) == fmt.Sprintf("%x", sum.Sum(nil))
 }
 
 // Java returns the path of java: that of $JAVA_HOME if it is set, else the one in

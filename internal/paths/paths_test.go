@@ -144,6 +144,22 @@ func TestClassPath(t *testing.T) {
 	}
 }
 
+// Beam's parts are made from the pom and the program that is compiled for them.
+func TestJavaPartsOfBeam(t *testing.T) {
+	root := checkout(t)
+	t.Chdir(root)
+	source, dir := "runners/javaharness/KeptFnHarness.java", filepath.Join(root, "build/java/beam")
+	mkdir(t, filepath.Dir(source))
+	mkdir(t, dir)
+	testkit.WriteFile(t, filepath.Join(dir, stamp), fmt.Appendf(nil, "%x\n", sha256.Sum256([]byte(pom+"a program"))))
+	for text, want := range map[string]bool{"a program": true, "another one": false} {
+		testkit.WriteFile(t, source, []byte(text))
+		if got, ready, err := JavaParts("beam"); err != nil || got != dir || ready != want {
+			t.Errorf("%s: %s, %t, %v, want %s, %t", text, got, ready, err, dir, want)
+		}
+	}
+}
+
 func TestStateDir(t *testing.T) {
 	root, outside, home := checkout(t), t.TempDir(), t.TempDir()
 	for _, tc := range []struct{ name, wd, xdg, flag, want string }{

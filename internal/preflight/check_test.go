@@ -36,15 +36,8 @@ func TestCheckJava(t *testing.T) {
 		t.Errorf("error %v, want one about JAVA_HOME", err)
 	}
 	testkit.Must(t, os.Mkdir(filepath.Join(home, "bin"), 0o755))
-	java := func(modules string) {
-		script := "#!/bin/sh\n[ $1 = -version ] && echo 'openjdk version \"11.0.2\" 2019-01-15' >&2 || echo '" + modules + "'\n"
-		testkit.Must(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(script), 0o755))
-	}
-	java("java.base@11.0.2")
-	if _, err := c.probeJava(t.Context()); err == nil || !strings.Contains(err.Error(), "set JAVA_HOME to a JDK") {
-		t.Errorf("error %v, want one about a JDK", err)
-	}
-	java("jdk.compiler@11.0.2")
+	const java = "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n"
+	testkit.Must(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(java), 0o755))
 	f, err := c.probeJava(t.Context())
 	if err != nil || len(f.warnings) != 1 || !strings.Contains(f.warnings[0], "set JAVA_HOME to a Java 17") {
 		t.Errorf("%+v, %v, want a warning", f, err)

@@ -6,7 +6,6 @@ package javaharness
 
 import (
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,12 +30,9 @@ import (
 )
 
 const (
-	socket = "harness.sock" // in the directory of the JVM
-	source = "KeptFnHarness.java"
+	socket  = "harness.sock" // in the directory of the JVM
+	program = "KeptFnHarness"
 )
-
-//go:embed KeptFnHarness.java
-var program []byte
 
 // jvmFlags favour a quick start and a heap that does not grow with the number of
 // jobs: it begins small, and is cleaned up before it grows. It holds fetched records
@@ -49,14 +45,11 @@ var jvmFlags = slices.Concat(jvm.Small, jvm.Frugal, []string{"-Xms176m", "-Xmx1g
 const oneArena = "-Dorg.apache.beam.vendor.grpc.v1p60p1.io.netty.allocator.numDirectArenas=1"
 
 // Arguments are those of Java for an expansion service that is also the harness,
-// with its own arguments after the class path. Its working directory must be dir,
-// into which the program is written.
-func Arguments(dir, classPath string, expansion ...string) ([]string, error) {
-	if err := os.WriteFile(filepath.Join(dir, source), program, 0o644); err != nil {
-		return nil, err
-	}
-	args := slices.Concat(jvmFlags, jvm.Kerberos(), []string{"-Djava.io.tmpdir=" + dir, "-cp", classPath, source, socket}, expansion)
-	return args, nil
+// with its own arguments after the class path. Its working directory must be dir. The
+// program lies beside the jars of the class path, for which scripts/setup.sh compiles it.
+func Arguments(dir, classPath string, expansion ...string) []string {
+	classPath = filepath.Dir(classPath) + string(filepath.ListSeparator) + classPath
+	return slices.Concat(jvmFlags, jvm.Kerberos(), []string{"-Djava.io.tmpdir=" + dir, "-cp", classPath, program, socket}, expansion)
 }
 
 // Pool is a worker pool whose workers are all in one JVM.
