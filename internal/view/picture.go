@@ -36,7 +36,7 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) error {
 	}
 	e := faces[0]
 	all := url.Values{"show": {"frames"}}
-	p := picturePage{layout: layout{"Picture", zone.String()}, tile: tiles(faces, all, zone)[0], Back: link("/", q), Record: e.ID.String()}
+	p := picturePage{layout: layout{"Picture", zone}, tile: tiles(faces, all, zone)[0], Back: link("/", q), Record: e.ID.String()}
 	p.Zip = "/zip?" + url.Values{"pick": {k.String()}}.Encode()
 	if p.Image != "" {
 		p.File = p.Image + "&download=1"

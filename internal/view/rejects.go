@@ -37,18 +37,11 @@ var advice = map[string]string{
 	frame.CorruptPNG:        "The PNG is cut short or damaged on its way. Look for a limit of message sizes, a broken camera or a bad connection.",
 }
 
-type reject struct {
-	store.RejectFile
-	Time moment
-}
-
-func (r reject) Advice() string { return advice[r.Reason] }
-
-// Dump has the first bytes in lines of 16, as numbers and as text.
-func (r reject) Dump() string {
-	data, err := hex.DecodeString(r.FirstBytes)
+// dump has bytes in lines of 16, as numbers and as text.
+func dump(digits string) string {
+	data, err := hex.DecodeString(digits)
 	if err != nil {
-		return r.FirstBytes
+		return digits
 	}
 	return strings.TrimSpace(hex.Dump(data))
 }
@@ -57,17 +50,17 @@ type rejectsPage struct {
 	layout
 	Counts         counts
 	Reason, Camera string
-	Rejects        []reject
+	Rejects        []store.RejectFile
 	Read           int // files; there may be more
 	More           bool
 }
 
 func (s *server) rejects(w http.ResponseWriter, r *http.Request) error {
-	ctx, q, zone := r.Context(), r.URL.Query(), zone(r)
+	ctx, q := r.Context(), r.URL.Query()
 	if err := s.index.refresh(ctx); err != nil {
 		return err
 	}
-	p := rejectsPage{layout: layout{"Rejects", zone.String()}, Counts: s.counts(ctx), Reason: q.Get("reason"), Camera: q.Get("camera")}
+	p := rejectsPage{layout: layout{"Rejects", zone(r)}, Counts: s.counts(ctx), Reason: q.Get("reason"), Camera: q.Get("camera")}
 	names, err := s.index.newestRejects(ctx, rejectsRead)
 	if err != nil {
 		return err
@@ -80,7 +73,6 @@ func (s *server) rejects(w http.ResponseWriter, r *http.Request) error {
 		p.Read += len(some)
 		for _, one := range read {
 			if (p.Reason == "" || one.Reason == p.Reason) && (p.Camera == "" || one.Camera == p.Camera) && len(p.Rejects) < rejectsOnPage {
-				one.Time = momentOf(one.TimestampMillis, zone)
 				p.Rejects = append(p.Rejects, one)
 			}
 		}
@@ -146,19 +138,19 @@ func (ix *index) list(ctx context.Context, dir string) ([]string, error) {
 }
 
 // readRejects reads files about rejects. One that is none is passed over.
-func (ix *index) readRejects(ctx context.Context, names []string) ([]reject, error) {
-	all := make([]reject, len(names))
+func (ix *index) readRejects(ctx context.Context, names []string) ([]store.RejectFile, error) {
+	all := make([]store.RejectFile, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(readsAtOnce)
 	for i, name := range names {
 		g.Go(func() error {
 			data, err := ix.read(ctx, name, maxReject)
 			if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(data, &all[i]) != nil {
-				all[i], err = reject{}, nil
+				all[i], err = store.RejectFile{}, nil
 			}
 			return err
 		})
 	}
 	err := g.Wait()
-	return slices.DeleteFunc(all, func(r reject) bool { return r.Reason == "" }), err
+	return slices.DeleteFunc(all, func(r store.RejectFile) bool { return r.Reason == "" }), err
 }

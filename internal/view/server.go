@@ -34,7 +34,9 @@ const (
 //go:embed web
 var web embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"bytes": cli.ByteCount}).ParseFS(web, "web/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"bytes": cli.ByteCount, "moment": momentOf, "dump": dump, "advice": func(reason string) string { return advice[reason] },
+}).ParseFS(web, "web/*.html"))
 
 type server struct {
 	index  *index
@@ -94,7 +96,7 @@ type errorPage struct {
 // layout is what all pages have.
 type layout struct {
 	Title string
-	Zone  string
+	Zone  *time.Location
 }
 
 func (s *server) render(w http.ResponseWriter, status int, name string, data any) {
@@ -208,7 +210,7 @@ type gridPage struct {
 
 func (s *server) grid(w http.ResponseWriter, r *http.Request) (err error) {
 	ctx, q, zone := r.Context(), r.URL.Query(), zone(r)
-	p := gridPage{layout: layout{"Faces", zone.String()}, Query: map[string]string{}}
+	p := gridPage{layout: layout{"Faces", zone}, Query: map[string]string{}}
 	for _, name := range filterNames {
 		p.Query[name] = q.Get(name)
 	}
