@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -78,13 +79,12 @@ func (s *session) persist(ctx context.Context, attempt func() error) error {
 
 // mayPass reports whether an error is one of an outage, and not of a wrong setting.
 func (s *session) mayPass(err error) bool {
-	for _, final := range []error{
+	final := []error{
 		kafka.ErrUnknownTopic, kafka.ErrGroupInUse, kafka.ErrUnreachable, store.ErrHeld, store.ErrLost,
 		runners.ErrUnknownOption, fs.ErrPermission, syscall.EDQUOT,
-	} {
-		if errors.Is(err, final) {
-			return false
-		}
+	}
+	if slices.ContainsFunc(final, func(f error) bool { return errors.Is(err, f) }) {
+		return false
 	}
 	var unknown *net.DNSError
 	if errors.As(err, &unknown) && unknown.IsNotFound {
