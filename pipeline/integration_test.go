@@ -275,26 +275,3 @@ func TestEmptyTopic(t *testing.T) {
 		}
 	}
 }
-
-// Windows are bounded by bytes, also of a topic whose first records are small and whose
-// later ones are large.
-func TestWindowsAreBoundedByBytes(t *testing.T) {
-	const most = 5 // raw frames in 5 MiB
-	j := newJob(t, "bounded", "dave", "--window_bytes=5MiB", "--drain")
-	small := sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 8)
-	large := sendDemo(t, j.Kafka, j.topic, feed.Raw, 8, 20)
-	summary, said := runBuilt(t, Build, j.options(t))
-	if summary.RecordsRead != int64(len(small)+len(large)) {
-		t.Fatalf("read %d records, want %d", summary.RecordsRead, len(small)+len(large))
-	}
-	var held []int // records by window
-	for line := range strings.Lines(said) {
-		var window, n int
-		if _, err := fmt.Sscanf(line, "window %d: %d records", &window, &n); err == nil {
-			held = append(held, n)
-		}
-	}
-	if len(held) < 4 || slices.Max(held) > len(small)+most || slices.Max(held[2:]) > most {
-		t.Errorf("the windows have %v records; of the large ones at most %d fit", held, most)
-	}
-}
