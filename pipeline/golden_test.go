@@ -42,7 +42,7 @@ func readGolden(t *testing.T) (lines []golden) {
 // A video file goes through the camera tool, Kafka and the job into HDFS, with
 // all four outputs.
 func TestVideoFileWithAllOutputs(t *testing.T) {
-	j := newJob(t, "golden", "erin", "--min_face=0", "--scale_factor=1.1", "--write=frame,annotated,crops,events", "--latest", "--drain")
+	j := newJob(t, "golden", "erin", "--runner=direct", "--min_face=0", "--scale_factor=1.1", "--write=frame,annotated,crops,events", "--latest", "--drain")
 	topic := j.topic
 	var played strings.Builder
 	play := []string{"--kafka=" + j.Kafka, "--topic=" + topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone"}

@@ -25,7 +25,6 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
-	"facestream/runners"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
 )
@@ -140,7 +139,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 // picture, lying headers, other kinds of pictures, and the same bytes twice. None
 // of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
-	j := newJob(t, "odd", "bob", "--duration=10m", "--drain", "--keep_rejects")
+	j := newJob(t, "odd", "bob", "--runner=direct", "--duration=10m", "--drain", "--keep_rejects")
 	topic := j.topic
 	demo := testkit.Value(video.NewDemo(1))(t)
 	raw := demo.Frame(0).BGR
@@ -261,17 +260,13 @@ func drawn[T draw.Image](t *testing.T, file []byte, newImage func(image.Rectangl
 
 // Case 1: an empty topic ends with the duration.
 func TestEmptyTopic(t *testing.T) {
-	j := newJob(t, "empty", "carol", "--duration=2s", "--window=1s")
+	j := newJob(t, "empty", "carol", "--runner=direct", "--duration=2s", "--window=1s")
 	newTopic(t, j.Kafka, j.topic, 4)
-	dir := j.dir
-	for _, runner := range []string{runners.Prism, runners.Direct} {
-		j.dir = dir + "-" + runner
-		summary := j.run(t, "--runner="+runner, "--output="+j.HDFS+j.dir)
-		if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
-			t.Errorf("%s: summary %+v", runner, summary)
-		}
-		if files := slices.Collect(maps.Keys(j.files(t))); !slices.Equal(files, []string{"_SUCCESS"}) {
-			t.Errorf("%s: files %v, want only _SUCCESS", runner, files)
-		}
+	summary := j.run(t)
+	if summary.RecordsRead != 0 || summary.Windows < 2 || summary.Seconds < 2 || summary.FirstFileSeconds != nil {
+		t.Errorf("summary %+v", summary)
+	}
+	if files := slices.Collect(maps.Keys(j.files(t))); !slices.Equal(files, []string{"_SUCCESS"}) {
+		t.Errorf("files %v, want only _SUCCESS", files)
 	}
 }
