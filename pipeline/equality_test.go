@@ -40,43 +40,13 @@ func allServices(t testing.TB) state.Addrs {
 	return testservices.Start(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true})
 }
 
-// everyRunner are the ways to run a pipeline, by name. On clusters the flag
+// onClusters are the flags of runs on clusters that have job servers, by name. There, the flag
 // --worker is this test program, which is a worker where it is started as one.
-func everyRunner(addrs state.Addrs) map[string][]string {
+func onClusters(addrs state.Addrs) map[string][]string {
 	return map[string][]string{
-		"prism":         {"--runner=prism"},
-		"flink-local":   {"--runner=flink", "--parallelism=2"},
 		"flink-cluster": {"--runner=flink", "--parallelism=2", "--endpoint=" + addrs.Flink},
-		"spark-local":   {"--runner=spark", "--parallelism=2"},
 		"spark-cluster": {"--runner=spark", "--endpoint=" + addrs.Spark},
 	}
-}
-
-// everyWay are the runners with each reader, half of them with either store.
-func everyWay(addrs state.Addrs) map[string][]string {
-	ways := everyRunner(addrs)
-	for name, flags := range everyRunner(addrs) {
-		ways[name+"-native"] = append(flags, "--reader=native", "--window=10m") // one window: a job takes long to start
-	}
-	for _, name := range []string{"prism-native", "flink-local", "flink-cluster-native", "spark-local-native", "spark-cluster"} {
-		ways[name] = append(ways[name], "--store=parquet")
-	}
-	return ways
-}
-
-// onYARN are Flink in a session and Spark, to which this program is brought, with each reader.
-func onYARN(t *testing.T, addrs state.Addrs) map[string][]string {
-	t.Helper()
-	stack := testservices.Own(t, services.Options{YARN: true, Files: addrs.HDFS})
-	t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
-	testkit.Value(stack.FlinkOnYARN(t.Context()))(t)
-	ways := map[string][]string{}
-	for _, runner := range []string{runners.Flink, runners.Spark} {
-		flags := []string{"--runner=" + runner, "--master=" + runners.YARN, "--parallelism=2", "--window=10m"}
-		ways[runner+"-yarn"] = flags
-		ways[runner+"-yarn-native"] = append(slices.Clip(flags), "--reader=native", "--store=parquet")
-	}
-	return ways
 }
 
 // outcome is what must not depend on the runner.
@@ -91,36 +61,53 @@ type outcome struct {
 // every runner with each reader and store: the same pictures, and the same counts.
 // The detector is a network; TestEveryRunnerLeavesOutTheSame has a cascade. On a cluster
 // both slots work, though one partition has four of five records.
+//
+// Kafka, HDFS, the masters, and two workers of each cluster are on five hosts, and the driver on
+// a sixth: nobody finds another one at an address of the loopback.
 func TestEveryRunnerDoesTheSame(t *testing.T) {
-	addrs, topic := realServices(t), testservices.Name("same")
-	const total = 240
-	sendMixed(t, addrs.Kafka, topic, total)
-	yarn := map[string][]string{}
-	if testkit.All() {
-		yarn = onYARN(t, addrs)
+	if !testkit.All() { // there, YARN's settings are in the environment
+		t.Parallel()
 	}
-	ways := func() map[string][]string {
-		all := everyWay(addrs)
-		maps.Copy(all, yarn)
-		return all
+	hosts := newHosts(t, []string{"kafka"}, []string{"namenode", "datanode"},
+		[]string{"jobmanager", "flink-jobserver", "spark-master", "spark-jobserver", "resourcemanager"},
+		[]string{"taskmanager-1", "spark-worker-1", "nodemanager"}, []string{"taskmanager-2", "spark-worker-2", "nodemanager-2"})
+	stack := testservices.Own(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true, YARN: testkit.All(), NodeManagers: 2, Hosts: hosts})
+	const topic, total = "same", 240
+	sendMixed(t, stack.Kafka, topic, total)
+	ways := map[string][]string{
+		"prism":         {"--runner=prism"},
+		"flink-local":   {"--runner=flink", "--parallelism=2"},
+		"flink-cluster": {"--runner=flink", "--parallelism=2", "--master=" + strings.TrimPrefix(stack.FlinkWeb, "http://")},
+		"spark-local":   {"--runner=spark", "--parallelism=2"},
+		"spark-cluster": {"--runner=spark", "--parallelism=2", "--master=" + stack.SparkMaster},
+	}
+	if testkit.All() { // a session of Flink, and Spark to which this program is brought
+		t.Setenv("HADOOP_CONF_DIR", stack.YARNConfig())
+		testkit.Value(stack.FlinkOnYARN(t.Context()))(t)
+		ways["flink-yarn"] = []string{"--runner=flink", "--parallelism=2", "--master=" + runners.YARN}
+		ways["spark-yarn"] = []string{"--runner=spark", "--parallelism=2", "--master=" + runners.YARN}
+	}
+	for name, flags := range maps.Clone(ways) {
+		ways[name+"-native"] = append(flags, "--reader=native")
+	}
+	rows := []string{"prism-native", "flink-local", "flink-cluster-native", "flink-yarn-native", "spark-local-native", "spark-cluster", "spark-yarn-native"}
+	tested := slices.Collect(maps.Keys(ways))
+	if !testkit.All() { // other tests have the others, with less to compare
+		tested = []string{"prism", "prism-native", "flink-cluster-native", "spark-local-native", "spark-cluster"}
 	}
 	cluster := regexp.MustCompile("cluster|yarn")
-	want := map[string]outcome{}
-	others := []string{"flink-local", "flink-local-native", "flink-cluster", "spark-local", "spark-cluster-native"}
-	for name := range ways() {
-		if slices.Contains(others, name) && !testkit.All() {
-			continue // other tests have these, with less to compare
-		}
+	got := map[string]outcome{}
+	for _, name := range tested {
 		t.Run(name, func(t *testing.T) {
-			if strings.Contains(name, "cluster") {
-				addrs = allServices(t)
-			}
-			flags := ways()[name]
 			dir := "/user/erin/" + topic + "-" + name
+			flags := slices.Concat(ways[name], networkFlags(t), []string{
+				"--kafka=" + stack.Kafka, "--topics=" + topic, "--group=" + topic + "-" + name, "--user=erin", "--output=" + stack.HDFS + dir,
+				"--window=10m", "--duration=10m", "--drain"})
+			if slices.Contains(rows, name) {
+				flags = append(flags, "--store=parquet")
+			}
 			tally := &tallyFn{t.TempDir()}
-			summary, _ := runBuilt(t, tally.build, optionsFor(t, slices.Concat(flags, networkFlags(t), []string{
-				"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + "-" + name, "--user=erin", "--output=" + addrs.HDFS + dir,
-				"--duration=10m", "--drain"})...))
+			summary, _ := runBuilt(t, tally.build, optionsFor(t, flags...))
 			if summary.RecordsRead != total || summary.FramesWithFaces == 0 || summary.Skipped != 12 ||
 				!maps.Equal(summary.Rejected, map[string]int64{frame.CorruptJPEG: 4, frame.WrongSize: 8}) {
 				t.Errorf("summary %+v", summary)
@@ -129,11 +116,20 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 			if workers := 2; cluster.MatchString(name) && (len(seen) != workers || slices.Min(seen) < total/(2*workers)) {
 				t.Errorf("the workers have seen %d of %d records, want two with a quarter each at least", seen, total)
 			}
-			want[name] = outcomeOf(t, addrs, dir, *summary)
+			got[name] = outcomeOf(t, stack.Addrs, dir, *summary)
 		})
 	}
-	for name, got := range want {
-		compareOutcomes(t, name, got, want["prism"])
+	for name, o := range got {
+		compareOutcomes(t, name, o, got["prism"])
+	}
+	for _, p := range stack.Processes() {
+		if strings.HasPrefix(p.Name, "nodemanager") || p.Name == "resourcemanager" {
+			for _, at := range testkit.Listeners(t, p.PID) {
+				if host := hosts[p.Name]; host != "" && at.Addr().String() != host {
+					t.Errorf("%s listens on %s, want %s only", p.Name, at, host)
+				}
+			}
+		}
 	}
 }
 

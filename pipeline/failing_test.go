@@ -72,7 +72,7 @@ func TestDoFnFailsOnOneRecord(t *testing.T) {
 	// How often an engine tries before it gives up: as its cluster is set up here.
 	maxAttempts := map[string]int{"prism": 1, "flink-cluster": 4, "spark-cluster": 4}
 	for name, attempts := range maxAttempts {
-		o := optionsFor(t, append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+path.Join(dir, name), "--user="+user)...)
+		o := optionsFor(t, append(onClusters(addrs)[name], "--kafka="+addrs.Kafka, "--output="+addrs.HDFS+path.Join(dir, name), "--user="+user)...)
 		o.Runner.Dir = t.TempDir()
 		r := testkit.Value(runners.Open(t.Context(), o.Runner))(t)
 		defer r.Close()

@@ -160,7 +160,7 @@ func awaitMetric(t *testing.T, query func(string) string, expr, want string) {
 // when the window is done.
 func testMetricsOfCluster(t *testing.T, name string) {
 	addrs, topic := allServices(t), sendMetered(t, realServices(t).Kafka)
-	flags := append(everyRunner(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic,
+	flags := append(onClusters(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic,
 		"--state_dir="+t.TempDir(), "--min_face=100", "--write=frame,annotated,crops,events", "--metrics=127.0.0.1:0", "--duration=10m")
 	job, _ := startMetered(t, func(ctx context.Context, out io.Writer) int { return program().Main(ctx, flags, out, out) })
 	awaitMetrics(t, startPrometheus(t, job), topic, "1")

@@ -296,7 +296,9 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	if interrupt(); !errors.Is(<-ended, context.Canceled) {
 		t.Fatal("it ended before it was interrupted")
 	}
-	all := everyWay(addrs)
+	all := onClusters(addrs)
+	all["flink-cluster-native"] = append(all["flink-cluster"], "--reader=native", "--window=10m", "--store=parquet")
+	all["spark-cluster"] = append(all["spark-cluster"], "--store=parquet")
 	all[live] = shared
 	got := map[string]outcome{}
 	names := []string{live, "twice", "small", "flink-cluster", "spark-cluster"}
