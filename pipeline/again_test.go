@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"facestream/internal/camera/video"
 	"facestream/internal/record"
@@ -40,10 +39,8 @@ func (fn *passOverFn) ProcessElement(r kafka.Record, emit func(kafka.Record)) {
 // window is read again, and then what is there is what should be. What an attempt leaves that
 // is in no ledger is named by verify, and purge removes it.
 func TestSampledWindowIsReadAgain(t *testing.T) {
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
-	defer cluster.Close()
 	const topic, n = "again", 48
-	broker := cluster.ListenAddrs()[0]
+	broker := testkit.FakeKafka(t).ListenAddrs()[0]
 	log := samplingLog(rand.New(rand.NewPCG(9, 10)), n)
 	send(t, newTopic(t, broker, topic, 2), sampledRecords(log, samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) }))...)
 	wantCounts, wantFiles := wantSampled(topic, log)

@@ -11,12 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/preflight"
-	"facestream/internal/run"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
@@ -57,7 +55,7 @@ func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
 	t.Helper()
 	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 4)
 	sendDemo(t, addrs.Kafka, topic, feed.Raw, 4, 7)
-	c, _ := kafkaClient(t, addrs.Kafka, kgo.DefaultProduceTopic(topic))
+	c := testkit.Kafka(t, addrs.Kafka, kgo.DefaultProduceTopic(topic))
 	send(t, c, &kgo.Record{Value: random(5000), Key: []byte("hall")}, &kgo.Record{Value: random(999), Key: []byte("door"), Partition: 1}, &kgo.Record{Key: []byte("\x1b[2J"), Partition: 2})
 }
 
@@ -183,25 +181,6 @@ func TestCheckFails(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A group that stands beyond the end cannot go on: neither the check nor a run
-// passes that over.
-func TestCheckGroupBeyondTheEnd(t *testing.T) {
-	addrs, topic := realServices(t), testservices.Name("check-anew")
-	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
-	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--runner=direct", "--output=" + t.TempDir(), "--duration=2s"}
-	_, admin := kafkaClient(t, addrs.Kafka)
-	beyond := kadm.Offsets{}
-	beyond.AddOffset(topic, 0, 100, -1)
-	testkit.Must(t, admin.CommitAllOffsets(t.Context(), topic, beyond))
-	lines, err := checked(t, flags...)
-	if err == nil || !slices.ContainsFunc(lines, lineOf(`FAIL  topic `+topic+`  group `+topic+` stands at offset 100 .* use another group.*`).MatchString) {
-		t.Errorf("error %v, and no such line", err)
-	}
-	if _, err := run.Run(t.Context(), optionsFor(t, flags...), Build, t.TempDir(), io.Discard); err == nil || !strings.Contains(err.Error(), "use another group") {
-		t.Errorf("the run's error is %v", err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"facestream/internal/camera/feed"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -42,8 +44,7 @@ func TestCommandExitStatus(t *testing.T) {
 			t.Errorf("%v: exit status %d, want %d and %q in:\n%s", tc.flags, status, tc.status, tc.stderr, stderr.String())
 		}
 	}
-	_, admin := kafkaClient(t, addrs.Kafka)
-	if testkit.Value(admin.ListTopics(t.Context()))(t).Has("nowhere") {
+	if testkit.Value(kadm.NewClient(testkit.Kafka(t, addrs.Kafka)).ListTopics(t.Context()))(t).Has("nowhere") {
 		t.Error("the topic was created")
 	}
 	if files := hdfsFiles(t, addrs.HDFS, "/user/erin/x"); len(files) != 0 {

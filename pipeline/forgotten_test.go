@@ -18,7 +18,7 @@ func TestForgottenOffsets(t *testing.T) {
 	const first, total = 40, 52 // frames
 	j := newJob(t, "forgotten", "mallory")
 	topic := j.topic
-	_, admin := kafkaClient(t, j.Kafka)
+	admin := kadm.NewClient(testkit.Kafka(t, j.Kafka))
 	runAgain := func() string {
 		t.Helper()
 		_, said := runBuilt(t, Build, j.options(t, "--runner=direct", "--drain"))

@@ -154,19 +154,12 @@ func sendDemo(t testing.TB, broker, topic, format string, from, to int) []feed.S
 	return sent
 }
 
-func kafkaClient(t testing.TB, broker string, opts ...kgo.Opt) (*kgo.Client, *kadm.Client) {
-	t.Helper()
-	c := testkit.Value(kgo.NewClient(append(opts, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...))(t)
-	t.Cleanup(c.Close)
-	return c, kadm.NewClient(c)
-}
-
 // newTopic makes a topic, and returns a client that sends to partitions as it is told.
 func newTopic(t testing.TB, broker, topic string, partitions int32) *kgo.Client {
 	t.Helper()
-	c, admin := kafkaClient(t, broker, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	c := testkit.Kafka(t, broker, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	// Some tests send records of long ago, which Kafka would remove.
-	created := testkit.Value(admin.CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, topic))(t)
+	created := testkit.Value(kadm.NewClient(c).CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, topic))(t)
 	testkit.Must(t, created.Err)
 	return c
 }
@@ -177,18 +170,12 @@ func send(t testing.TB, c *kgo.Client, records ...*kgo.Record) {
 	testkit.Must(t, c.ProduceSync(t.Context(), records...).FirstErr())
 }
 
-// values reads the first n records of a topic and returns their values by
-// topic+partition+offset.
+// values returns the values of a topic's n records by topic+partition+offset.
 func values(t testing.TB, broker, topic string, n int) map[string][]byte {
 	t.Helper()
-	c, _ := kafkaClient(t, broker, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	out := map[string][]byte{}
-	for len(out) < n {
-		fetches := c.PollFetches(ctx)
-		testkit.Must(t, fetches.Err())
-		fetches.EachRecord(func(r *kgo.Record) { out[recordName(r.Topic, r.Partition, r.Offset)] = r.Value })
+	for _, r := range testkit.ReadKafka(t, broker, topic, n) {
+		out[recordName(r.Topic, r.Partition, r.Offset)] = r.Value
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
@@ -45,8 +46,8 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 		})
 	}
 	stored(1, 1)
-	c, admin := kafkaClient(t, j.Kafka, kgo.DefaultProduceTopic(j.topic))
-	testkit.Value(admin.CreatePartitions(t.Context(), 1, j.topic))(t)
+	c := testkit.Kafka(t, j.Kafka, kgo.DefaultProduceTopic(j.topic))
+	testkit.Value(kadm.NewClient(c).CreatePartitions(t.Context(), 1, j.topic))(t)
 	send(t, c, &kgo.Record{Partition: 4, Value: frames(t, feed.JPEG, 1)[0]})
 	stored(2, 2)
 	for sent := range 3 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
@@ -209,8 +210,7 @@ func TestRetain(t *testing.T) {
 	s.mustLack(t, kept.dir, "after the run", old...)
 	kept.mustVerify(t, kept.dir, "after the run")
 	testkit.Value(os.Stat(filepath.Join(kept.dir, "_windows")))(t)
-	_, admin := kafkaClient(t, strings.TrimPrefix(s.flags[0], "--kafka="))
-	testkit.Value(admin.DeleteGroup(t.Context(), s.topic))(t)
+	testkit.Value(kadm.NewClient(testkit.Kafka(t, strings.TrimPrefix(s.flags[0], "--kafka="))).DeleteGroup(t.Context(), s.topic))(t)
 	if n := kept.run(t); n != 0 {
 		t.Errorf("a run whose offsets are gone has read %d records again", n)
 	}

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"golang.org/x/sys/unix"
 
 	"facestream/internal/camera/feed"
@@ -29,9 +28,7 @@ import (
 // newKafka returns the flag for an in-process Kafka.
 func newKafka(t *testing.T) string {
 	t.Helper()
-	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
-	t.Cleanup(c.Close)
-	return "--kafka=" + c.ListenAddrs()[0]
+	return "--kafka=" + testkit.FakeKafka(t).ListenAddrs()[0]
 }
 
 // run runs the command, whose standard output must be empty, and returns its status

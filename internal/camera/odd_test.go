@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"facestream/internal/camera/video"
 	"facestream/internal/testkit"
 	"facestream/transforms/face"
@@ -194,12 +192,8 @@ func TestOddPictures(t *testing.T) {
 	mustSay(t, stderr, fmt.Sprintf("sent %d frames (jpeg, ", n), fmt.Sprintf("; %d passed over, since they could not be read", counts[passes]),
 		"passed over: reading "+dir+"/arithmetic.jpg: ", "passed over: reading "+dir+"/12-bit.jpg: ")
 	read := func(topic string) (values [][]byte) {
-		client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(strings.TrimPrefix(broker, "--kafka=")), kgo.ConsumeTopics(topic)))(t)
-		defer client.Close()
-		for len(values) < n {
-			for _, r := range client.PollFetches(t.Context()).Records() {
-				values = append(values, r.Value)
-			}
+		for _, r := range testkit.ReadKafka(t, strings.TrimPrefix(broker, "--kafka="), topic, n) {
+			values = append(values, r.Value)
 		}
 		return values
 	}

@@ -116,10 +116,7 @@ func TestFaultsOn(t *testing.T) {
 
 // What Kafka forgets is one group's, and what it removes every group has read.
 func TestLosses(t *testing.T) {
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic)))(t)
-	defer cluster.Close()
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
-	defer client.Close()
+	client := testkit.Kafka(t, testkit.FakeKafka(t, kfake.SeedTopics(partitions, topic)).ListenAddrs()[0])
 	l, admin := &lab{kafka: client}, kadm.NewClient(client)
 	for i := range 10 * partitions {
 		testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: []byte("x")}).FirstErr())

@@ -72,9 +72,7 @@ func newTopic(t *testing.T, base string, partitions int32, configs map[string]*s
 
 func (to *topic) connect(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client := testkit.Value(kgo.NewClient(append(opts, kgo.SeedBrokers(to.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...))(t)
-	t.Cleanup(client.Close)
-	return client
+	return testkit.Kafka(t, to.broker, opts...)
 }
 
 // send sends records to the topic.

@@ -36,16 +36,14 @@ const fakeTopic, otherTopic = "t", "other"
 
 func newFake(t *testing.T, partitions int32) *fake {
 	t.Helper()
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, fakeTopic, otherTopic)))(t)
-	t.Cleanup(cluster.Close)
+	cluster := testkit.FakeKafka(t, kfake.SeedTopics(partitions, fakeTopic, otherTopic))
 	f := &fake{window: Window{Brokers: cluster.ListenAddrs()[0], Topics: []string{fakeTopic}, Group: "g", Name: "w"}}
 	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		f.fetches.Add(1)
 		return nil, nil, false
 	})
-	f.client = testkit.Value(kgo.NewClient(kgo.SeedBrokers(f.window.Brokers), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
-	t.Cleanup(f.client.Close)
+	f.client = testkit.Kafka(t, f.window.Brokers)
 	f.Offsets = testkit.Value(Open(t.Context(), f.window.Brokers, "g", f.window.Topics))(t)
 	t.Cleanup(f.Offsets.Close)
 	return f

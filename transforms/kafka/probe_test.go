@@ -141,8 +141,7 @@ func joinNewer(t *testing.T, to *topic) (leave func()) {
 // Brokers that say that they are where nobody is are named. If another one can be
 // reached, they may just be down.
 func TestAdvertisedListeners(t *testing.T) {
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t")))(t)
-	defer cluster.Close()
+	cluster := testkit.FakeKafka(t, kfake.SeedTopics(1, "t"))
 	at := cluster.ListenAddrs()[0]
 	host, port, err := net.SplitHostPort(at)
 	testkit.Must(t, err)

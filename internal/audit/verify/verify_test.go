@@ -61,8 +61,7 @@ func newWorld(t *testing.T, name string) *world {
 	w.folder = "/user/" + testUser + "/" + w.topic
 	nameNode := state.HostPort(w.addrs.HDFS)
 	w.output = "hdfs://" + testUser + "@" + nameNode + w.folder
-	w.kafka = testkit.Value(kgo.NewClient(kgo.SeedBrokers(w.addrs.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner())))(t)
-	t.Cleanup(w.kafka.Close)
+	w.kafka = testkit.Kafka(t, w.addrs.Kafka)
 	w.client = testservices.DialHDFS(t, nameNode, testUser)
 	w.pipeline = filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
 	return w
@@ -324,9 +323,7 @@ func TestStatus(t *testing.T) {
 		return append([]string{"--kafka=" + broker, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}, more...)
 	}
 	good := flags(addrs.Kafka, topic)
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(addrs.Kafka)))(t)
-	defer client.Close()
-	testkit.Value(kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
+	testkit.Value(kadm.NewClient(testkit.Kafka(t, addrs.Kafka)).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
 	for name, test := range map[string]struct {
 		ctx    context.Context
 		flags  []string

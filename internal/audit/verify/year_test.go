@@ -216,10 +216,8 @@ func (y *year) count() (count map[store.Kind]int, bytes map[store.Kind]int64) {
 // verify runs the command, with a Kafka that holds the last week.
 func (y *year) verify() {
 	t := y.t
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(yearPartitions, yearTopic)))(t)
-	defer cluster.Close()
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100_000)))(t)
-	defer client.Close()
+	broker := testkit.FakeKafka(t, kfake.SeedTopics(yearPartitions, yearTopic)).ListenAddrs()[0]
+	client := testkit.Kafka(t, broker, kgo.MaxBufferedRecords(100_000))
 	var failed atomic.Pointer[error]
 	for p, n := range y.next {
 		for range n {
@@ -245,7 +243,7 @@ func (y *year) verify() {
 	testkit.Must(t, admin.CommitAllOffsets(t.Context(), y.run.Group, committed))
 
 	pipeline := filepath.Join(testkit.Value(paths.Programs(t.Context()))(t), "pipeline")
-	cmd := exec.CommandContext(t.Context(), pipeline, "verify", "--kafka="+cluster.ListenAddrs()[0], "--topics="+yearTopic, "--group="+y.run.Group, "--output="+y.root, "--state_dir="+t.TempDir())
+	cmd := exec.CommandContext(t.Context(), pipeline, "verify", "--kafka="+broker, "--topics="+yearTopic, "--group="+y.run.Group, "--output="+y.root, "--state_dir="+t.TempDir())
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	lines := strings.Split(string(bytes.TrimSpace(out)), "\n")

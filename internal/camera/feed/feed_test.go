@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 func TestSend(t *testing.T) {
 	var brokers []string
 	if testing.Short() {
-		brokers = newCluster(t).ListenAddrs()
+		brokers = testkit.FakeKafka(t).ListenAddrs()
 	} else {
 		brokers = []string{testservices.Start(t, services.Options{Kafka: true}).Kafka}
 	}
@@ -210,7 +210,7 @@ func TestSendEndsEarly(t *testing.T) {
 				}
 				return nil
 			}}
-			cfg := rawConfig(newCluster(t).ListenAddrs())
+			cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 			cfg.Frames = tt.frames
 			sent, err := Send(ctx, cfg, source)
 			if !errors.Is(err, tt.err) {
@@ -228,7 +228,7 @@ func TestSendEndsEarly(t *testing.T) {
 
 // One refused record ends the sending, whose count is that of the broker.
 func TestSendRefused(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	requests := c.Fault(produces(nil))
 	refused := produces(kerr.TopicAuthorizationFailed)
 	refused.When = func(kmsg.Request) bool { return requests.Hits() >= 3 }
@@ -254,7 +254,7 @@ func produces(err *kerr.Error) kfake.Fault {
 // and in order; of a live camera the newest pictures are sent, and those that are dropped
 // are counted.
 func TestSendWaits(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	away := patience
 	if testkit.All() {
 		away = 31 * time.Second // which was once too long
@@ -312,7 +312,7 @@ func TestSendWaits(t *testing.T) {
 
 // Who wants an end gives a time.
 func TestSendGivesUp(t *testing.T) {
-	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
+	c := testkit.FakeKafka(t)
 	cfg := rawConfig(c.ListenAddrs())
 	cfg.FPS, cfg.GiveUp = 20, time.Second
 	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(100, 64, 48), before: func(i int) error {
@@ -330,7 +330,7 @@ func TestSendGivesUp(t *testing.T) {
 // Pictures that nobody can use are passed over and counted, but not if all are so. One
 // that is too large for the topic ends a file, and is a picture less of a live camera.
 func TestSendPassesOver(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	var progress bytes.Buffer
 	cfg := rawConfig(c.ListenAddrs())
 	cfg.Progress = log.New(&progress, "", 0).Printf
@@ -388,7 +388,7 @@ func TestSendPassesOver(t *testing.T) {
 // Who may not make a topic may send to one that is there, whose settings he need not see. It
 // keeps its partitions; whoever watches is told so.
 func TestSendWithFewRights(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	createTopic(t, c.ListenAddrs(), "old", 3, "1048588")
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics, kmsg.DescribeConfigs}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	cfg := rawConfig(c.ListenAddrs())
@@ -409,7 +409,7 @@ func TestSendWithFewRights(t *testing.T) {
 
 // What cannot be sent is refused before anything is made in Kafka.
 func TestSendNothingMade(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	cfg := Config{Brokers: c.ListenAddrs(), Topic: "frames", Partitions: 2, Camera: "lobby", Format: JPEG}
 	for _, test := range []struct {
 		name     string
@@ -435,7 +435,7 @@ func TestSendNothingMade(t *testing.T) {
 }
 
 func TestSendNobodyThere(t *testing.T) {
-	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
+	c := testkit.FakeKafka(t)
 	brokers := c.ListenAddrs()
 	c.Close() // its port is free now
 	_, err := Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
@@ -444,7 +444,7 @@ func TestSendNobodyThere(t *testing.T) {
 
 // No picture is sent before its time, whatever the pictures before it took.
 func TestSendPaced(t *testing.T) {
-	cfg := rawConfig(newCluster(t).ListenAddrs())
+	cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 	cfg.FPS = 40
 	before := time.Now().UnixMilli()
 	sent := testkit.Value(Send(testContext(t), cfg, &stub{pictures: plain(9, 64, 48)}))(t)
@@ -509,7 +509,7 @@ func TestSendLive(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
-	cfg := rawConfig(newCluster(t).ListenAddrs())
+	cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 	cfg.FPS = 1
 	cfg.Progress = func(format string, args ...any) { // while Next waits
 		line := fmt.Sprintf(format, args...)
@@ -567,7 +567,7 @@ func TestThin(t *testing.T) {
 // A camera whose source fails ends alone; a record that fails ends all of them,
 // also one that waits for a picture.
 func TestSendAllFailures(t *testing.T) {
-	c := newCluster(t)
+	c := testkit.FakeKafka(t)
 	broken := errors.New("the disk is gone")
 	fails := &stub{pictures: plain(9, 64, 48), before: func(i int) error {
 		if i == 2 {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
@@ -16,14 +15,6 @@ import (
 )
 
 const testTimeout = 2 * time.Minute
-
-// newCluster starts an in-process Kafka.
-func newCluster(t *testing.T) *kfake.Cluster {
-	t.Helper()
-	c := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1)))(t)
-	t.Cleanup(c.Close)
-	return c
-}
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()
@@ -39,9 +30,7 @@ func newDemo(t *testing.T, frames int) *video.Demo {
 
 func newAdmin(t *testing.T, brokers []string) *kadm.Client {
 	t.Helper()
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(brokers...)))(t)
-	t.Cleanup(client.Close)
-	return kadm.NewClient(client)
+	return kadm.NewClient(testkit.Kafka(t, brokers[0]))
 }
 
 // createTopic makes a topic with a max.message.bytes.
@@ -74,16 +63,9 @@ type place struct {
 // readAll reads so many records of the topic from its beginning.
 func readAll(t *testing.T, brokers []string, topic string, n int) map[place]*kgo.Record {
 	t.Helper()
-	ctx := testContext(t)
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())))(t)
-	defer client.Close()
 	records := map[place]*kgo.Record{}
-	for len(records) < n {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("after %d of %d records: %v", len(records), n, err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) { records[place{r.Partition, r.Offset}] = r })
+	for _, r := range testkit.ReadKafka(t, brokers[0], topic, n) {
+		records[place{r.Partition, r.Offset}] = r
 	}
 	return records
 }
