@@ -10,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -191,10 +190,7 @@ func TestParseRejects(t *testing.T) {
 	seen := map[string]bool{}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
 			f, got := Parse(lab, &tt.record)
-			runtime.ReadMemStats(&after)
 			if got == nil {
 				t.Fatalf("accepted as %s %dx%d", f.Format, f.Width, f.Height)
 			}
@@ -223,10 +219,6 @@ func TestParseRejects(t *testing.T) {
 			}
 			if skipped := strings.HasPrefix(tt.reason, "skipped"); got.Skipped() != skipped {
 				t.Errorf("Skipped is %v for %s", got.Skipped(), tt.reason)
-			}
-			// The header with a megabyte is copied once by each of several steps.
-			if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 {
-				t.Errorf("allocated %d bytes", grown)
 			}
 		})
 	}
