@@ -61,6 +61,7 @@ func mixedTopic(t *testing.T, addrs state.Addrs, topic string) {
 
 // All is as it should be, on real parts. Nothing is left of the look.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	addrs, topic, home := realServices(t), testservices.Name("checked"), "/"+testservices.Name("check-alice")
 	mixedTopic(t, addrs, topic)
 	flags := []string{"--kafka=" + addrs.Kafka, "--topics=" + topic, "--user=alice", "--output=" + addrs.HDFS + home + "/not/yet"}
@@ -119,6 +120,7 @@ func TestCheck(t *testing.T) {
 // Each thing that is missing has its line, which says what to do; the others are
 // checked all the same.
 func TestCheckFails(t *testing.T) {
+	t.Parallel()
 	addrs, topic := realServices(t), testservices.Name("check-empty")
 	newTopic(t, addrs.Kafka, topic, 2)
 	root := testservices.DialHDFS(t, addrs.HDFS, "hdfs")

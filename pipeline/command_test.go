@@ -13,6 +13,7 @@ import (
 
 // Also case 2: a topic that does not exist is named, and not created.
 func TestCommandExitStatus(t *testing.T) {
+	t.Parallel()
 	addrs, topic := realServices(t), testservices.Name("exit")
 	sendDemo(t, addrs.Kafka, topic, feed.JPEG, 0, 1)
 	state, web := "--state_dir="+t.TempDir(), strings.TrimPrefix(addrs.Web, "http://")

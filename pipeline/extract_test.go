@@ -137,6 +137,7 @@ func untar(t *testing.T, file string) map[string][]byte {
 
 // Only what is asked for is copied, and nothing that is there is lost.
 func TestExtractSome(t *testing.T) {
+	t.Parallel()
 	cascade := []string{"--min_face=100", "--scale_factor=1.3"}
 	root := filepath.Join(t.TempDir(), "faces")
 	const first = 1_700_000_000_123 // 2023-11-14T22:13:20.123Z

@@ -42,6 +42,7 @@ func readGolden(t *testing.T) (lines []golden) {
 // A video file goes through the camera tool, Kafka and the job into HDFS, with
 // all four outputs.
 func TestVideoFileWithAllOutputs(t *testing.T) {
+	t.Parallel()
 	j := newJob(t, "golden", "erin", "--runner=direct", "--min_face=0", "--scale_factor=1.1", "--write=frame,annotated,crops,events", "--latest", "--drain")
 	topic := j.topic
 	var played strings.Builder

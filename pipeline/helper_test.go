@@ -29,8 +29,8 @@ import (
 	"facestream/transforms/store"
 )
 
-// Tests without a cluster, Prism or an environment of their own run side by side, behind the
-// others.
+// Tests run side by side, behind those that need the clusters of all tests or an environment of
+// their own, or that count what this process has started.
 func TestMain(m *testing.M) {
 	if goharness.Wanted() { // a cluster starts the test program as a worker
 		main()

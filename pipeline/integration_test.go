@@ -101,6 +101,7 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 // HDFS. Exactly the frames with faces are there, and a second run goes on where
 // the first stopped, with the other reader.
 func TestDemoVideoIntoHDFS(t *testing.T) {
+	t.Parallel()
 	jpegTopic, rawTopic := testservices.Name("demo-jpeg"), testservices.Name("demo-raw")
 	j := newJob(t, "demo", "alice", "--topics="+jpegTopic+","+rawTopic, "--drain")
 	jpegs := sendDemo(t, j.Kafka, jpegTopic, feed.JPEG, 0, 30)
@@ -139,6 +140,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 // picture, lying headers, other kinds of pictures, and the same bytes twice. None
 // of them ends this process, in which they are decoded.
 func TestBadAndOddRecords(t *testing.T) {
+	t.Parallel()
 	j := newJob(t, "odd", "bob", "--runner=direct", "--duration=10m", "--drain", "--keep_rejects")
 	topic := j.topic
 	demo := testkit.Value(video.NewDemo(1))(t)

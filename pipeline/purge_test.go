@@ -154,6 +154,7 @@ func month() time.Time { return time.Now().AddDate(0, 0, -30) }
 // At whichever call of the file system a purge is killed: when it was done again, what was
 // to go is gone, all else is there, and verify agrees.
 func TestPurgeIsCompleted(t *testing.T) {
+	t.Parallel()
 	scenes := map[string]purgeScene{}
 	for _, stored := range store.Stores {
 		scenes[stored] = newPurgeScene(t, stored)

@@ -188,6 +188,7 @@ func jpegOf(t *testing.T, p video.Picture) []byte {
 // decided at once. Half of a window that was stored before, by a run that has died or a
 // bundle that has failed, makes no difference either.
 func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
+	t.Parallel()
 	const topic, n = "cut", 48
 	random := rand.New(rand.NewPCG(1, 2))
 	log := samplingLog(random, n)
