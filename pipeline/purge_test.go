@@ -181,10 +181,7 @@ func TestPurgeIsCompleted(t *testing.T) {
 				steps := int64(1)
 				for ended := false; !ended; steps += every {
 					dir := s.copy(t).dir
-					var ok bool
-					if ended, ok = crash(t, []crashingRun{{Dir: dir, Crash: steps, Purge: &tc.selection}}); !ok {
-						return
-					}
+					ended = crash(t, crashingRun{Purge: &tc.selection, Dir: dir, Crash: steps})
 					when := fmt.Sprintf("killed at call %d", steps)
 					freed, err := store.Purge(t.Context(), store.Config{Root: dir, Run: "purge"}, tc.selection, nil, false, func(store.Freed) {})
 					if err != nil || len(freed.Left) > 0 {
