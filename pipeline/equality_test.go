@@ -72,8 +72,9 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 		[]string{"jobmanager", "flink-jobserver", "spark-master", "spark-jobserver", "resourcemanager"},
 		[]string{"taskmanager-1", "spark-worker-1", "nodemanager"}, []string{"taskmanager-2", "spark-worker-2", "nodemanager-2"})
 	stack := testservices.Own(t, services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true, YARN: testkit.All(), NodeManagers: 2, Hosts: hosts})
-	const topic, total = "same", 240
-	sendMixed(t, stack.Kafka, topic, total)
+	j := job{stack.Addrs, "same", "same", "erin", "/user/erin/same", nil}
+	const total = 240
+	sendMixed(t, j.Kafka, j.topic, total)
 	ways := map[string][]string{
 		"prism":         {"--runner=prism"},
 		"flink-local":   {"--runner=flink", "--parallelism=2"},
@@ -99,10 +100,8 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 	got := map[string]outcome{}
 	for _, name := range tested {
 		t.Run(name, func(t *testing.T) {
-			dir := "/user/erin/" + topic + "-" + name
-			flags := slices.Concat(ways[name], networkFlags(t), []string{
-				"--kafka=" + stack.Kafka, "--topics=" + topic, "--group=" + topic + "-" + name, "--user=erin", "--output=" + stack.HDFS + dir,
-				"--window=10m", "--duration=10m", "--drain"})
+			j := j.as(name)
+			flags := slices.Concat(j.endpoints(), ways[name], networkFlags(t), []string{"--window=10m", "--duration=10m", "--drain"})
 			if slices.Contains(rows, name) {
 				flags = append(flags, "--store=parquet")
 			}
@@ -116,7 +115,7 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 			if workers := 2; cluster.MatchString(name) && (len(seen) != workers || slices.Min(seen) < total/(2*workers)) {
 				t.Errorf("the workers have seen %d of %d records, want two with a quarter each at least", seen, total)
 			}
-			got[name] = outcomeOf(t, stack.Addrs, dir, *summary)
+			got[name] = outcomeOf(t, j, *summary)
 		})
 	}
 	for name, o := range got {
@@ -133,20 +132,20 @@ func TestEveryRunnerDoesTheSame(t *testing.T) {
 	}
 }
 
-// outcomeOf gathers what a run of erin's has left in a folder.
-func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary) outcome {
+// outcomeOf gathers what a run has left.
+func outcomeOf(t *testing.T, j job, summary run.Summary) outcome {
 	t.Helper()
 	got := outcome{Summary: summary, Files: map[string]string{}, Events: map[string]string{}}
 	got.Summary.Runner, got.Summary.Windows, got.Summary.Seconds = "", 0, 0
 	got.Summary.FirstFileSeconds, got.Summary.Start = nil, time.Time{}
 	got.Summary.LatencyMillis, got.Summary.Latency = nil, store.Latency{}
-	files := hdfsFiles(t, addrs.HDFS, dir)
-	unpack(t, addrs.HDFS+dir, files, func(table, name string, data []byte) {
+	files := j.files(t)
+	unpack(t, j.HDFS+j.dir, files, func(table, name string, data []byte) {
 		files[name] = hdfsFile{files[table].owner, data}
 	})
-	pictures(t, files, "erin")
+	pictures(t, files, j.user)
 	var all store.Ledger
-	for _, l := range ledgers(t, addrs.HDFS+dir) {
+	for _, l := range ledgers(t, j.HDFS+j.dir) {
 		all = store.Merge(all, l)
 	}
 	for name, f := range files {
@@ -180,18 +179,16 @@ func outcomeOf(t *testing.T, addrs state.Addrs, dir string, summary run.Summary)
 // have, and the window would never end.
 func TestWindowOfManyRawFrames(t *testing.T) {
 	t.Parallel()
-	addrs, topic := realServices(t), testservices.Name("large")
+	j := newJob(t, "large", "erin", "--parallelism=2", "--window_bytes=400000000", "--window=10m", "--min_face=150", "--scale_factor=1.5", "--duration=10m", "--drain")
 	const total = 220
-	c, raws := newTopic(t, addrs.Kafka, topic, 4), frames(t, feed.Raw, 4)
+	c, raws := newTopic(t, j.Kafka, j.topic, 4), frames(t, feed.Raw, 4)
 	for i := range total {
 		send(t, c, &kgo.Record{Partition: int32(i % 4), Value: raws[i%len(raws)]})
 	}
-	for _, runner := range []string{"flink", "spark"} {
+	for _, runner := range []string{runners.Flink, runners.Spark} {
 		t.Run(runner, func(t *testing.T) {
 			t.Parallel()
-			summary, _ := runBuilt(t, Build, optionsFor(t, "--runner="+runner, "--parallelism=2", "--window_bytes=400000000", "--window=10m",
-				"--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic+"-"+runner, "--output="+addrs.HDFS+"/user/erin/"+topic+"-"+runner, "--user=erin",
-				"--min_face=150", "--scale_factor=1.5", "--duration=10m", "--drain"))
+			summary := j.as(runner).run(t, "--runner="+runner)
 			if summary.Windows != 1 || summary.RecordsRead != total || summary.FramesDecoded != total {
 				t.Errorf("%d windows of %d records, %d of them frames; want one of %d", summary.Windows, summary.RecordsRead, summary.FramesDecoded, total)
 			}

@@ -55,26 +55,41 @@ func optionsFor(t testing.TB, flags ...string) config.Options {
 	return testkit.Value(config.Parse(append(flags, "--state_dir="+t.TempDir())...))(t)
 }
 
-// job is a topic that no other process of tests has, which names its group, too, and the
-// folder of HDFS that a user's runs of it write to.
+// job is what the runs of a group read and write: a topic that no other process of tests has,
+// and a folder of a user's in HDFS.
 type job struct {
 	state.Addrs
-	topic, user, dir string
-	flags            []string
+	topic, group, user, dir string
+	flags                   []string // further ones of its runs
 }
 
-// newJob returns one with a real Kafka and a real HDFS, and further flags of its runs.
+// newJob returns one with a real Kafka and a real HDFS.
 func newJob(t testing.TB, topic, user string, flags ...string) job {
 	t.Helper()
 	topic = testservices.Name(topic)
-	j := job{Addrs: realServices(t), topic: topic, user: user, dir: "/user/" + user + "/" + topic}
-	j.flags = append([]string{"--kafka=" + j.Kafka, "--topics=" + topic, "--group=" + topic, "--user=" + user, "--output=" + j.HDFS + j.dir}, flags...)
+	return job{realServices(t), topic, topic, user, "/user/" + user + "/" + topic, flags}
+}
+
+// as returns the job of another group, which writes to another folder.
+func (j job) as(name string) job {
+	j.group, j.dir = j.group+"-"+name, j.dir+"-"+name
 	return j
+}
+
+// endpoints are the flags that all commands have.
+func (j job) endpoints() []string {
+	return []string{"--kafka=" + j.Kafka, "--topics=" + j.topic, "--group=" + j.group, "--user=" + j.user, "--output=" + j.HDFS + j.dir}
 }
 
 func (j job) options(t testing.TB, flags ...string) config.Options {
 	t.Helper()
-	return optionsFor(t, slices.Concat(testkit.Quick, j.flags, flags)...)
+	return optionsFor(t, slices.Concat(testkit.Quick, j.endpoints(), j.flags, flags)...)
+}
+
+// verify returns what facestream verify says, which must agree.
+func (j job) verify(t testing.TB, flags ...string) string {
+	t.Helper()
+	return said(t, 0, slices.Concat([]string{"verify"}, j.endpoints(), flags)...)
 }
 
 // run makes a run with further flags.

@@ -16,9 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/video"
-	"facestream/internal/config"
 	"facestream/internal/run"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/frame"
@@ -257,36 +255,27 @@ func TestBordersOfWindowsMakeNoDifference(t *testing.T) {
 func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	addrs := allServices(t)
 	const total = 160
-	topic := testservices.Name("sampling")
+	j := newJob(t, "sampling", "erin", slices.Concat(samplingFlags, []string{"--duration=10m", "--drain"})...)
 	log := samplingLog(rand.New(rand.NewPCG(7, 8)), total)
 	values := samplingValues(t, func(p video.Picture) []byte { return jpegOf(t, p) })
-	c := newTopic(t, addrs.Kafka, topic, 2)
-	optionsOf := func(name string, flags ...string) config.Options {
-		return optionsFor(t, slices.Concat(samplingFlags, []string{
-			"--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic + name, "--user=erin", "--output=" + addrs.HDFS + "/user/erin/" + topic + name,
-			"--duration=10m", "--drain"}, flags)...)
-	}
-	runOn := func(name string, flags ...string) *run.Summary {
-		summary, _ := runBuilt(t, Build, optionsOf(name, flags...))
-		return summary
-	}
-	wantCounts, wantFiles := wantSampled(topic, log)
+	c := newTopic(t, j.Kafka, j.topic, 2)
+	wantCounts, wantFiles := wantSampled(j.topic, log)
 	send(t, c, sampledRecords(log[:total/2], values)...)
-	runOn("twice", "--runner=direct")
-	const live = "live"
+	const twice, live = "twice", "live"
+	j.as(twice).run(t, "--runner=direct")
 	shared := []string{"--runner=flink", "--parallelism=3", "--reader=native", "--window=10m"} // of two partitions
 	following, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	ended, o, dir := make(chan error, 1), optionsOf(live, append(shared, "--drain=false")...), t.TempDir()
+	ended, o, dir := make(chan error, 1), j.as(live).options(t, append(shared, "--drain=false")...), t.TempDir()
 	go func() {
 		_, err := run.Run(following, o, Build, dir, t.Output())
 		ended <- err
 	}()
 	stored := func(log []sampledRecord) {
 		t.Helper()
-		_, want := wantSampled(topic, slices.DeleteFunc(slices.Clone(log), func(r sampledRecord) bool { return r.shows == showsBad }))
+		_, want := wantSampled(j.topic, slices.DeleteFunc(slices.Clone(log), func(r sampledRecord) bool { return r.shows == showsBad }))
 		testkit.Await(t, fmt.Sprintf("the pictures of %v", want), func() bool {
-			files := hdfsFiles(t, addrs.HDFS, "/user/erin/"+topic+live)
+			files := j.as(live).files(t)
 			maps.DeleteFunc(files, func(name string, _ hdfsFile) bool { return strings.HasPrefix(name, "_") })
 			return slices.Equal(recordsIn(files), want) || len(ended) > 0
 		})
@@ -301,40 +290,34 @@ func TestEveryRunnerLeavesOutTheSame(t *testing.T) {
 	all["flink-cluster-native"] = append(all["flink-cluster"], "--reader=native", "--window=10m", "--store=parquet")
 	all["spark-cluster"] = append(all["spark-cluster"], "--store=parquet")
 	all[live] = shared
-	got := map[string]outcome{}
-	names := []string{live, "twice", "small", "flink-cluster", "spark-cluster"}
-	if testkit.All() {
-		names = append(names, "flink-cluster-native")
+	all[twice] = []string{"--runner=prism", "--reader=native"}
+	all["small"] = []string{"--runner=prism", "--window_bytes=1MiB"}
+	if !testkit.All() {
+		delete(all, "flink-cluster-native")
 	}
-	for _, name := range names {
+	got := map[string]outcome{}
+	for name, flags := range all {
 		t.Run(name, func(t *testing.T) {
-			var summary *run.Summary
-			switch name {
-			case "twice":
-				runOn(name, "--runner=prism", "--reader=native")
+			j := j.as(name)
+			summary := j.run(t, flags...)
+			if name == "small" && summary.Windows < 3 {
+				t.Errorf("%d windows: their borders are not tested", summary.Windows)
+			}
+			if name == twice {
 				summary = run.NewSummary("", time.Now()) // of both
-				for _, l := range ledgers(t, addrs.HDFS+"/user/erin/"+topic+name) {
+				for _, l := range ledgers(t, j.HDFS+j.dir) {
 					summary.Add(l)
 				}
 				summary.State = "DONE"
-			case "small":
-				summary = runOn(name, "--runner=prism", "--window_bytes=1048576")
-				if summary.Windows < 3 {
-					t.Errorf("%d windows: their borders are not tested", summary.Windows)
-				}
-			default:
-				summary = runOn(name, all[name]...)
 			}
 			if counted(*summary) != counted(wantCounts) {
 				t.Errorf("%s; want %s", counted(*summary), counted(wantCounts))
 			}
-			got[name] = outcomeOf(t, addrs, "/user/erin/"+topic+name, *summary)
+			got[name] = outcomeOf(t, j, *summary)
 			if records := recordsIn(got[name].Files); !slices.Equal(records, wantFiles) {
 				t.Errorf("there are files of %v; want %v", records, wantFiles)
 			}
-			out := said(t, 0, "verify", "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic+name,
-				"--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic+name, "--recheck=1000")
-			if !strings.Contains(out, fmt.Sprintf("%d records rechecked (0 differ)", total)) {
+			if out := j.verify(t, "--recheck=1000"); !strings.Contains(out, fmt.Sprintf("%d records rechecked (0 differ)", total)) {
 				t.Errorf("verify:\n%s", out)
 			}
 		})

@@ -90,7 +90,7 @@ func TestSecondRunIsRefused(t *testing.T) {
 	testkit.Must(t, err)
 	before := slices.Sorted(maps.Keys(j.files(t)))
 	for _, command := range [][]string{nil, {"check"}} {
-		if said := said(t, 2, slices.Concat(command, j.flags, []string{"--state_dir=" + t.TempDir()})...); !strings.Contains(said, "topic "+j.topic+" is read by run the-first (process ") {
+		if said := said(t, 2, slices.Concat(command, j.endpoints(), j.flags, []string{"--state_dir=" + t.TempDir()})...); !strings.Contains(said, "topic "+j.topic+" is read by run the-first (process ") {
 			t.Errorf("%v does not say who is at work:\n%s", command, said)
 		}
 	}
@@ -218,7 +218,7 @@ func TestHostileCameras(t *testing.T) {
 		if said := said(t, 0, "purge", purge.flag, "--user=judy", "--output="+j.HDFS+j.dir, "--state_dir="+t.TempDir()); !strings.HasPrefix(said, purge.want) {
 			t.Errorf("purge %.20s says %q, want %q", purge.flag, said, purge.want)
 		}
-		said(t, 0, append([]string{"verify"}, j.flags[:5]...)...)
+		j.verify(t)
 	}
 	for name := range j.files(t) {
 		if !strings.HasSuffix(name, "/hour.json") && name != "_SUCCESS" && name != store.PurgedFile {
