@@ -156,7 +156,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 					runBuilt(t, Build, optionsFor(t, flags...))
 				}
 				at := fmt.Sprintf("after a crash at call %d", step)
-				said(t, 0, slices.Concat([]string{"verify"}, endpoints, []string{"--state_dir=" + t.TempDir(), "--recheck=1000"})...)
+				said(t, 0, "", slices.Concat([]string{"verify"}, endpoints, []string{"--state_dir=" + t.TempDir(), "--recheck=1000"})...)
 				events := mustBeComplete(t, at, dir, topic, log, mode.want)
 				mu.Lock()
 				got := slices.Compact(slices.Sorted(slices.Values(notified["/"+group])))

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"facestream/internal/extract"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -24,12 +23,10 @@ import (
 
 const extractUser = "zoe"
 
-// extracted runs the command on an output.
-func extracted(t *testing.T, ctx context.Context, root string, flags ...string) (status int, said string) {
+// extracted has facestream extract from an output, as said runs a command.
+func extracted(ctx context.Context, t *testing.T, status int, text, root string, flags ...string) string {
 	t.Helper()
-	var out bytes.Buffer
-	flags = append([]string{"--output=" + root, "--user=" + extractUser, "--state_dir=" + t.TempDir()}, flags...)
-	return extract.Command("extract").Main(ctx, flags, &out, &out), out.String()
+	return saidIn(ctx, t, status, text, append([]string{"extract", "--output=" + root, "--user=" + extractUser, "--state_dir=" + t.TempDir()}, flags...)...)
 }
 
 // picturesOf returns the files of a tree that no underscore hides.
@@ -77,17 +74,13 @@ func TestExtract(t *testing.T) {
 	}
 	for _, root := range []string{files, rows, hdfs + "/files", hdfs + "/rows"} {
 		into := t.TempDir()
-		if status, said := extracted(t, t.Context(), root, "--into="+into, "--write=frame,annotated,crops"); status != 0 || !strings.Contains(said, "frames: 4, files: 7") {
-			t.Errorf("%s: status %d: %s", root, status, said)
-		}
+		extracted(t.Context(), t, 0, "frames: 4, files: 7", root, "--into="+into, "--write=frame,annotated,crops")
 		mustBeTree(t, localFiles(t, into), all)
 	}
 
 	// What is known of a frame is what its events are.
 	file := filepath.Join(t.TempDir(), "all.tar")
-	if status, said := extracted(t, t.Context(), rows, "--tar="+file, "--write=frame,annotated,crops,events"); status != 0 {
-		t.Fatalf("status %d: %s", status, said)
-	}
+	extracted(t.Context(), t, 0, "", rows, "--tar="+file, "--write=frame,annotated,crops,events")
 	lines := map[string]json.RawMessage{}
 	for name, data := range localFiles(t, rows) {
 		for line := range strings.Lines(string(data)) {
@@ -185,10 +178,7 @@ func TestExtractSome(t *testing.T) {
 			if !strings.Contains(strings.Join(flags, " "), "--write=") {
 				flags = append(flags, "--write=frame")
 			}
-			status, said := extracted(t, ctx, root, flags...)
-			if status != tc.status || !strings.Contains(said, tc.says) {
-				t.Errorf("status %d, want %d and %q: %s", status, tc.status, tc.says, said)
-			}
+			extracted(ctx, t, tc.status, tc.says, root, flags...)
 			var got []int64
 			for name := range localFiles(t, into) {
 				var offset int64
@@ -204,9 +194,7 @@ func TestExtractSome(t *testing.T) {
 	into := t.TempDir()
 	again := func(status int, says string, flags ...string) {
 		t.Helper()
-		if got, said := extracted(t, t.Context(), root, append(flags, "--into="+into)...); got != status || !strings.Contains(said, says) {
-			t.Errorf("%v: status %d, want %d and %q: %s", flags, got, status, says, said)
-		}
+		extracted(t.Context(), t, status, says, root, append(flags, "--into="+into)...)
 	}
 	again(0, "frames: 3, files: 6")
 	whole := localFiles(t, into)
@@ -240,23 +228,18 @@ func TestExtractSome(t *testing.T) {
 	}
 	table[at+100] ^= 1
 	testkit.WriteFile(t, tables[0], table)
-	if status, said := extracted(t, t.Context(), rows, "--into="+t.TempDir()); status != 1 || !strings.Contains(said, "frames: 1, files: 2") || !strings.Contains(said, "missing: 1,") {
-		t.Errorf("with a damaged picture: status %d: %s", status, said)
+	if said := extracted(t.Context(), t, 1, "missing: 1,", rows, "--into="+t.TempDir()); !strings.Contains(said, "frames: 1, files: 2") {
+		t.Errorf("with a damaged picture it says %q", said)
 	}
 
 	// A tar appears when it is complete, and no other is lost.
 	folder := t.TempDir()
 	flag := "--tar=" + filepath.Join(folder, "faces.tar")
-	if status, said := extracted(t, ended, root, flag); status != 130 {
-		t.Errorf("status %d: %s", status, said)
-	}
+	extracted(ended, t, 130, "interrupted", root, flag)
 	if left := localFiles(t, folder); len(left) > 0 {
 		t.Errorf("what is interrupted leaves %d files", len(left))
 	}
-	for _, want := range []int{0, 2} {
-		if status, said := extracted(t, t.Context(), root, flag); status != want {
-			t.Errorf("status %d, want %d: %s", status, want, said)
-		}
-	}
+	extracted(t.Context(), t, 0, "", root, flag)
+	extracted(t.Context(), t, 2, "", root, flag)
 	mustBeTree(t, untar(t, filepath.Join(folder, "faces.tar")), whole)
 }

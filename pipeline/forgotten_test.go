@@ -27,7 +27,7 @@ func TestForgottenOffsets(t *testing.T) {
 	// events returns how often each event is there, and checks that verify agrees.
 	events := func() map[string]int {
 		t.Helper()
-		j.verify(t)
+		j.verify(t, "")
 		lines := map[string]int{}
 		for name, f := range j.files(t) {
 			if strings.HasPrefix(name, "_events/") {

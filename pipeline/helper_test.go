@@ -86,10 +86,10 @@ func (j job) options(t testing.TB, flags ...string) config.Options {
 	return optionsFor(t, slices.Concat(testkit.Quick, j.endpoints(), j.flags, flags)...)
 }
 
-// verify returns what facestream verify says, which must agree.
-func (j job) verify(t testing.TB, flags ...string) string {
+// verify has facestream verify agree, and say a text.
+func (j job) verify(t testing.TB, text string, flags ...string) {
 	t.Helper()
-	return said(t, 0, slices.Concat([]string{"verify"}, j.endpoints(), flags)...)
+	said(t, 0, text, slices.Concat([]string{"verify"}, j.endpoints(), flags)...)
 }
 
 // run makes a run with further flags.
@@ -110,13 +110,18 @@ func (j job) pictures(t *testing.T) []string {
 	return names(pictures(t, j.files(t), j.user))
 }
 
-// said runs a command of facestream, which must end with a status, and returns what it
-// prints.
-func said(t testing.TB, status int, args ...string) string {
+// said runs a command of facestream, which must end with a status and say a text, and returns
+// all that it says.
+func said(t testing.TB, status int, text string, args ...string) string {
+	t.Helper()
+	return saidIn(t.Context(), t, status, text, args...)
+}
+
+func saidIn(ctx context.Context, t testing.TB, status int, text string, args ...string) string {
 	t.Helper()
 	var out strings.Builder
-	if got := program().Main(t.Context(), args, &out, &out); got != status {
-		t.Errorf("%v: exit status %d, want %d\n%s", args, got, status, out.String())
+	if got := program().Main(ctx, args, &out, &out); got != status || !strings.Contains(out.String(), text) {
+		t.Errorf("%q: exit status %d, want %d and %q:\n%s", args, got, status, text, out.String())
 	}
 	return out.String()
 }

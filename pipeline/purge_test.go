@@ -108,7 +108,7 @@ func (s purgeScene) copy(t *testing.T) purgeScene {
 
 func (s purgeScene) mustVerify(t *testing.T, dir, when string) {
 	t.Helper()
-	if said(t, 0, slices.Concat([]string{"verify"}, s.flags, []string{"--output=" + dir, "--recheck=100"})...); t.Failed() {
+	if said(t, 0, "", slices.Concat([]string{"verify"}, s.flags, []string{"--output=" + dir, "--recheck=100"})...); t.Failed() {
 		t.Log(when)
 	}
 }
@@ -218,30 +218,25 @@ func TestRetain(t *testing.T) {
 // The command: what it changes, what it says, and what it refuses.
 func TestPurge(t *testing.T) {
 	s := newPurgeScene(t, store.Files)
-	purge := func(s purgeScene, status int, flags ...string) string {
+	purge := func(s purgeScene, status int, text string, flags ...string) string {
 		t.Helper()
-		return said(t, status, slices.Concat([]string{"purge", "--output=" + s.dir, "--state_dir=" + t.TempDir()}, flags)...)
+		return said(t, status, text, slices.Concat([]string{"purge", "--output=" + s.dir, "--state_dir=" + t.TempDir()}, flags)...)
 	}
 	dry := s.copy(t)
-	said := purge(dry, 0, "--older=30d", "--dry_run")
-	if want := "would remove 8 pictures, 2 files about rejects, 4 events, the ledgers of 1 hours"; !strings.HasPrefix(said, want) {
-		t.Errorf("it says %q; want %q", said, want)
-	}
+	said := purge(dry, 0, "would remove 8 pictures, 2 files about rejects, 4 events, the ledgers of 1 hours", "--older=30d", "--dry_run")
 	if !maps.EqualFunc(localFiles(t, s.dir), localFiles(t, dry.dir), bytes.Equal) {
 		t.Error("the dry run has changed something")
 	}
-	if again := purge(dry, 0, "--older=30d"); again != strings.Replace(said, "would remove", "removed", 1) {
+	if again := purge(dry, 0, "", "--older=30d"); again != strings.Replace(said, "would remove", "removed", 1) {
 		t.Errorf("dry, it says %q, and then %q", said, again)
 	}
-	if again := purge(dry, 0, "--older=30d"); !strings.HasPrefix(again, "removed 0 pictures, 0 files about rejects, 0 events, the ledgers of 0 hours") {
-		t.Errorf("again, it says %q", again)
-	}
+	purge(dry, 0, "removed 0 pictures, 0 files about rejects, 0 events, the ledgers of 0 hours", "--older=30d")
 
 	// A list, with events kept: they stay until they are purged, too.
 	list := filepath.Join(t.TempDir(), "list")
 	testkit.WriteFile(t, list, []byte(s.topic+"+0+1\n\n"+s.names["new"][0]+"\n"))
 	listed := s.copy(t)
-	purge(listed, 0, "--records="+list, "--keep_events")
+	purge(listed, 0, "", "--records="+list, "--keep_events")
 	listed.mustVerify(t, listed.dir, "with events kept")
 	for _, kind := range []string{"their hour", "new"} {
 		for name := range localFiles(t, listed.dir) {
@@ -253,21 +248,17 @@ func TestPurge(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(listed.dir, "face.jpg")); err != nil { // it is of theirs now
 		t.Error(err)
 	}
-	purge(listed, 0, "--records="+list)
-	if said := purge(listed, 0, "--records="+list); !strings.HasPrefix(said, "removed 0 pictures") {
-		t.Error(said)
-	}
+	purge(listed, 0, "", "--records="+list)
+	purge(listed, 0, "removed 0 pictures", "--records="+list)
 	listed.mustVerify(t, listed.dir, "without")
 
 	// Beside a run, what that still changes stays, and it says so.
 	beside := s.copy(t)
 	lease, _, err := store.Acquire(t.Context(), store.Config{Root: beside.dir, Run: "at-work"}, s.topic, []string{s.topic})
 	testkit.Must(t, err)
-	if said := purge(beside, 1, "--camera="+person); !strings.Contains(said, "a run of group "+s.topic+" is at work") {
-		t.Errorf("beside a run, it says %q", said)
-	}
+	purge(beside, 1, "a run of group "+s.topic+" is at work", "--camera="+person)
 	lease.Release(t.Context())
-	purge(beside, 0, "--camera="+person)
+	purge(beside, 0, "", "--camera="+person)
 	s.mustLack(t, beside.dir, "beside a run", "their hour", "their next hour", "theirs now")
 	beside.mustVerify(t, beside.dir, "beside a run")
 	if _, err := os.Stat(filepath.Join(beside.dir, "face.jpg")); err == nil {
@@ -278,16 +269,14 @@ func TestPurge(t *testing.T) {
 	unknown := s.copy(t)
 	book := testkit.Value(filepath.Glob(filepath.Join(unknown.dir, "_windows/*/hour.json")))(t)[0]
 	testkit.WriteFile(t, book, []byte("{"))
-	if said := purge(unknown, 1, "--camera="+person, "--dry_run"); !strings.Contains(said, "hour.json cannot be read") {
-		t.Errorf("without a ledger, it says %q", said)
-	}
+	purge(unknown, 1, "hour.json cannot be read", "--camera="+person, "--dry_run")
 
 	nowhere := s
 	nowhere.dir = filepath.Join(t.TempDir(), "typo")
-	if said := purge(nowhere, 2, "--older=30d"); !strings.Contains(said, "--output: ") || !strings.Contains(said, "no such file") {
+	if said := purge(nowhere, 2, "--output: ", "--older=30d"); !strings.Contains(said, "no such file") {
 		t.Errorf("of a folder that is not there, it says %q", said)
 	}
-	for flags, want := range map[string]string{
+	for flags, text := range map[string]string{
 		"":                                  "nothing says what to remove",
 		"--older=3":                         "such as 30d",
 		"--older=30d --to=2026-01-01":       "give one of them",
@@ -297,8 +286,6 @@ func TestPurge(t *testing.T) {
 		"--records=" + list + ".not":        "no such file",
 		"--records=purge_test.go":           "TOPIC+PARTITION+OFFSET",
 	} {
-		if said := purge(s, 2, strings.Fields(flags)...); !strings.Contains(said, want) {
-			t.Errorf("%s: %q has no %q", flags, said, want)
-		}
+		purge(s, 2, text, strings.Fields(flags)...)
 	}
 }

@@ -104,9 +104,7 @@ func TestSecuredServices(t *testing.T) {
 	s.command(t, program(), check...)
 	wrong := filepath.Join(dir, "wrong.properties")
 	testkit.WriteFile(t, wrong, bytes.ReplaceAll(testkit.ReadFile(t, s.Secret(services.KafkaConfig)), []byte(s.password), []byte("guess")))
-	if out, want := said(t, 1, append(check, "--kafka_config="+wrong)...), "does not take the user and the password in sasl.jaas.config\n"; !strings.Contains(out, want) {
-		t.Errorf("check with a wrong password: %s; want %q in it", out, want)
-	}
+	said(t, 1, "does not take the user and the password in sasl.jaas.config\n", append(check, "--kafka_config="+wrong)...)
 	begin := time.Now()
 	s.run(t, "prism")
 	if !testkit.All() {
