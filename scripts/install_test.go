@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(testservices.Main(m.Run)) }
 func pack(t *testing.T) (archive, deb string) {
 	dir := t.TempDir()
 	// Without -trimpath, which would compile everything anew.
-	dist := exec.Command("make", "-C", "..", "dist", "dist="+dir, "java_parts=beam", "GOFLAGS=-buildvcs=false")
+	dist := exec.Command("make", "-C", "..", "dist", "dist="+dir, "java_parts=beam", "compression=1", "GOFLAGS=-buildvcs=false")
 	dist.Env = environment()
 	testkit.Output(t, dist)
 	prefix := filepath.Join(dir, "facestream")
