@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -207,19 +207,13 @@ func recordName(topic string, partition int32, offset int64) string {
 
 func localFiles(t testing.TB, root string) map[string][]byte {
 	t.Helper()
-	out := map[string][]byte{}
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	out, in := map[string][]byte{}, os.DirFS(root)
+	testkit.Must(t, fs.WalkDir(in, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			out[name], err = fs.ReadFile(in, name)
 		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		out[name], err = os.ReadFile(path)
 		return err
-	})
-	testkit.Must(t, err)
+	}))
 	return out
 }
 

@@ -138,7 +138,7 @@ func TestDemoVideoIntoHDFS(t *testing.T) {
 
 // Cases 5 to 8 and 10: records without key or headers, records without a
 // picture, lying headers, other kinds of pictures, and the same bytes twice. None
-// of them ends this process, in which they are decoded.
+// of them ends this process, in which they are decoded. TestParseRejects has every reason.
 func TestBadAndOddRecords(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "odd", "bob", "--runner=direct", "--duration=10m", "--drain", "--keep_rejects")
@@ -166,22 +166,15 @@ func TestBadAndOddRecords(t *testing.T) {
 		{raw, "", nil, "unknown"},
 		{rgb, "door", header("video/x-raw;format=RGB;width=640;height=480"), "door"},
 		{grey, "door", header("video/x-raw;format=GRAY8;width=640;height=480"), "door"},
-		{raw, "door", header("video/x-raw;format=GRAY8;width=640;height=480"), frame.WrongSize},
 		{nil, "door", nil, frame.SkipNull},
 		{[]byte{}, "door", nil, frame.SkipEmpty},
 		{make([]byte, 999), "door", nil, frame.SkipSmall},
-		{make([]byte, 1000), "door", nil, frame.WrongSize},
-		{raw[:len(raw)-1], "door", nil, frame.WrongSize},
 		{raw[:5000], "door", header("video/x-raw;format=BGR;width=1000000;height=1000000"), frame.TooLarge},
 		{raw[:5000], "door", header("video/x-raw;format=BGR;width=-640;height=480"), frame.BadContentType},
-		{raw[:5000], "door", header("video/x-raw;format=BGR;width=NaN;height=480"), frame.BadContentType},
-		{raw[:5000], "door", header("video/x-raw;format=BGR;width=640"), frame.BadContentType},
 		{picture[:len(picture)/2], "door", nil, frame.CorruptJPEG},
 		{raw[:5000], "door", header("image/jpeg"), frame.FormatMismatch},
 		{frametest.JPEG(drawn(t, picture, image.NewGray)), "door", nil, "door"},
-		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", header("image/webp"), frame.UnsupportedFormat},
-		{padded("RIFF\x00\x00\x00\x00WEBPVP8 "), "door", nil, frame.UnsupportedFormat},
-		{padded("II*\x00\x08\x00\x00\x00"), "door", header("image/tiff"), frame.UnsupportedFormat},
+		{append([]byte("RIFF\x00\x00\x00\x00WEBPVP8 "), make([]byte, 2000)...), "door", header("image/webp"), frame.UnsupportedFormat},
 		{png16, "door", header("image/png"), "door"},
 		{png16, "door", nil, "door"},
 		{png16[:5000], "door", nil, frame.CorruptPNG},
@@ -240,10 +233,6 @@ func TestBadAndOddRecords(t *testing.T) {
 		t.Errorf("read %d and decoded %d, want %d and %d", summary.RecordsRead, summary.FramesDecoded, len(records), frames)
 	}
 }
-
-// padded makes a value of what it begins with that is not too small to be
-// looked at.
-func padded(start string) []byte { return append([]byte(start), make([]byte, 2000)...) }
 
 func random(n int) []byte {
 	data := make([]byte, n)
