@@ -70,80 +70,66 @@ func TestReadEvents(t *testing.T) {
 	sum := fmt.Sprintf("%x", sha256.Sum256(picture))
 	wantPictures := map[string][]int{"door": {1, 1, 1, 0}, "007": {1, 0, 1, len(picture)}} // rows, dated, faces, bytes
 
-	cmd := exec.CommandContext(t.Context(), program, append([]string{"testdata/read_events.py", blocks[1], blocks[2], blocks[4], blocks[5]}, outputs...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
+	java, classPath := testkit.Value(paths.Java())(t), testkit.Value(paths.ClassPath(jobserver.Spark))(t)
+	all := append(loaded(t, program, slices.Concat([]string{"testdata/read_events.py", blocks[1], blocks[2], blocks[4], blocks[5]}, outputs)...),
+		loaded(t, java, slices.Concat(jvm.Small, jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java", blocks[0], blocks[3]}, outputs)...)...)
+	if len(all) != 3*len(outputs) {
+		t.Errorf("%d times of %d it was read", len(all), 3*len(outputs))
 	}
-	types := map[string]map[string]string{}
-	read := 0
-	for i, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		var got struct {
-			Reader         string
-			Rows, Pictures map[string][]int
-			Types          map[string]string
-			Saved          string
-		}
-		testkit.Must(t, json.Unmarshal([]byte(line), &got))
-		read++
+	types := map[string]map[string]string{} // by reader
+	for _, got := range all {
 		if !reflect.DeepEqual(got.Rows, want) {
-			t.Errorf("output %d: %s has %v by camera, want %v", i/2, got.Reader, got.Rows, want)
+			t.Errorf("%s: %s has %v by camera, want %v", got.Output, got.Reader, got.Rows, want)
 		}
 		if !reflect.DeepEqual(got.Pictures, wantPictures) || got.Saved != sum {
-			t.Errorf("output %d: %s has pictures %v, want %v; it saves one of SHA-256 %s, want %s", i/2, got.Reader, got.Pictures, wantPictures, got.Saved, sum)
+			t.Errorf("%s: %s has pictures %v, want %v; it saves one of SHA-256 %s, want %s", got.Output, got.Reader, got.Pictures, wantPictures, got.Saved, sum)
 		}
 		if types[got.Reader] == nil {
 			types[got.Reader] = got.Types
 			t.Logf("%s: %v", got.Reader, got.Types)
 		}
 		if !maps.Equal(got.Types, types[got.Reader]) {
-			t.Errorf("output %d: %s has other types than before: %v", i/2, got.Reader, got.Types)
+			t.Errorf("%s: %s has other types than before: %v", got.Output, got.Reader, got.Types)
 		}
-	}
-	if read != 2*len(outputs) {
-		t.Errorf("read %d times, want %d", read, 2*len(outputs))
-	}
-
-	var scripts, ofPictures []string
-	for _, output := range outputs {
-		_, offset, _ := strings.Cut(filepath.Base(output), "-")
-		at := strings.NewReplacer("hdfs://namenode:8020/faces", output, "41", offset)
-		scripts, ofPictures = append(scripts, at.Replace(blocks[0])), append(ofPictures, at.Replace(blocks[3]))
-	}
-	table, _, _ := strings.Cut(scripts[0], ";")
-	scripts = append(scripts, table+`; SELECT topic, offset, face, camera, box.x, box.width, printf("%.6f", box_normalized.width)
-		FROM events ORDER BY topic, partition, offset, face`)
-	all := spark(t, append(scripts, ofPictures...)...)
-	for i, got := range all[len(scripts):] {
-		if want := []string{sum, fmt.Sprintf("007 1 0 1 %d", len(picture)), "door 1 1 1 0"}; !slices.Equal(got.rows, want) {
-			t.Errorf("output %d: Spark has pictures %q, want %q", i, got.rows, want)
-		}
-	}
-	values := all[len(outputs)]
-	all = all[:len(outputs)]
-	if want := eventValues(t, outputs[0]); !slices.Equal(values.rows, want) {
-		t.Errorf("Spark has\n%s\nwant\n%s", strings.Join(values.rows, "\n"), strings.Join(want, "\n"))
-	}
-	for i, got := range all {
-		if wantRows := []string{"007 2 0 1 0", "door 2 2 1 1"}; !slices.Equal(got.rows, wantRows) {
-			t.Errorf("output %d: Spark has %q, want %q", i, got.rows, wantRows)
-		}
-		if !slices.Equal(got.columns, all[0].columns) {
-			t.Errorf("output %d: Spark has other columns than before: %q", i, got.columns)
+		if want := eventValues(t, got.Output); got.Reader == "Spark" && !slices.Equal(got.Values, want) {
+			t.Errorf("%s: Spark has\n%s\nwant\n%s", got.Output, strings.Join(got.Values, "\n"), strings.Join(want, "\n"))
 		}
 	}
 	// Every field that a line has is a column of each.
-	for _, column := range all[0].columns {
-		name, _, _ := strings.Cut(column, " ")
-		if types["pandas"][name] == "" || types["DuckDB"][name] == "" {
-			t.Errorf("Spark alone knows the column %s", name)
+	fields := func(reader string) []string { return slices.Sorted(maps.Keys(types[reader])) }
+	if spark := fields("Spark"); !slices.Equal(fields("pandas"), spark) || !slices.Equal(fields("DuckDB"), spark) {
+		t.Errorf("a line has the fields %q; Spark has the columns %q, DuckDB %q", fields("pandas"), spark, fields("DuckDB"))
+	}
+}
+
+// loading is what a reader sees of an output.
+type loading struct {
+	Output, Reader string
+	Rows, Pictures map[string][]int  // by camera
+	Types          map[string]string // of events, by column
+	Saved          string            // SHA-256 of a picture
+	Values         []string          // of events, by Spark
+}
+
+// loaded runs a program that prints what it sees, a line of JSON for each output and reader.
+func loaded(t *testing.T, program string, args ...string) (all []loading) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", program, err, stderr.String())
+	}
+	for line := range bytes.Lines(out) {
+		if line[0] == '{' { // Spark may say more
+			var l loading
+			testkit.Must(t, json.Unmarshal(line, &l))
+			all = append(all, l)
 		}
 	}
-	if n := len(types["pandas"]); n != len(all[0].columns) || n != len(types["DuckDB"]) {
-		t.Errorf("a line has %d fields; Spark has %d columns, DuckDB %d", n, len(all[0].columns), len(types["DuckDB"]))
-	}
+	return all
 }
 
 // eventsWindow is a window of one record with a face.
@@ -239,38 +225,4 @@ func python(t *testing.T) string {
 	}
 	testkit.WriteFile(t, stamp, []byte(fmt.Sprint(pythonPackages)))
 	return program
-}
-
-// sparkTable is what Spark says of events.
-type sparkTable struct{ rows, columns []string }
-
-// spark does each of the scripts, which make a table events and end with a query.
-func spark(t *testing.T, scripts ...string) (all []sparkTable) {
-	t.Helper()
-	java := testkit.Value(paths.Java())(t)
-	classPath := testkit.Value(paths.ClassPath(jobserver.Spark))(t)
-	cmd := exec.CommandContext(t.Context(), java, slices.Concat(jvm.Small, jvm.AddOpens(), []string{"-cp", classPath, "testdata/ReadEvents.java"}, scripts)...)
-	cmd.Env = append(os.Environ(), "HADOOP_USER_NAME=erin")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("reading the events with Spark: %v\n%s", err, stderr.String())
-	}
-	for _, line := range strings.Split(string(out), "\n") {
-		row, isRow := strings.CutPrefix(line, "row: ")
-		column, isColumn := strings.CutPrefix(line, "column: ")
-		switch {
-		case line == "begin":
-			all = append(all, sparkTable{})
-		case isRow:
-			all[len(all)-1].rows = append(all[len(all)-1].rows, row)
-		case isColumn:
-			all[len(all)-1].columns = append(all[len(all)-1].columns, column)
-		}
-	}
-	if len(all) != len(scripts) {
-		t.Fatalf("Spark has done %d of %d scripts:\n%s", len(all), len(scripts), out)
-	}
-	return all
 }

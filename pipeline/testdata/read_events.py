@@ -31,7 +31,7 @@ for output in sys.argv[5:]:
     con.execute(create)
     pictures = {row[0]: [int(n) for n in row[1:]] for row in con.execute(count).fetchall()}
     con.execute(copy)
-    print(json.dumps({"reader": "DuckDB", "rows": dict((row[0], list(row[1:])) for row in rows), "types": types, "pictures": pictures, "saved": saved()}))
+    print(json.dumps({"output": output, "reader": "DuckDB", "rows": dict((row[0], list(row[1:])) for row in rows), "types": types, "pictures": pictures, "saved": saved()}))
 
     names = {}
     exec(program.replace("/mnt/faces", output), names)
@@ -45,4 +45,4 @@ for output in sys.argv[5:]:
         str(camera): [len(group), int(group["timestamp"].count()), int(group["faces"].map(len).sum()), int(group["picture_bytes"].sum())]
         for camera, group in names["frames"].groupby("camera")
     }
-    print(json.dumps({"reader": "pandas", "rows": rows, "types": {name: str(t) for name, t in events.dtypes.items()}, "pictures": pictures, "saved": saved()}))
+    print(json.dumps({"output": output, "reader": "pandas", "rows": rows, "types": {name: str(t) for name, t in events.dtypes.items()}, "pictures": pictures, "saved": saved()}))
