@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -97,6 +99,26 @@ func (j job) run(t testing.TB, flags ...string) *run.Summary {
 	t.Helper()
 	summary, _ := runBuilt(t, Build, j.options(t, flags...))
 	return summary
+}
+
+// begin begins a run with further flags. It returns where its error will be, and how to
+// interrupt it.
+func (j job) begin(t testing.TB, out io.Writer, flags ...string) (ended chan error, interrupt func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	o, dir := j.options(t, flags...), t.TempDir()
+	ended = make(chan error, 1)
+	go func() {
+		_, err := run.Run(ctx, o, Build, dir, out)
+		ended <- err
+	}()
+	return ended, func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatalf("it ended with %v before it was interrupted", err)
+		}
+	}
 }
 
 func (j job) files(t *testing.T) map[string]hdfsFile {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -12,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
-	"facestream/internal/run"
 	"facestream/internal/testkit"
 )
 
@@ -25,15 +22,10 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
 	sendDemo(t, j.Kafka, j.topic, feed.JPEG, 0, 1)
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	ended, o, state, terminal := make(chan error, 1), j.options(t), t.TempDir(), testkit.NewTerminal(t, 200)
 	t.Setenv("TERM", "xterm")
+	terminal := testkit.NewTerminal(t, 200)
 	defer func() { t.Log(strings.Join(terminal.Lines(), "\n")) }()
-	go func() {
-		_, err := run.Run(ctx, o, Build, state, terminal)
-		ended <- err
-	}()
+	ended, interrupt := j.begin(t, terminal)
 	stored := func(sent, window int) {
 		t.Helper()
 		testkit.Await(t, "the picture of the last frame", func() bool {
@@ -55,9 +47,6 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 		stored(3+sent, 2)
 	}
 	interrupt()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Fatalf("it ended with %v before it was interrupted", err)
-	}
 	if summary := j.run(t, "--drain"); summary.RecordsRead != 4 || summary.FilesWritten != summary.RecordsRead {
 		t.Errorf("summary %+v, want the 4 records of the last window with a picture", summary)
 	}
