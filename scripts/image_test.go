@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -104,7 +103,6 @@ func mounts(t *testing.T, all map[string]manifest, p pod) map[string]string {
 		dirs[v.Name] = ""
 		if files != nil {
 			dirs[v.Name] = filepath.Join(t.TempDir(), v.Name)
-			testkit.Must(t, os.Mkdir(dirs[v.Name], 0o755))
 		}
 		for file, text := range files {
 			testkit.WriteFile(t, filepath.Join(dirs[v.Name], file), []byte(text))
@@ -189,7 +187,6 @@ var addresses = map[string]string{"facestream": "127.0.0.1", "flink-jobmanager":
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{dir: filepath.Join(testkit.Value(paths.Checkout())(t), "build", "podman"), manifests: manifests(t)}
-	testkit.Must(t, os.MkdirAll(l.dir, 0o755))
 	l.env = environment()
 	for file, text := range map[string]string{
 		// Without skip_mount_home, a mount is left behind that keeps build from being removed.

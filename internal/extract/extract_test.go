@@ -27,7 +27,6 @@ func TestBesideARun(t *testing.T) {
 		name := store.Name{ID: id, Camera: "door"}
 		event := testkit.Value(json.Marshal(face.Event{ID: id, Camera: "door", Face: 1, Faces: 1, Picture: name.Path()}))(t)
 		for name, data := range map[string][]byte{name.Path(): []byte(id.String()), "_tmp/run/" + window + ".jsonl": append(event, '\n')} {
-			testkit.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
 			testkit.WriteFile(t, filepath.Join(root, name), data)
 		}
 		p := store.Partition{

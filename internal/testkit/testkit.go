@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -97,9 +98,10 @@ func ReadFile(t testing.TB, path string) []byte {
 	return Value(os.ReadFile(path))(t)
 }
 
-// WriteFile makes or replaces a file.
+// WriteFile makes or replaces a file, and makes its folder if there is none.
 func WriteFile(t testing.TB, path string, data []byte) {
 	t.Helper()
+	Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	Must(t, os.WriteFile(path, data, 0o644))
 }
 

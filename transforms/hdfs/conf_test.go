@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,7 +20,6 @@ func writeConf(t *testing.T, files map[string]string) {
 	t.Setenv(confEnv, dir)
 	t.Setenv("HADOOP_HOME", "")
 	for name, text := range files {
-		testkit.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		testkit.WriteFile(t, filepath.Join(dir, name), []byte(`<?xml version="1.0"?><configuration xmlns:xi="http://www.w3.org/2001/XInclude">`+text+"</configuration>"))
 	}
 }

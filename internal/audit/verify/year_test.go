@@ -170,13 +170,7 @@ func (y *year) window(book *store.Book, at time.Time, length time.Duration, reco
 }
 
 func (y *year) write(name string, data []byte) {
-	file := filepath.Join(y.root, name)
-	err := os.WriteFile(file, data, 0o644)
-	if os.IsNotExist(err) {
-		testkit.Must(y.t, os.MkdirAll(filepath.Dir(file), 0o755))
-		err = os.WriteFile(file, data, 0o644)
-	}
-	testkit.Must(y.t, err)
+	testkit.WriteFile(y.t, filepath.Join(y.root, name), data)
 }
 
 // checkFiles checks the number of files and of a folder's entries.
