@@ -21,6 +21,7 @@ const (
 // follows from hours and bytes, and verify agrees. test-all has a whole day; -v says the
 // figures.
 func TestDay(t *testing.T) {
+	t.Parallel()
 	hours, windows := 1, 15
 	if testkit.All() {
 		hours, windows = 24, 24*60

@@ -17,6 +17,7 @@ import (
 
 // Whatever is wrong with pictures that are rows is found, and named.
 func TestVerifyRows(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "verify-rows")
 	for _, flags := range [][]string{{"--store=parquet", "--write=frame,annotated,crops,events"}, {"--store=parquet"}} {
 		w.send(t, feed.JPEG)

@@ -155,6 +155,7 @@ func kinds(r audit.Report) map[string]int {
 }
 
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "verify")
 	// The second run reads with other settings than the first, which leaves what an older
 	// version would have left.

@@ -62,6 +62,7 @@ func newYear(t *testing.T, name string, flags ...string) *year {
 // a day, and verify agrees. test-all has the whole year, with 3,000,000 records; -v says
 // the figures.
 func TestYear(t *testing.T) {
+	t.Parallel()
 	days := 3
 	if testkit.All() {
 		days = 365
