@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,6 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/ports"
 	"facestream/internal/proc"
-	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 )
 
@@ -85,16 +85,16 @@ const hostile = "\"} 1\nfacestream_faces_total{camera=\"x"
 
 // sendMetered makes a topic of nine records, seven of them with a face, of cameras with odd
 // names.
-func sendMetered(t *testing.T, broker string) (topic string) {
+func sendMetered(t *testing.T) job {
 	t.Helper()
-	topic = testservices.Name("metered-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")))
-	c := newTopic(t, broker, topic, 2)
+	j := newJob(t, "metered-"+strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), "erin", "--min_face=100", "--write=frame,annotated,crops,events", "--duration=10m")
+	c := newTopic(t, j.Kafka, j.topic, 2)
 	value := frames(t, feed.JPEG, 1)[0] // with a face
 	for _, name := range []string{hostile, "../../etc", "", "\xff\x00", strings.Repeat("c", 300), "door", "door"} {
 		send(t, c, &kgo.Record{Value: value, Headers: []kgo.RecordHeader{{Key: "camera", Value: []byte(name)}, {Key: hostile, Value: []byte(hostile)}}})
 	}
 	send(t, c, &kgo.Record{Value: make([]byte, 5000), Key: []byte("door")}, &kgo.Record{Key: []byte("door")})
-	return topic
+	return j
 }
 
 // startMetered begins a command with metrics, and returns where they are. It lasts until it
@@ -159,29 +159,26 @@ func awaitMetric(t *testing.T, query func(string) string, expr, want string) {
 // testMetricsOfCluster: on a cluster, whose workers are other processes, the same is counted
 // when the window is done.
 func testMetricsOfCluster(t *testing.T, name string) {
-	addrs, topic := allServices(t), sendMetered(t, realServices(t).Kafka)
-	flags := append(onClusters(addrs)[name], "--kafka="+addrs.Kafka, "--topics="+topic, "--group="+topic, "--user=erin", "--output="+addrs.HDFS+"/user/erin/"+topic,
-		"--state_dir="+t.TempDir(), "--min_face=100", "--write=frame,annotated,crops,events", "--metrics=127.0.0.1:0", "--duration=10m")
+	addrs, j := allServices(t), sendMetered(t)
+	flags := slices.Concat(onClusters(addrs)[name], j.endpoints(), j.flags, []string{"--state_dir=" + t.TempDir(), "--metrics=127.0.0.1:0"})
 	job, _ := startMetered(t, func(ctx context.Context, out io.Writer) int { return program().Main(ctx, flags, out, out) })
-	awaitMetrics(t, startPrometheus(t, job), topic, "1")
+	awaitMetrics(t, startPrometheus(t, job), j.topic, "1")
 }
 
 // A real Prometheus scrapes a run and a camera, whatever the cameras are called, while the
 // run's window lasts. The alerts are rules, and the metrics that they and the
 // dashboard name are there. Runs on clusters are in make test-all.
 func TestMetrics(t *testing.T) {
-	addrs := realServices(t)
-	topic, dir := sendMetered(t, addrs.Kafka), filepath.Join(t.TempDir(), "faces")
-	flags := []string{"--runner=direct", "--kafka=" + addrs.Kafka, "--topics=" + topic, "--group=" + topic, "--output=" + dir, "--state_dir=" + t.TempDir(),
-		"--min_face=100", "--write=frame,annotated,crops,events"}
+	j := sendMetered(t)
+	flags := slices.Clip(slices.Concat(j.endpoints(), j.flags, []string{"--runner=direct", "--window=10m", "--state_dir=" + t.TempDir()}))
 	job, stopJob := startMetered(t, func(ctx context.Context, out io.Writer) int {
-		return program().Main(ctx, append(flags, "--metrics=127.0.0.1:0", "--duration=10m", "--window=10m"), out, out)
+		return program().Main(ctx, append(flags, "--metrics=127.0.0.1:0"), out, out)
 	})
 	sender, _ := startMetered(t, func(ctx context.Context, out io.Writer) int {
-		return camera.Command("facestream-camera").Main(ctx, []string{"--kafka=" + addrs.Kafka, "--topic=" + topic + "-sent", "--source=demo", "--camera=" + hostile, "--fps=5", "--frames=0", "--metrics=127.0.0.1:0"}, out, out)
+		return camera.Command("facestream-camera").Main(ctx, []string{"--kafka=" + j.Kafka, "--topic=" + j.topic + "-sent", "--source=demo", "--camera=" + hostile, "--fps=5", "--frames=0", "--metrics=127.0.0.1:0"}, out, out)
 	})
 	query := startPrometheus(t, job, sender)
-	awaitMetrics(t, query, topic, "0")
+	awaitMetrics(t, query, j.topic, "0")
 	awaitMetric(t, query, `count(facestream_build_info)`, "2")
 	awaitMetric(t, query, `facestream_camera_frames_total{camera=~"\"} 1\nface.*"} > bool 5`, "1")
 
