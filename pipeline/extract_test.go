@@ -26,7 +26,7 @@ const extractUser = "zoe"
 // extracted has facestream extract from an output, as said runs a command.
 func extracted(ctx context.Context, t *testing.T, status int, text, root string, flags ...string) string {
 	t.Helper()
-	return saidIn(ctx, t, status, text, append([]string{"extract", "--output=" + root, "--user=" + extractUser, "--state_dir=" + t.TempDir()}, flags...)...)
+	return saidBy(ctx, t, program(), status, text, append([]string{"extract", "--output=" + root, "--user=" + extractUser, "--state_dir=" + t.TempDir()}, flags...)...)
 }
 
 // picturesOf returns the files of a tree that no underscore hides.

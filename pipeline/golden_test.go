@@ -45,11 +45,7 @@ func TestVideoFileWithAllOutputs(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "golden", "erin", "--runner=direct", "--min_face=0", "--scale_factor=1.1", "--write=frame,annotated,crops,events", "--latest", "--drain")
 	topic := j.topic
-	var played strings.Builder
-	play := []string{"--kafka=" + j.Kafka, "--topic=" + topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone"}
-	if status := camera.Command("camera").Main(t.Context(), play, &played, &played); status != 0 {
-		t.Fatalf("playing the video: exit status %d\n%s", status, played.String())
-	}
+	saidBy(t.Context(), t, camera.Command("camera"), 0, "", "--kafka="+j.Kafka, "--topic="+topic, "--partitions=1", "--source=../testdata/faces.mp4", "--camera=phone")
 	records := values(t, j.Kafka, topic, 12)
 	summary, files := j.run(t), j.files(t)
 	pictures := map[string][]byte{} // by the base of the name

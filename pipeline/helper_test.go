@@ -20,6 +20,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/run"
 	"facestream/internal/stack/services"
@@ -136,13 +137,14 @@ func (j job) pictures(t *testing.T) []string {
 // all that it says.
 func said(t testing.TB, status int, text string, args ...string) string {
 	t.Helper()
-	return saidIn(t.Context(), t, status, text, args...)
+	return saidBy(t.Context(), t, program(), status, text, args...)
 }
 
-func saidIn(ctx context.Context, t testing.TB, status int, text string, args ...string) string {
+// saidBy is said of any command.
+func saidBy(ctx context.Context, t testing.TB, c cli.Command, status int, text string, args ...string) string {
 	t.Helper()
 	var out strings.Builder
-	if got := program().Main(ctx, args, &out, &out); got != status || !strings.Contains(out.String(), text) {
+	if got := c.Main(ctx, args, &out, &out); got != status || !strings.Contains(out.String(), text) {
 		t.Errorf("%q: exit status %d, want %d and %q:\n%s", args, got, status, text, out.String())
 	}
 	return out.String()

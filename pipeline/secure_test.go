@@ -58,14 +58,11 @@ func startSecured(t *testing.T, o services.Options) *secured {
 // command runs a command, which must succeed.
 func (s *secured) command(t *testing.T, c cli.Command, args ...string) {
 	t.Helper()
-	var said strings.Builder
-	if status := c.Main(t.Context(), args, &said, &said); status != 0 {
-		t.Fatalf("%q: status %d: %s", args, status, said.String())
-	}
-	if leaks := s.leaks(said.String()); leaks != "" {
+	said := saidBy(t.Context(), t, c, 0, "", args...)
+	if leaks := s.leaks(said); leaks != "" {
 		t.Errorf("%q says %q", args, leaks)
 	}
-	t.Log(said.String())
+	t.Log(said)
 }
 
 // endpoints are flags of every command that looks at what a group has stored.
