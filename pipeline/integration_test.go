@@ -103,7 +103,8 @@ func names(pictures map[string][]byte) []string { return slices.Sorted(maps.Keys
 func TestDemoVideoIntoHDFS(t *testing.T) {
 	t.Parallel()
 	jpegTopic, rawTopic := testservices.Name("demo-jpeg"), testservices.Name("demo-raw")
-	j := newJob(t, "demo", "alice", "--topics="+jpegTopic+","+rawTopic, "--drain")
+	j := newJob(t, "demo", "alice", "--drain")
+	j.topic = jpegTopic + "," + rawTopic
 	jpegs := sendDemo(t, j.Kafka, jpegTopic, feed.JPEG, 0, 30)
 	raws := sendDemo(t, j.Kafka, rawTopic, feed.Raw, 30, 45)
 	first := j.run(t)
