@@ -25,21 +25,24 @@ type liveRun struct {
 	way
 }
 
-// liveKills are what does the work, by runner.
+// liveKills are what does the work, by runner. On Prism that is the program itself.
 var liveKills = map[string]string{
+	runners.Prism: "the Prism pipeline is killed",
 	runners.Flink: "a Go worker of the Flink cluster is killed",
 	runners.Spark: "a Go worker of the Spark cluster is killed",
 }
 
 // live kills it in the middle of a window. What is stored stays, what waits and what is sent
-// after that is stored by the same window, and with sampling the same is left out as by runs
-// that nothing happens to.
+// after that is stored by the same window, or by the next run where the program was killed, and
+// with sampling the same is left out as by runs that nothing happens to.
 func (l *testLab) live(t *testing.T, every bool) {
 	var all []liveRun
-	for _, runner := range []string{runners.Flink, runners.Spark} {
+	for _, runner := range []string{runners.Flink, runners.Spark, runners.Prism} {
 		for _, sampled := range []bool{true, false} {
 			for _, w := range native {
-				all = append(all, liveRun{runner, sampled, w})
+				if r := (liveRun{runner, sampled, w}); len(r.kinds()) > 0 {
+					all = append(all, r)
+				}
 			}
 		}
 	}
@@ -53,6 +56,18 @@ func (l *testLab) live(t *testing.T, every bool) {
 		}
 		t.Run(name, func(t *testing.T) { r.run(t, l, "live-"+name) })
 	}
+}
+
+// kinds are those of the files about records that are there before the window ends: tables come
+// at its end, and on Prism what is rejected, too.
+func (r liveRun) kinds() (kinds []store.Kind) {
+	if r.store == store.Files {
+		kinds = append(kinds, store.KindPicture)
+	}
+	if r.runner != runners.Prism {
+		kinds = append(kinds, store.KindReject)
+	}
+	return kinds
 }
 
 func (r liveRun) run(t *testing.T, l *testLab, group string) {
@@ -74,7 +89,7 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 			testkit.Must(t, l.kafka.ProduceSync(ctx, &kgo.Record{Topic: group, Partition: partition, Key: []byte("bad"), Value: make([]byte, 5000)}).FirstErr())
 		}
 		l.complete(t, undisturbed)
-		return l.seen(t, undisturbed.name, r.store)
+		return l.seen(t, undisturbed.name, r.kinds())
 	}
 	want := send()
 	p := l.newPipeline(group, r.runner, slices.Concat(flags, r.flags(), []string{"--duration=1h"})...)
@@ -87,7 +102,7 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 				t.Fatalf("waiting for %s, it has ended: %v, %s\n%s", what, o.err, o.end, o.output())
 			default:
 			}
-			return slices.Equal(l.seen(t, group, r.store), want)
+			return slices.Equal(l.seen(t, group, r.kinds()), want)
 		})
 	}
 	stored("what was sent before")
@@ -100,6 +115,12 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
 	}
 	killedAt := time.Now()
+	if r.runner == runners.Prism {
+		if o := <-ended; o.err != nil || o.end.ExitCode() != killed {
+			t.Fatalf("after it was killed: %v, %s\n%s", o.err, o.end, o.output())
+		}
+		ended = l.start(ctx, p)
+	}
 	want = send()
 	stored("what was sent after it was killed")
 	t.Logf("all was stored %s after the kill", time.Since(killedAt).Round(time.Second))
@@ -121,12 +142,11 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 	}
 }
 
-// seen returns the names of the files of records that a group has, but of pictures only with
-// --store=files: tables are there at a window's end.
-func (l *testLab) seen(t *testing.T, group, stored string) (names []string) {
+// seen returns the names of a group's files of some kinds.
+func (l *testLab) seen(t *testing.T, group string, kinds []store.Kind) (names []string) {
 	t.Helper()
 	err := store.List(t.Context(), l.config(group), func(name string, _ int64, _ time.Time) error {
-		if kind, _ := store.KindOf(name); kind == store.KindReject || kind == store.KindPicture && stored == store.Files {
+		if kind, _ := store.KindOf(name); slices.Contains(kinds, kind) {
 			names = append(names, name)
 		}
 		return nil
