@@ -139,7 +139,7 @@ func TestCheckFails(t *testing.T) {
 		lines []string // that are wanted among others
 	}{
 		{"no broker", "--kafka=" + nobody, []string{
-			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this its address\?\)`,
+			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this the address for --kafka\?\)`,
 			`skip  topic ` + topic + `  not checked, as kafka failed`,
 			`ok    output .*`,
 			`ok    space .*`,

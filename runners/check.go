@@ -15,6 +15,10 @@ import (
 	"strings"
 	"time"
 
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"facestream/internal/paths"
 )
 
@@ -29,9 +33,6 @@ const (
 	beamCore  = "beam-sdks-java-core-"
 	jarSuffix = ".jar"
 )
-
-// reachTimeout is how long a server may take to accept a connection.
-const reachTimeout = 5 * time.Second
 
 // NeedsJava reports whether a run with c starts Java programs on this machine.
 func NeedsJava(c Config, ownExpansion bool) bool { return len(profiles(c, ownExpansion)) > 0 }
@@ -105,7 +106,7 @@ type JobServer struct {
 // AskJobServer looks at the job server at c.Endpoint. An error that wraps
 // ErrUnknownOption is about c.Options.
 func AskJobServer(ctx context.Context, c Config) (JobServer, error) {
-	client, closeClient, err := dialJobServer(ctx, c.Endpoint)
+	client, closeClient, err := dialJobServer(ctx, c.Endpoint, firstTimeout)
 	if err != nil {
 		return JobServer{}, err
 	}
@@ -143,7 +144,7 @@ type FlinkCluster struct {
 
 // AskFlink asks the REST API at master, host:port.
 func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	ctx, stop := context.WithTimeout(ctx, firstTimeout)
 	defer stop()
 	var c FlinkCluster
 	master, err := flinkAt(ctx, master)
@@ -232,11 +233,20 @@ func reachable(all []net.Addr) (addrs []string) {
 	return addrs
 }
 
-// Reach reports whether something accepts connections at addr, host:port.
-func Reach(ctx context.Context, addr string) error {
-	conn, err := (&net.Dialer{Timeout: reachTimeout}).DialContext(ctx, "tcp", addr)
+// AskExpansion makes sure that an expansion service is at addr, host:port.
+func AskExpansion(ctx context.Context, addr string) error {
+	conn, err := dialGRPC(addr)
 	if err != nil {
 		return err
 	}
-	return conn.Close()
+	defer conn.Close()
+	ctx, stop := context.WithTimeout(ctx, firstTimeout)
+	defer stop()
+	// It answers that it does not know such a transform, in one way or another.
+	_, err = jobpb.NewExpansionServiceClient(conn).Expand(ctx, &jobpb.ExpansionRequest{})
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Unimplemented:
+		return fmt.Errorf("asking the expansion service at %s: %w", addr, err)
+	}
+	return nil
 }

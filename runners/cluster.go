@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"google.golang.org/grpc"
@@ -27,7 +28,7 @@ const maxMessageBytes = 64 << 20
 
 // openCluster connects to a job server, or starts one.
 func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
-	endpoint, closeAll := c.Endpoint, func() {}
+	endpoint, within, closeAll := c.Endpoint, firstTimeout, func() {}
 	defer func() {
 		if err != nil {
 			closeAll()
@@ -40,7 +41,11 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 		}
 	} else if strings.Contains(c.Master, ":") { // Spark's local[n] is no address
 		// Spark's driver would try for a minute, and say nothing of it.
-		if err := Reach(ctx, c.Address()); err != nil {
+		ask := func() error { _, err := AskFlink(ctx, c.Master); return err }
+		if c.Name == Spark {
+			ask = func() error { return AskSpark(ctx, c.Address()) }
+		}
+		if err := ask(); err != nil {
 			return nil, fmt.Errorf("the cluster of --master=%s does not answer: %w", c.Master, err)
 		}
 	}
@@ -49,12 +54,12 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 		if err != nil {
 			return nil, err
 		}
-		endpoint, closeAll = server.addr, server.close
+		endpoint, within, closeAll = server.addr, answerTimeout, server.close
 		if c.Name == Spark {
 			closeAll = server.closeGently // its executors serve all jobs
 		}
 	}
-	client, closeClient, err := dialJobServer(ctx, endpoint)
+	client, closeClient, err := dialJobServer(ctx, endpoint, within)
 	if err != nil {
 		return nil, err
 	}
@@ -80,15 +85,14 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 	return r, err
 }
 
-// dialJobServer connects to a job server and makes sure that it is one.
-func dialJobServer(ctx context.Context, endpoint string) (client jobpb.JobServiceClient, closeClient func(), err error) {
-	conn, err := grpc.NewClient("passthrough:///"+endpoint,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
+// dialJobServer connects to a job server and makes sure that it is one, which must be known
+// within a time.
+func dialJobServer(ctx context.Context, endpoint string, within time.Duration) (client jobpb.JobServiceClient, closeClient func(), err error) {
+	conn, err := dialGRPC(endpoint)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
 	}
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
 	client = jobpb.NewJobServiceClient(conn)
 	if _, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{}); err != nil {
@@ -96,6 +100,12 @@ func dialJobServer(ctx context.Context, endpoint string) (client jobpb.JobServic
 		return nil, nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
 	}
 	return client, func() { _ = conn.Close() }, nil
+}
+
+func dialGRPC(addr string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
 }
 
 // checkOptions refuses options that the job server does not know: it would

@@ -205,24 +205,6 @@ func TestWorkerOfAnotherBuild(t *testing.T) {
 	}
 }
 
-// A job server or a cluster that does not answer is an error that names it, and nothing is
-// started for it.
-func TestOpenRefusesWhatDoesNotAnswer(t *testing.T) {
-	const addr = "127.0.0.1:1"
-	for _, c := range []runners.Config{
-		{Name: runners.Flink, Endpoint: addr}, {Name: runners.Flink, Master: addr, Parallelism: 1}, {Name: runners.Spark, Master: "spark://" + addr},
-	} {
-		c.Dir = t.TempDir()
-		_, err := runners.Open(t.Context(), c)
-		if err == nil || !strings.Contains(err.Error(), addr) {
-			t.Errorf("error %v, want one that names %s", err, addr)
-		}
-		if logs := testkit.Value(os.ReadDir(c.Dir))(t); len(logs) > 0 {
-			t.Errorf("%+v: %v was started", c, logs)
-		}
-	}
-}
-
 // The options reach Flink: those that the Go SDK knows nothing of, too.
 func TestFlinkOptions(t *testing.T) {
 	addrs := realClusters(t)
@@ -347,14 +329,14 @@ func TestAsk(t *testing.T) {
 	if advice, err := runners.AskRestarts(t.Context(), rest); err != nil || advice != "" {
 		t.Errorf("the cluster gives jobs up: %s, %v", advice, err)
 	}
-	if err := runners.Reach(t.Context(), rest); err != nil {
+	if err := runners.AskSpark(t.Context(), strings.TrimPrefix(addrs.SparkMaster, "spark://")); err != nil {
 		t.Error(err)
 	}
 	const nobody = "127.0.0.1:1"
 	_, jobServer := runners.AskJobServer(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: nobody})
 	_, closed := runners.AskFlink(t.Context(), nobody)
 	_, other := runners.AskFlink(t.Context(), strings.TrimPrefix(addrs.SparkWeb, "http://"))
-	for _, err := range []error{jobServer, closed, other, runners.Reach(t.Context(), nobody)} {
+	for _, err := range []error{jobServer, closed, other, runners.AskSpark(t.Context(), nobody), runners.AskExpansion(t.Context(), nobody)} {
 		if err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
 			t.Errorf("error %v, want one that names the address", err)
 		}

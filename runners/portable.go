@@ -39,6 +39,9 @@ const (
 	cancelPoll   = 100 * time.Millisecond
 	// answerTimeout is how long a job service may take to answer a question.
 	answerTimeout = 20 * time.Second
+	// firstTimeout is how long what a user has named may take to answer for the first time:
+	// the address may be wrong.
+	firstTimeout = 8 * time.Second
 
 	// embeddedURN is the environment inside of the JVM of a Flink or Spark
 	// worker, which has the Java parts in its class path.

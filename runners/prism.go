@@ -85,7 +85,7 @@ func (r *prismRunner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, closeService, err := dialJobServer(ctx, server.addr)
+	service, closeService, err := dialJobServer(ctx, server.addr, answerTimeout)
 	if err != nil {
 		server.close()
 		return err

@@ -145,6 +145,9 @@ func TestExpansion(t *testing.T) {
 	if len(java) != 1 {
 		t.Fatalf("its processes are %v, want one", java)
 	}
+	if err := runners.AskExpansion(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
 	at := testkit.Listeners(t, java[0].PID)
 	if len(at) != 1 || at[0].String() != addr || !at[0].Addr().IsLoopback() {
 		t.Errorf("it listens on %v, want %s alone", at, addr)
@@ -162,6 +165,39 @@ func TestExpansion(t *testing.T) {
 	if len(scratch()) != 0 {
 		t.Errorf("%v is left after Close", scratch())
 	}
+}
+
+// What is not at the address that a user has given is said to be so before anything is started
+// or submitted.
+func TestWrongAddresses(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute) // no longer than a cluster's own patience
+	defer stop()
+	var asked sync.WaitGroup
+	for about, addr := range testkit.Strangers(t) {
+		for _, c := range []runners.Config{
+			{Name: runners.Flink, Endpoint: addr}, {Name: runners.Spark, Endpoint: addr}, {Name: runners.Flink, Master: addr, Parallelism: 1}, {Name: runners.Spark, Master: "spark://" + addr},
+		} {
+			c.Dir = t.TempDir()
+			asked.Go(func() {
+				r, err := runners.Open(ctx, c)
+				if err == nil {
+					r.Close()
+				}
+				if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), addr) {
+					t.Errorf("%s, --endpoint=%s --master=%s: error %v, want one with the address, before %v", about, c.Endpoint, c.Master, err, ctx.Err())
+				}
+				if started := testkit.Value(filepath.Glob(filepath.Join(c.Dir, "*")))(t); len(started) > 0 {
+					t.Errorf("%s: %q was left by what was started", about, started)
+				}
+			})
+		}
+		asked.Go(func() {
+			if err := runners.AskExpansion(ctx, addr); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), addr) {
+				t.Errorf("%s: as an expansion service: %v", about, err)
+			}
+		})
+	}
+	asked.Wait()
 }
 
 // A cluster is elsewhere if its address is no address of this machine.

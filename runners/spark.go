@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"reflect"
 	"slices"
 	"time"
@@ -22,6 +25,44 @@ const (
 	turnTimeout = 5 * time.Minute
 	turnPoll    = 200 * time.Millisecond
 )
+
+// The types of two messages of Spark's own protocol: a request for a file, and that there is
+// none. Before the type stands the frame's length, its own eight bytes included.
+// https://github.com/apache/spark/blob/v3.5.0/common/network-common/src/main/java/org/apache/spark/network/protocol/Message.java
+const (
+	streamRequest = 6
+	streamFailure = 8
+)
+
+// AskSpark makes sure that Spark's Master is at addr, host:port: what else listens there takes
+// a connection, too. It asks for a file that no Master has.
+func AskSpark(ctx context.Context, addr string) error {
+	ctx, stop := context.WithTimeout(ctx, firstTimeout)
+	defer stop()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	const file = "/jars/of-nobody"
+	request := binary.BigEndian.AppendUint64(nil, 8+1+4+uint64(len(file)))
+	request = binary.BigEndian.AppendUint32(append(request, streamRequest), uint32(len(file)))
+	answer := make([]byte, 8+1)
+	if _, err = conn.Write(append(request, file...)); err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("what listens at %s does not answer as Spark's Master does: %w", addr, err)
+	case answer[8] != streamFailure:
+		return fmt.Errorf("what answers at %s, with %q, is not Spark's Master", addr, answer)
+	}
+	return nil
+}
 
 // startExecutors has the cluster start the executors that all jobs share, which takes
 // longer than most jobs: a run that begins to read is to find them ready.

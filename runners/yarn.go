@@ -32,7 +32,7 @@ type onYARN struct {
 
 // findYARN looks for the ResourceManager.
 func findYARN(ctx context.Context) (*onYARN, error) {
-	ctx, stop := context.WithTimeout(ctx, answerTimeout)
+	ctx, stop := context.WithTimeout(ctx, firstTimeout)
 	defer stop()
 	config, settings, err := hdfs.YARNSettings()
 	if err != nil {
@@ -40,7 +40,7 @@ func findYARN(ctx context.Context) (*onYARN, error) {
 	}
 	web, err := yarnrm.Web(ctx, settings)
 	if err != nil {
-		return nil, fmt.Errorf("asking YARN's ResourceManager of %s: %w", config, err)
+		return nil, fmt.Errorf("asking YARN's ResourceManager for --master=yarn, as $HADOOP_CONF_DIR (%s) names it: %w", config, err)
 	}
 	return &onYARN{config: config, web: web}, nil
 }

@@ -46,7 +46,7 @@ func Explain(err error) error {
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		text = "the broker has another " + mechanismKey
 	case errors.As(err, &record), errors.As(err, &first), strings.Contains(err.Error(), "TLS alert"):
-		text = "the broker's listener has another " + protocolKey + " than --kafka_config says (PLAINTEXT without it)"
+		text = "the broker's listener has another " + protocolKey + " than --kafka_config says (PLAINTEXT without it), or --kafka names a port of something else"
 	default:
 		_, alert, ok := strings.Cut(err.Error(), "remote error: tls: ")
 		if !ok {

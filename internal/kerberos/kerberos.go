@@ -91,7 +91,7 @@ func (l Login) Client() (*client.Client, error) {
 	c := client.NewWithKeytab(name, realm, keys, conf, client.DisablePAFXFAST(true))
 	if err := c.Login(); err != nil {
 		c.Destroy()
-		return nil, fmt.Errorf("logging in as %s@%s with %s: %w", name, realm, l.Keytab, explain(err))
+		return nil, fmt.Errorf("logging in as %s@%s with %s, by %s: %w", name, realm, l.Keytab, l.config(), explain(err))
 	}
 	return c, nil
 }

@@ -27,9 +27,9 @@ const (
 	brokerTimeout = 2 * time.Second
 )
 
-// checkTimeout is for Check, which a person waits for. A run waits for an output as
-// long as the file system tries again.
-var checkTimeout = 15 * time.Second
+// checkTimeout is for Check, which a person waits for. What has never answered ends before. A
+// run waits for an output that has, as long as the file system tries again.
+var checkTimeout = 12 * time.Second
 
 // check is for one thing that a run needs, and changes nothing.
 type check struct {

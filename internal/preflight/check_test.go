@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,6 +224,58 @@ func TestCheckWaitsForTheOutput(t *testing.T) {
 	} {
 		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(out.String()) {
 			t.Errorf("no line %s in\n%s", want, out.String())
+		}
+	}
+}
+
+// What is not where a flag says, or what else is there, fails its check with that flag's name,
+// and a run at its start, which has more patience with what has answered once.
+func TestWrongAddresses(t *testing.T) {
+	conf := t.TempDir()
+	t.Setenv("HADOOP_CONF_DIR", conf)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var checked sync.WaitGroup
+	for about, addr := range testkit.Strangers(t) {
+		given := []string{"--kafka=" + addr, "--user=bob", "--output=hdfs://" + addr + "/faces", "--expansion_addr=" + addr}
+		for name, cluster := range map[string]struct{ line, flags string }{
+			"job server": {"job server", "--runner=flink --endpoint=" + addr},
+			"flink":      {"flink", "--runner=flink --master=" + addr},
+			"spark":      {"spark", "--runner=spark --master=spark://" + addr},
+		} {
+			o := testkit.Value(config.Parse(slices.Concat(given, strings.Fields(cluster.flags), []string{"--state_dir=" + t.TempDir()})...))(t)
+			checked.Go(func() {
+				var out strings.Builder
+				if Check(ctx, o, &out) == nil || ctx.Err() != nil {
+					t.Errorf("%s, %s: no error, or too late", about, name)
+				}
+				flag, _, _ := strings.Cut(strings.Fields(cluster.flags)[1], "=")
+				for line, flag := range map[string]string{"kafka": "--kafka", "output": "--output", "expansion": "--expansion_addr", cluster.line: flag} {
+					if !regexp.MustCompile(`(?m)^FAIL +` + line + ` .*` + flag).MatchString(out.String()) {
+						t.Errorf("%s: no line of a failure of %s that names %s:\n%s", about, line, flag, &out)
+					}
+				}
+			})
+		}
+		checked.Go(func() {
+			o := testkit.Value(config.Parse("--kafka="+addr, "--user=amy", "--output=hdfs://"+addr+"/faces", "--runner=direct", "--state_dir="+t.TempDir()))(t)
+			c := Start(ctx, o, store.Config{Root: o.Output, Run: "run"})
+			defer c.Stop()
+			for flag, err := range map[string]error{"--kafka": c.Essential(ctx, io.Discard), "--output": c.awaitOutput(ctx, io.Discard)} {
+				if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), flag) {
+					t.Errorf("%s, at the start of a run: error %v, want one with %s", about, err, flag)
+				}
+			}
+		})
+	}
+	checked.Wait()
+	silent := testkit.Strangers(t)["says nothing"]
+	testkit.WriteFile(t, filepath.Join(conf, "yarn-site.xml"), []byte("<configuration><property><name>yarn.resourcemanager.webapp.address</name><value>"+silent+"</value></property></configuration>"))
+	for _, name := range []string{runners.Flink, runners.Spark} {
+		c := &Checks{options: config.Options{Runner: runners.Config{Name: name, Master: runners.YARN}}}
+		probe := map[string]func(context.Context) (finding, error){runners.Flink: c.probeFlink, runners.Spark: c.probeSpark}[name]
+		if _, err := probe(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "--master=yarn") || !strings.Contains(err.Error(), silent) {
+			t.Errorf("%s on YARN: error %v", name, err)
 		}
 	}
 }

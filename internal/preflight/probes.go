@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"facestream/internal/cli"
-	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
 	"facestream/runners"
 	"facestream/transforms/face"
@@ -42,11 +41,8 @@ const (
 func (c *Checks) probeKafka(ctx context.Context) (f finding, err error) {
 	o := c.options
 	offsets, err := kafka.Connect(ctx, o.Kafka, o.Group, o.Topics, o.Security.Options()...)
-	if errors.Is(err, kafka.ErrUnreachable) || errors.Is(err, kafkaconf.ErrSecurity) {
-		return f, err
-	}
 	if err != nil {
-		return f, fmt.Errorf("%w (does Kafka run, and is this its address?)", err)
+		return f, err
 	}
 	offsets.Uncommitted = kafka.ReadsUncommitted(o.Consumer)
 	c.Offsets = offsets
@@ -318,8 +314,8 @@ func (c *Checks) probeParts(context.Context) (f finding, err error) {
 
 func (c *Checks) probeExpansion(ctx context.Context) (f finding, err error) {
 	addr := c.options.ExpansionAddr
-	f.says = addr + " accepts connections"
-	if err := runners.Reach(ctx, addr); err != nil {
+	f.says = addr + " answers"
+	if err := runners.AskExpansion(ctx, addr); err != nil {
 		return f, fmt.Errorf("%w (start it, or leave --expansion_addr out)", err)
 	}
 	return f, nil
@@ -383,8 +379,8 @@ func (c *Checks) probeSpark(ctx context.Context) (f finding, err error) {
 		}
 		return f, err
 	}
-	f.says = o.Master + " accepts connections; it does not tell its version"
-	if err := runners.Reach(ctx, strings.TrimPrefix(o.Master, "spark://")); err != nil {
+	f.says = o.Master + " answers; it does not tell its version"
+	if err := runners.AskSpark(ctx, o.Address()); err != nil {
 		return f, fmt.Errorf("%w (start Spark's Master, or give its address with --master)", err)
 	}
 	return f, nil

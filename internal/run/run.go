@@ -195,12 +195,16 @@ func (s *session) runAlone(ctx context.Context, checks *preflight.Checks) error 
 		return err
 	}
 	defer s.runner.Close()
-	if o.OwnExpansion() {
+	switch {
+	case o.OwnExpansion():
 		s.expansion = runners.NewExpansion(s.dir)
 		defer s.expansion.Close()
-		if err := s.expansion.Start(ctx); err != nil {
-			return err
-		}
+		err = s.expansion.Start(ctx)
+	case o.ExpansionAddr != "": // Beam would wait for it without an end
+		err = runners.AskExpansion(ctx, o.ExpansionAddr)
+	}
+	if err != nil {
+		return err
 	}
 	if checks != nil {
 		err = checks.Rest(ctx, s.warnings())

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // get returns the objects that the ResourceManager at web, http://HOST:PORT, answers below
@@ -75,6 +76,9 @@ func Nodes(ctx context.Context, web string) (ids []string, err error) {
 	return ids, err
 }
 
+// firstTimeout is how long one of several ResourceManagers may take to answer.
+const firstTimeout = 4 * time.Second
+
 // Web returns the address of the ResourceManager that the settings of Hadoop name: of
 // several, of the first that answers. One that stands by sends to the other.
 func Web(ctx context.Context, settings map[string]string) (web string, err error) {
@@ -96,7 +100,9 @@ func Web(ctx context.Context, settings map[string]string) (web string, err error
 			return "", fmt.Errorf("neither %s nor %shostname%[3]s is set", key+suffix, prefix, suffix)
 		}
 		web = scheme + addr
-		if _, err = get[struct{ ID int64 }](ctx, web, "/info", "clusterInfo"); err == nil {
+		asking, stop := context.WithTimeout(ctx, firstTimeout)
+		_, err = get[struct{ ID int64 }](asking, web, "/info", "clusterInfo")
+		if stop(); err == nil {
 			return web, nil
 		}
 	}

@@ -88,6 +88,7 @@ func Main(args []string) error {
 		fmt.Fprintln(os.Stderr, "this worker is another build than the program that has submitted the job")
 		os.Exit(ExitOtherBuild)
 	}
+	hdfs.Patient()
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
 	id := flags.String("id", "", "The worker's id.")
 	provision := flags.String("provision_endpoint", "", "The provision service, host:port.")

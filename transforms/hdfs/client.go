@@ -50,6 +50,10 @@ type clients struct {
 	dialNameNode    dialFunc
 	dialDataNode    dialFunc
 
+	patient   atomic.Bool // see Patient
+	answered  sync.Map    // accounts of which a NameNode has answered
+	connected sync.Map    // accounts that have had a client
+
 	mu    sync.Mutex
 	slots map[account][]*slot
 	next  int // index of the slot to take, before it is brought into range
@@ -70,8 +74,7 @@ type slot struct {
 	current *client
 	// addresses are those of the NameNodes, in the order in which they are tried.
 	addresses []string
-	answered  bool // a NameNode has, once
-	closed    int  // how often a connection was closed without an answer
+	closed    int // how often a connection was closed without an answer
 	// failed is when connecting failed last, and err how.
 	failed time.Time
 	err    error
@@ -128,6 +131,9 @@ func (cs *clients) slot(a account) *slot {
 		}
 		cs.slots[a] = slots
 	}
+	if _, connected := cs.connected.Load(a); !connected && !cs.patient.Load() {
+		return slots[0] // each has an order of NameNodes of its own
+	}
 	cs.next++
 	return slots[cs.next%len(slots)]
 }
@@ -162,15 +168,31 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	}
 	broken := new(atomic.Bool)
 	var stranger atomic.Pointer[strangerError]
+	var unknown atomic.Pointer[net.DNSError] // of the library's errors, only the text is left
 	options.Addresses = s.addresses
 	options.User = a.user
-	options.NamenodeDialFunc = cs.dialNameNode.through(func(c net.Conn, address string) net.Conn {
-		c = &conn{Conn: c, timeout: cs.nameNodeTimeout, failed: func() { broken.Store(true) }}
-		return &nameNodeConn{Conn: c, address: address, met: func(err strangerError) { stranger.Store(&err) }}
+	answers := func() bool { return cs.answers(a) }
+	dial := dialFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := cs.dialNameNode.within(firstTimeout, answers)(ctx, network, address)
+		if lookup := (*net.DNSError)(nil); errors.As(err, &lookup) && lookup.IsNotFound {
+			unknown.Store(lookup)
+		}
+		return c, err
 	})
-	options.DatanodeDialFunc = cs.dialDataNode.through(func(c net.Conn, address string) net.Conn {
+	timeout := func() time.Duration {
+		if !answers() {
+			return min(firstTimeout, cs.nameNodeTimeout)
+		}
+		return cs.nameNodeTimeout
+	}
+	options.NamenodeDialFunc = dial.through(func(c net.Conn, address string) net.Conn {
+		c = &conn{Conn: c, timeout: timeout, failed: func() { broken.Store(true) }}
+		return &nameNodeConn{Conn: c, address: address,
+			answered: func() { cs.answered.Store(a, nil) }, met: func(err strangerError) { stranger.Store(&err) }}
+	})
+	options.DatanodeDialFunc = cs.dialDataNode.within(firstDial, func() bool { return cs.writes(a) }).through(func(c net.Conn, address string) net.Conn {
 		dataNodes.Store(dataNode{a.address, address}, nil)
-		return dataConn{&conn{Conn: c, timeout: cs.dataNodeTimeout, failed: func() {}}}
+		return dataConn{&conn{Conn: c, timeout: func() time.Duration { return cs.dataNodeTimeout }, failed: func() {}}}
 	})
 
 	// The library connects without reading an answer. Asking for the defaults shows
@@ -179,7 +201,8 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	if err == nil {
 		var defaults hdfs.ServerDefaults
 		if defaults, err = c.ServerDefaults(); err == nil {
-			s.closed, s.answered = 0, true
+			s.closed = 0
+			cs.connected.Store(a, nil)
 			made := &client{Client: c, defaults: defaults, umask: mask, broken: broken, kerberos: options.KerberosClient}
 			if made.kerberos != nil {
 				made.until = time.Now().Add(cs.securedLife)
@@ -198,10 +221,14 @@ func (cs *clients) dial(s *slot, a account) (*client, error) {
 	err = fmt.Errorf("connecting to NameNode %s: %w", strings.Join(options.Addresses, ", "), err)
 	if met := stranger.Load(); met != nil {
 		// A NameNode that ends while it is asked closes its connections, too.
-		if s.closed++; len(met.said) > 0 || s.closed >= maxClosed && !s.answered {
+		_, answered := cs.answered.Load(a)
+		if s.closed++; len(met.said) > 0 || s.closed >= maxClosed && !answered {
 			return nil, finalError{*met}
 		}
 		return nil, *met
+	}
+	if lookup := unknown.Load(); lookup != nil && len(options.Addresses) == 1 && !answers() {
+		return nil, finalError{fmt.Errorf("connecting to the NameNode that --output names: %w", lookup)}
 	}
 	if strings.HasSuffix(err.Error(), wantsKerberos) {
 		return nil, finalError{fmt.Errorf("%w: it may ask for Kerberos: have $HADOOP_CONF_DIR name the folder of the cluster's settings", err)}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +42,49 @@ func TestUnreachable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What has never answered may have a wrong address. That is said within seconds, and not at the
+// end of the budget for outages, and of several NameNodes each is tried before.
+func TestFirstContact(t *testing.T) {
+	closed := listen(t)
+	closed.Close()
+	nameNode := hdfsAddress(t)
+	const wrong = "has --output the address of a NameNode's RPC, as in fs.defaultFS (8020 is usual)?"
+	for about, tc := range map[string]struct {
+		address, says string // nothing if it works
+		outage        bool
+	}{
+		"refuses":             {closed.Addr().String(), wrong, true},
+		"silent":              {silent(t, new(atomic.Int64)), wrong, true},
+		"no such host":        {"nowhere.invalid:8020", "nowhere.invalid", false},
+		"silent, and another": {silent(t, new(atomic.Int64)) + "," + nameNode, "", false},
+	} {
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			f := newClients(time.Minute, time.Hour)
+			f.clients.connections = connections
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			_, err := f.Size(ctx, "hdfs://bob@"+tc.address+"/")
+			if (err == nil) != (tc.says == "") || err != nil && (!strings.Contains(err.Error(), tc.says) || errors.Is(err, ErrOutage) != tc.outage) {
+				t.Errorf("error is %v, want one with %q, of an outage: %t", err, tc.says, tc.outage)
+			}
+		})
+	}
+	t.Run("DataNode", func(t *testing.T) {
+		t.Parallel()
+		f := newClients(time.Minute, time.Hour)
+		f.clients.dialDataNode = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		err := f.WriteFrom(ctx, folder(t, f, testservices.Proxy(t, nameNode).Addr())+"/a", whole([]byte("a")))
+		if !errors.Is(err, ErrOutage) || !strings.Contains(err.Error(), "no DataNode can be reached") {
+			t.Errorf("error is %v, want one about DataNodes", err)
+		}
+	})
 }
 
 func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
@@ -115,6 +159,7 @@ func TestStrangers(t *testing.T) {
 		"TLS":                    {"\x15\x03\x01\x00\x02\x02\x46", "does not speak"},
 		"message without an end": {"\x00\x00\x00\x01\x01", "does not speak"},
 		"hostile varint":         {"\x00\x00\x00\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "does not speak"},
+		"zeros":                  {"\x00\x00\x00\x00", "does not speak"},
 		"nothing":                {"", "closed the connection without an answer"},
 		// RpcResponseHeaderProto with callId -1 and status FATAL.
 		"Kerberos": {"\x00\x00\x00\x0e\x0d\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x10\x02", "it may ask for Kerberos"},

@@ -24,6 +24,18 @@ func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 }
 
+// within returns a dial function with a limit for what is not known to answer.
+func (dial dialFunc) within(limit time.Duration, known func() bool) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !known() {
+			first, stop := context.WithTimeout(ctx, limit)
+			defer stop()
+			ctx = first
+		}
+		return dial(ctx, network, address)
+	}
+}
+
 // through returns a dial function of connections that go through what wrap makes of them.
 func (dial dialFunc) through(wrap func(c net.Conn, address string) net.Conn) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -60,13 +72,14 @@ func (e strangerError) Error() string {
 }
 
 // nameNodeConn looks whether the first answer is one of a NameNode, before the library makes
-// room for as many bytes as a stranger says, and calls met if it is not.
+// room for as many bytes as a stranger says, and calls answered or met.
 type nameNodeConn struct {
 	net.Conn
-	address string
-	met     func(strangerError)
-	known   bool
-	first   []byte // what is left of the first answer
+	address  string
+	answered func()
+	met      func(strangerError)
+	known    bool
+	first    []byte // what is left of the first answer
 }
 
 func (c *nameNodeConn) Read(p []byte) (int, error) {
@@ -92,7 +105,7 @@ func (c *nameNodeConn) meet() error {
 		return err
 	}
 	stranger := strangerError{c.address, head[:n]}
-	if length := binary.BigEndian.Uint32(head); n > 0 && length <= maxFirstAnswer {
+	if length := binary.BigEndian.Uint32(head); length > 0 && length <= maxFirstAnswer {
 		c.first = append(head, make([]byte, length)...)
 		if _, err := io.ReadFull(c.Conn, c.first[len(head):]); err != nil {
 			return err
@@ -102,6 +115,7 @@ func (c *nameNodeConn) meet() error {
 			_, n = protowire.ConsumeBytes(rest)
 		}
 		if c.known = len(rest) == 0; c.known {
+			c.answered()
 			return nil
 		}
 	}
@@ -117,8 +131,12 @@ var dataNodes sync.Map // of dataNode
 type dataNode struct{ nameNode, address string }
 
 // DataNodes returns the addresses of those that have files of the HDFS of a name.
-func DataNodes(name string) (addrs []string) {
+func DataNodes(name string) []string {
 	_, nameNode, _, _ := split(name)
+	return reached(nameNode)
+}
+
+func reached(nameNode string) (addrs []string) {
 	for key := range dataNodes.Range {
 		if d := key.(dataNode); d.nameNode == nameNode {
 			addrs = append(addrs, d.address)
@@ -131,7 +149,7 @@ func DataNodes(name string) (addrs []string) {
 // conn gives each read and write a timeout, and calls failed when one fails.
 type conn struct {
 	net.Conn
-	timeout time.Duration
+	timeout func() time.Duration
 	failed  func()
 	limit   atomic.Int64 // the library's own deadline, Unix nanoseconds; 0 is none
 	first   atomic.Pointer[error]
@@ -170,7 +188,7 @@ func (c *conn) fail(err error) error {
 }
 
 func (c *conn) deadline() time.Time {
-	t := time.Now().Add(c.timeout)
+	t := time.Now().Add(c.timeout())
 	if limit := c.limit.Load(); limit != 0 {
 		if own := time.Unix(0, limit); own.Before(t) {
 			return own

@@ -11,8 +11,8 @@
 // Everything that touches one cluster as one user shares a few clients, which
 // live as long as the process. The library has no deadlines and does not
 // recover from a lost connection or DataNode, so this package gives every call
-// a deadline, replaces a broken client, and tries again for a minute and a half:
-// after a lost connection or answer, a NameNode that is not active or in safe
+// a deadline, replaces a broken client, and tries again for a minute and a half, or
+// for seconds as long as nothing has ever answered (see Patient): after a lost connection or answer, a NameNode that is not active or in safe
 // mode, and a block that no DataNode takes, which means a new file. What the
 // NameNode refuses (permission, quota, limits, encryption zone, missing parent)
 // and a folder with erasure coding are errors at once.

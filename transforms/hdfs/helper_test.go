@@ -36,8 +36,15 @@ func folder(t *testing.T, f *fileSystem, address string) string {
 	return name
 }
 
-// ownClients returns a file system with clients of its own.
+// ownClients returns a file system with clients of its own, to which nothing is new.
 func ownClients(timeout, budget time.Duration) *fileSystem {
+	f := newClients(timeout, budget)
+	f.clients.patient.Store(true)
+	return f
+}
+
+// newClients returns a file system whose clients have never had an answer.
+func newClients(timeout, budget time.Duration) *fileSystem {
 	return &fileSystem{&clients{
 		nameNodeTimeout: timeout, dataNodeTimeout: timeout, retryBudget: budget,
 		dialNameNode: dialTCP, dialDataNode: dialTCP,

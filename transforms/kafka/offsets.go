@@ -22,9 +22,10 @@ import (
 )
 
 const (
-	dialTimeout = 5 * time.Second
-	// openTimeout bounds Open, which a person waits for.
-	openTimeout = 20 * time.Second
+	dialTimeout = 3 * time.Second
+	// openTimeout bounds Open, which a person waits for. It has room for two brokers that
+	// do not take a connection.
+	openTimeout = 8 * time.Second
 	// outageTimeout bounds one request to the brokers, retries included, and how long
 	// a scan waits for the next record. A shorter outage does not end a run.
 	outageTimeout = 45 * time.Second
@@ -142,6 +143,9 @@ func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) 
 	o.first, err = ask(ctx, o, "its topics", func(ctx context.Context) (kadm.Metadata, error) { return o.admin.Metadata(ctx, o.topics...) })
 	if err != nil {
 		o.Close()
+		if !o.answered && !errors.Is(err, kafkaconf.ErrSecurity) {
+			err = fmt.Errorf("%w (does Kafka run, and is this the address for --kafka?)", err)
+		}
 		return nil, err
 	}
 	o.answered = true
