@@ -5,9 +5,7 @@
 package jobserver
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,14 +134,15 @@ func New(c Config) (Program, error) {
 		if c.OneRun {
 			p.JVM = append(p.JVM, sparkRun)
 		}
+		var more []string
 		if c.Master == "yarn" {
-			if err := p.onYARN(c.YARN, c.Dir); err != nil {
+			if more, err = p.onYARN(c.YARN, c.Dir); err != nil {
 				return p, err
 			}
 		} else if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}
-		home, err := SparkHome(c.Dir)
+		home, err := SparkHome(c.Dir, more...)
 		p.Env = slices.Concat(p.Env, SparkEnv(home, c.Host), jvm.Malloc)
 		return p, err
 	}
@@ -160,19 +159,28 @@ restart-strategy.fixed-delay.delay: 1 s
 `
 
 // SparkHome makes, in dir, the folder that Spark's processes look for their
-// jars in, and returns it.
-func SparkHome(dir string) (home string, err error) {
+// jars in, with more of them besides, and returns it.
+func SparkHome(dir string, more ...string) (home string, err error) {
 	classPath, err := paths.ClassPath(Spark)
 	if err != nil {
 		return "", err
 	}
-	home = filepath.Join(dir, "home")
-	if err := os.MkdirAll(home, 0o755); err != nil {
+	all, err := filepath.Glob(classPath + ".jar")
+	if err != nil {
 		return "", err
 	}
-	err = os.Symlink(filepath.Dir(classPath), filepath.Join(home, "jars"))
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	home = filepath.Join(dir, "home")
+	jars := filepath.Join(home, "jars")
+	if err := os.RemoveAll(jars); err != nil { // of an earlier start
 		return "", err
+	}
+	if err := os.MkdirAll(jars, 0o755); err != nil {
+		return "", err
+	}
+	for _, jar := range append(all, more...) {
+		if err := os.Symlink(jar, filepath.Join(jars, filepath.Base(jar))); err != nil {
+			return "", err
+		}
 	}
 	return home, nil
 }

@@ -32,32 +32,33 @@ type YARN struct {
 	Env, JVM []string
 }
 
-// onYARN makes the job server an application of YARN.
-func (p *Program) onYARN(y YARN, dir string) error {
+// onYARN makes the job server an application of YARN, and returns Spark's part for that.
+func (p *Program) onYARN(y YARN, dir string) (part []string, err error) {
 	parts, err := paths.ClassPath("yarn")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Like the jars, this is not uploaded with every job.
 	config := filepath.Join(dir, "gradle", "wrapper", "hadoop")
 	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.Symlink(y.Config, config); err != nil {
-		return err
+		return nil, err
 	}
-	part, err := filepath.Glob(filepath.Join(filepath.Dir(parts), "spark-yarn_*.jar"))
+	part, err = filepath.Glob(filepath.Join(filepath.Dir(parts), "spark-yarn_*.jar"))
 	if err != nil || len(part) != 1 {
-		return fmt.Errorf("looking for Spark's part for YARN in %s: %q, %w", parts, part, err)
+		return nil, fmt.Errorf("looking for Spark's part for YARN in %s: %q, %w", parts, part, err)
 	}
-	jars := "local:" + p.ClassPath + ",local:" + part[0]
 	if y.Worker != "" {
-		jars = p.ClassPath + ".jar," + part[0]
+		// Without a list of jars, Spark brings those of its home, in one archive. One by one
+		// they take a minute.
 		p.JVM = append(p.JVM, "-Dspark.yarn.dist.files="+y.Worker+"#"+WorkerName)
+	} else {
+		p.JVM = append(p.JVM, "-Dspark.yarn.jars=local:"+p.ClassPath+",local:"+part[0])
 	}
 	p.ClassPath = strings.Join([]string{config, p.ClassPath, part[0]}, string(filepath.ListSeparator))
 	p.JVM = append(append(p.JVM, y.JVM...),
-		"-Dspark.yarn.jars="+jars,
 		"-Dspark.yarn.tags="+y.Tag,
 		"-Dspark.yarn.am.extraJavaOptions="+strings.Join(jvm.Kerberos(), " "),
 		"-Dspark.executor.instances="+strconv.Itoa(y.Executors),
@@ -66,5 +67,5 @@ func (p *Program) onYARN(y YARN, dir string) error {
 		fmt.Sprintf("-Dspark.executor.memoryOverhead=%dm", OverheadMB),
 	)
 	p.Env = append(y.Env, "HADOOP_CONF_DIR="+y.Config)
-	return nil
+	return part, nil
 }
