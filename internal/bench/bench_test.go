@@ -66,7 +66,7 @@ func TestInterrupted(t *testing.T) {
 	status := make(chan int, 1)
 	go func() { status <- Command().Main(ctx, append(few, "--state_dir="+state), io.Discard, &stderr) }()
 	testkit.Await(t, "the broker", func() bool {
-		return len(testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) && classOf(p.Args) == "kafka" })) > 0
+		return len(testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) && p.Has("kafka.Kafka ") })) > 0
 	})
 	stop()
 	if got := <-status; got != cli.ExitInterrupted || !strings.Contains(stderr.String(), "bench all: interrupted") || strings.Contains(stderr.String(), "left") {
@@ -137,11 +137,11 @@ func TestCommandLine(t *testing.T) {
 func TestDay(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
 	var got choice
-	one := command{name: "one", choices: all.choices, measure: func(_ context.Context, _ *lab, chosen choice) ([]table, error) {
+	one := command{name: "one", choices: all.choices, measure: func(_ context.Context, _ *bench, chosen choice) ([]table, error) {
 		got = chosen
 		return []table{{title: "things", rows: things}}, errTooShort
 	}}.cli()
-	two := command{name: "two", measure: func(context.Context, *lab, choice) ([]table, error) {
+	two := command{name: "two", measure: func(context.Context, *bench, choice) ([]table, error) {
 		return []table{{title: "things", rows: things}}, nil
 	}}.cli()
 	var stdout, stderr bytes.Buffer

@@ -48,10 +48,10 @@ type step func(*worker) error
 
 // bare measures a bound of what a runner can do: the frames a second of as many workers
 // as it has slots, without the first frames.
-func (l *lab) bare(ctx context.Context, o combination, frames int, do step) (rate float64, err error) {
+func (b *bench) bare(ctx context.Context, o combination, frames int, do step) (rate float64, err error) {
 	workers := make([]*worker, o.Slots)
 	for i := range workers {
-		detector, err := l.newDetector(o.Preset, 0)
+		detector, err := b.newDetector(o.Preset, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -146,8 +146,8 @@ func bareDetector(format string, frames int) (step, error) {
 
 // barePlumbing returns a step that takes a record from Kafka, looks for faces, and writes
 // a frame that has any to HDFS: under another name first, as package store does.
-func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func(), err error) {
-	_, output := l.newOutput()
+func (b *bench) barePlumbing(ctx context.Context, topic string) (do step, end func(), err error) {
+	output := b.Folder(b.newGroup())
 	fsys := hdfs.New(ctx)
 	folders := fsys.(interface {
 		MkdirAll(ctx context.Context, dir string) error
@@ -155,7 +155,7 @@ func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func
 	if err := folders.MkdirAll(ctx, output); err != nil {
 		return nil, nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(l.stack.Kafka), kgo.ConsumeTopics(topic),
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Broker), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(fetchBytes))
 	if err != nil {
 		return nil, nil, err
@@ -196,8 +196,8 @@ func (l *lab) barePlumbing(ctx context.Context, topic string) (do step, end func
 
 // newDetector returns a detector that uses one thread. A network has the preset's smallest
 // score if minScore is 0.
-func (l *lab) newDetector(preset string, minScore float64) (*face.Detector, error) {
-	params, err := face.NewPreset(preset, l.modelOf(preset))
+func (b *bench) newDetector(preset string, minScore float64) (*face.Detector, error) {
+	params, err := face.NewPreset(preset, b.modelOf(preset))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", preset, err)
 	}
@@ -209,11 +209,11 @@ func (l *lab) newDetector(preset string, minScore float64) (*face.Detector, erro
 }
 
 // modelOf returns the model that was given for a preset without one of its own.
-func (l *lab) modelOf(preset string) string {
+func (b *bench) modelOf(preset string) string {
 	if _, err := face.PresetFile(preset); err == nil {
 		return ""
 	}
-	return l.model
+	return b.model
 }
 
 // usual is the demo that runners are measured with.

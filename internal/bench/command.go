@@ -70,10 +70,10 @@ type command struct {
 	about string
 	// choices holds what there is to choose from. A flag exists for what has several.
 	choices choice
-	// services says that it needs them. Without them, a lab can only tell of progress.
+	// services says that it needs them. Without them, a bench can only tell of progress.
 	services bool
 	// measure may return tables together with an error.
-	measure func(ctx context.Context, l *lab, c choice) ([]table, error)
+	measure func(ctx context.Context, b *bench, c choice) ([]table, error)
 }
 
 func (c command) cli() cli.Command {
@@ -108,9 +108,9 @@ func (c command) cli() cli.Command {
 			if err := checkFiles(*model, *page); err != nil {
 				return err
 			}
-			l := &lab{progress: stderr, model: *model, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
+			b := &bench{progress: stderr, model: *model, began: time.Now(), totals: map[string]int{}, warm: map[string]int{}}
 			if c.services {
-				defer func() { err = errors.Join(err, l.close()) }()
+				defer func() { err = errors.Join(err, b.close()) }()
 				dir, err := state.Dir()
 				if err == nil {
 					err = cli.CheckFolder("--state_dir", dir)
@@ -118,11 +118,11 @@ func (c command) cli() cli.Command {
 				if err != nil {
 					return cli.Usagef("%w", err)
 				}
-				if err := l.open(ctx, dir, chosen.runners); err != nil {
+				if err := b.open(ctx, dir, chosen.runners); err != nil {
 					return err
 				}
 			}
-			tables, err := c.measure(ctx, l, chosen)
+			tables, err := c.measure(ctx, b, chosen)
 			if len(tables) == 0 {
 				return err
 			}

@@ -44,8 +44,8 @@ it finds on demo videos (three sizes; clean, noisy, dark and bright; none to thr
 and on labelled pictures. A face is found if a box and its label share %.0f %% of what they
 cover together, or %.0f %%; each box counts for one label. Precision is the part of the boxes
 that have a label: not every face in a photograph has one. px are sides of labels.`, 100*usualIoU, 100*strictIoU),
-	measure: func(ctx context.Context, l *lab, c choice) ([]table, error) {
-		return l.detect(ctx, c.labels, labelledTimes, demoSizes)
+	measure: func(ctx context.Context, b *bench, c choice) ([]table, error) {
+		return b.detect(ctx, c.labels, labelledTimes, demoSizes)
 	},
 }
 
@@ -88,7 +88,7 @@ var clips = []struct {
 }{{video.MixedFaces, 0, 1}, {3, 20, 1}, {1, 0, 0.35}, {2, 10, 1.6}, {0, 30, 1}}
 
 // detect measures all presets on demo videos and, so many times, on the labelled pictures.
-func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demoSize) ([]table, error) {
+func (b *bench) detect(ctx context.Context, labels string, times int, sizes []demoSize) ([]table, error) {
 	labelled, err := readLabels(labels)
 	if err != nil {
 		return nil, cli.Usagef("--labels: %w", err)
@@ -96,9 +96,9 @@ func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demo
 	var names []string
 	var detectors []*face.Detector
 	for _, name := range face.Presets {
-		d, err := l.newDetector(name, 0)
+		d, err := b.newDetector(name, 0)
 		if err != nil {
-			l.say("left out: %v", err)
+			b.say("left out: %v", err)
 			continue
 		}
 		defer d.Close()
@@ -107,7 +107,7 @@ func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demo
 	var rows []detectRow
 	every := make([]tally, len(names))
 	measure := func(pictures string, some []input, times int) error {
-		l.say("%s: %d frames", pictures, len(some))
+		b.say("%s: %d frames", pictures, len(some))
 		tallies, err := detectEach(ctx, detectors, some, times)
 		if err != nil {
 			return err
@@ -131,17 +131,17 @@ func (l *lab) detect(ctx context.Context, labels string, times int, sizes []demo
 		return nil, err
 	}
 	rows = append(rows, detectRows("all", names, every)...)
-	curve, err := l.curve(ctx, names, labelled)
+	curve, err := b.curve(ctx, names, labelled)
 	return []table{{title: "the detector's presets", rows: rows}, {title: "networks on the labelled pictures, by score", rows: curve}}, err
 }
 
 // curve shows what each network finds from each score on.
-func (l *lab) curve(ctx context.Context, names []string, labelled []input) (rows []curveRow, err error) {
+func (b *bench) curve(ctx context.Context, names []string, labelled []input) (rows []curveRow, err error) {
 	for _, name := range names {
 		if !slices.Contains(face.Networks, name) {
 			continue
 		}
-		d, err := l.newDetector(name, face.MinMinScore)
+		d, err := b.newDetector(name, face.MinMinScore)
 		if err != nil {
 			return nil, err
 		}

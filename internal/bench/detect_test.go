@@ -16,7 +16,7 @@ import (
 // TestPresetsFind demands of each preset of a cascade on a few frames what it was chosen for.
 func TestPresetsFind(t *testing.T) {
 	var said strings.Builder
-	tables := testkit.Value((&lab{progress: &said}).detect(t.Context(), "../../testdata/labels.json", 1, []demoSize{{320, 240, 12}, {640, 480, 3}}))(t)
+	tables := testkit.Value((&bench{progress: &said}).detect(t.Context(), "../../testdata/labels.json", 1, []demoSize{{320, 240, 12}, {640, 480, 3}}))(t)
 	rows := tables[0].rows.([]detectRow)
 	each := len(rows) / 4 // two sizes, labelled, all
 	if each < len(face.Cascades) || len(rows)%4 != 0 || !strings.Contains(said.String(), "left out: yunet: ") || !strings.Contains(said.String(), "--model=FILE") {
@@ -55,7 +55,7 @@ func TestPhotographs(t *testing.T) {
 		}
 	}
 	for _, these := range all {
-		tables := testkit.Value((&lab{progress: io.Discard, model: these.model}).detect(t.Context(), these.labels, 1, nil))(t)
+		tables := testkit.Value((&bench{progress: io.Discard, model: these.model}).detect(t.Context(), these.labels, 1, nil))(t)
 		var text strings.Builder
 		testkit.Must(t, printTables(&text, tables))
 		t.Logf("%s\n%s", these.model, &text)

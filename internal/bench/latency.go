@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/camera/video"
+	"facestream/internal/lab"
+	"facestream/internal/wait"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -19,6 +22,7 @@ const (
 	liveFPS   = 5
 	liveSlots = 2
 	liveFor   = 10 * time.Minute // by --scale
+	beginPoll = 50 * time.Millisecond
 )
 
 var latency = command{
@@ -43,12 +47,12 @@ type latencyRow struct {
 	Max     float64 `json:"max_seconds" col:"max s"`
 }
 
-func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
+func measureLatency(ctx context.Context, b *bench, c choice) ([]table, error) {
 	var rows []latencyRow
 	for _, runner := range c.runners {
 		for _, reader := range slices.Repeat(c.readers, c.times) {
-			topic := fmt.Sprint("live-", l.runs)
-			r, err := l.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
+			topic := fmt.Sprint("live-", b.groups)
+			r, err := b.runLive(ctx, topic, time.Duration(c.scale*float64(liveFor)), job{
 				combination: combination{runner, feed.JPEG, parity, liveSlots, reader, store.Files}, topic: topic,
 			})
 			if err == nil && r.Latency == nil {
@@ -60,20 +64,20 @@ func measureLatency(ctx context.Context, l *lab, c choice) ([]table, error) {
 			seconds := func(millis int64) float64 { return float64(millis) / 1000 }
 			rows = append(rows, latencyRow{runner, reader, r.RecordsRead, r.Windows,
 				seconds(r.Latency.P50), seconds(r.Latency.P95), seconds(r.Latency.P99), seconds(r.Latency.Max)})
-			l.say("%s, %s: %s", runner, reader, r.Latency)
+			b.say("%s, %s: %s", runner, reader, r.Latency)
 		}
 	}
 	return []table{{title: "latency of pictures, five frames a second", rows: rows}}, nil
 }
 
 // runLive runs the pipeline for so long, while a camera sends to its topic.
-func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration, j job) (r ran, err error) {
-	if err := l.fill(ctx, topic, feed.JPEG, period); err != nil { // nothing of it is read
+func (b *bench) runLive(ctx context.Context, topic string, duration time.Duration, j job) (r ran, err error) {
+	if err := b.fill(ctx, topic, feed.JPEG, period); err != nil { // nothing of it is read
 		return r, err
 	}
 	warm := j
 	warm.flags = append(slices.Clip(j.flags), toTheEnd...)
-	if err := l.warmUp(ctx, warm, period); err != nil {
+	if err := b.warmUp(ctx, warm, period); err != nil {
 		return r, err
 	}
 	demo, err := video.NewDemo(0)
@@ -82,10 +86,14 @@ func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration,
 	}
 	sending, stop := context.WithCancel(ctx)
 	var camera errgroup.Group
-	j.begins = func() {
+	j.beside = func(run *lab.Run) {
 		camera.Go(func() error {
+			reads := func() bool { return strings.Contains(run.Output(), "reading ") }
+			if wait.Until(sending, beginPoll, reads) != nil { // it has ended before
+				return nil
+			}
 			_, err := feed.Send(sending, feed.Config{
-				Brokers: []string{l.stack.Kafka}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, FPS: liveFPS,
+				Brokers: []string{b.Broker}, Topic: topic, Partitions: partitions, Camera: "demo", Format: feed.JPEG, FPS: liveFPS,
 			}, demo)
 			if sending.Err() != nil {
 				err = nil
@@ -94,7 +102,7 @@ func (l *lab) runLive(ctx context.Context, topic string, duration time.Duration,
 		})
 	}
 	j.flags = append(j.flags, "--duration="+duration.String())
-	r, err = l.run(ctx, j)
+	r, err = b.run(ctx, j)
 	stop()
 	return r, errors.Join(err, camera.Wait())
 }

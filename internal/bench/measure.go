@@ -92,7 +92,7 @@ type rateRow struct {
 	PeakRSSMB           map[string]float64 `json:"peak_rss_mb" col:"peak MB"`
 }
 
-func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
+func measureAll(ctx context.Context, b *bench, c choice) ([]table, error) {
 	combinations := c.combinations()
 	most := map[string]int{} // frames that are read of each format
 	for _, o := range combinations {
@@ -100,7 +100,7 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 		most[o.Format] = max(most[o.Format], c.boundFrames(o)+period, c.plan(o).long)
 	}
 	for format, frames := range most {
-		if err := l.fill(ctx, format, format, frames); err != nil {
+		if err := b.fill(ctx, format, format, frames); err != nil {
 			return nil, err
 		}
 	}
@@ -108,7 +108,7 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 	var untold error // what was too short, which the other rows need not go without
 	began := time.Now()
 	for i, o := range combinations {
-		row, err := l.measure(ctx, c, o)
+		row, err := b.measure(ctx, c, o)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", o, err)
 			if !errors.Is(err, errTooShort) {
@@ -118,7 +118,7 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 		}
 		rows = append(rows, row)
 		left := time.Since(began) / time.Duration(i+1) * time.Duration(len(combinations)-i-1)
-		l.say("%d of %d: %s: %s frames/s, %s of the bare detector; about %s left",
+		b.say("%d of %d: %s: %s frames/s, %s of the bare detector; about %s left",
 			i+1, len(combinations), o, cell(row.FramesPerSecond), cell(row.RatioToBareDetector), left.Round(time.Second))
 	}
 	return []table{
@@ -131,26 +131,26 @@ func measureAll(ctx context.Context, l *lab, c choice) ([]table, error) {
 
 // measure measures the bounds and then the job, also if another row has the same bounds:
 // what a machine can do varies by the minute.
-func (l *lab) measure(ctx context.Context, c choice, o combination) (row rateRow, err error) {
+func (b *bench) measure(ctx context.Context, c choice, o combination) (row rateRow, err error) {
 	row.combination = o
 	frames := c.boundFrames(o)
 	detector, err := bareDetector(o.Format, frames)
 	if err == nil {
-		row.BareDetector, err = l.bare(ctx, o, frames, detector)
+		row.BareDetector, err = b.bare(ctx, o, frames, detector)
 	}
 	if err != nil {
 		return row, err
 	}
-	plumbing, end, err := l.barePlumbing(ctx, o.Format)
+	plumbing, end, err := b.barePlumbing(ctx, o.Format)
 	if err != nil {
 		return row, err
 	}
-	row.BarePlumbing, err = l.bare(ctx, o, frames, plumbing)
+	row.BarePlumbing, err = b.bare(ctx, o, frames, plumbing)
 	end() // it would go on fetching
 	if err != nil {
 		return row, err
 	}
-	s, err := l.steady(ctx, job{combination: o, topic: o.Format}, c.plan(o), c.times)
+	s, err := b.steady(ctx, job{combination: o, topic: o.Format}, c.plan(o), c.times)
 	row.FirstFileSeconds, row.CPUSecondsPer1000, row.PeakRSSMB = s.firstFile, s.cpu, s.peak
 	if err == nil {
 		row.FramesPerSecond, row.RatioToBareDetector, row.RatioToBarePlumbing = &s.rate, new(s.rate/row.BareDetector), new(s.rate/row.BarePlumbing)
@@ -166,15 +166,15 @@ none. Frames are decoded as always, and no pictures are written, since none has 
 face.`, frame.MaxSide),
 	choices:  choice{runners: []string{runners.Flink}, formats: onlyJPEG, presets: []string{parity}, slots: []int{2}, readers: kafka.Readers},
 	services: true,
-	measure: func(ctx context.Context, l *lab, c choice) ([]table, error) {
+	measure: func(ctx context.Context, b *bench, c choice) ([]table, error) {
 		short, long := c.scaled(20*period), c.scaled(80*period)
-		if err := l.fill(ctx, feed.JPEG, feed.JPEG, long); err != nil {
+		if err := b.fill(ctx, feed.JPEG, feed.JPEG, long); err != nil {
 			return nil, err
 		}
 		var rows []rateRow
 		for _, o := range c.combinations() {
 			p := plan{short, long, append([]string{fmt.Sprint("--min_face=", frame.MaxSide)}, o.window()...), false}
-			s, err := l.steady(ctx, job{combination: o, topic: o.Format}, p, c.times)
+			s, err := b.steady(ctx, job{combination: o, topic: o.Format}, p, c.times)
 			if err != nil {
 				return nil, err
 			}
@@ -209,27 +209,27 @@ type windowsRow struct {
 	Ratio   float64 `json:"ratio" col:"ratio"`
 }
 
-func measureWindows(ctx context.Context, l *lab, c choice) ([]table, error) {
+func measureWindows(ctx context.Context, b *bench, c choice) ([]table, error) {
 	run := time.Duration(c.scale * float64(windowsRun))
 	c.scale = 1
 	var rows []windowsRow
 	for i, o := range c.combinations() {
 		p := c.plan(o)
 		j := job{combination: o, topic: fmt.Sprint("steady-", i)}
-		if err := l.fill(ctx, j.topic, o.Format, p.long); err != nil {
+		if err := b.fill(ctx, j.topic, o.Format, p.long); err != nil {
 			return nil, err
 		}
-		s, err := l.steady(ctx, j, p, c.times)
+		s, err := b.steady(ctx, j, p, c.times)
 		if err != nil {
 			return nil, fmt.Errorf("%s, steady state: %w", o, err)
 		}
 		j.topic = fmt.Sprint("windows-", i)
 		j.frames = c.scaled(int(headroom * s.rate * run.Seconds()))
 		j.flags = []string{"--duration=" + run.String(), "--window=" + window.String()}
-		if err := l.fill(ctx, j.topic, o.Format, j.frames); err != nil {
+		if err := b.fill(ctx, j.topic, o.Format, j.frames); err != nil {
 			return nil, err
 		}
-		r, err := l.run(ctx, j)
+		r, err := b.run(ctx, j)
 		if err != nil {
 			return nil, fmt.Errorf("%s, in windows: %w", o, err)
 		}
@@ -238,7 +238,7 @@ func measureWindows(ctx context.Context, l *lab, c choice) ([]table, error) {
 		}
 		overall := float64(r.RecordsRead) / r.seconds
 		rows = append(rows, windowsRow{o, r.Windows, overall, s.rate, overall / s.rate})
-		l.say("%s: %s frames/s in windows, %s steady", o, number(overall), number(s.rate))
+		b.say("%s: %s frames/s in windows, %s steady", o, number(overall), number(s.rate))
 	}
 	return []table{{title: "frames/s of " + run.String() + " in windows, and in steady state", rows: rows}}, nil
 }
@@ -274,10 +274,10 @@ type memoryRow struct {
 	Ratio   float64 `json:"ratio" col:"ratio"`
 }
 
-func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
+func measureMemory(ctx context.Context, b *bench, c choice) ([]table, error) {
 	n := c.scaled(memoryFrames)
 	for _, format := range c.formats {
-		if err := l.fill(ctx, format, format, tenfold*n); err != nil {
+		if err := b.fill(ctx, format, format, tenfold*n); err != nil {
 			return nil, err
 		}
 	}
@@ -291,7 +291,7 @@ func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
 			flags = []string{"--drain", "--duration=1h", fmt.Sprint("--window_bytes=", memoryWindow)}
 		}
 		for i, frames := range []int{tenfold * n, n, tenfold * n} {
-			r, err := l.run(ctx, job{combination: o, topic: o.Format, frames: frames, flags: flags})
+			r, err := b.run(ctx, job{combination: o, topic: o.Format, frames: frames, flags: flags})
 			if err == nil {
 				err = r.complete(frames, true)
 			}
@@ -299,7 +299,7 @@ func measureMemory(ctx context.Context, l *lab, c choice) ([]table, error) {
 				return nil, fmt.Errorf("%s: %w", o, err)
 			}
 			used[i] = r.used
-			l.say("%s: %d records in %s, %.0f s", o, frames, cli.Count(r.Windows, "window"), r.seconds)
+			b.say("%s: %d records in %s, %.0f s", o, frames, cli.Count(r.Windows, "window"), r.seconds)
 		}
 		rows = append(rows, memoryRows(o, n, used[1], used[2])...)
 	}

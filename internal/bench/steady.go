@@ -105,16 +105,16 @@ type steady struct {
 
 // steady measures a job as planned, several times; the median of the times counts. With
 // errTooShort it still returns what the runs have used.
-func (l *lab) steady(ctx context.Context, j job, p plan, times int) (steady, error) {
+func (b *bench) steady(ctx context.Context, j job, p plan, times int) (steady, error) {
 	j.flags = append(j.flags, p.flags...)
-	if err := l.warmUp(ctx, j, p.short); err != nil {
+	if err := b.warmUp(ctx, j, p.short); err != nil {
 		return steady{}, err
 	}
 	var all [2][]ran
 	for range times {
 		for i, frames := range []int{p.short, p.long} {
 			j.frames = frames
-			r, err := l.run(ctx, j)
+			r, err := b.run(ctx, j)
 			if err == nil {
 				err = r.complete(frames, p.windows)
 			}
@@ -130,13 +130,13 @@ func (l *lab) steady(ctx context.Context, j job, p plan, times int) (steady, err
 // warmUp runs the first job of a runner once more, and on Flink that with more slots: a
 // new cluster is slow, and so is a TaskManager that was idle so far. The shorter run
 // would have all of that. Executors of Spark are new for each run, as all of Prism is.
-func (l *lab) warmUp(ctx context.Context, j job, frames int) error {
-	warm := l.warm[j.Runner]
+func (b *bench) warmUp(ctx context.Context, j job, frames int) error {
+	warm := b.warm[j.Runner]
 	if j.Runner == runners.Prism || warm >= j.Slots || j.Runner == runners.Spark && warm > 0 {
 		return nil
 	}
-	l.warm[j.Runner], j.frames = j.Slots, frames
-	_, err := l.run(ctx, j)
+	b.warm[j.Runner], j.frames = j.Slots, frames
+	_, err := b.run(ctx, j)
 	return err
 }
 

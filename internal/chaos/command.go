@@ -59,7 +59,7 @@ func Command() cli.Command {
 				return err
 			}
 			build := filepath.Join(checkout, "build")
-			if err := os.MkdirAll(build, dirMode); err != nil {
+			if err := os.MkdirAll(build, 0o755); err != nil {
 				return err
 			}
 			dir, err := os.MkdirTemp(build, "soak-")

@@ -7,61 +7,61 @@ import (
 	"math"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"facestream/internal/lab"
 	"facestream/internal/proc"
 	"facestream/internal/wait"
 	"facestream/runners"
 )
 
+const gonePoll = 20 * time.Millisecond
+
 // fault is something that can befall a part.
 type fault struct {
-	what   string // for people
-	runner string // where it can happen; empty stands for everywhere
-	victim matcher
+	what   string         // for people
+	runner string         // where it can happen; empty stands for everywhere
+	victim string         // the class of the processes that it may befall; of pipelines, those on the runner
 	signal syscall.Signal // none: see losses
 }
 
-// matcher reports whether a process may be the victim of a fault.
-type matcher func(l *lab, p proc.Running) bool
-
 // faults are all that can happen.
 var faults = []fault{
-	{"the Prism pipeline is killed", runners.Prism, driver(runners.Prism), syscall.SIGKILL},
-	{"the Prism pipeline is interrupted", runners.Prism, driver(runners.Prism), syscall.SIGINT},
-	{"a Java harness of the Prism pipeline is killed", runners.Prism, javaWith("FnHarness"), syscall.SIGKILL},
-	{"the Prism of a pipeline is killed", runners.Prism, prismServer, syscall.SIGKILL},
-	{"the Flink pipeline's driver is killed", runners.Flink, driver(runners.Flink), syscall.SIGKILL},
-	{"the Flink pipeline's driver is interrupted", runners.Flink, driver(runners.Flink), syscall.SIGINT},
-	{"a Go worker of the Flink cluster is killed", runners.Flink, goWorker, syscall.SIGKILL},
-	{"a TaskManager is killed", runners.Flink, service("taskmanager-1", "taskmanager-2"), syscall.SIGKILL},
-	{"Flink's job server is killed", runners.Flink, service("flink-jobserver"), syscall.SIGKILL},
-	{"the Spark pipeline's driver is killed", runners.Spark, driver(runners.Spark), syscall.SIGKILL},
-	{"the Spark pipeline's driver is interrupted", runners.Spark, driver(runners.Spark), syscall.SIGINT},
-	{"a Go worker of the Spark cluster is killed", runners.Spark, goWorker, syscall.SIGKILL},
-	{"an executor is killed", runners.Spark, javaWith("CoarseGrainedExecutorBackend"), syscall.SIGKILL},
-	{"Spark's job server is killed", runners.Spark, service("spark-jobserver"), syscall.SIGKILL},
-	{"a DataNode is killed", "", service("datanode", "datanode-2"), syscall.SIGKILL},
-	{"a DataNode hangs", "", service("datanode", "datanode-2"), syscall.SIGSTOP},
-	{"the NameNode is killed", "", service("namenode"), syscall.SIGKILL},
-	{"the Kafka broker is killed", "", service("kafka"), syscall.SIGKILL},
-	{"the Kafka broker hangs", "", service("kafka"), syscall.SIGSTOP},
-	{"Kafka forgets where a group stands", "", service("kafka"), 0},
-	{"Kafka removes records that all groups have read", "", service("kafka"), 0},
+	{"the Prism pipeline is killed", runners.Prism, "pipeline", syscall.SIGKILL},
+	{"the Prism pipeline is interrupted", runners.Prism, "pipeline", syscall.SIGINT},
+	{"a Java harness of the Prism pipeline is killed", runners.Prism, "java harness", syscall.SIGKILL},
+	{"the Prism of a pipeline is killed", runners.Prism, "prism", syscall.SIGKILL},
+	{"the Flink pipeline's driver is killed", runners.Flink, "pipeline", syscall.SIGKILL},
+	{"the Flink pipeline's driver is interrupted", runners.Flink, "pipeline", syscall.SIGINT},
+	{"a Go worker of the Flink cluster is killed", runners.Flink, "go worker", syscall.SIGKILL},
+	{"a TaskManager is killed", runners.Flink, "taskmanager", syscall.SIGKILL},
+	{"Flink's job server is killed", runners.Flink, "flink job server", syscall.SIGKILL},
+	{"the Spark pipeline's driver is killed", runners.Spark, "pipeline", syscall.SIGKILL},
+	{"the Spark pipeline's driver is interrupted", runners.Spark, "pipeline", syscall.SIGINT},
+	{"a Go worker of the Spark cluster is killed", runners.Spark, "go worker", syscall.SIGKILL},
+	{"an executor is killed", runners.Spark, "executor", syscall.SIGKILL},
+	{"Spark's job server is killed", runners.Spark, "spark job server", syscall.SIGKILL},
+	{"a DataNode is killed", "", "datanode", syscall.SIGKILL},
+	{"a DataNode hangs", "", "datanode", syscall.SIGSTOP},
+	{"the NameNode is killed", "", "namenode", syscall.SIGKILL},
+	{"the Kafka broker is killed", "", "kafka", syscall.SIGKILL},
+	{"the Kafka broker hangs", "", "kafka", syscall.SIGSTOP},
+	{"Kafka forgets where a group stands", "", "kafka", 0},
+	{"Kafka removes records that all groups have read", "", "kafka", 0},
 }
 
 // losses are the faults without a signal: what befalls not the broker, but what it holds.
 // A share in [0, 1) says of what and how much.
-var losses = map[string]func(l *lab, ctx context.Context, groups []string, share float64) (what string, err error){
-	"Kafka forgets where a group stands":              (*lab).forgetOffsets,
-	"Kafka removes records that all groups have read": (*lab).removeRecords,
+var losses = map[string]func(ctx context.Context, admin *kadm.Client, groups []string, share float64) (what string, err error){
+	"Kafka forgets where a group stands":              forgetOffsets,
+	"Kafka removes records that all groups have read": removeRecords,
 }
 
 // forgetOffsets deletes the offsets of one of the groups, all or that of one partition, as
 // Kafka does when they were not committed for a week.
-func (l *lab) forgetOffsets(ctx context.Context, groups []string, share float64) (what string, err error) {
-	admin := kadm.NewClient(l.kafka)
+func forgetOffsets(ctx context.Context, admin *kadm.Client, groups []string, share float64) (what string, err error) {
 	of, rest := math.Modf(share * float64(len(groups)))
 	group := groups[int(of)]
 	if rest < 0.5 {
@@ -76,8 +76,7 @@ func (l *lab) forgetOffsets(ctx context.Context, groups []string, share float64)
 }
 
 // removeRecords removes a share of those records that all groups have committed.
-func (l *lab) removeRecords(ctx context.Context, groups []string, share float64) (what string, err error) {
-	admin := kadm.NewClient(l.kafka)
+func removeRecords(ctx context.Context, admin *kadm.Client, groups []string, share float64) (what string, err error) {
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
 		return "", err
@@ -111,42 +110,18 @@ func faultsOn(names []string) []fault {
 	})
 }
 
-// service matches those of the stack's processes.
-func service(names ...string) matcher {
-	return func(l *lab, p proc.Running) bool { return slices.Contains(names, l.service(p.PID)) }
-}
-
-// driver matches the pipeline on a runner. On Prism that is also the Go worker.
-func driver(runner string) matcher {
-	return func(l *lab, p proc.Running) bool {
-		return p.Args[0] == l.program(pipeline) && slices.Contains(p.Args, "--runner="+runner)
-	}
-}
-
-func prismServer(l *lab, p proc.Running) bool {
-	return p.Args[0] == l.program(pipeline) && len(p.Args) > 1 && p.Args[1] == runners.PrismCommand
-}
-
-// goWorker matches the workers that TaskManagers and executors have started.
-func goWorker(l *lab, p proc.Running) bool {
-	return p.Args[0] == l.program(pipeline) && p.Has("--provision_endpoint=")
-}
-
-// javaWith matches a JVM of the lab with the text in its command line.
-func javaWith(text string) matcher {
-	return func(l *lab, p proc.Running) bool { return l.owns(p) && p.Args[0] != l.program(pipeline) && p.Has(text) }
-}
-
 // victims are the processes that the fault may befall now.
-func (f fault) victims(l *lab) ([]proc.Running, error) {
-	all, err := proc.All()
-	return slices.DeleteFunc(all, func(p proc.Running) bool { return !f.victim(l, p) }), err
+func (f fault) victims(l *lab.Lab) ([]lab.Process, error) {
+	all, err := l.Processes()
+	return slices.DeleteFunc(all, func(p lab.Process) bool {
+		return p.Class != f.victim || p.Class == "pipeline" && !slices.Contains(p.Args, "--runner="+f.runner)
+	}), err
 }
 
 // strike makes the fault befall a victim, calls meanwhile, and has the process run
 // again if it is one of the stack's. A victim that has ended before is no error.
-func (f fault) strike(ctx context.Context, l *lab, victim proc.Running, meanwhile func()) (happened bool, err error) {
-	name := l.service(victim.PID)
+func (f fault) strike(ctx context.Context, l *lab.Lab, victim lab.Process, meanwhile func()) (happened bool, err error) {
+	name := l.Service(victim.PID)
 	p, err := proc.NewProcess(name, victim.PID, "")
 	if err == nil {
 		err = syscall.Kill(p.PID, f.signal)
@@ -166,7 +141,7 @@ func (f fault) strike(ctx context.Context, l *lab, victim proc.Running, meanwhil
 	case f.signal == syscall.SIGSTOP:
 		err = syscall.Kill(p.PID, syscall.SIGCONT)
 	default:
-		err = l.stack.Restart(ctx, name)
+		err = l.Stack.Restart(ctx, name)
 	}
 	return true, err
 }

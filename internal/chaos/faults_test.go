@@ -3,11 +3,11 @@ package chaos
 import (
 	"bytes"
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"facestream/internal/lab"
 	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -150,31 +150,27 @@ func TestFaults(t *testing.T) {
 func (s scenario) run(t *testing.T, l *testLab, w way) {
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	i := slices.IndexFunc(faults, func(f fault) bool { return f.what == s.fault })
-	if i < 0 {
-		t.Fatalf("there is no fault %q", s.fault)
-	}
-	f, group := faults[i], strings.ReplaceAll(s.name, "/", "-")+"-"+w.String()
+	f, group := faultOf(t, s.fault), strings.ReplaceAll(s.name, "/", "-")+"-"+w.String()
 	runner, _, _ := strings.Cut(s.name, "/")
 	held, holds := l.holdAt(s.at, w)
 	release := func() { held.Hold(proxy.ToTarget, false) }
 	defer release()
 	if s.at == reading {
-		l.broker = held.Addr()
-		defer func() { l.broker = l.stack.Kafka }()
+		l.Broker = held.Addr()
+		defer func() { l.Broker = l.Stack.Kafka }()
 	}
 	p := l.pipelineOf(group, runner, append(s.flags, w.flags()...)...)
 	if s.ownJobServer {
-		p.flags = append(p.flags, "--endpoint=", "--master="+l.master(runner))
+		p.Flags = append(p.Flags, "--endpoint=", "--master="+l.master(runner))
 	}
 	if s.live {
-		p.flags = append(p.flags, "--drain=false", "--duration="+liveFor)
+		p.Flags = append(p.Flags, "--drain=false", "--duration="+liveFor)
 	}
-	ended := l.start(ctx, p)
+	run := l.start(t, p)
 	select {
 	case <-holds:
-	case o := <-ended:
-		t.Fatalf("before it was held: %v, %s\n%s", o.err, o.end, o.output())
+	case <-run.Ended:
+		t.Fatalf("before it was held: %s\n%s", run, run.Output())
 	}
 	if s.at == writing {
 		// Tables are published when the window is over.
@@ -182,42 +178,31 @@ func (s scenario) run(t *testing.T, l *testLab, w way) {
 			t.Fatalf("it is held when %d of %d pictures are there", there, len(l.want))
 		}
 	}
-	victims, err := f.victims(l.lab)
-	if err != nil || len(victims) == 0 {
-		t.Fatalf("%s: there is no such process (%v)", f.what, err)
-	}
-	happened, err := f.strike(ctx, l.lab, victims[0], func() {
+	l.strike(t, f, func() {
 		release()
 		_ = wait.Sleep(ctx, s.away)
 		if s.stays {
-			o := <-ended
-			ended <- o
+			_ = run.Wait(ctx)
 		}
 	})
-	if err != nil || !happened {
-		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
-	}
-	o := <-ended
-	if o.err != nil || o.end.ExitCode() != s.status {
-		t.Fatalf("exit status %d is wanted, error %v: %s\n%s", s.status, o.err, o.end, o.output())
-	}
-	t.Logf("%s: %s", f.what, o.end)
+	l.wait(t, run, s.status)
+	t.Logf("%s: %s", f.what, run)
 	if s.status != 0 {
-		s.checkFailed(t, l, o, group)
+		s.checkFailed(t, l, run, group)
 		l.complete(t, p)
 	}
-	l.check(t, group, slots*writers+1) // and a ledger
+	l.check(t, group, lab.Slots*writers+1) // and a ledger
 }
 
 // checkFailed looks at what a run has left that has not completed its window.
-func (s scenario) checkFailed(t *testing.T, l *testLab, o outcome, group string) {
+func (s scenario) checkFailed(t *testing.T, l *testLab, run *lab.Run, group string) {
 	t.Helper()
-	said := o.end.stderr()
-	if lines := strings.Count(said, "\n"); lines > maxLines || s.namesBroker && !strings.Contains(said, l.stack.Kafka) {
+	said := run.Stderr()
+	if lines := strings.Count(said, "\n"); lines > maxLines || s.namesBroker && !strings.Contains(said, l.Stack.Kafka) {
 		t.Errorf("its error has %d lines, at most %d are wanted, or does not name what it must:\n%s", lines, maxLines, said)
 	}
 	if s.status == interrupted {
-		if jobs := testservices.Jobs(t, l.stack.Addrs); len(jobs) > 0 {
+		if jobs := testservices.Jobs(t, l.Stack.Addrs); len(jobs) > 0 {
 			t.Errorf("after its end there are the jobs %q", jobs)
 		}
 	}

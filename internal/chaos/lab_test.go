@@ -9,7 +9,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,9 +16,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"facestream/internal/lab"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/proxy"
 	"facestream/internal/stack/services/testservices"
+	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
@@ -33,7 +34,7 @@ const (
 	writers = 4               // of each slot: what it writes at a time
 	// midWindow is how many renamings of a picture have a window in its middle. The
 	// first of each writer may find no folder and is tried again.
-	midWindow = slots*writers + 4
+	midWindow = lab.Slots*writers + 4
 
 	budget      = 1 << 20 // bytes of a window where there are to be several
 	windowBytes = "--window_bytes=1MiB"
@@ -42,7 +43,8 @@ const (
 // testLab is a lab of which the ways to the broker's first answer and to the NameNode
 // can be held.
 type testLab struct {
-	*lab
+	*lab.Lab
+	topic               string // that pipelines read
 	bootstrap, nameNode *proxy.Proxy
 	want                map[string]string // SHA-256 by name, of the pictures of a run that nothing happened to
 	all                 int               // pictures of all that the topic has
@@ -54,55 +56,93 @@ func openTestLab(t *testing.T) *testLab {
 	if testing.Short() {
 		t.Skip("needs real services, which take seconds to start")
 	}
-	inner := testkit.Value(openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}, t.Logf))(t)
+	inner := testkit.Value(openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}))(t)
 	t.Cleanup(func() {
-		if err := inner.close(); err != nil {
+		if err := inner.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	testkit.MustListenOnLoopback(t, inner.stack.Processes())
-	l := &testLab{lab: inner, bootstrap: testservices.Proxy(t, inner.stack.Kafka), nameNode: testservices.Proxy(t, strings.TrimPrefix(inner.stack.HDFS, "hdfs://"))}
-	l.hdfs = "hdfs://" + l.nameNode.Addr()
+	testkit.MustListenOnLoopback(t, inner.Stack.Processes())
+	l := &testLab{Lab: inner, topic: topic, bootstrap: testservices.Proxy(t, inner.Stack.Kafka), nameNode: testservices.Proxy(t, state.HostPort(inner.Stack.HDFS))}
+	l.HDFS = "hdfs://" + l.nameNode.Addr()
 	for i := range bad {
-		testkit.Must(t, l.sendBad(t.Context(), i))
+		testkit.Must(t, sendBad(t.Context(), inner, i))
 	}
-	l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", frames), quality))
+	l.send(t, frames)
 	return l
+}
+
+// send has a camera send frames to the topic.
+func (l *testLab) send(t *testing.T, frames int, flags ...string) {
+	t.Helper()
+	l.complete(t, l.NewCamera(l.topic, append(flags, quality, fmt.Sprint("--frames=", frames))...))
+}
+
+func (l *testLab) newPipeline(group, runner string, flags ...string) *lab.Program {
+	return l.NewPipeline(group, l.topic, runner, append(flags, keepRejects)...)
 }
 
 // pipelineOf returns the pipeline of a group that has not run before, which reads all
 // there is.
-func (l *testLab) pipelineOf(group, runner string, flags ...string) *program {
+func (l *testLab) pipelineOf(group, runner string, flags ...string) *lab.Program {
 	return l.newPipeline(group, runner, slices.Concat(testkit.Quick, flags, []string{"--drain", "--duration=5m"})...)
 }
 
-// outcome is what has become of a run.
-type outcome struct {
-	end end
-	err error
+// start starts a run, which ends with the test.
+func (l *testLab) start(t *testing.T, p *lab.Program) *lab.Run {
+	t.Helper()
+	run := testkit.Value(p.Start())(t)
+	t.Cleanup(run.End)
+	return run
 }
 
-// output is all that the run has printed.
-func (o outcome) output() string { return o.end.stdout() + o.end.stderr() }
-
-// start runs a program once.
-func (l *testLab) start(ctx context.Context, p *program) chan outcome {
-	ended := make(chan outcome, 1)
-	go func() {
-		end, err := p.run(ctx, p.flags...)
-		ended <- outcome{end, err}
-	}()
-	return ended
-}
-
-// complete runs a program, which must succeed.
-func (l *testLab) complete(t *testing.T, p *program) {
+// wait waits for the end of a run, which must have an exit status.
+func (l *testLab) wait(t *testing.T, run *lab.Run, status int) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	if o := <-l.start(ctx, p); o.err != nil || !o.end.Success() {
-		t.Fatalf("%s, which nothing disturbs: %v, %s\n%s", p.name, o.err, o.end, o.output())
+	if err := run.Wait(ctx); err != nil || run.ProcessState.ExitCode() != status {
+		t.Fatalf("exit status %d is wanted, error %v: %s\n%s", status, err, run, run.Output())
 	}
+}
+
+// complete runs a program, which must succeed.
+func (l *testLab) complete(t *testing.T, p *lab.Program) {
+	t.Helper()
+	l.wait(t, l.start(t, p), 0)
+}
+
+// await returns when the condition holds, if the run goes on until then.
+func (l *testLab) await(t *testing.T, run *lab.Run, what string, holds func() bool) {
+	t.Helper()
+	testkit.Await(t, what, func() bool {
+		if run.HasEnded() {
+			t.Fatalf("waiting for %s, it has ended: %s\n%s", what, run, run.Output())
+		}
+		return holds()
+	})
+}
+
+// strike has a fault befall one of its victims.
+func (l *testLab) strike(t *testing.T, f fault, meanwhile func()) {
+	t.Helper()
+	victims := testkit.Value(f.victims(l.Lab))(t)
+	if len(victims) == 0 {
+		t.Fatalf("%s: there is no such process", f.what)
+	}
+	if happened, err := f.strike(t.Context(), l.Lab, victims[0], meanwhile); err != nil || !happened {
+		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
+	}
+}
+
+// faultOf returns the fault that is called so.
+func faultOf(t *testing.T, what string) fault {
+	t.Helper()
+	i := slices.IndexFunc(faults, func(f fault) bool { return f.what == what })
+	if i < 0 {
+		t.Fatalf("there is no fault %q", what)
+	}
+	return faults[i]
 }
 
 // undisturbed sets the pictures that every test must end with. It is also case 4: when
@@ -149,14 +189,14 @@ func (l *testLab) check(t *testing.T, group string, temporary int) (windows, byt
 // knows that their writers are dead.
 func (l *testLab) checkWhole(t *testing.T, group string, want map[string]string, temporary int) {
 	t.Helper()
-	if err := l.awaitNothing(); err != nil {
+	if err := l.AwaitNothing(); err != nil {
 		t.Error(err)
 	}
-	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(testservices.Jobs(t, l.stack.Addrs)) == 0 })
-	if left, err := filepath.Glob(filepath.Join(l.state("*"), "runs", "*", "tmp")); err != nil || len(left) > 0 {
+	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(testservices.Jobs(t, l.Stack.Addrs)) == 0 })
+	if left, err := filepath.Glob(filepath.Join(l.Dir, "state", "*", "runs", "*", "tmp")); err != nil || len(left) > 0 {
 		t.Errorf("%q are left (%v)", left, err)
 	}
-	report, err := l.verify(t.Context(), group, 3)
+	report, err := verify(t.Context(), l.Lab, group, l.topic, 3)
 	if err != nil {
 		t.Error(err)
 	}
@@ -183,9 +223,7 @@ func (l *testLab) sum(t *testing.T, group string) (sum store.Partition, windows 
 }
 
 // config is how the test looks at what a group stores, past the proxy.
-func (l *testLab) config(group string) store.Config {
-	return store.Config{Root: strings.Replace(l.stack.HDFS, "//", "//"+user+"@", 1) + "/user/" + user + "/" + group}
-}
+func (l *testLab) config(group string) store.Config { return store.Config{Root: l.Folder(group)} }
 
 // pictures returns the SHA-256 of every picture that a group has stored, by its name.
 func (l *testLab) pictures(t *testing.T, group string) map[string]string {
@@ -228,7 +266,7 @@ func (l *testLab) pictures(t *testing.T, group string) map[string]string {
 func (l *testLab) committed(t *testing.T, group string) map[int32]int64 {
 	t.Helper()
 	out := map[int32]int64{}
-	offsets, err := kadm.NewClient(l.kafka).FetchOffsets(t.Context(), group)
+	offsets, err := kadm.NewClient(l.Kafka).FetchOffsets(t.Context(), group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		t.Fatal(err)
 	}
@@ -239,7 +277,7 @@ func (l *testLab) committed(t *testing.T, group string) map[int32]int64 {
 // master is the address of an engine's cluster for --master.
 func (l *testLab) master(engine string) string {
 	if engine == runners.Spark {
-		return l.stack.SparkMaster
+		return l.Stack.SparkMaster
 	}
-	return strings.TrimPrefix(l.stack.FlinkWeb, "http://")
+	return state.HostPort(l.Stack.FlinkWeb)
 }

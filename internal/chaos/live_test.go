@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"facestream/internal/proc"
+	"facestream/internal/lab"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
@@ -25,14 +24,15 @@ type liveRun struct {
 	way
 }
 
-// liveKills are what does the work, by runner. On Prism that is the program itself.
-var liveKills = map[string]string{
-	runners.Prism: "the Prism pipeline is killed",
-	runners.Flink: "a Go worker of the Flink cluster is killed",
-	runners.Spark: "a Go worker of the Spark cluster is killed",
+// victim is what does the work. On Prism that is the program itself.
+func (r liveRun) victim() string {
+	if r.runner == runners.Prism {
+		return "pipeline"
+	}
+	return "go worker"
 }
 
-// live kills it in the middle of a window. What is stored stays, what waits and what is sent
+// live kills what does the work in the middle of a window. What is stored stays, what waits and what is sent
 // after that is stored by the same window, or by the next run where the program was killed, and
 // with sampling the same is left out as by runs that nothing happens to.
 func (l *testLab) live(t *testing.T, every bool) {
@@ -71,8 +71,6 @@ func (r liveRun) kinds() (kinds []store.Kind) {
 }
 
 func (r liveRun) run(t *testing.T, l *testLab, group string) {
-	ctx, stop := context.WithTimeout(t.Context(), patience)
-	defer stop()
 	l.topic = group
 	defer func() { l.topic = topic }()
 	flags := []string{"--min_face=100", "--scale_factor=1.3"}
@@ -84,51 +82,33 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 	// what must be there then before the window ends.
 	send := func() []string {
 		t.Helper()
-		l.complete(t, l.newCamera("--partitions=2", "--frames=40", "--fps=10", quality))
+		l.send(t, 40, "--partitions=2", "--fps=10")
 		for partition := range int32(2) {
-			testkit.Must(t, l.kafka.ProduceSync(ctx, &kgo.Record{Topic: group, Partition: partition, Key: []byte("bad"), Value: make([]byte, 5000)}).FirstErr())
+			testkit.Must(t, l.Kafka.ProduceSync(t.Context(), &kgo.Record{Topic: group, Partition: partition, Key: []byte("bad"), Value: make([]byte, 5000)}).FirstErr())
 		}
 		l.complete(t, undisturbed)
-		return l.seen(t, undisturbed.name, r.kinds())
+		return l.seen(t, undisturbed.Name, r.kinds())
 	}
 	want := send()
 	p := l.newPipeline(group, r.runner, slices.Concat(flags, r.flags(), []string{"--duration=1h"})...)
-	ended := l.start(ctx, p)
+	run := l.start(t, p)
 	stored := func(what string) {
 		t.Helper()
-		testkit.Await(t, what, func() bool {
-			select {
-			case o := <-ended:
-				t.Fatalf("waiting for %s, it has ended: %v, %s\n%s", what, o.err, o.end, o.output())
-			default:
-			}
-			return slices.Equal(l.seen(t, group, r.kinds()), want)
-		})
+		l.await(t, run, what, func() bool { return slices.Equal(l.seen(t, group, r.kinds()), want) })
 	}
 	stored("what was sent before")
-	f := faults[slices.IndexFunc(faults, func(f fault) bool { return f.what == liveKills[r.runner] })]
-	victims := testkit.Value(f.victims(l.lab))(t)
-	if len(victims) == 0 {
-		t.Fatalf("%s: there is no such process", f.what)
-	}
-	if happened, err := f.strike(ctx, l.lab, victims[0], func() {}); err != nil || !happened {
-		t.Fatalf("%s: happened=%t, %v", f.what, happened, err)
-	}
+	l.strike(t, fault{runner: r.runner, victim: r.victim(), signal: syscall.SIGKILL}, func() {})
 	killedAt := time.Now()
 	if r.runner == runners.Prism {
-		if o := <-ended; o.err != nil || o.end.ExitCode() != killed {
-			t.Fatalf("after it was killed: %v, %s\n%s", o.err, o.end, o.output())
-		}
-		ended = l.start(ctx, p)
+		l.wait(t, run, killed)
+		run = l.start(t, p)
 	}
 	want = send()
 	stored("what was sent after it was killed")
 	t.Logf("all was stored %s after the kill", time.Since(killedAt).Round(time.Second))
-	l.terminate(t, r.runner)
-	if o := <-ended; o.err != nil || !o.end.Success() {
-		t.Fatalf("after SIGTERM: %v, %s\n%s", o.err, o.end, o.output())
-	}
-	l.checkWhole(t, group, l.pictures(t, undisturbed.name), slots*writers)
+	testkit.Must(t, run.Process.Signal(syscall.SIGTERM))
+	l.wait(t, run, 0)
+	l.checkWhole(t, group, l.pictures(t, undisturbed.Name), lab.Slots*writers)
 	counted := func(group string) string {
 		sum, _ := l.sum(t, group)
 		if left := sum.Sampled > 0 && sum.Cooled > 0; left != r.sampled || sum.Files == 0 {
@@ -137,7 +117,7 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 		return fmt.Sprintf("%d read, %d sampled, %v rejected, %d decoded, %d cooled, %d faces, %d files, %d events",
 			sum.Read, sum.Sampled, sum.Rejected, sum.Decoded, sum.Cooled, sum.Faces, sum.Files, sum.Events)
 	}
-	if got, want := counted(group), counted(undisturbed.name); got != want {
+	if got, want := counted(group), counted(undisturbed.Name); got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }
@@ -156,14 +136,4 @@ func (l *testLab) seen(t *testing.T, group string, kinds []store.Kind) (names []
 	}
 	slices.Sort(names)
 	return names
-}
-
-// terminate asks the driver on a runner to end.
-func (l *testLab) terminate(t *testing.T, runner string) {
-	t.Helper()
-	for _, p := range testkit.Processes(t, func(p proc.Running) bool {
-		return driver(runner)(l.lab, p) && !slices.Contains(p.Args, runners.PrismCommand)
-	}) {
-		testkit.Must(t, syscall.Kill(p.PID, syscall.SIGTERM))
-	}
 }

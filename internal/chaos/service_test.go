@@ -1,21 +1,19 @@
 package chaos
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"facestream/internal/lab"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/store"
 )
 
 // engines are the parts of an engine without which its windows fail.
-var engines = map[string]matcher{runners.Prism: prismServer, runners.Flink: service("jobmanager"), runners.Spark: service("spark-jobserver")}
+var engines = map[string]string{runners.Prism: "prism", runners.Flink: "jobmanager", runners.Spark: "spark job server"}
 
 // withoutEnd runs without end, outlives every service, says each time once that it waits,
 // and ends with SIGTERM behind the window under way, however long that was to take:
@@ -23,15 +21,12 @@ var engines = map[string]matcher{runners.Prism: prismServer, runners.Flink: serv
 func (l *testLab) withoutEnd(t *testing.T, runner string) {
 	const perStep = 6
 	group := "without-end-" + runner
-	ctx, stop := context.WithTimeout(t.Context(), patience)
-	defer stop()
-
 	p := l.newPipeline(group, runner, append(testkit.Quick, "--reader=native", "--duration=forever", "--window=10m")...)
-	var ended chan outcome
-	said := func(what string) int { return strings.Count(readLog(p.logs+"/"+group+"-1.out"), what) }
+	var run *lab.Run
+	said := func(what string) int { return strings.Count(run.Stdout(), what) }
 	const waits, goesOn = "waiting, and trying again", "going on after"
 	stored := func() (n int) {
-		_ = store.List(ctx, l.config(group), func(name string, _ int64, _ time.Time) error {
+		_ = store.List(t.Context(), l.config(group), func(name string, _ int64, _ time.Time) error {
 			if kind, _ := store.KindOf(name); kind == store.KindPicture {
 				n++
 			}
@@ -40,59 +35,40 @@ func (l *testLab) withoutEnd(t *testing.T, runner string) {
 		return n
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(readLog(p.logs+"/"+group+"-1.out"), readLog(p.logs+"/"+group+"-1.err"))
+		if t.Failed() && run != nil {
+			t.Log(run.Output())
 		}
 	})
 	waited := 0
 	step := func(what string, befalls func()) {
 		t.Helper()
 		befalls()
-		l.complete(t, l.newCamera(fmt.Sprintf("--frames=%d", perStep), quality))
+		l.send(t, perStep)
 		l.all += perStep * 2 / 3
-		testkit.Await(t, "the pictures after "+what, func() bool {
-			select {
-			case o := <-ended:
-				t.Fatalf("%s: it has ended: %v, %s\n%s", what, o.err, o.end, o.output())
-			default:
-			}
-			return stored() == l.all
-		})
+		l.await(t, run, "the pictures after "+what, func() bool { return stored() == l.all })
 		if n, m := said(waits), said(goesOn); n != waited || m > n {
 			t.Errorf("%s: it says %d times that it waits, and %d times that it goes on; want %d", what, n, m, waited)
 		}
 	}
-	kill := func(victims fault, meanwhile func()) {
+	kill := func(victim string, meanwhile func()) {
 		t.Helper()
-		found, err := victims.victims(l.lab)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("there is no such process: %v", err)
-		}
-		victims.signal = syscall.SIGKILL
-		if happened, err := victims.strike(ctx, l.lab, found[0], meanwhile); err != nil || !happened {
-			t.Fatalf("happened=%t, %v", happened, err)
-		}
+		l.strike(t, fault{victim: victim, signal: syscall.SIGKILL}, meanwhile)
 	}
 	awaitWaiting := func() {
 		waited++
-		testkit.Await(t, "that it says that it waits", func() bool { return said(waits) == waited || len(ended) > 0 })
+		testkit.Await(t, "that it says that it waits", func() bool { return said(waits) == waited || run.HasEnded() })
 	}
 	step("a start without a broker", func() {
-		kill(fault{victim: service("kafka")}, func() { ended = l.start(ctx, p); awaitWaiting() })
+		kill("kafka", func() { run = l.start(t, p); awaitWaiting() })
 	})
-	step("the end of the engine", func() { kill(fault{victim: engines[runner]}, awaitWaiting) })
-	step("a restart of the broker", func() { kill(fault{victim: service("kafka")}, func() {}) })
-	step("a restart of the NameNode", func() { kill(fault{victim: service("namenode")}, func() {}) })
-	step("a restart of the DataNode", func() { kill(fault{victim: service("datanode")}, func() {}) })
+	step("the end of the engine", func() { kill(engines[runner], awaitWaiting) })
+	step("a restart of the broker", func() { kill("kafka", func() {}) })
+	step("a restart of the NameNode", func() { kill("namenode", func() {}) })
+	step("a restart of the DataNode", func() { kill("datanode", func() {}) })
 
-	l.terminate(t, runner)
-	if o := <-ended; o.err != nil || !o.end.Success() || !strings.Contains(o.output(), "asked to end") {
-		t.Fatalf("after SIGTERM: %v, %s\n%s", o.err, o.end, o.output())
+	testkit.Must(t, run.Process.Signal(syscall.SIGTERM))
+	if l.wait(t, run, 0); !strings.Contains(run.Output(), "asked to end") {
+		t.Errorf("after SIGTERM: %s\n%s", run, run.Output())
 	}
-	if _, err := l.verify(ctx, group, 0); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(p.summary); err != nil {
-		t.Error(err)
-	}
+	testkit.Value(verify(t.Context(), l.Lab, group, l.topic, 0))(t)
 }

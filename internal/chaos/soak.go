@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
+	"facestream/internal/lab"
 	"facestream/internal/stack/services"
 	"facestream/internal/wait"
 	"facestream/runners"
@@ -49,8 +51,8 @@ type soak struct {
 	mu  sync.Mutex
 	out io.Writer
 
-	lab       *lab
-	pipelines []*program // by the names of their runners
+	lab       *lab.Lab
+	pipelines []*lab.Program // by the names of their runners
 
 	random   *rand.Rand
 	faults   []fault
@@ -76,20 +78,20 @@ func (s *soak) run(ctx context.Context, dir string) (err error) {
 	s.say("seed %d; compiling, and starting Kafka, HDFS and what else is needed", s.seed)
 	s.lab, err = openLab(ctx, dir, services.Options{
 		Kafka: true, HDFS: true, Flink: slices.Contains(s.runners, runners.Flink), Spark: slices.Contains(s.runners, runners.Spark), DataNodes: dataNodes,
-	}, s.say)
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.lab.close()) }()
+	defer func() { err = errors.Join(err, s.lab.Close()) }()
 	for _, name := range s.runners {
 		reader := kafka.Readers[s.random.IntN(len(kafka.Readers))]
 		stored := store.Stores[s.random.IntN(len(store.Stores))]
 		s.say("on %s, %s reads, and pictures are stored as %s", name, reader, stored)
-		s.pipelines = append(s.pipelines, s.lab.newPipeline(name, name, "--reader="+reader, "--store="+stored, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
+		s.pipelines = append(s.pipelines, s.lab.NewPipeline(name, topic, name, keepRejects, "--reader="+reader, "--store="+stored, "--window="+window.String(), "--stall_timeout="+stallTimeout.String()))
 	}
 	began := time.Now()
 	until := began.Add(s.duration)
-	s.say("faults until %s; logs in %s", until.Format(time.TimeOnly), s.lab.logs())
+	s.say("faults until %s; logs in %s", until.Format(time.TimeOnly), s.lab.Logs())
 	err = s.disturb(ctx, until)
 	fmt.Fprintf(s.out, "\nfaults in %s with seed %d:\n", time.Since(began).Round(time.Second), s.seed)
 	for i, f := range s.faults {
@@ -113,12 +115,12 @@ func (s *soak) disturb(ctx context.Context, until time.Time) error {
 	ctx, stop := context.WithDeadlineCause(ctx, until.Add(lateness), late)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	for _, p := range append(s.pipelines, s.lab.newCamera("--frames=0", fmt.Sprint("--fps=", fps))) {
-		g.Go(func() error { return p.keepUp(ctx, until) })
+	for _, p := range append(s.pipelines, s.lab.NewCamera(topic, "--frames=0", fmt.Sprint("--fps=", fps))) {
+		g.Go(func() error { return p.KeepUp(ctx, until, s.say) })
 	}
 	g.Go(func() error {
 		for i := 0; time.Now().Before(until); i++ {
-			if err := s.lab.sendBad(ctx, i); err != nil { // the broker was killed
+			if err := sendBad(ctx, s.lab, i); err != nil { // the broker was killed
 				s.say("sending a bad record: %v", err)
 			}
 			if err := wait.Sleep(ctx, badEvery); err != nil {
@@ -137,9 +139,9 @@ func (s *soak) drain(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range s.pipelines {
 		g.Go(func() error {
-			end, err := p.run(ctx, append(p.flags, "--drain", "--duration="+drainLimit.String())...)
-			if err == nil && !end.Success() {
-				err = fmt.Errorf("%s, with nothing that disturbs it: %s", p.name, end)
+			run, err := p.Run(ctx, "--drain", "--duration="+drainLimit.String())
+			if err == nil && !run.Success() {
+				err = fmt.Errorf("%s, with nothing that disturbs it: %s", p.Name, run)
 			}
 			return err
 		})
@@ -150,14 +152,14 @@ func (s *soak) drain(ctx context.Context) error {
 // look verifies what each pipeline has stored, and prints it.
 func (s *soak) look(ctx context.Context) (err error) {
 	for _, p := range s.pipelines {
-		r, failed := s.lab.verify(ctx, p.name, rechecked)
+		r, failed := verify(ctx, s.lab, p.Name, topic, rechecked)
 		err = errors.Join(err, failed)
 		var records, pictures, rejects int64
 		for _, p := range r.Partitions {
 			records, pictures, rejects = records+p.Records, pictures+p.Pictures.Present, rejects+p.Rejects.Present
 		}
 		s.say("%s: %d runs, %d windows, %d records, %d pictures, %d rejects, %d temporary files, %d problems",
-			p.name, p.runs, r.Ledgers, records, pictures, rejects, r.Temporary.Files, len(r.Problems))
+			p.Name, p.Runs, r.Ledgers, records, pictures, rejects, r.Temporary.Files, len(r.Problems))
 	}
 	return err
 }
@@ -200,11 +202,11 @@ func (s *soak) makeFault(ctx context.Context, f fault, l lot) (happened bool, er
 	if loses := losses[f.what]; loses != nil {
 		var groups []string
 		for _, p := range s.pipelines {
-			groups = append(groups, p.name)
+			groups = append(groups, p.Name)
 		}
 		limited, stop := context.WithTimeout(ctx, lossLimit)
 		defer stop()
-		what, err := loses(s.lab, limited, groups, l.which)
+		what, err := loses(limited, kadm.NewClient(s.lab.Kafka), groups, l.which)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -217,7 +219,7 @@ func (s *soak) makeFault(ctx context.Context, f fault, l lot) (happened bool, er
 	}
 	v := victims[int(l.which*float64(len(victims)))]
 	return f.strike(ctx, s.lab, v, func() {
-		name := s.lab.service(v.PID)
+		name := s.lab.Service(v.PID)
 		if name == "" {
 			s.say("%s: process %d", f.what, v.PID)
 			return

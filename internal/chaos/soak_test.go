@@ -17,7 +17,6 @@ import (
 
 	"facestream/internal/audit"
 	"facestream/internal/cli"
-	"facestream/internal/proc"
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/runners"
@@ -117,7 +116,7 @@ func TestFaultsOn(t *testing.T) {
 // What Kafka forgets is one group's, and what it removes every group has read.
 func TestLosses(t *testing.T) {
 	client := testkit.Kafka(t, testkit.FakeKafka(t, kfake.SeedTopics(partitions, topic)).ListenAddrs()[0])
-	l, admin := &lab{kafka: client}, kadm.NewClient(client)
+	admin := kadm.NewClient(client)
 	for i := range 10 * partitions {
 		testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: int32(i % partitions), Value: []byte("x")}).FirstErr())
 	}
@@ -131,7 +130,7 @@ func TestLosses(t *testing.T) {
 	commit("a", 6, 4, 10, 2)
 	commit("b", 8, 2)
 	groups := []string{"a", "b"}
-	if what, err := l.removeRecords(t.Context(), groups, 0.5); err != nil || what != "4 records" {
+	if what, err := removeRecords(t.Context(), admin, groups, 0.5); err != nil || what != "4 records" {
 		t.Errorf("removed %s, %v", what, err)
 	}
 	starts := testkit.Value(admin.ListStartOffsets(t.Context(), topic))(t)
@@ -143,7 +142,7 @@ func TestLosses(t *testing.T) {
 	for share, want := range map[float64]map[string]int{0.1: {"a": 0, "b": 2}, 0.8: {"a": 4, "b": 1}} {
 		commit("a", 6, 4, 10, 2)
 		commit("b", 8, 2)
-		what := testkit.Value(l.forgetOffsets(t.Context(), groups, share))(t)
+		what := testkit.Value(forgetOffsets(t.Context(), admin, groups, share))(t)
 		for _, group := range groups {
 			got, err := admin.FetchOffsets(t.Context(), group)
 			if !errors.Is(err, kerr.GroupIDNotFound) {
@@ -152,24 +151,6 @@ func TestLosses(t *testing.T) {
 			if n := len(got[topic]); n != want[group] {
 				t.Errorf("of %s, group %s still has %d offsets, want %d", what, group, n, want[group])
 			}
-		}
-	}
-}
-
-func TestWhoseProcess(t *testing.T) {
-	l := &lab{dir: "/work/build/soak"}
-	for _, c := range []struct {
-		args []string
-		want bool
-	}{
-		{[]string{l.dir + "/bin/pipeline", "--runner=prism"}, true},
-		{[]string{"/usr/bin/java", "-Dlog4j.configuration=file:" + l.dir + "/stack/hdfs/conf/log4j.properties"}, true},
-		{[]string{"/usr/bin/java", "-cp", "/work/build/java/beam/*"}, false},
-		{[]string{"tail", "-f", l.dir + "/log/prism.log"}, false}, // somebody looks on
-		{[]string{l.dir + "-2/bin/pipeline"}, false},
-	} {
-		if got := l.owns(proc.Running{Args: c.args}); got != c.want {
-			t.Errorf("%q: %v, want %v", c.args, got, c.want)
 		}
 	}
 }

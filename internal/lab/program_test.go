@@ -1,9 +1,10 @@
-package chaos
+package lab
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,24 +15,20 @@ import (
 )
 
 // script makes a program of a shell script, which finds in $RUN how often it has run
-// before. lines are what is said of it.
-func script(t *testing.T, text string) (p *program, lines *[]string) {
+// before.
+func script(t *testing.T, text string) *Program {
 	t.Helper()
 	dir := t.TempDir()
 	text = "#!/bin/sh\nRUN=$(cat " + dir + "/run)\necho $((RUN + 1)) >" + dir + "/run\n" + text
 	path := filepath.Join(dir, "script")
 	testkit.Must(t, os.WriteFile(path, []byte(text), 0o755))
 	testkit.WriteFile(t, filepath.Join(dir, "run"), []byte("0"))
-	lines = &[]string{}
-	return &program{
-		name: "it", path: path, logs: dir,
-		say: func(format string, args ...any) { *lines = append(*lines, fmt.Sprintf(format, args...)) },
-	}, lines
+	return &Program{Name: "it", Path: path, Logs: dir}
 }
 
 // What ends is started again, with a reason that is its own, until its context ends.
 func TestKeepUp(t *testing.T) {
-	p, lines := script(t, `
+	p := script(t, `
 case $RUN in
 0) echo 'facestream: no broker' >&2; exit 1 ;;
 1) exit 3 ;;
@@ -43,9 +40,10 @@ while :; do sleep 0.01; done
 `)
 	ctx, stop := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- p.keepUp(ctx, time.Now().Add(time.Hour)) }()
+	var said strings.Builder
+	go func() { done <- p.KeepUp(ctx, time.Now().Add(time.Hour), log.New(&said, "", 0).Printf) }()
 	testkit.Await(t, "the fourth run", func() bool {
-		_, err := os.Stat(p.path + ".up")
+		_, err := os.Stat(p.Path + ".up")
 		return err == nil
 	})
 	enough := errors.New("enough")
@@ -54,10 +52,11 @@ while :; do sleep 0.01; done
 		t.Errorf("error %v, want %v", err, enough)
 	}
 	want := []string{"it: exit status 1: no broker ", "it: exit status 3 ", "it: signal: killed "}
-	if p.runs != 4 || len(*lines) != len(want) {
-		t.Fatalf("%d runs, said is %q", p.runs, *lines)
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if p.Runs != 4 || len(lines) != len(want) {
+		t.Fatalf("%d runs, said is %q", p.Runs, lines)
 	}
-	for i, line := range *lines {
+	for i, line := range lines {
 		if !strings.HasPrefix(line, want[i]) {
 			t.Errorf("said is %q, want %q", line, want[i])
 		}
@@ -70,8 +69,7 @@ func TestKeepUpWhatIsHopeless(t *testing.T) {
 		"echo 'facestream-camera: no such flag' >&2; exit 2": "exit status 2: no such flag",
 		"kill -SEGV $$": "segmentation fault",
 	} {
-		p, _ := script(t, text)
-		if err := p.keepUp(t.Context(), time.Now().Add(time.Hour)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := script(t, text).KeepUp(t.Context(), time.Now().Add(time.Hour), t.Logf); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)
 		}
 	}
@@ -79,12 +77,12 @@ func TestKeepUpWhatIsHopeless(t *testing.T) {
 
 // When the time is over, it is not started again, and each run is told how long it has.
 func TestKeepUpUntil(t *testing.T) {
-	p, lines := script(t, "echo $1")
-	testkit.Must(t, p.keepUp(t.Context(), time.Now().Add(shortestRun)))
-	if p.runs != 1 || len(*lines) != 0 {
-		t.Errorf("%d runs, want 1; said is %q", p.runs, *lines)
+	p := script(t, "echo $1")
+	testkit.Must(t, p.KeepUp(t.Context(), time.Now().Add(shortestRun), t.Errorf))
+	if p.Runs != 1 {
+		t.Errorf("%d runs, want 1", p.Runs)
 	}
-	if got := testkit.ReadFile(t, filepath.Join(p.logs, "it-1.out")); !strings.HasPrefix(string(got), "--duration=") {
+	if got := testkit.ReadFile(t, filepath.Join(p.Logs, "it-1.out")); !strings.HasPrefix(string(got), "--duration=") {
 		t.Errorf("it was started with %q", got)
 	}
 }
@@ -96,9 +94,9 @@ func TestSummary(t *testing.T) {
 		status int
 		agrees bool
 	}{{"DONE", 0, true}, {"DONE", 1, false}, {"FAILED", 1, true}, {"CANCELLED", 130, true}, {"FAILED", 0, false}, {"", 2, true}, {"", 1, false}} {
-		p, _ := script(t, fmt.Sprintf(`[ -z "%s" ] || echo '{"state": "%[1]s"}' >$0.json; exit %d`, c.state, c.status))
-		p.summary = p.path + ".json"
-		if _, err := p.run(t.Context()); (err == nil) != c.agrees {
+		p := script(t, fmt.Sprintf(`[ -z "%s" ] || echo '{"state": "%[1]s"}' >$0.json; exit %d`, c.state, c.status))
+		p.Summary = p.Path + ".json"
+		if _, err := p.Run(t.Context()); (err == nil) != c.agrees {
 			t.Errorf("state %q, exit status %d: error %v", c.state, c.status, err)
 		}
 	}
