@@ -115,7 +115,9 @@ func (b *bench) run(ctx context.Context, j job) (r ran, err error) {
 	if j.Runner == runners.Spark { // a job server of its own, and executors
 		p.Flags = append(p.Flags, "--endpoint=", "--master="+b.Stack.SparkMaster)
 	}
-	r.used, err = measureUse(b.Lab, func() error {
+	looks := time.NewTicker(sampleEvery)
+	defer looks.Stop()
+	r.used, err = measureUse(b.Lab, looks.C, func() error {
 		began := time.Now()
 		var run *lab.Run
 		err := j.bind(func() (err error) {

@@ -22,8 +22,9 @@ type use struct {
 // process does between the last look and its end is not seen.
 const sampleEvery = 200 * time.Millisecond
 
-// measureUse returns what the processes of a lab use while do runs, by class.
-func measureUse(l *lab.Lab, do func() error) (map[string]use, error) {
+// measureUse returns what the processes of a lab use while do runs, by class. They are looked at
+// with each tick.
+func measureUse(l *lab.Lab, ticks <-chan time.Time, do func() error) (map[string]use, error) {
 	all, err := l.Processes()
 	if err != nil {
 		return nil, err
@@ -54,11 +55,9 @@ func measureUse(l *lab.Lab, do func() error) (map[string]use, error) {
 	look(before)
 	done := make(chan error, 1)
 	go func() { done <- do() }()
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-ticks:
 			look(known)
 		case err := <-done:
 			look(known)

@@ -61,21 +61,23 @@ func startBurning(t *testing.T, program string) (end func()) {
 }
 
 func TestMeasureUse(t *testing.T) {
-	self, l := testkit.Value(os.Executable())(t), &lab.Lab{Dir: t.TempDir()}
+	self, l, ticks := testkit.Value(os.Executable())(t), &lab.Lab{Dir: t.TempDir()}, make(chan time.Time)
 	ours := filepath.Join(l.Dir, "burner")
 	testkit.Must(t, os.Symlink(self, ours))
 	before := startBurning(t, ours)
 	defer startBurning(t, self)() // which is another's
-	got, err := measureUse(l, func() error { return nil })
+	got, err := measureUse(l, ticks, func() error { return nil })
 	// The memory is still there, and what it did before does not count.
 	if u := got["burner"]; err != nil || len(got) != 1 || u.cpu >= burntSeconds || u.peak < burntBytes/1e6 {
 		t.Errorf("%+v (%v) of a process that does nothing", got, err)
 	}
 	before()
 	failed := errors.New("failed")
-	got, err = measureUse(l, func() error {
+	got, err = measureUse(l, ticks, func() error {
 		end := startBurning(t, ours)
-		time.Sleep(3 * sampleEvery) // it is looked at once more
+		for range 2 { // the second is taken when it was looked at
+			ticks <- time.Now()
+		}
 		end()
 		return failed
 	})
@@ -83,7 +85,7 @@ func TestMeasureUse(t *testing.T) {
 		t.Errorf("%+v (%v) of a process that has ended", u, err)
 	}
 	end := func() {}
-	got, err = measureUse(l, func() error { end = startBurning(t, ours); return nil })
+	got, err = measureUse(l, ticks, func() error { end = startBurning(t, ours); return nil })
 	if u := got["burner"]; err != nil || u.cpu < burntSeconds || u.peak < burntBytes/1e6 {
 		t.Errorf("%+v (%v) of a process that runs", u, err)
 	}

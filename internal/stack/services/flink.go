@@ -18,6 +18,16 @@ const (
 	taskHeap       = "1536m" // of a TaskManager: what its settings give to tasks and to the framework
 )
 
+// restartSettings have a job survive the loss of a TaskManager, which is seen before the last
+// attempt: until then, what reads from it fails again and again.
+const restartSettings = `
+restart-strategy.type: fixed-delay
+restart-strategy.fixed-delay.attempts: 3
+restart-strategy.fixed-delay.delay: 4 s
+heartbeat.interval: 2000
+heartbeat.timeout: 10000
+`
+
 // flinkSettings are config.yaml of the JobManager and the TaskManagers: with the host
 // and the port of the JobManager, the port of its web pages, and the folder.
 const flinkSettings = `
@@ -49,13 +59,6 @@ taskmanager.memory.jvm-overhead.max: 192m
 # Frames do not get smaller by it.
 taskmanager.network.batch-shuffle.compression.enabled: false
 
-# A job survives the loss of a TaskManager, which is seen before the last attempt: until
-# then, what reads from it fails again and again.
-restart-strategy.type: fixed-delay
-restart-strategy.fixed-delay.attempts: 3
-restart-strategy.fixed-delay.delay: 4 s
-heartbeat.interval: 2000
-heartbeat.timeout: 10000
 # Of each attempt that finds too few slots.
 slot.request.timeout: 60000
 
@@ -71,7 +74,7 @@ classloader.check-leaked-classloader: false
 jobstore.max-capacity: 100
 web.submit.enable: false
 security.delegation.tokens.enabled: false
-`
+` + restartSettings
 
 // flinkPrograms are a JobManager, Beam's job server and two TaskManagers.
 func flinkPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {

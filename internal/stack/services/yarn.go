@@ -129,7 +129,7 @@ jobmanager.memory.process.size: 1024m
 taskmanager.memory.process.size: 3072m
 taskmanager.numberOfTaskSlots: 1
 classloader.resolve-order: parent-first
-`
+` + restartSettings
 
 // FlinkOnYARN starts a session of Flink, which ends with its NodeManager, and returns its
 // web pages. It has no TaskManagers before a job wants them.
