@@ -11,29 +11,33 @@ func Strangers(t testing.TB) map[string]string {
 	t.Helper()
 	ended := make(chan struct{})
 	t.Cleanup(func() { close(ended) })
-	serve := func(do func()) string {
-		l := Value(net.Listen("tcp", "127.0.0.1:0"))(t)
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					do()
-					c.Close()
-				}()
-			}
-		}()
-		return l.Addr().String()
-	}
 	nobody := Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	Must(t, nobody.Close())
 	return map[string]string{
-		"says nothing": serve(func() { <-ended }),
-		"closes":       serve(func() {}),
+		"says nothing": Serve(t, func(net.Conn) { <-ended }),
+		"closes":       Serve(t, func(net.Conn) {}),
 		"refuses":      nobody.Addr().String(),
 		"no such host": "nowhere.invalid:1",
 	}
+}
+
+// Serve accepts connections at the address that it returns, host:port, until the end of the
+// test, and closes each when what it does with it has returned.
+func Serve(t testing.TB, do func(net.Conn)) string {
+	t.Helper()
+	l := Value(net.Listen("tcp", "127.0.0.1:0"))(t)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				do(c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }

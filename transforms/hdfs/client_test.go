@@ -142,7 +142,7 @@ func TestHangingNameNodeIsAskedOnce(t *testing.T) {
 // answering is a NameNode that says the same on each connection, whatever it is asked, and
 // closes it.
 func answering(t *testing.T, answer []byte) (address string) {
-	return serve(t, func(c net.Conn) {
+	return testkit.Serve(t, func(c net.Conn) {
 		_, _ = c.Write(answer)
 		_, _ = c.Read(make([]byte, 1000))
 	})

@@ -55,28 +55,10 @@ func newClients(timeout, budget time.Duration) *fileSystem {
 func silent(t *testing.T, connections *atomic.Int64) (address string) {
 	ended := make(chan struct{})
 	t.Cleanup(func() { close(ended) })
-	return serve(t, func(net.Conn) {
+	return testkit.Serve(t, func(net.Conn) {
 		connections.Add(1)
 		<-ended
 	})
-}
-
-// serve accepts connections, and closes each when what it does with it has returned.
-func serve(t *testing.T, do func(net.Conn)) (address string) {
-	l := listen(t)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				do(c)
-			}()
-		}
-	}()
-	return l.Addr().String()
 }
 
 func listen(t *testing.T) net.Listener {
@@ -89,7 +71,7 @@ func listen(t *testing.T) net.Listener {
 // to a call, after the NameNode did it, and closes the connection.
 func losing(t *testing.T, nameNode string, answers int) (address string) {
 	var connections atomic.Int64
-	return serve(t, func(in net.Conn) {
+	return testkit.Serve(t, func(in net.Conn) {
 		first := connections.Add(1) == 1
 		out, err := net.Dial("tcp", nameNode)
 		if err != nil {
