@@ -139,7 +139,6 @@ func TestSeveral(t *testing.T) {
 	}
 	for _, name := range []string{"door", "hall"} {
 		mustSay(t, stderr,
-			name+": ", // a line of progress
 			fmt.Sprintf("of camera %s to topic frames", name),
 			fmt.Sprintf("; %d frames have %d faces", counts[name], 3*counts[name]))
 	}
@@ -189,20 +188,21 @@ func (w *watch) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// Ctrl-C ends a video without an end, and what was sent is counted and known.
+// Each camera has its lines of progress. Ctrl-C ends videos without an end, and what was
+// sent is counted and known.
 func TestInterrupted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "truth.jsonl")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stderr := &watch{seen: cancel}
-	if status := Command("facestream-camera").Main(ctx, []string{newKafka(t), "--frames=0", "--fps=20", "--truth=" + path}, io.Discard, stderr); status != 130 {
+	if status := Command("facestream-camera").Main(ctx, []string{newKafka(t), "--source=demo", "--camera=door", "--source=demo", "--camera=hall", "--frames=0", "--fps=20", "--truth=" + path}, io.Discard, stderr); status != 130 {
 		t.Errorf("status %d, want 130: %s", status, stderr)
 	}
 	n := len(readTruth(t, path))
 	if n == 0 {
 		t.Error("nothing was sent")
 	}
-	mustSay(t, stderr.String(), fmt.Sprintf("sent %d frames", n), "stopped before the video's end")
+	mustSay(t, stderr.String(), "door: ", "hall: ", fmt.Sprintf("sent %d frames", n), "stopped before the video's end")
 }
 
 // capture returns what f and the libraries that it calls write to the process's standard

@@ -414,7 +414,8 @@ func (o *Offsets) commit(ctx context.Context, offsets kadm.Offsets) error {
 		return nil, o.admin.CommitAllOffsets(ctx, o.group, offsets)
 	})
 	if errors.Is(err, kerr.UnknownMemberID) {
-		return cmp.Or(o.Idle(ctx), err) // a consumer has come meanwhile
+		// A consumer has come meanwhile; one that still joins is not described yet.
+		return cmp.Or(o.Idle(ctx), fmt.Errorf("group %s %w by a consumer that joins or has just left: %w", o.group, ErrGroupInUse, err))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -112,11 +113,11 @@ func TestGroupInUse(t *testing.T) {
 }
 
 func joinClassic(t *testing.T, to *topic) (leave func()) {
-	member := to.connect(t, kgo.ConsumerGroup(to.name), kgo.ConsumeTopics(to.name), kgo.ClientID("an-app"))
-	testkit.Await(t, "the member", func() bool {
-		_, generation := member.GroupMetadata() // it has an id before it is one
-		return generation > 0
-	})
+	// Kafka describes a new group when its members have their partitions, and none before.
+	assigned := make(chan struct{})
+	member := to.connect(t, kgo.ConsumerGroup(to.name), kgo.ConsumeTopics(to.name), kgo.ClientID("an-app"),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { close(assigned) }))
+	<-assigned
 	return member.Close
 }
 
