@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // Case 22: Kafka forgets what a group has committed, and removes records. The next run
-// goes on where the ledgers end: no event is lost or there twice, and verify agrees.
+// goes on where the ledgers end: no event is lost or there twice, and verify agrees. A topic
+// that was made anew is refused.
 func TestForgottenOffsets(t *testing.T) {
 	t.Parallel()
 	const first, total = 40, 52 // frames
@@ -91,4 +93,15 @@ func TestForgottenOffsets(t *testing.T) {
 	if len(got) <= len(want) {
 		t.Errorf("%d events after more frames, %d before", len(got), len(want))
 	}
+
+	// Another topic of that name has other records at these offsets, whoever reads it.
+	testkit.Value(admin.DeleteTopic(t.Context(), topic))(t)
+	testkit.Await(t, "the topic, which Kafka removes later", func() bool {
+		created, err := admin.CreateTopic(t.Context(), 4, 1, nil, topic)
+		return err == nil && created.Err == nil
+	})
+	sendDemo(t, j.Kafka, topic, feed.JPEG, 0, 2*total)
+	said(t, 1, "it was made anew", slices.Concat([]string{"verify"}, j.endpoints())...)
+	j.group += "-other"
+	said(t, 2, "topic "+topic+" was made anew", slices.Concat(testkit.Quick, j.endpoints(), []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)
 }

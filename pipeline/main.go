@@ -23,6 +23,7 @@ import (
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/purge"
+	"facestream/internal/record"
 	"facestream/internal/run"
 	"facestream/internal/view"
 	"facestream/runners"
@@ -148,7 +149,7 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 
 // usageError marks those errors that only the user can mend.
 func usageError(err error) error {
-	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, store.ErrHeld) || errors.Is(err, runners.ErrUnknownOption) {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, record.ErrTopicAnew) || errors.Is(err, store.ErrHeld) || errors.Is(err, runners.ErrUnknownOption) {
 		return cli.Usagef("%w", err)
 	}
 	return err

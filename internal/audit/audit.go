@@ -31,6 +31,7 @@ import (
 type Audit struct {
 	facts     *facts
 	topics    []string               // those asked for, in order
+	ids       map[string]string      // of these; see kafka.Offsets.TopicIDs
 	names     map[string]int         // these, as they are in names of files
 	others    map[string]*OtherTopic // by such names
 	book      book
@@ -58,14 +59,15 @@ const NotCommitted = -1
 // maxLine is the size of the longest line of events that is read.
 const maxLine = 1 << 20
 
-// New returns an Audit of topics that chooses so many records at random. Close it.
-func New(topics []string, choose int) (*Audit, error) {
+// New returns an Audit of topics, with the ids that they have in Kafka, that chooses so many
+// records at random. Close it.
+func New(topics []string, ids map[string]string, choose int) (*Audit, error) {
 	facts, err := newFacts()
 	if err != nil {
 		return nil, err
 	}
 	a := &Audit{
-		facts: facts, topics: slices.Sorted(slices.Values(topics)),
+		facts: facts, topics: slices.Sorted(slices.Values(topics)), ids: ids,
 		names: map[string]int{}, others: map[string]*OtherTopic{},
 		events: map[string]*eventsFile{}, claims: map[string]*claim{}, published: map[string]bool{}, temporary: map[string]time.Time{}, seed: maphash.MakeSeed(),
 		lines:  bufio.NewReaderSize(nil, maxLine),

@@ -99,7 +99,7 @@ func (s *scene) report(t *testing.T) Report {
 // compare also chooses so many records.
 func (s *scene) compare(t *testing.T, choose int) (*Report, *Audit) {
 	t.Helper()
-	a := testkit.Value(New([]string{"t"}, choose))(t)
+	a := testkit.Value(New([]string{"t"}, map[string]string{"t": "now"}, choose))(t)
 	defer a.Close()
 	for _, w := range s.windows {
 		f := store.BookFile{Name: path.Join(cmp.Or(w.Book, "_windows"), w.Name+".json"), Book: w.Book, Hour: store.Hour{Number: w.Ledger.Number, Positions: w.Ledger.Positions}, Err: w.Err}
@@ -602,7 +602,14 @@ func TestProblems(t *testing.T) {
 			[]string{"gap: offsets 0 to 9 of"},
 		},
 		"the topic was made anew": {func(s *scene) { s.logs[0].End = 3 }, []string{"topic_shorter: offsets 3 to 18 of partition 0 of topic t"}},
-		"the partition is gone":   {func(s *scene) { s.logs = nil }, []string{"topic_shorter: offsets 0 to 18 of partition 0 of topic t"}},
+		"it has become longer": {
+			func(s *scene) {
+				s.windows[0].Ledger.Run.TopicIDs = map[string]string{"t": "before"}
+				s.windows[1].Ledger.Run.TopicIDs = map[string]string{"t": "now"}
+			},
+			[]string{"topic_anew: ledger w1 is of a topic t with the id before; that in Kafka has the id now: it was made anew"},
+		},
+		"the partition is gone": {func(s *scene) { s.logs = nil }, []string{"topic_shorter: offsets 0 to 18 of partition 0 of topic t"}},
 	} {
 		t.Run(name, func(t *testing.T) { mustReport(t, test.change, test.want...) })
 	}
@@ -674,7 +681,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, ctx := range []context.Context{t.Context(), interrupted} {
-		a := testkit.Value(New([]string{"t"}, 0))(t)
+		a := testkit.Value(New([]string{"t"}, nil, 0))(t)
 		a.AddFile(picture(3), 1, testTime)
 		if _, _, err := a.Compare(ctx, nil); !errors.Is(err, ctx.Err()) {
 			t.Errorf("comparing: %v, want %v", err, ctx.Err())

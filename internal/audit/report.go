@@ -96,6 +96,7 @@ const (
 	LedgerOrder      = "ledger_order"      // it does not follow the one before it in its book
 	LedgerTwice      = "ledger_twice"      // two of a book have the same record
 	LedgerBytes      = "ledger_bytes"      // its pictures are of another number or size together
+	TopicAnew        = "topic_anew"        // it is another one than the ledger's
 	TopicShorter     = "topic_shorter"     // than what was read of it
 	Gap              = "gap"               // a record that no ledger has, between or before those of ledgers
 	GapRemoved       = "gap_removed"       // the same, and Kafka does not have it any more either
@@ -130,7 +131,7 @@ const (
 
 // Kinds holds all kinds of problems, those first that others may follow from.
 var Kinds = []string{
-	LedgerUnreadable, LedgerOrder, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, LedgerTwice, Pending,
+	LedgerUnreadable, LedgerOrder, TopicAnew, TopicShorter, Gap, GapRemoved, Committed, LedgerSum, LedgerTwice, Pending,
 	TableMissing, TableUnreadable, TableSize, PictureMissing, AnnotatedMissing, CropMissing, EventsMissing, RejectMissing, KeptMissing, Differs, LedgerBytes, EventsUnreadable, EventsSize, RowDiffers,
 	TableUnknown, PictureTwice, EventsTwice, PictureUnknown, AnnotatedUnknown, CropUnknown, EventsUnknown, RejectUnknown, KeptUnknown, FileUnknown, PurgedThere, TemporaryOld,
 }

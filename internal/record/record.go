@@ -4,6 +4,7 @@ package record
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -42,6 +43,10 @@ func (id ID) String() string { return fmt.Sprintf("offset %d of %s", id.Offset, 
 func (id ID) Compare(other ID) int {
 	return cmp.Or(id.TopicPartition.Compare(other.TopicPartition), cmp.Compare(id.Offset, other.Offset))
 }
+
+// ErrTopicAnew says of a topic that it is another one than before, of the same name: IDs in it
+// are those of other records.
+var ErrTopicAnew = errors.New("was made anew")
 
 // Range is the record as the only one of its offsets.
 func (id ID) Range() Range { return Range{id.Offset, id.Offset} }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"facestream/internal/config"
+	"facestream/internal/record"
 	"facestream/internal/wait"
 	"facestream/runners"
 	"facestream/transforms/hdfs"
@@ -80,7 +81,7 @@ func (s *session) persist(ctx context.Context, attempt func() error) error {
 // mayPass reports whether an error is one of an outage, and not of a wrong setting.
 func (s *session) mayPass(err error) bool {
 	final := []error{
-		kafka.ErrUnknownTopic, kafka.ErrGroupInUse, kafka.ErrUnreachable, store.ErrHeld, store.ErrLost,
+		kafka.ErrUnknownTopic, kafka.ErrGroupInUse, kafka.ErrUnreachable, record.ErrTopicAnew, store.ErrHeld, store.ErrLost,
 		runners.ErrUnknownOption, fs.ErrPermission, syscall.EDQUOT,
 	}
 	if slices.ContainsFunc(final, func(f error) bool { return errors.Is(err, f) }) {

@@ -514,6 +514,7 @@ func (s *session) openBook(ctx context.Context) error {
 	for _, l := range logs {
 		partitions = append(partitions, l.TopicPartition)
 	}
+	s.about.TopicIDs = s.offsets.TopicIDs()
 	if s.book, err = store.OpenBook(ctx, s.window.Store, s.about, s.options.Topics, partitions); err != nil {
 		return err
 	}

@@ -283,7 +283,8 @@ func TestTopicChangesInWindow(t *testing.T) {
 	}
 }
 
-// That a topic was deleted is no outage, which would be waited for.
+// That a topic was deleted is no outage, which would be waited for. If it is made anew, its
+// offsets mean other records.
 func TestTopicIsGone(t *testing.T) {
 	f := newFake(t, 1)
 	testkit.Value(f.admin.DeleteTopics(t.Context(), fakeTopic))(t)
@@ -291,6 +292,10 @@ func TestTopicIsGone(t *testing.T) {
 	defer stop()
 	if _, err := f.Waiting(ctx); !errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrOutage) {
 		t.Errorf("error %v", err)
+	}
+	testkit.Value(f.admin.CreateTopic(t.Context(), 1, 1, nil, fakeTopic))(t)
+	if _, err := f.Review(t.Context(), nil); !errors.Is(err, record.ErrTopicAnew) {
+		t.Errorf("error %v of a window that began before", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -19,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -233,6 +235,38 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 	}
 }
 
+// TopicIDs returns the ids of the topics as they are known since o was connected. A topic
+// that was made anew has another one (KIP-516); Kafka before 2.8 has none.
+func (o *Offsets) TopicIDs() map[string]string {
+	ids := map[string]string{}
+	for _, topic := range o.topics {
+		if id := o.first.Topics[topic].ID; id != (kadm.TopicID{}) {
+			ids[topic] = base64.RawURLEncoding.EncodeToString(id[:]) // as kafka-topics prints it
+		}
+	}
+	return ids
+}
+
+// checkTopics returns an error that wraps record.ErrTopicAnew if a topic was made anew since o
+// was connected: its offsets then count other records.
+func (o *Offsets) checkTopics(ctx context.Context) error {
+	request := kmsg.NewPtrMetadataRequest()
+	for _, topic := range o.topics {
+		request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: &topic})
+	}
+	// The client's own answer may be seconds old.
+	now, err := ask(ctx, o, "its topics", func(ctx context.Context) (*kmsg.MetadataResponse, error) { return request.RequestWith(ctx, o.client) })
+	if err != nil {
+		return err
+	}
+	for _, topic := range now.Topics {
+		if before := o.first.Topics[*topic.Topic].ID; before != (kadm.TopicID{}) && topic.ErrorCode == 0 && before != topic.TopicID {
+			return fmt.Errorf("topic %s %w while it was read; use another group and another output", *topic.Topic, record.ErrTopicAnew)
+		}
+	}
+	return nil
+}
+
 // passing reports whether the same request may succeed a little later.
 func (o *Offsets) passing(err error) bool {
 	if answer, ok := errors.AsType[*kerr.Error](err); ok {
@@ -256,6 +290,9 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 		return nil, err
 	}
 	logs, err := o.Logs(ctx)
+	if err == nil {
+		err = o.checkTopics(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -279,8 +316,8 @@ func (o *Offsets) positions(ctx context.Context) (map[record.TopicPartition]posi
 			}
 		}
 		if at.start > at.end {
-			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic was made anew; use another group and another output",
-				o.group, l.At(at.start), at.end)
+			return nil, fmt.Errorf("group %s stands at %s, which ends at %d: the topic %w; use another group and another output",
+				o.group, l.At(at.start), at.end, record.ErrTopicAnew)
 		}
 		out[l.TopicPartition] = at
 	}

@@ -101,7 +101,9 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 		return err
 	}
 	b.shelf = own
-	b.follow(own)
+	if err := b.follow(own); err != nil {
+		return err
+	}
 	if err := b.Gather(ctx); err != nil {
 		return err
 	}
@@ -115,7 +117,9 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 			if err != nil {
 				return err
 			}
-			b.follow(other)
+			if err := b.follow(other); err != nil {
+				return err
+			}
 		}
 	}
 	if b.last().Number == 0 {
@@ -133,11 +137,19 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 	return nil
 }
 
-// follow goes on from the positions of a book of this group.
-func (b *Book) follow(s shelf) {
-	if last := s.last(); last.Run.Group == b.run.Group {
+// follow goes on from the positions of a book of this group. A book of another topic of the
+// same name is an error, whoever's it is.
+func (b *Book) follow(s shelf) error {
+	last := s.last()
+	for topic, id := range b.run.TopicIDs {
+		if before := last.Run.TopicIDs[topic]; before != "" && before != id {
+			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another group and another output", topic, record.ErrTopicAnew, last.Run.Group, before, id)
+		}
+	}
+	if last.Run.Group == b.run.Group {
 		b.advance(last.Positions, last.Run)
 	}
+	return nil
 }
 
 // advance goes on from positions that are further than what is known. With other settings,

@@ -73,6 +73,9 @@ type Run struct {
 	// the hash of their compact JSON.
 	Settings       json.RawMessage `json:"settings,omitempty"`
 	SettingsSHA256 string          `json:"settings_sha256"`
+	// TopicIDs are Kafka's own of the topics: one that was made anew has another, and its
+	// records would have the names of others.
+	TopicIDs map[string]string `json:"topic_ids,omitempty"`
 }
 
 // Partition is a ledger's part for one partition of one topic.

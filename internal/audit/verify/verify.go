@@ -30,7 +30,7 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 	if err != nil {
 		return audit.Report{}, err
 	}
-	a, err := newAudit(ctx, o, cfg, p)
+	a, err := newAudit(ctx, o, cfg, offsets.TopicIDs(), p)
 	if err != nil {
 		return audit.Report{}, err
 	}
@@ -96,10 +96,10 @@ var errGathered = errors.New("a run gathers faster than its ledgers can be read"
 
 // newAudit returns an audit with all ledgers and events, which are read anew if a run
 // gathers some meanwhile.
-func newAudit(ctx context.Context, o options, cfg store.Config, p *cli.Progress) (*audit.Audit, error) {
+func newAudit(ctx context.Context, o options, cfg store.Config, ids map[string]string, p *cli.Progress) (*audit.Audit, error) {
 	const tries = 5
 	for try := 1; ; try++ {
-		a, err := audit.New(o.Topics, o.recheck)
+		a, err := audit.New(o.Topics, ids, o.recheck)
 		if err != nil {
 			return nil, err
 		}
