@@ -43,6 +43,7 @@ func yarnSettings(dir, suffix string, secrets secrets, o Options) string {
 		{"yarn.nodemanager.webapp.address", anyPort},
 		{"yarn.nodemanager.local-dirs", filepath.Join(dir, "local"+suffix)},
 		{"yarn.nodemanager.log-dirs", filepath.Join(dir, "containers"+suffix)},
+		{"yarn.node-attribute.fs-store.root-dir", "file://" + filepath.Join(dir, "attributes")},
 		{"yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage", "99"},
 		{"yarn.nodemanager.resource.memory-mb", mb},
 		{"yarn.scheduler.maximum-allocation-mb", mb},
