@@ -125,6 +125,7 @@ const sessionSettings = `
 yarn.flink-dist-jar: %[1]s
 flink.yarn.application.classpath: $HADOOP_CONF_DIR,%[2]s
 yarn.properties-file.location: %[3]s
+web.tmpdir: %[3]s
 env.java.opts.all: %[4]s
 jobmanager.memory.process.size: 1024m
 taskmanager.memory.process.size: 3072m
