@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -80,7 +79,6 @@ func TestSampledWindowIsReadAgain(t *testing.T) {
 			})]
 			id := recordName(topic, left.partition, left.offset)
 			picture := filepath.Join(dir, store.Name{ID: record.In(topic, left.partition).At(left.offset), Camera: left.camera, TimestampMillis: left.millis}.Path())
-			testkit.Must(t, os.MkdirAll(filepath.Dir(picture), 0o755))
 			testkit.WriteFile(t, picture, []byte("left"))
 			if said := said(t, 1, "the ledgers say that this record has none", verify...); !strings.Contains(said, id) {
 				t.Error(said)

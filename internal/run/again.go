@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,30 +24,45 @@ func (s *session) takeBack(ctx context.Context, l store.Ledger, err error) error
 	if !again(err) || !s.options.Sampling.LeavesOut() {
 		return err
 	}
+	if failed := s.forget(ctx, l); failed != nil {
+		return fmt.Errorf("taking back what the window has stored, as %v: %w", err, failed)
+	}
+	return err
+}
+
+// forget removes the files of a ledger but those that are in one that counts: in that of an
+// earlier window, of another group, or of a run that has taken over meanwhile.
+func (s *session) forget(ctx context.Context, l store.Ledger) error {
+	if err := s.lease.Check(ctx); err != nil {
+		return err
+	}
+	files := func(p store.Partition) []record.Range { return record.Union(slices.Concat(p.Pictures, p.Rejects)) }
 	stored := map[record.TopicPartition][]record.Range{}
-	var spans []record.Offsets // one scan is enough for each partition
-	at := s.book.Positions()
 	for _, p := range l.Partitions {
-		ranges := record.Union(slices.Concat(p.Pictures, p.Rejects))
-		if i := slices.IndexFunc(at, func(id record.ID) bool { return id.TopicPartition == p.TopicPartition }); i >= 0 && at[i].Offset > 0 {
-			ranges = record.Subtract(ranges, []record.Range{{First: 0, Last: at[i].Offset - 1}}) // those are in another ledger
+		stored[p.TopicPartition] = files(p)
+	}
+	err := store.Books(ctx, s.window.Store, func(f store.BookFile) error {
+		for _, kept := range f.Ledgers {
+			for _, p := range kept.Partitions {
+				stored[p.TopicPartition] = record.Subtract(stored[p.TopicPartition], files(p))
+			}
 		}
+		return f.Err
+	})
+	if err != nil {
+		return err
+	}
+	var spans []record.Offsets // one scan is enough for each partition
+	for p, ranges := range stored {
 		if len(ranges) > 0 {
-			stored[p.TopicPartition] = ranges
-			span := record.Range{First: ranges[0].First, Last: record.End(ranges) - 1}
-			spans = append(spans, record.Offsets{TopicPartition: p.TopicPartition, Ranges: []record.Range{span}})
+			spans = append(spans, record.Offsets{TopicPartition: p, Ranges: []record.Range{{First: ranges[0].First, Last: record.End(ranges) - 1}}})
 		}
 	}
-	failed := s.offsets.Visit(ctx, spans, func(r kafka.Record) (more bool, err error) {
+	return s.offsets.Visit(ctx, spans, func(r kafka.Record) (more bool, err error) {
 		id := kafka.ID(&r)
 		if !record.Contains(stored[id.TopicPartition], id.Offset) {
 			return true, nil
 		}
-		camera := cmp.Or(kafka.CameraOf(&r), frame.UnknownCamera)
-		return true, store.Forget(ctx, s.window.Store, store.Name{ID: id, Camera: camera, TimestampMillis: r.Timestamp})
+		return true, store.Forget(ctx, s.window.Store, store.Name{ID: id, Camera: frame.CameraOf(&r), TimestampMillis: r.Timestamp})
 	})
-	if failed != nil {
-		return fmt.Errorf("taking back what the window has stored, as %v: %w", err, failed)
-	}
-	return err
 }

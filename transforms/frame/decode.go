@@ -202,7 +202,7 @@ func Parse(cfg Config, r *kafka.Record) (Frame, *Reject) {
 	}
 	f := Frame{
 		ID: kafka.ID(r), TimestampMillis: r.Timestamp,
-		Camera: cameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height),
+		Camera: CameraOf(r), Format: p.format, Width: int32(p.width), Height: int32(p.height),
 		Size: int64(len(value)), Data: value,
 	}
 	if no != nil || f.Format == JPEG {
@@ -250,5 +250,5 @@ func headersOf(r *kafka.Record) (headers []Header) {
 	return headers
 }
 
-// cameraOf returns the camera's name.
-func cameraOf(r *kafka.Record) string { return cmp.Or(kafka.CameraOf(r), UnknownCamera) }
+// CameraOf returns the name of a record's camera.
+func CameraOf(r *kafka.Record) string { return cmp.Or(kafka.CameraOf(r), UnknownCamera) }

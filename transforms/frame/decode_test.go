@@ -276,7 +276,7 @@ func TestCamera(t *testing.T) {
 		"empty key":                 {emptyKey, "unknown"},
 		"key that is not UTF-8":     {badKey, "unknown"},
 	} {
-		if got := cameraOf(&tt.record); got != tt.want {
+		if got := CameraOf(&tt.record); got != tt.want {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}

@@ -86,7 +86,7 @@ func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candi
 	if r.Value != nil {
 		size = int64(len(*r.Value))
 	}
-	camera := cameraOf(&r)
+	camera := CameraOf(&r)
 	slot, dated := fn.Sampling.Slot(r.Timestamp)
 	group := Group(record.In(r.Topic, r.Partition), camera, slot)
 	if !dated { // a group of its own
