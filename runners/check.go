@@ -24,7 +24,7 @@ import (
 
 // What the Java parts are made for, and docs/operations.md asks of a cluster.
 const (
-	JavaVersion  = "17"
+	JavaVersion  = 17
 	FlinkVersion = "1.19"
 )
 
@@ -64,7 +64,7 @@ func Java(ctx context.Context) (program, version string, err error) {
 	}
 	found := javaVersion.FindSubmatch(out)
 	if found == nil {
-		return "", "", fmt.Errorf("%s -version says %q, which has no version: set JAVA_HOME to a Java %s", program, out, JavaVersion)
+		return "", "", fmt.Errorf("%s -version says %q, which has no version: set JAVA_HOME to a Java %d", program, out, JavaVersion)
 	}
 	return program, string(found[1]), nil
 }

@@ -346,8 +346,8 @@ func TestAsk(t *testing.T) {
 // The Java programs of this machine, as scripts/setup.sh installs them.
 func TestJava(t *testing.T) {
 	program, version, err := runners.Java(t.Context())
-	if err != nil || !filepath.IsAbs(program) || !strings.HasPrefix(version, runners.JavaVersion+".") {
-		t.Errorf("%s, %s, %v, want Java %s", program, version, err, runners.JavaVersion)
+	if err != nil || !filepath.IsAbs(program) || !strings.HasPrefix(version, fmt.Sprint(runners.JavaVersion, ".")) {
+		t.Errorf("%s, %s, %v, want Java %d", program, version, err, runners.JavaVersion)
 	}
 	for _, tc := range []struct {
 		config       runners.Config

@@ -38,11 +38,17 @@ func TestCheckJava(t *testing.T) {
 		t.Errorf("error %v, want one about JAVA_HOME", err)
 	}
 	testkit.Must(t, os.Mkdir(filepath.Join(home, "bin"), 0o755))
-	const java = "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n"
-	testkit.Must(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(java), 0o755))
-	f, err := c.probeJava(t.Context())
-	if err != nil || len(f.warnings) != 1 || !strings.Contains(f.warnings[0], "set JAVA_HOME to a Java 17") {
-		t.Errorf("%+v, %v, want a warning", f, err)
+	const right = "a Java 17"
+	for version, want := range map[string]struct{ err, warning string }{
+		"1.8.0_402": {right, ""}, "11.0.2": {right, ""}, "17.0.15": {"", ""}, "21": {"", right}, "22-ea": {"", right},
+	} {
+		java := "#!/bin/sh\necho 'openjdk version \"" + version + "\" 2019-01-15' >&2\n"
+		testkit.Must(t, os.WriteFile(filepath.Join(home, "bin", "java"), []byte(java), 0o755))
+		f, err := c.probeJava(t.Context())
+		testkit.Says(t, version, err, want.err)
+		if warned := strings.Join(f.warnings, ""); (warned == "") != (want.warning == "") || !strings.Contains(warned, want.warning) {
+			t.Errorf("%s: warning %q, want one with %q", version, warned, want.warning)
+		}
 	}
 }
 

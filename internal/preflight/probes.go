@@ -300,8 +300,12 @@ func (c *Checks) probeJava(ctx context.Context) (f finding, err error) {
 		return f, err
 	}
 	f.says = fmt.Sprintf("%s is Java %s", program, version)
-	if major, _, _ := strings.Cut(version, "."); major != runners.JavaVersion {
-		f.warn("Java %s was not tried with Beam's parts: set JAVA_HOME to a Java %s", version, runners.JavaVersion)
+	digits, _, _ := strings.Cut(version, ".") // 1 of Java 8
+	switch major, err := strconv.Atoi(digits); {
+	case err == nil && major < runners.JavaVersion:
+		return f, fmt.Errorf("%s is Java %s, which is too old for Beam's parts: set JAVA_HOME to a Java %d", program, version, runners.JavaVersion)
+	case major != runners.JavaVersion:
+		f.warn("Java %s was not tried with Beam's parts: set JAVA_HOME to a Java %d", version, runners.JavaVersion)
 	}
 	return f, nil
 }
