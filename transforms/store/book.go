@@ -71,6 +71,7 @@ type Book struct {
 	cfg      Config
 	run      Run
 	dir      string // below the root
+	topics   []string
 	at       map[record.TopicPartition]int64
 	carry    Carry
 	gathered time.Time
@@ -79,14 +80,14 @@ type Book struct {
 // OpenBook reads where the group of a run stands in topics, by its own book and by the
 // others of this output. It completes what an earlier run has left undone.
 func OpenBook(ctx context.Context, cfg Config, run Run, topics []string, partitions []record.TopicPartition) (*Book, error) {
-	b := &Book{cfg: cfg, run: run, dir: bookFolder(run.Group, topics), at: map[record.TopicPartition]int64{}, carry: Carry{}, gathered: time.Now()}
-	if err := b.open(ctx, topics, partitions); err != nil {
+	b := &Book{cfg: cfg, run: run, dir: bookFolder(run.Group, topics), topics: topics, at: map[record.TopicPartition]int64{}, carry: Carry{}, gathered: time.Now()}
+	if err := b.open(ctx, partitions); err != nil {
 		return nil, fmt.Errorf("opening the group's ledgers: %w", err)
 	}
 	return b, nil
 }
 
-func (b *Book) open(ctx context.Context, topics []string, partitions []record.TopicPartition) error {
+func (b *Book) open(ctx context.Context, partitions []record.TopicPartition) error {
 	own, err := readShelf(ctx, b.cfg, b.dir)
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func (b *Book) open(ctx context.Context, topics []string, partitions []record.To
 	}
 	// Only what is read matters.
 	for p := range b.at {
-		if !slices.Contains(topics, p.Topic) {
+		if !slices.Contains(b.topics, p.Topic) {
 			delete(b.at, p)
 			delete(b.carry, p)
 		}
@@ -160,7 +161,6 @@ func (b *Book) advance(positions []Position, run Run) {
 			continue
 		}
 		b.at[p.TopicPartition] = p.Offset
-		delete(b.carry, p.TopicPartition)
 		if run.SettingsSHA256 == b.run.SettingsSHA256 && len(p.Slots) > 0 {
 			b.carry[p.TopicPartition] = p.Slots
 		}

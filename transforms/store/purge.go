@@ -220,11 +220,19 @@ func (p *purge) units(ctx context.Context, dir, below string) ([]string, error) 
 	}), err
 }
 
+// next reports whether the run at work has still to read a record. What is there of it was left
+// by an attempt that has died, and is stored again.
+func (p *purge) next(id record.ID) bool {
+	return p.own != nil && slices.ContainsFunc(p.own.topics, func(topic string) bool {
+		return TopicInNames(topic) == id.Topic && id.Offset >= p.own.at[record.In(topic, id.Partition)]
+	})
+}
+
 func (p *purge) look(ctx context.Context, f *folder, below string) error {
 	f.files, f.keep = nil, false
 	err := List(ctx, Config{Root: p.cfg.path(f.name)}, func(name string, size int64, _ time.Time) error {
 		kind, id := KindOf(path.Join(below, name))
-		if kind >= KindPicture && kind <= KindKept && (below == "." || p.record(id)) {
+		if kind >= KindPicture && kind <= KindKept && (below == "." || p.record(id) && !p.next(id)) {
 			f.files = append(f.files, purgedName{f.name + "/" + name, kind, id, size})
 		} else {
 			f.keep = true

@@ -2,9 +2,11 @@ package store
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
@@ -35,6 +37,28 @@ func TestParseMarks(t *testing.T) {
 	for _, wrong := range []string{"", "\n", "a+0", "a+0+1+2", "a+-1+2", "a+1+-2", "a+1+x", "+1+2", "a+1+2 3", "a+1+9223372036854775807"} {
 		if got, err := ParseMarks(wrong); err == nil {
 			t.Errorf("%q is %v", wrong, got)
+		}
+	}
+}
+
+// A run that purges leaves what is there of records that it reads next: as it stores that again,
+// it must not be known as removed.
+func TestPurgeOfWhatIsReadNext(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	b := openBook(t, cfg.Root, bookRun)
+	keep(t, b, cfg.Root, "20260102T030000.000Z-5f3a9c01", 0, 7)
+	next := nameOf("door", testMillis, "a", 0, 7)
+	for _, of := range []struct {
+		run  *Book
+		left map[string]string
+	}{{b, map[string]string{next.Path(): "picture"}}, {nil, map[string]string{}}} {
+		store(t, cfg.Root, next.Path(), "picture")
+		store(t, cfg.Root, nameOf("door", testMillis, "a", 0, 6).Path(), "picture")
+		testkit.Value(Purge(t.Context(), cfg, Selection{To: time.Now(), Aged: true}, of.run, false, func(Freed) {}))(t)
+		left := files(t, cfg.Root)
+		maps.DeleteFunc(left, func(name, _ string) bool { return !strings.HasPrefix(name, "door/") })
+		if known := testkit.Value(ReadPurged(t.Context(), cfg))(t).Files.Has(next.ID); !maps.Equal(left, of.left) || known == (len(left) > 0) {
+			t.Errorf("left are %q, want %q; known as removed: %v", left, of.left, known)
 		}
 	}
 }
