@@ -61,7 +61,7 @@ type Notifier struct {
 
 	mu                 sync.Mutex
 	queue              []*queued
-	finished           map[string]bool // windows, until Finished
+	finished           map[string]bool // windows; see Finished
 	delivered, dropped int64
 	away               bool // whether the server's trouble was told
 }
@@ -107,10 +107,12 @@ func (n *Notifier) Add(windows ...string) {
 	}
 }
 
-// Finished returns the windows whose events are delivered or dropped.
-func (n *Notifier) Finished() (windows []string) {
+// Finished returns those of the windows that are held whose events are delivered or dropped.
+// The others are forgotten: what is held no more is not added again.
+func (n *Notifier) Finished(held []string) (windows []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	maps.DeleteFunc(n.finished, func(w string, _ bool) bool { return !slices.Contains(held, w) })
 	return slices.Collect(maps.Keys(n.finished))
 }
 

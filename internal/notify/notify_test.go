@@ -124,8 +124,13 @@ func TestAnswers(t *testing.T) {
 			if r.String() != tc.got || r.tries != tc.tries || !strings.Contains(said.String(), tc.says) {
 				t.Errorf("got %s by %d requests, want %s by %d; it says\n%s", r, r.tries, tc.got, tc.tries, said)
 			}
-			if done := n.Finished(); len(done) != 3 {
-				t.Errorf("finished are %v", done)
+			for _, held := range [][]string{{"gone", "w1", "w2"}, {"w2"}} {
+				if done := slices.Sorted(slices.Values(n.Finished(held))); !slices.Equal(done, held) {
+					t.Errorf("finished are %v, want %v", done, held)
+				}
+			}
+			if done := n.Finished([]string{"w1", "w2"}); len(done) != 1 {
+				t.Errorf("what was not held is remembered: %v", done)
 			}
 		})
 	}

@@ -486,7 +486,7 @@ func (s *session) gather(ctx context.Context) error {
 	if err := s.book.Gather(ctx); err != nil || s.notifier == nil {
 		return err
 	}
-	return s.book.Release(ctx, s.notifier.Finished())
+	return s.book.Release(ctx, s.notifier.Finished(s.book.Held()))
 }
 
 // startNotifying starts what tells of faces.

@@ -409,8 +409,11 @@ func (b *Book) Release(ctx context.Context, windows []string) error {
 			held = append(held, w)
 		}
 	}
+	if err := b.cfg.remove(ctx, names...); err != nil {
+		return err
+	}
 	b.held = held
-	return b.cfg.remove(ctx, names...)
+	return nil
 }
 
 // StagedEvents returns the events of a window, a line each, as long as they are staged.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -383,6 +384,10 @@ func TestHeldEvents(t *testing.T) {
 		holds(b, w1, w2)
 		testkit.Must(t, b.Gather(t.Context()))
 		keep(t, b, root, w3, 5, 6)
+		holds(b, w1, w2, w3)
+		interrupted, interrupt := context.WithCancel(t.Context())
+		interrupt()
+		testkit.Says(t, "interrupted", b.Release(interrupted, []string{w1, w3}), "canceled")
 		holds(b, w1, w2, w3)
 		testkit.Must(t, b.Release(t.Context(), []string{w1, w3}))
 		holds(b, w2, w3)
