@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"facestream/internal/paths"
+	"facestream/internal/rest"
 )
 
 // What the Java parts are made for, and docs/operations.md asks of a cluster.
@@ -106,17 +106,15 @@ type JobServer struct {
 // AskJobServer looks at the job server at c.Endpoint. An error that wraps
 // ErrUnknownOption is about c.Options.
 func AskJobServer(ctx context.Context, c Config) (JobServer, error) {
-	client, closeClient, err := dialJobServer(ctx, c.Endpoint, firstTimeout)
+	conn, err := dialJobServer(ctx, c.Endpoint, firstTimeout)
 	if err != nil {
 		return JobServer{}, err
 	}
-	defer closeClient()
-	if err := checkOptions(ctx, client, c.Options); err != nil {
-		return JobServer{}, err
-	}
+	defer conn.Close()
+	client := jobpb.NewJobServiceClient(conn)
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
-	names, err := optionNames(ctx, client)
+	names, err := optionNames(ctx, client, c.Options)
 	if err != nil {
 		return JobServer{}, err
 	}
@@ -151,7 +149,7 @@ func AskFlink(ctx context.Context, master string) (FlinkCluster, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := flinkREST(ctx, http.MethodGet, master, "/overview", &c); err != nil {
+	if err := rest.Get(ctx, "http://"+master+"/overview", &c); err != nil {
 		return c, fmt.Errorf("asking Flink at %s about itself: %w", master, err)
 	}
 	if c.Version == "" {
@@ -170,7 +168,7 @@ func AskRestarts(ctx context.Context, master string) (advice string, err error) 
 		return "", err
 	}
 	var all []struct{ Key, Value string }
-	if err := flinkREST(ctx, http.MethodGet, master, "/jobmanager/config", &all); err != nil {
+	if err := rest.Get(ctx, "http://"+master+"/jobmanager/config", &all); err != nil {
 		return "", fmt.Errorf("asking Flink at %s for its settings: %w", master, err)
 	}
 	settings := map[string]string{}
@@ -220,17 +218,12 @@ func Exposed(c Config) (server string, addrs []string, err error) {
 		return "", nil, nil
 	}
 	all, err := net.InterfaceAddrs()
-	return server, reachable(all), err
-}
-
-// reachable returns the addresses that are not the loopback's.
-func reachable(all []net.Addr) (addrs []string) {
 	for _, a := range all {
 		if of, ok := a.(*net.IPNet); ok && !of.IP.IsLoopback() {
 			addrs = append(addrs, of.IP.String())
 		}
 	}
-	return addrs
+	return server, addrs, err
 }
 
 // AskExpansion makes sure that an expansion service is at addr, host:port.

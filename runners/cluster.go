@@ -22,18 +22,16 @@ import (
 	"facestream/runners/jobserver"
 )
 
-// maxMessageBytes is the most that a job service may answer; a pipeline
-// comes back with each state.
-const maxMessageBytes = 64 << 20
+const (
+	// maxMessageBytes is the most that a job service may answer; a pipeline
+	// comes back with each state.
+	maxMessageBytes = 64 << 20
+	// gentleTimeout is how long a job server may take to end that is asked to.
+	gentleTimeout = 10 * time.Second
+)
 
 // openCluster connects to a job server, or starts one.
 func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
-	endpoint, within, closeAll := c.Endpoint, firstTimeout, func() {}
-	defer func() {
-		if err != nil {
-			closeAll()
-		}
-	}()
 	var yarn *onYARN
 	if c.Master == YARN {
 		if yarn, err = openYARN(ctx, &c); err != nil {
@@ -49,57 +47,49 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 			return nil, fmt.Errorf("the cluster of --master=%s does not answer: %w", c.Master, err)
 		}
 	}
+	endpoint, within, closeServer := c.Endpoint, firstTimeout, func() {}
 	if endpoint == "" {
 		server, err := startJobServer(ctx, c, yarn)
 		if err != nil {
 			return nil, err
 		}
-		endpoint, within, closeAll = server.addr, answerTimeout, server.close
-		if c.Name == Spark {
-			closeAll = server.closeGently // its executors serve all jobs
+		if c.Name == Spark { // it tells its executors, which serve all jobs
+			server.grace = gentleTimeout
 		}
+		endpoint, within, closeServer = server.addr, answerTimeout, server.close
 	}
-	client, closeClient, err := dialJobServer(ctx, endpoint, within)
+	r, err := openPortable(ctx, c, endpoint, within, closeServer)
 	if err != nil {
 		return nil, err
 	}
-	closeServer := closeAll
-	closeAll = func() {
-		closeClient()
-		closeServer()
-	}
-	if err := checkOptions(ctx, client, c.Options); err != nil {
-		return nil, err
-	}
-	r, err := openPortable(c, client, closeAll)
-	if err != nil {
-		return nil, err
-	}
-	r.yarn, closeAll = yarn, r.Close
+	r.yarn = yarn
 	if r.onFlinkCluster() && c.Parallelism == 0 {
 		err = r.useAllSlots(ctx)
 	}
 	if c.Name == Spark && c.Master != "" {
 		err = r.startExecutors(ctx)
 	}
-	return r, err
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // dialJobServer connects to a job server and makes sure that it is one, which must be known
 // within a time.
-func dialJobServer(ctx context.Context, endpoint string, within time.Duration) (client jobpb.JobServiceClient, closeClient func(), err error) {
+func dialJobServer(ctx context.Context, endpoint string, within time.Duration) (*grpc.ClientConn, error) {
 	conn, err := dialGRPC(endpoint)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
+		return nil, fmt.Errorf("connecting to the job server at %s: %w", endpoint, err)
 	}
 	ctx, stop := context.WithTimeout(ctx, within)
 	defer stop()
-	client = jobpb.NewJobServiceClient(conn)
-	if _, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{}); err != nil {
+	if _, err := jobpb.NewJobServiceClient(conn).GetJobs(ctx, &jobpb.GetJobsRequest{}); err != nil {
 		_ = conn.Close()
-		return nil, nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
+		return nil, fmt.Errorf("asking the job server at %s for its jobs: %w", endpoint, err)
 	}
-	return client, func() { _ = conn.Close() }, nil
+	return conn, nil
 }
 
 func dialGRPC(addr string) (*grpc.ClientConn, error) {
@@ -108,26 +98,9 @@ func dialGRPC(addr string) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)))
 }
 
-// checkOptions refuses options that the job server does not know: it would
-// pass over them in silence.
-func checkOptions(ctx context.Context, client jobpb.JobServiceClient, options map[string]string) error {
-	if len(options) == 0 {
-		return nil
-	}
-	names, err := optionNames(ctx, client)
-	if err != nil {
-		return err
-	}
-	for name := range options {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("%w: %s; it has %s", ErrUnknownOption, name, strings.Join(names, ", "))
-		}
-	}
-	return nil
-}
-
-// optionNames returns the options that the job server knows.
-func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, error) {
+// optionNames returns the options that the job server knows. It refuses wanted ones that the
+// job server does not know, as that would pass over them in silence.
+func optionNames(ctx context.Context, client jobpb.JobServiceClient, wanted map[string]string) ([]string, error) {
 	ctx, stop := context.WithTimeout(ctx, answerTimeout)
 	defer stop()
 	known, err := client.DescribePipelineOptions(ctx, &jobpb.DescribePipelineOptionsRequest{})
@@ -137,6 +110,11 @@ func optionNames(ctx context.Context, client jobpb.JobServiceClient) ([]string, 
 	var names []string
 	for _, o := range known.GetOptions() {
 		names = append(names, o.GetName())
+	}
+	for name := range wanted {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("%w: %s; it has %s", ErrUnknownOption, name, strings.Join(names, ", "))
+		}
 	}
 	return names, nil
 }
@@ -155,17 +133,13 @@ func startJobServer(ctx context.Context, c Config, yarn *onYARN) (*service, erro
 	if err != nil {
 		return nil, err
 	}
-	own := c.Master == ""
-	master := c.Master
-	if own {
-		master = jobserver.LocalMaster(c.Name, c.Parallelism)
-	}
 	host, err := driverHost(c, yarn)
 	if err != nil {
 		return nil, err
 	}
 	program, err := jobserver.New(jobserver.Config{
-		Engine: c.Name, Master: master, Slots: c.Parallelism, OneRun: true, Own: own, Host: host, Port: free[0], ArtifactPort: free[1], Dir: tmp, YARN: yarn.spark(c),
+		Engine: c.Name, Master: cmp.Or(c.Master, jobserver.LocalMaster(c.Name, c.Parallelism)), Own: c.Master == "", Slots: c.Parallelism, OneRun: true,
+		Host: host, Port: free[0], ArtifactPort: free[1], Dir: tmp, YARN: yarn.spark(c),
 	})
 	if err != nil {
 		return nil, err
@@ -201,9 +175,9 @@ func driverHost(c Config, yarn *onYARN) (string, error) {
 // jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server
 // holds windows: read, shuffled and handed to the DoFns.
 func jobServerHeap(c Config) string {
-	const base, copies = 512, 6
-	if c.Cluster() {
-		return fmt.Sprintf("%dm", base)
+	mb := int64(512)
+	if !c.Cluster() {
+		mb += 6 * c.MaxBytes >> 20
 	}
-	return fmt.Sprintf("%dm", base+copies*c.MaxBytes>>20)
+	return fmt.Sprintf("%dm", mb)
 }

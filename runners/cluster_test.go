@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-
 	"facestream/internal/proc"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
@@ -65,10 +63,8 @@ func TestLocalCluster(t *testing.T) {
 			if err != nil || len(left) > 0 {
 				t.Errorf("%v is left (%v)", left, err)
 			}
-			for _, child := range children(t, os.Getpid()) {
-				if strings.Contains(child, "JobServerDriver") {
-					t.Errorf("process %s is left", child)
-				}
+			if left := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("JobServerDriver") }); len(left) > 0 {
+				t.Errorf("%v is left", left)
 			}
 		})
 	}
@@ -85,8 +81,11 @@ func TestCluster(t *testing.T) {
 			testRunIsCancelled(t, r)
 			// Nothing of it may be left, neither there nor on the nodes.
 			self := testkit.Value(os.Executable())(t)
+			worker := func(p proc.Running) bool {
+				return p.Args[0] == self && len(p.Args) > 1 && strings.HasPrefix(p.Args[1], "--id=")
+			}
 			testkit.Await(t, "the end of the jobs and of their workers", func() bool {
-				return len(testservices.Jobs(t, addrs))+len(workers(t, self)) == 0
+				return len(testservices.Jobs(t, addrs))+len(testkit.Processes(t, worker)) == 0
 			})
 		})
 	}
@@ -118,13 +117,10 @@ func TestYARN(t *testing.T) {
 		t.Errorf("of its room YARN says %d, %v", n, err)
 	}
 	c.Parallelism = 0
-	if _, err := runners.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "wait, or give --parallelism") {
-		t.Errorf("without room: %v", err)
-	}
-	// There is no session.
-	if _, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Master: runners.YARN}); err == nil || !strings.Contains(err.Error(), "yarn-session.sh") {
-		t.Errorf("without a session: %v", err)
-	}
+	_, err := runners.Open(t.Context(), c)
+	testkit.Says(t, "without room", err, "wait, or give --parallelism")
+	_, err = runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Master: runners.YARN})
+	testkit.Says(t, "without a session", err, "yarn-session.sh")
 }
 
 // A session of Flink on YARN outlives its jobs, those that fail and those that are cancelled.
@@ -148,14 +144,7 @@ func TestFlinkOnYARN(t *testing.T) {
 // testFailsOnYARN has a job fail, whose error must say where its containers' logs are.
 func testFailsOnYARN(t *testing.T, r runners.Runner, user string) {
 	t.Helper()
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, fail, beam.Impulse(s))
-	err := r.Run(t.Context(), "fails", p)
-	for _, want := range []string{"made of cheese", "yarn logs -applicationId application_", "-appOwner " + user} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q in it", err, want)
-		}
-	}
+	testkit.Says(t, "a failed job", runs(t, r, fail, "fails"), "made of cheese", "yarn logs -applicationId application_", "-appOwner "+user)
 }
 
 // Of several sessions of Flink on YARN, one must be chosen.
@@ -169,13 +158,10 @@ func TestSessionsOnYARN(t *testing.T) {
 		"<configuration><property><name>yarn.resourcemanager.webapp.address</name><value>%s</value></property></configuration>", strings.TrimPrefix(rm.URL, "http://")))
 	t.Setenv("HADOOP_CONF_DIR", conf)
 	_, err := runners.AskFlink(t.Context(), runners.YARN)
-	if want := `give --master=h:1 for application_1 of amy, "x", or --master=h:2 for application_2`; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, want %s", err, want)
-	}
+	testkit.Says(t, "two sessions", err, `give --master=h:1 for application_1 of amy, "x", or --master=h:2 for application_2`)
 	t.Setenv("HADOOP_CONF_DIR", t.TempDir())
-	if _, err := runners.AskFlink(t.Context(), runners.YARN); err == nil || !strings.Contains(err.Error(), "set HADOOP_CONF_DIR") {
-		t.Errorf("without settings: %v", err)
-	}
+	_, err = runners.AskFlink(t.Context(), runners.YARN)
+	testkit.Says(t, "no settings", err, "set HADOOP_CONF_DIR")
 }
 
 // A worker that is another build than this program refuses to work, and the job's error
@@ -194,14 +180,9 @@ func TestWorkerOfAnotherBuild(t *testing.T) {
 	for _, name := range clusters {
 		c := onCluster(t, name, addrs)
 		c.Worker = other
-		p, s := beam.NewPipelineWithRoot()
-		beam.ParDo0(s, succeed, beam.Impulse(s))
-		err := open(t, c).Run(t.Context(), "another-build", p)
-		if err == nil || !strings.Contains(err.Error(), "the worker "+other+" is another build") {
-			t.Errorf("%s: error %v, want one about the build", name, err)
-		} else if lines := strings.Count(err.Error(), "\n"); lines > maxLines {
-			t.Errorf("%s: the error has %d lines:\n%v", name, lines, err)
-		}
+		err := runs(t, open(t, c), succeed, "another-build")
+		testkit.Says(t, name, err, "the worker "+other+" is another build")
+		mustBeShort(t, err)
 	}
 }
 
@@ -229,14 +210,14 @@ func TestFlinkUsesAllSlots(t *testing.T) {
 	addrs := realClusters(t)
 	for about, c := range map[string]runners.Config{
 		"endpoint": {Endpoint: addrs.Flink},
-		"master":   {Master: strings.TrimPrefix(addrs.FlinkWeb, "http://")},
+		"master":   {Master: state.HostPort(addrs.FlinkWeb)},
 	} {
 		c.Name, c.Dir, c.Worker = runners.Flink, t.TempDir(), onCluster(t, runners.Flink, addrs).Worker
 		if _, config := runsOnFlink(t, c, addrs); config.Parallelism != 2 {
 			t.Errorf("%s: parallelism %d, want both slots", about, config.Parallelism)
 		}
 	}
-	want := runners.JobServer{Engine: runners.Flink, Master: strings.TrimPrefix(addrs.FlinkWeb, "http://")}
+	want := runners.JobServer{Engine: runners.Flink, Master: state.HostPort(addrs.FlinkWeb)}
 	testkit.Await(t, "the job server, idle", func() bool {
 		got, err := runners.AskJobServer(t.Context(), runners.Config{Endpoint: addrs.Flink})
 		return err == nil && got == want
@@ -271,10 +252,8 @@ type flinkConfig struct {
 // runsOnFlink runs a job, and returns what Flink's id and settings of it are.
 func runsOnFlink(t *testing.T, c runners.Config, addrs state.Addrs) (id string, config flinkConfig) {
 	t.Helper()
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, succeed, beam.Impulse(s))
 	name := fmt.Sprint("job-", time.Now().UnixNano())
-	testkit.Must(t, open(t, c).Run(t.Context(), name, p))
+	testkit.Must(t, runs(t, open(t, c), succeed, name))
 	var all struct {
 		Jobs []struct{ JID, Name string }
 	}
@@ -298,9 +277,12 @@ func TestUnknownOption(t *testing.T) {
 	for _, name := range clusters {
 		c := onCluster(t, name, addrs)
 		c.Options = map[string]string{"max_bundle_sizes": "1"}
-		_, err := runners.Open(t.Context(), c)
-		if !errors.Is(err, runners.ErrUnknownOption) || !strings.Contains(err.Error(), "max_bundle_sizes") {
-			t.Errorf("%s: error %.200v, want one that names the option", name, err)
+		_, opened := runners.Open(t.Context(), c)
+		_, asked := runners.AskJobServer(t.Context(), c)
+		for _, err := range []error{opened, asked} {
+			if !errors.Is(err, runners.ErrUnknownOption) || !strings.Contains(err.Error(), "max_bundle_sizes") {
+				t.Errorf("%s: error %.200v, want one that names the option", name, err)
+			}
 		}
 	}
 }
@@ -315,12 +297,8 @@ func TestAsk(t *testing.T) {
 			got, err := runners.AskJobServer(t.Context(), c)
 			return err == nil && got.Engine == name && got.Job == ""
 		})
-		c.Options = map[string]string{"max_bundle_sizes": "1"}
-		if _, err := runners.AskJobServer(t.Context(), c); !errors.Is(err, runners.ErrUnknownOption) {
-			t.Errorf("%s: error %.200v, want one about the option", name, err)
-		}
 	}
-	rest := strings.TrimPrefix(addrs.FlinkWeb, "http://")
+	rest := state.HostPort(addrs.FlinkWeb)
 	flink, err := runners.AskFlink(t.Context(), rest)
 	if err != nil || !strings.HasPrefix(flink.Version, runners.FlinkVersion) || flink.TaskManagers != 2 || flink.Slots != 2 {
 		t.Errorf("%+v, %v, want two TaskManagers with a slot each", flink, err)
@@ -329,18 +307,11 @@ func TestAsk(t *testing.T) {
 	if advice, err := runners.AskRestarts(t.Context(), rest); err != nil || advice != "" {
 		t.Errorf("the cluster gives jobs up: %s, %v", advice, err)
 	}
-	if err := runners.AskSpark(t.Context(), strings.TrimPrefix(addrs.SparkMaster, "spark://")); err != nil {
+	if err := runners.AskSpark(t.Context(), state.HostPort(addrs.SparkMaster)); err != nil {
 		t.Error(err)
 	}
-	const nobody = "127.0.0.1:1"
-	_, jobServer := runners.AskJobServer(t.Context(), runners.Config{Dir: t.TempDir(), Name: runners.Flink, Endpoint: nobody})
-	_, closed := runners.AskFlink(t.Context(), nobody)
-	_, other := runners.AskFlink(t.Context(), strings.TrimPrefix(addrs.SparkWeb, "http://"))
-	for _, err := range []error{jobServer, closed, other, runners.AskSpark(t.Context(), nobody), runners.AskExpansion(t.Context(), nobody)} {
-		if err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
-			t.Errorf("error %v, want one that names the address", err)
-		}
-	}
+	_, err = runners.AskFlink(t.Context(), state.HostPort(addrs.SparkWeb))
+	testkit.Says(t, "Spark's pages", err, state.HostPort(addrs.SparkWeb))
 }
 
 // The Java programs of this machine, as scripts/setup.sh installs them.
@@ -354,41 +325,16 @@ func TestJava(t *testing.T) {
 		ownExpansion bool
 		want         string
 	}{
-		{runners.Config{Dir: t.TempDir(), Name: runners.Direct}, false, "[]"},
-		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, false, "[]"},
-		{runners.Config{Dir: t.TempDir(), Name: runners.Prism}, true, "[beam 2.62.0]"},
-		{runners.Config{Dir: t.TempDir(), Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},
-		{runners.Config{Dir: t.TempDir(), Name: runners.Spark, Endpoint: "h:1"}, true, "[beam 2.62.0]"},
-		{runners.Config{Dir: t.TempDir(), Name: runners.Spark, Master: "spark://h:1"}, false, "[spark 2.62.0]"},
+		{runners.Config{Name: runners.Direct}, false, "[]"},
+		{runners.Config{Name: runners.Prism}, false, "[]"},
+		{runners.Config{Name: runners.Prism}, true, "[beam 2.62.0]"},
+		{runners.Config{Name: runners.Flink}, true, "[beam 2.62.0 flink 2.62.0]"},
+		{runners.Config{Name: runners.Spark, Endpoint: "h:1"}, true, "[beam 2.62.0]"},
+		{runners.Config{Name: runners.Spark, Master: "spark://h:1"}, false, "[spark 2.62.0]"},
 	} {
 		found, err := runners.Parts(tc.config, tc.ownExpansion)
 		if err != nil || fmt.Sprint(found) != tc.want || runners.NeedsJava(tc.config, tc.ownExpansion) != (len(found) > 0) {
 			t.Errorf("%+v: %v, %v, want %s", tc.config, found, err, tc.want)
 		}
 	}
-	t.Setenv("JAVA_HOME", t.TempDir())
-	if _, _, err := runners.Java(t.Context()); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
-		t.Errorf("error %v, want one about JAVA_HOME", err)
-	}
-}
-
-// workers returns the processes of a program that a cluster has started.
-func workers(t *testing.T, program string) []string {
-	t.Helper()
-	return commandLines(testkit.Processes(t, func(p proc.Running) bool {
-		return p.Args[0] == program && len(p.Args) > 1 && strings.HasPrefix(p.Args[1], "--id=")
-	}))
-}
-
-// children returns a process's children.
-func children(t *testing.T, pid int) []string {
-	t.Helper()
-	return commandLines(testkit.Processes(t, func(p proc.Running) bool { return p.Parent == pid }))
-}
-
-func commandLines(all []proc.Running) (out []string) {
-	for _, p := range all {
-		out = append(out, fmt.Sprint(p.PID, " ", strings.Join(p.Args, " ")))
-	}
-	return out
 }

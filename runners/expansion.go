@@ -90,7 +90,7 @@ func (e *Expansion) Start(ctx context.Context) error {
 	}
 	cmd := exec.Command(java, javaharness.Arguments(tmp, classPath, strconv.Itoa(free[0]),
 		"--defaultEnvironmentType=EXTERNAL",
-		"--defaultEnvironmentConfig="+pool.Addr(),
+		"--defaultEnvironmentConfig="+pool.Addr,
 		"--filesToStage="+empty)...)
 	cmd.Dir = tmp
 	cmd.Env = append(os.Environ(), jvm.Malloc...)

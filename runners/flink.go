@@ -2,19 +2,19 @@ package runners
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
-	"facestream/internal/wait"
-
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+
+	"facestream/internal/rest"
+	"facestream/internal/wait"
 )
 
-// flinkPoll is how often the cluster is asked for a job's state.
+// flinkPoll is how often the cluster is asked for a job's state, by its REST API:
+// https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
 const flinkPoll = 200 * time.Millisecond
 
 // useAllSlots has jobs use all slots that the Flink cluster has.
@@ -100,7 +100,7 @@ func cancelFlink(ctx context.Context, master, name string) error {
 	if err != nil || id == "" { // it had not begun
 		return err
 	}
-	if err := flinkREST(ctx, http.MethodPatch, master, "/jobs/"+id+"?mode=cancel", nil); err != nil {
+	if _, err := rest.Call(ctx, http.DefaultClient, http.MethodPatch, "http://"+master+"/jobs/"+id+"?mode=cancel", ""); err != nil {
 		return err
 	}
 	_, err = endOnFlink(ctx, master, id)
@@ -116,7 +116,7 @@ func flinkJob(ctx context.Context, master, name string) (string, error) {
 			Name string `json:"name"`
 		}
 	}
-	if err := flinkREST(ctx, http.MethodGet, master, "/jobs/overview", &jobs); err != nil {
+	if err := rest.Get(ctx, "http://"+master+"/jobs/overview", &jobs); err != nil {
 		return "", err
 	}
 	for _, job := range jobs.Jobs {
@@ -131,7 +131,7 @@ func flinkJob(ctx context.Context, master, name string) (string, error) {
 func endOnFlink(ctx context.Context, master, id string) (string, error) {
 	for {
 		var state struct{ Status string }
-		if err := flinkREST(ctx, http.MethodGet, master, "/jobs/"+id+"/status", &state); err != nil {
+		if err := rest.Get(ctx, "http://"+master+"/jobs/"+id+"/status", &state); err != nil {
 			return "", err
 		}
 		switch state.Status {
@@ -142,26 +142,4 @@ func endOnFlink(ctx context.Context, master, id string) (string, error) {
 			return "", fmt.Errorf("job %s is still %s: %w", id, state.Status, ctx.Err())
 		}
 	}
-}
-
-// flinkREST calls Flink's REST API and decodes the answer, unless to is nil.
-// https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
-func flinkREST(ctx context.Context, method, master, path string, to any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+master+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= http.StatusBadRequest {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("%s %s at %s: %s: %s", method, path, master, resp.Status, text)
-	}
-	if to == nil {
-		return nil
-	}
-	return json.NewDecoder(resp.Body).Decode(to)
 }

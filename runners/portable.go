@@ -19,6 +19,7 @@ import (
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/extworker"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -57,33 +58,43 @@ var errFinished = errors.New("the job has finished")
 // portable submits to a job service.
 type portable struct {
 	config  Config
-	client  jobpb.JobServiceClient
-	worker  *extworker.Loopback // nil if the cluster starts the workers
-	master  string              // host:port of the Flink cluster's REST API, once that is known
+	conn    *grpc.ClientConn
+	client  jobpb.JobServiceClient // of conn
+	worker  *extworker.Loopback    // nil if the cluster starts the workers
+	master  string                 // host:port of the Flink cluster's REST API, once that is known
 	options options
 	slots   int     // of a Spark cluster, once they are counted
 	yarn    *onYARN // nil elsewhere
-	close   func()  // ends what belongs to the client
+
+	closeServer func()
 }
 
-func openPortable(c Config, client jobpb.JobServiceClient, close func()) (*portable, error) {
-	r := &portable{config: c, client: client, close: close, options: newOptions(c)}
+// openPortable connects to a job server, which must answer within a time. closeServer ends it,
+// with the runner or if there is an error.
+func openPortable(ctx context.Context, c Config, addr string, within time.Duration, closeServer func()) (*portable, error) {
+	conn, err := dialJobServer(ctx, addr, within)
+	if err != nil {
+		closeServer()
+		return nil, err
+	}
+	r := &portable{config: c, conn: conn, client: jobpb.NewJobServiceClient(conn), closeServer: closeServer, options: newOptions(c)}
 	if r.onFlinkCluster() {
 		r.master = c.Master
 	}
 	if c.Master == YARN && c.Worker == "" {
 		r.config.Worker = "./" + jobserver.WorkerName // in the container
 	}
-	if c.Cluster() {
-		return r, nil
+	if len(c.Options) > 0 {
+		_, err = optionNames(ctx, r.client, c.Options)
 	}
-	// Not the caller's context: a worker must live on while its job is
-	// cancelled.
-	worker, err := extworker.StartLoopback(context.Background(), 0)
+	if err == nil && !c.Cluster() {
+		// Not the caller's context: a worker must live on while its job is cancelled.
+		r.worker, err = extworker.StartLoopback(context.Background(), 0)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("starting the worker: %w", err)
+		r.Close()
+		return nil, err
 	}
-	r.worker = worker
 	return r, nil
 }
 
@@ -91,7 +102,8 @@ func (r *portable) Close() {
 	if r.worker != nil {
 		_ = r.worker.Stop(context.Background())
 	}
-	r.close()
+	_ = r.conn.Close()
+	r.closeServer()
 }
 
 func (r *portable) Slots(ctx context.Context) (int, error) {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"google.golang.org/grpc"
 
@@ -89,9 +88,7 @@ func TestNoJobIsLeft(t *testing.T) {
 			defer server.Stop()
 			r := testkit.Value(Open(t.Context(), Config{Name: tc.runner, Endpoint: l.Addr().String(), Worker: "/worker", Parallelism: 1}))(t)
 			defer r.Close()
-			p, s := beam.NewPipelineWithRoot()
-			beam.ParDo0(s, pass, beam.Impulse(s))
-			err := r.Run(ctx, "left", p)
+			err := runs(ctx, r, pass)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrNotCancelled) != tc.mayRunOn {
 				t.Errorf("error %v, want one with %q; that it may run on: %v", err, tc.want, tc.mayRunOn)
 			}

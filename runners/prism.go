@@ -85,15 +85,8 @@ func (r *prismRunner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, closeService, err := dialJobServer(ctx, server.addr, answerTimeout)
+	client, err := openPortable(ctx, r.config, server.addr, answerTimeout, server.close)
 	if err != nil {
-		server.close()
-		return err
-	}
-	client, err := openPortable(r.config, service, closeService)
-	if err != nil {
-		closeService()
-		server.close()
 		return err
 	}
 	r.server, r.client, r.jobs = server, client, 0
@@ -122,7 +115,4 @@ func (r *prismRunner) Run(ctx context.Context, name string, p *beam.Pipeline) er
 
 func (r *prismRunner) Slots(context.Context) (int, error) { return 1, nil }
 
-func (r *prismRunner) Close() {
-	r.client.Close()
-	r.server.close()
-}
+func (r *prismRunner) Close() { r.client.Close() }

@@ -2,7 +2,6 @@ package runners
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -32,11 +31,11 @@ func prismForTest(t *testing.T) *prismRunner {
 	return r.(*prismRunner)
 }
 
-func runsOneJob(t *testing.T, r *prismRunner) {
-	t.Helper()
+// runs runs a job of one call of a function.
+func runs(ctx context.Context, r Runner, fn func([]byte)) error {
 	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, pass, beam.Impulse(s))
-	testkit.Must(t, r.Run(t.Context(), "passes", p))
+	beam.ParDo0(s, fn, beam.Impulse(s))
+	return r.Run(ctx, "one", p)
 }
 
 // Because a Prism keeps something of each job, another one follows after some of
@@ -49,7 +48,7 @@ func TestPrismIsRenewed(t *testing.T) {
 	var servers []*service
 	served := map[*service]int{}
 	for range 6 {
-		runsOneJob(t, r)
+		testkit.Must(t, runs(t.Context(), r, pass))
 		if served[r.server]++; served[r.server] == 1 {
 			servers = append(servers, r.server)
 		}
@@ -68,13 +67,8 @@ func TestPrismIsRenewed(t *testing.T) {
 func TestPrismDies(t *testing.T) {
 	r := prismForTest(t)
 	dying = r.server
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, kill, beam.Impulse(s))
-	err := r.Run(t.Context(), "dies", p)
-	if err == nil || !strings.Contains(err.Error(), "Prism, which ran the job, has ended") || !strings.Contains(err.Error(), r.server.log) {
-		t.Errorf("error %v, want one that says that Prism has ended, and where its log is", err)
-	}
-	runsOneJob(t, r)
+	testkit.Says(t, "a dead Prism", runs(t.Context(), r, kill), "Prism, which ran the job, has ended", r.server.log)
+	testkit.Must(t, runs(t.Context(), r, pass))
 }
 
 // A Prism that cannot be followed by another one is an error, and no more.
@@ -83,13 +77,11 @@ func TestPrismDoesNotStartAgain(t *testing.T) {
 	r.server.close()
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, pass, beam.Impulse(s))
-	if err := r.Run(ctx, "does not start", p); err == nil {
+	if runs(ctx, r, pass) == nil {
 		t.Error("no error although Prism could not be started")
 	}
 	r.Close()
-	runsOneJob(t, r)
+	testkit.Must(t, runs(t.Context(), r, pass))
 }
 
 // Because the JVM of an expansion service keeps something of each job, another one

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +16,9 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"facestream/internal/ports"
 	"facestream/internal/proc"
+	"facestream/internal/rest"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
@@ -29,9 +30,6 @@ func init() {
 	beam.RegisterFunction(succeed)
 	beam.RegisterFunction(hang)
 }
-
-// maxLines is how long an error may be: it is for a person.
-const maxLines = 12
 
 func TestMain(m *testing.M) {
 	beam.Init()
@@ -48,16 +46,8 @@ func succeed([]byte) error { return nil }
 
 // hang calls the address it is given and waits for an answer that never comes.
 func hang(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return errors.Join(err, resp.Body.Close())
+	_, err := rest.Call(ctx, http.DefaultClient, http.MethodGet, url, "")
+	return err
 }
 
 func open(t *testing.T, c runners.Config) runners.Runner {
@@ -65,6 +55,22 @@ func open(t *testing.T, c runners.Config) runners.Runner {
 	r := testkit.Value(runners.Open(t.Context(), c))(t)
 	t.Cleanup(r.Close)
 	return r
+}
+
+// runs runs a job of one call of a function.
+func runs(t *testing.T, r runners.Runner, fn func([]byte) error, name string) error {
+	t.Helper()
+	p, s := beam.NewPipelineWithRoot()
+	beam.ParDo0(s, fn, beam.Impulse(s))
+	return r.Run(t.Context(), name, p)
+}
+
+// mustBeShort checks that an error is one for a person.
+func mustBeShort(t *testing.T, err error) {
+	t.Helper()
+	if lines := strings.Count(fmt.Sprint(err), "\n"); lines > 12 {
+		t.Errorf("the error has %d lines:\n%v", lines, err)
+	}
 }
 
 // A failed job is an error that names the cause, and the runner runs the next
@@ -77,17 +83,10 @@ func TestRunFails(t *testing.T) {
 
 func testRunFails(t *testing.T, r runners.Runner) {
 	t.Helper()
-	p, s := beam.NewPipelineWithRoot()
-	beam.ParDo0(s, fail, beam.Impulse(s))
-	err := r.Run(t.Context(), "fails", p)
-	if err == nil || !strings.Contains(err.Error(), "made of cheese") {
-		t.Errorf("error %v, want the DoFn's", err)
-	} else if lines := strings.Count(err.Error(), "\n"); lines > maxLines {
-		t.Errorf("the error has %d lines, want at most %d:\n%v", lines, maxLines, err)
-	}
-	p, s = beam.NewPipelineWithRoot()
-	beam.ParDo0(s, succeed, beam.Impulse(s))
-	if err := r.Run(t.Context(), "works", p); err != nil {
+	err := runs(t, r, fail, "fails")
+	testkit.Says(t, "a failed job", err, "made of cheese")
+	mustBeShort(t, err)
+	if err := runs(t, r, succeed, "works"); err != nil {
 		t.Errorf("the next job: %v", err)
 	}
 }
@@ -119,12 +118,6 @@ func testRunIsCancelled(t *testing.T, r runners.Runner) {
 	}
 }
 
-func TestOpenRefusesUnknownRunners(t *testing.T) {
-	if _, err := runners.Open(t.Context(), runners.Config{Dir: t.TempDir(), Name: "storm"}); err == nil || !strings.Contains(err.Error(), "storm") {
-		t.Errorf("error %v, want one that names the runner", err)
-	}
-}
-
 // The expansion service, its harness and their pool of workers answer this machine only,
 // until they are closed. Then the service is gone with its files.
 func TestExpansion(t *testing.T) {
@@ -132,10 +125,7 @@ func TestExpansion(t *testing.T) {
 		t.Skip("needs the Java parts")
 	}
 	dir := t.TempDir()
-	scratch := func() []string {
-		found := testkit.Value(filepath.Glob(filepath.Join(dir, "tmp", "*")))(t)
-		return found
-	}
+	scratch := func() []string { return testkit.Value(filepath.Glob(filepath.Join(dir, "tmp", "*")))(t) }
 	e := runners.NewExpansion(dir)
 	addr := testkit.Value(e.Next(t.Context()))(t)
 	if len(scratch()) != 1 {
@@ -158,9 +148,8 @@ func TestExpansion(t *testing.T) {
 		}
 	}
 	e.Close()
-	if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+	if ports.Reach(t.Context(), addr) == nil {
 		t.Error("it still answers after Close")
-		_ = conn.Close()
 	}
 	if len(scratch()) != 0 {
 		t.Errorf("%v is left after Close", scratch())
@@ -191,11 +180,6 @@ func TestWrongAddresses(t *testing.T) {
 				}
 			})
 		}
-		asked.Go(func() {
-			if err := runners.AskExpansion(ctx, addr); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), addr) {
-				t.Errorf("%s: as an expansion service: %v", about, err)
-			}
-		})
 	}
 	asked.Wait()
 }

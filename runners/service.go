@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"facestream/internal/ports"
 	"facestream/internal/proc"
 	"facestream/internal/wait"
 )
@@ -22,14 +21,12 @@ type service struct {
 	addr string // host:port
 	tmp  string // its own folder, if it has one
 	log  string
+	// grace is how long it may take to end. Most keep no state, and tell nobody that it is over.
+	grace time.Duration
 }
 
-const (
-	// startTimeout is how long a service may take to start.
-	startTimeout = 60 * time.Second
-	// gentleTimeout is how long one may take to end that is asked to.
-	gentleTimeout = 10 * time.Second
-)
+// startTimeout is how long a service may take to start.
+const startTimeout = 60 * time.Second
 
 // startService starts cmd, with its output in the file log, and waits until it
 // accepts connections at addr. tmp, if not empty, is removed with the service.
@@ -47,49 +44,21 @@ func startService(ctx context.Context, what string, cmd *exec.Cmd, log, addr, tm
 	s := &service{Child: child, addr: addr, tmp: tmp, log: log}
 	ctx, stop := context.WithTimeout(ctx, startTimeout)
 	defer stop()
-	if err := s.accepts(ctx); err != nil {
+	err = wait.Until(ctx, 20*time.Millisecond, func() bool { return s.HasEnded() || ports.Reach(ctx, addr) == nil })
+	if s.HasEnded() {
+		err = errors.New("it ended")
+	}
+	if err != nil {
 		s.close()
-		return nil, fmt.Errorf("starting %s: %w; its log is %s", what, err, log)
+		return nil, fmt.Errorf("starting %s, which is to listen at %s: %w; its log is %s", what, addr, err, log)
 	}
 	return s, nil
 }
 
-// closeGently asks the service to end, and ends it if it takes too long: one that
-// has told other processes what to do can tell them that it is over.
-func (s *service) closeGently() {
-	_ = s.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.Ended:
-	case <-time.After(gentleTimeout):
-	}
-	s.close()
-}
-
 // close ends the service.
 func (s *service) close() {
-	_ = s.Process.Kill() // it keeps no state
-	<-s.Ended
+	s.Stop(s.grace)
 	_ = os.RemoveAll(s.tmp) // if not now, a later run does it
-}
-
-// accepts returns when the service accepts connections.
-func (s *service) accepts(ctx context.Context) error {
-	var err error
-	late := wait.Until(ctx, 20*time.Millisecond, func() bool {
-		var conn net.Conn
-		if conn, err = net.DialTimeout("tcp", s.addr, time.Second); err == nil {
-			err = conn.Close()
-			return true
-		}
-		return s.HasEnded()
-	})
-	switch {
-	case late != nil:
-		return fmt.Errorf("waiting for it at %s: %w", s.addr, late)
-	case s.HasEnded():
-		return errors.New("it ended")
-	}
-	return err
 }
 
 // scratch makes a folder for temporary files of a service in a run's folder.

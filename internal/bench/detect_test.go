@@ -92,9 +92,7 @@ func TestReadLabels(t *testing.T) {
 		testkit.WriteFile(t, file, []byte(content))
 		got, err := readLabels(file)
 		if want != "" {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v, want an error with %q", content, err, want)
-			}
+			testkit.Says(t, content, err, want)
 			continue
 		}
 		if err != nil || len(got) != 1 || !slices.Equal(got[0].faces, []record.Box{{X: 1, Y: 2, Width: 3, Height: 4}, {X: 5, Y: 6, Width: 7, Height: 8}}) {

@@ -49,7 +49,9 @@ func Command() cli.Command {
 	return cli.Command{Name: "soak", Usage: usage, Examples: examples, Setup: func(f *flag.FlagSet) cli.Run {
 		var o options
 		var onRunners cli.List
-		o.add(f, &onRunners)
+		f.DurationVar(&o.duration, "duration", 20*time.Minute, "How long to kill and stop parts, a `TIME` such as 20m. Start, end and looking come on top.")
+		f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
+		f.Var(&onRunners, "runners", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
 		return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 			if err := o.check(string(onRunners), time.Now()); err != nil {
 				return cli.Usagef("%w", err)
@@ -72,12 +74,6 @@ func Command() cli.Command {
 			return os.RemoveAll(dir)
 		}
 	}}
-}
-
-func (o *options) add(f *flag.FlagSet, onRunners *cli.List) {
-	f.DurationVar(&o.duration, "duration", 20*time.Minute, "How long to kill and stop parts, a `TIME` such as 20m. Start, end and looking come on top.")
-	f.Uint64Var(&o.seed, "seed", 0, "`NUMBER` that what happens is drawn from: the same gives the same. 0 stands for one from the clock, which is printed.")
-	f.Var(onRunners, "runners", "`NAMES` of the runners, comma-separated: prism, flink, spark. By default prism and one of the others.")
 }
 
 // check reads the settings. Its errors say what is wrong and what would be right.

@@ -92,7 +92,7 @@ func (l *testLab) pipelineOf(group, runner string, flags ...string) *lab.Program
 func (l *testLab) start(t *testing.T, p *lab.Program) *lab.Run {
 	t.Helper()
 	run := testkit.Value(p.Start())(t)
-	t.Cleanup(run.End)
+	t.Cleanup(func() { run.Stop(services.EndGrace) })
 	return run
 }
 

@@ -71,13 +71,17 @@ func draw(seed uint64) []lot {
 	return lots
 }
 
-// The same seed gives the same faults, each as often as another one.
+// The same seed gives the same faults, each as often as another one, and none of an engine
+// that does not run.
 func TestDraw(t *testing.T) {
 	lots := draw(1)
 	if !reflect.DeepEqual(lots, draw(1)) || reflect.DeepEqual(lots, draw(2)) {
 		t.Error("one seed has given two different series, or two seeds the same")
 	}
 	on := faultsOn(defaults.runners)
+	if slices.ContainsFunc(on, func(f fault) bool { return f.runner == runners.Spark }) || len(faultsOn(append(defaults.runners, runners.Spark))) != len(faults) {
+		t.Errorf("faults on %q: %+v", defaults.runners, on)
+	}
 	first := make([]int, len(on))
 	for _, l := range lots {
 		if l.pause < minPause || l.pause > maxPause || len(l.order) != len(on) {
@@ -98,18 +102,6 @@ func TestDraw(t *testing.T) {
 	order := s.draw().order
 	if !slices.IsSortedFunc(order, func(a, b int) int { return s.happened[a] - s.happened[b] }) {
 		t.Errorf("the order is %v, and they have happened %v times: what happened least comes first", order, s.happened)
-	}
-}
-
-// A soak makes no fault of an engine that it does not run.
-func TestFaultsOn(t *testing.T) {
-	for _, f := range faultsOn([]string{runners.Prism}) {
-		if f.runner != "" && f.runner != runners.Prism {
-			t.Errorf("on Prism there is %q", f.what)
-		}
-	}
-	if all := faultsOn([]string{runners.Prism, runners.Flink, runners.Spark}); len(all) != len(faults) {
-		t.Errorf("on all runners there are %d faults of %d", len(all), len(faults))
 	}
 }
 
@@ -166,9 +158,9 @@ func TestCheckReport(t *testing.T) {
 	early := end - 1
 	for name, c := range map[string]struct {
 		report audit.Report
-		want   []string // none: no error
+		want   []string
 	}{
-		"agrees":             {audit.Report{Partitions: partitions(0, &end)}, nil},
+		"agrees":             {audit.Report{Partitions: partitions(0, &end)}, []string{""}},
 		"waiting":            {audit.Report{Partitions: partitions(3, &end)}, []string{"prism: partition 1 of topic soak", "3 records still wait"}},
 		"nothing committed":  {audit.Report{Partitions: partitions(0, nil)}, []string{"partition 1 of topic soak ends at 40"}},
 		"too less committed": {audit.Report{Partitions: partitions(0, &early)}, []string{"partition 1 of topic soak ends at 40"}},
@@ -178,15 +170,7 @@ func TestCheckReport(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkReport("prism", c.report)
-			if (err == nil) != (c.want == nil) {
-				t.Fatalf("error %v, want %q", err, c.want)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("no %q in %v", want, err)
-				}
-			}
+			testkit.Says(t, name, checkReport("prism", c.report), c.want...)
 		})
 	}
 }

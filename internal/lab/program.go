@@ -104,7 +104,7 @@ func (r *Run) Wait(ctx context.Context) error {
 	select {
 	case <-r.Ended:
 	case <-ctx.Done():
-		r.End()
+		r.Stop(endGrace)
 		return fmt.Errorf("%s: %w", r.program.Name, context.Cause(ctx))
 	}
 	if code := r.ProcessState.ExitCode(); r.program.Summary == "" || code < 0 || code == hopeless {
@@ -115,14 +115,6 @@ func (r *Run) Wait(ctx context.Context) error {
 		return fmt.Errorf("%s: %s, but its summary says %q (%v)", r.program.Name, r, s.State, err)
 	}
 	return nil
-}
-
-// End ends the run, if it has not ended.
-func (r *Run) End() {
-	if running, err := proc.NewProcess(r.program.Name, r.Process.Pid, r.log); err == nil && !r.HasEnded() {
-		_ = running.End(endGrace)
-	}
-	<-r.Ended
 }
 
 // Success reports whether the run has ended with exit status 0.

@@ -2,10 +2,12 @@
 package ports
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Listen listens on a free port of the loopback address. It looks for one below
@@ -45,6 +47,15 @@ func Check(addr string) error {
 		return err
 	}
 	return l.Close()
+}
+
+// Reach returns an error unless somebody accepts a connection at an address.
+func Reach(ctx context.Context, addr string) error {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // Loopback returns the address of a port on this machine. It is an IPv4

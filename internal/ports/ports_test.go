@@ -7,6 +7,15 @@ import (
 	"facestream/internal/testkit"
 )
 
+func TestReach(t *testing.T) {
+	for about, addr := range testkit.Strangers(t) {
+		listens := about == "says nothing" || about == "closes"
+		if err := Reach(t.Context(), addr); (err == nil) != listens {
+			t.Errorf("%s: %v", about, err)
+		}
+	}
+}
+
 // Free ports are such that a server can have, and that no client is given.
 func TestFree(t *testing.T) {
 	const n = 50

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // Child is a process that this one has started.
@@ -48,6 +49,18 @@ func start(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Child, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Stop asks the process to end, kills it if it does not within the grace period, and
+// returns when it has ended.
+func (c *Child) Stop(grace time.Duration) {
+	_ = c.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.Ended:
+	case <-time.After(grace):
+	}
+	_ = c.Process.Kill()
+	<-c.Ended
 }
 
 // HasEnded reports whether the process has ended.

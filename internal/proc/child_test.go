@@ -1,12 +1,15 @@
 package proc_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"facestream/internal/proc"
 	"facestream/internal/testkit"
@@ -83,6 +86,27 @@ func TestChildEnds(t *testing.T) {
 	}
 	if _, err := proc.StartBound(exec.Command(filepath.Join(t.TempDir(), "nothing"))); !os.IsNotExist(err) {
 		t.Errorf("got error %v for a program that does not exist", err)
+	}
+}
+
+// What is asked to end may, and else is killed.
+func TestStop(t *testing.T) {
+	for script, want := range map[string]struct {
+		grace  time.Duration
+		signal syscall.Signal
+	}{
+		"echo ready; exec sleep 600":                            {time.Minute, syscall.SIGTERM},
+		"trap '' TERM; echo ready; while :; do sleep 0.1; done": {100 * time.Millisecond, syscall.SIGKILL},
+	} {
+		cmd := exec.Command("sh", "-c", script)
+		out := testkit.Value(cmd.StdoutPipe())(t)
+		c := testkit.Value(proc.StartBound(cmd))(t)
+		testkit.Value(bufio.NewReader(out).ReadString('\n'))(t)
+		c.Stop(want.grace)
+		if got := signalOf(cmd); got != want.signal {
+			t.Errorf("%s: ended by %v, want %v", script, got, want.signal)
+		}
+		c.Stop(time.Hour) // which has no more to do
 	}
 }
 

@@ -3,7 +3,6 @@ package stack
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/user"
@@ -14,6 +13,7 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/paths"
+	"facestream/internal/ports"
 	"facestream/internal/proc"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
@@ -159,8 +159,7 @@ func (s testStack) ended(procs []proc.Process, addrs state.Addrs) {
 		}
 	}
 	for _, a := range state.Addresses {
-		if conn, err := net.Dial("tcp", state.HostPort(*a.In(&addrs))); err == nil {
-			_ = conn.Close()
+		if ports.Reach(s.Context(), state.HostPort(*a.In(&addrs))) == nil {
 			s.Errorf("somebody answers at %s", *a.In(&addrs))
 		}
 	}

@@ -3,9 +3,7 @@ package testkit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +17,7 @@ import (
 
 	"facestream/internal/proc"
 	"facestream/internal/record"
+	"facestream/internal/rest"
 	"facestream/internal/wait"
 )
 
@@ -82,14 +81,7 @@ func Value[T any](value T, err error) func(testing.TB) T {
 // GetJSON decodes what a URL answers.
 func GetJSON(t testing.TB, url string, to any) {
 	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(to); err != nil {
-		t.Fatalf("%s: %v", url, err)
-	}
+	Must(t, rest.Get(t.Context(), url, to))
 }
 
 // ReadFile returns what a file holds.

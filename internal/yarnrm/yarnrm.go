@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"facestream/internal/rest"
 )
 
 // get returns the objects that the ResourceManager at web, http://HOST:PORT, answers below
@@ -19,22 +20,9 @@ import (
 // objects it is.
 func get[T any](ctx context.Context, web, path string, keys ...string) (found []T, err error) {
 	url := web + "/ws/v1/cluster" + path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
-	}
 	var answer json.RawMessage
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("GET %s: %w", url, err)
+	if err := rest.Get(ctx, url, &answer); err != nil {
+		return nil, err
 	}
 	for _, object := range below(answer, keys) {
 		var one T

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 // fake is a ResourceManager that answers with a text.
@@ -44,7 +46,6 @@ func TestWeb(t *testing.T) {
 		t.Errorf("got %s, %v; want %s", got, err, web)
 	}
 	delete(settings, "yarn.resourcemanager.webapp.address.rm1")
-	if _, err := Web(t.Context(), settings); err == nil || !strings.Contains(err.Error(), "yarn.resourcemanager.hostname.rm1 is set") {
-		t.Errorf("without an address: %v", err)
-	}
+	_, err := Web(t.Context(), settings)
+	testkit.Says(t, "without an address", err, "yarn.resourcemanager.hostname.rm1 is set")
 }

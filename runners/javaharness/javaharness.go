@@ -56,8 +56,9 @@ func Arguments(dir, classPath string, expansion ...string) []string {
 type Pool struct {
 	fnpb.UnimplementedBeamFnExternalWorkerPoolServer
 
+	Addr string // host:port, what --defaultEnvironmentConfig takes for an environment of the type EXTERNAL
+
 	dir    *os.File // that of Arguments
-	addr   string
 	server *grpc.Server
 
 	mu      sync.Mutex
@@ -75,15 +76,11 @@ func Serve(dir string) (*Pool, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the pool of Java workers: %w", err), d.Close())
 	}
-	p := &Pool{dir: d, addr: l.Addr().String(), server: grpc.NewServer(), workers: map[string]context.CancelFunc{}}
+	p := &Pool{Addr: l.Addr().String(), dir: d, server: grpc.NewServer(), workers: map[string]context.CancelFunc{}}
 	fnpb.RegisterBeamFnExternalWorkerPoolServer(p.server, p)
 	go func() { _ = p.server.Serve(l) }() // until Close
 	return p, nil
 }
-
-// Addr is the pool's host:port, what --defaultEnvironmentConfig takes for an
-// environment of the type EXTERNAL.
-func (p *Pool) Addr() string { return p.addr }
 
 // Close ends the pool.
 func (p *Pool) Close() {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"facestream/internal/jvm"
+	"facestream/internal/rest"
 	"facestream/internal/stack/state"
 )
 
@@ -115,7 +116,7 @@ func taskManagers(ctx context.Context, a state.Addrs) ([]string, error) {
 			Slots int `json:"slotsNumber"`
 		}
 	}
-	if err := getJSON(ctx, a.FlinkWeb+"/taskmanagers", &all); err != nil {
+	if err := rest.Get(ctx, a.FlinkWeb+"/taskmanagers", &all); err != nil {
 		return nil, err
 	}
 	var addrs []string

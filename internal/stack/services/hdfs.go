@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"facestream/internal/kerberos"
+	"facestream/internal/rest"
 	"facestream/internal/stack/state"
 
 	"github.com/jcmturner/gokrb5/v8/spnego"
@@ -144,7 +145,7 @@ func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 	var page struct {
 		Beans []struct{ LiveNodes string }
 	}
-	if err := getJSON(ctx, a.Web+"/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", &page); err != nil {
+	if err := rest.Get(ctx, a.Web+"/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", &page); err != nil {
 		return nil, err
 	}
 	if len(page.Beans) != 1 {
@@ -169,7 +170,7 @@ func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 // tryHDFS opens the usual folders to everybody, and stores, reads and removes a file,
 // all through WebHDFS: there the DataNode is a client of HDFS like any other.
 func tryHDFS(ctx context.Context, s *Stack) error {
-	var client doer = http.DefaultClient
+	var client rest.Client = http.DefaultClient
 	if s.secrets != "" {
 		krb, err := kerberos.Login{Principal: hdfsPrincipal, Keytab: s.secrets.hdfsKeytab(), Config: s.Secret(Krb5Config)}.Client()
 		if err != nil {
@@ -193,7 +194,7 @@ func tryHDFS(ctx context.Context, s *Stack) error {
 		{http.MethodGet, file, "OPEN", "", data},
 		{http.MethodDelete, file, "DELETE", "", ""},
 	} {
-		got, err := requestBy(ctx, client, step.method, s.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
+		got, err := rest.Call(ctx, client, step.method, s.Web+"/webhdfs/v1"+step.path+"?user.name="+superuser+"&op="+step.op, step.body)
 		if err == nil && !strings.Contains(string(got), step.want) {
 			err = fmt.Errorf("%s: read %q instead of %q", step.path, got, step.want)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/kafkaconf"
+	"facestream/internal/ports"
 )
 
 const (
@@ -97,11 +97,7 @@ func formatKafka(ctx context.Context, s *Stack, broker javaProgram) error {
 func tryKafka(ctx context.Context, s *Stack) error {
 	// While the port is closed the client would wait longer and longer between
 	// its own attempts.
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Kafka)
-	if err != nil {
-		return err
-	}
-	if err := conn.Close(); err != nil {
+	if err := ports.Reach(ctx, s.Kafka); err != nil {
 		return err
 	}
 	security, err := kafkaconf.Read(s.Secret(kafkaAdmin))

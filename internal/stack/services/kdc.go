@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"facestream/internal/kerberos"
+	"facestream/internal/ports"
 	"facestream/internal/stack/state"
 )
 
@@ -115,11 +115,7 @@ func (s *Stack) KAdmin(ctx context.Context, query string) error {
 
 // tryKDC logs in.
 func tryKDC(ctx context.Context, s *Stack) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.KDC)
-	if err != nil {
-		return err
-	}
-	if err := conn.Close(); err != nil {
+	if err := ports.Reach(ctx, s.KDC); err != nil {
 		return err
 	}
 	client, err := kerberos.Login{Principal: User, Keytab: s.Secret(UserKeytab), Config: s.Secret(Krb5Config)}.Client()

@@ -12,6 +12,7 @@ import (
 // With a process that is no member Restart waits for all members that run, with a
 // member only for itself. The service is tried when nothing of it is dead.
 func TestRestartWaits(t *testing.T) {
+	names := []string{"head", "member-1", "member-2"}
 	for name, test := range map[string]struct {
 		restarted, dead string
 		registered      int // new members, when Restart returns
@@ -26,11 +27,7 @@ func TestRestartWaits(t *testing.T) {
 			dir := t.TempDir()
 			fakeJava(t, dir, "exec sleep 600")
 			s := &Stack{java: filepath.Join(dir, "java"), logs: dir}
-			defer func() {
-				if err := s.Stop(); err != nil {
-					t.Error(err)
-				}
-			}()
+			defer func() { testkit.Must(t, s.Stop()) }()
 			var old *child
 			registered, tried := -1, false
 			kind := &service{
@@ -49,17 +46,21 @@ func TestRestartWaits(t *testing.T) {
 					return append(all, []string{"new 1", "new 2"}[:registered]...), nil
 				},
 			}
-			for i, name := range []string{"head", "member-1", "member-2"} {
+			for i, name := range names {
 				p := javaProgram{service: kind, classes: state.Kafka, name: name, member: i > 0, conf: filepath.Join(dir, name)}
-				if _, err := s.startProgram(p, nil); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Value(s.startProgram(p, nil))(t)
 			}
 			if test.dead != "" {
 				testkit.Must(t, s.find(test.dead).End(0))
 			}
 			old = s.find(test.restarted)
 			testkit.Must(t, s.Restart(t.Context(), test.restarted))
+			for i, p := range s.Processes() {
+				if p.Name != names[i] || p.Name == test.restarted && (p.PID == old.PID || !p.Alive() || old.Alive()) {
+					t.Errorf("process %d is %+v in the place of %s, %+v", i, p, names[i], old.Process)
+				}
+			}
+			testkit.Says(t, "what there is not", s.Restart(t.Context(), "member-3"), "member-3")
 			if registered != test.registered || tried != test.tried {
 				t.Errorf("waited for %d members, tried the service: %v; want %d, %v", registered, tried, test.registered, test.tried)
 			}

@@ -9,10 +9,8 @@ package services
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -29,6 +27,7 @@ import (
 	"facestream/internal/paths"
 	"facestream/internal/ports"
 	"facestream/internal/proc"
+	"facestream/internal/rest"
 	"facestream/internal/stack/state"
 	"facestream/internal/wait"
 )
@@ -133,7 +132,7 @@ var kinds = []*service{
 		works: func(ctx context.Context, s *Stack) error { return tryJobServer(ctx, s.Spark) }},
 	{name: state.YARN, programs: yarnPrograms, members: nodeManagers, works: tryYARN},
 	{name: state.View, programs: viewPrograms, works: func(ctx context.Context, s *Stack) error {
-		_, err := request(ctx, http.MethodGet, s.View, "")
+		_, err := rest.Call(ctx, http.DefaultClient, http.MethodGet, s.View, "")
 		return err
 	}},
 }
@@ -384,40 +383,4 @@ func until(ctx context.Context, what string, round func(context.Context) error, 
 			return fmt.Errorf("waiting for %s: %w; last seen: %w%s", what, ended, err, tails(procs))
 		}
 	}
-}
-
-// doer is a client of web servers.
-type doer interface {
-	Do(*http.Request) (*http.Response, error)
-}
-
-// request returns the body of what a web server answers.
-func request(ctx context.Context, method, url, body string) ([]byte, error) {
-	return requestBy(ctx, http.DefaultClient, method, url, body)
-}
-
-func requestBy(ctx context.Context, client doer, method, url, body string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, data)
-	}
-	return data, err
-}
-
-// getJSON decodes what a web page answers.
-func getJSON(ctx context.Context, url string, to any) error {
-	data, err := request(ctx, http.MethodGet, url, "")
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, to)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"facestream/internal/jvm"
+	"facestream/internal/rest"
 	"facestream/internal/stack/state"
 	"facestream/runners/jobserver"
 )
@@ -71,7 +72,7 @@ func sparkWorkers(ctx context.Context, a state.Addrs) ([]string, error) {
 	var cluster struct {
 		Workers []struct{ ID, State string }
 	}
-	if err := getJSON(ctx, a.SparkWeb+"/json/", &cluster); err != nil {
+	if err := rest.Get(ctx, a.SparkWeb+"/json/", &cluster); err != nil {
 		return nil, err
 	}
 	var ids []string

@@ -15,6 +15,7 @@ import (
 
 	"facestream/internal/jvm"
 	"facestream/internal/paths"
+	"facestream/internal/rest"
 	"facestream/internal/stack/state"
 	"facestream/internal/yarnrm"
 )
@@ -115,7 +116,7 @@ func tryYARN(ctx context.Context, s *Stack) error {
 	if s.secrets != "" {
 		return nil
 	}
-	_, err := request(ctx, http.MethodPost, s.YARNWeb+"/ws/v1/cluster/apps/new-application?user.name="+superuser, "")
+	_, err := rest.Call(ctx, http.DefaultClient, http.MethodPost, s.YARNWeb+"/ws/v1/cluster/apps/new-application?user.name="+superuser, "")
 	return err
 }
 

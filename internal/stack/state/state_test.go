@@ -2,55 +2,33 @@ package state
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
-	"strings"
 	"testing"
 
 	"facestream/internal/proc"
 	"facestream/internal/testkit"
 )
 
+// Of what a service has, all processes must run, and have answered.
 func TestRunning(t *testing.T) {
 	alive := testkit.Value(proc.NewProcess("test", os.Getpid(), ""))(t)
 	dead := alive
 	dead.Born = "another boot+1"
-	addrs := Addrs{
-		Kafka: "127.0.0.1:1", HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3", Flink: "127.0.0.1:4", FlinkWeb: "http://127.0.0.1:5",
-		Spark: "127.0.0.1:6", SparkWeb: "http://127.0.0.1:7", SparkMaster: "spark://127.0.0.1:8",
-	}
-	all := Stack{}
-	for _, name := range Services {
-		all[name] = Service{Addrs: addrs.Of(name), Ready: true, Processes: []proc.Process{alive, alive}}
-	}
-	with := func(name string, change func(*Service)) Stack {
-		stack, s := maps.Clone(all), all[name]
-		change(&s)
-		stack[name] = s
-		return stack
-	}
-	without := func(services ...string) Addrs {
-		left := addrs
-		for _, a := range Addresses {
-			if slices.Contains(services, a.Service) {
-				*a.In(&left) = ""
-			}
-		}
-		return left
+	kafka, hdfs := Addrs{Kafka: "127.0.0.1:1"}, Addrs{HDFS: "hdfs://127.0.0.1:2", Web: "http://127.0.0.1:3"}
+	of := func(addrs Addrs, ready bool, processes ...proc.Process) Service {
+		return Service{addrs, ready, processes}
 	}
 	for name, test := range map[string]struct {
 		stack Stack
 		want  Addrs
 	}{
 		"nothing":       {Stack{}, Addrs{}},
-		"all":           {all, addrs},
-		"not ready":     {with(Kafka, func(s *Service) { s.Ready = false }), without(Kafka)},
-		"half of it":    {with(HDFS, func(s *Service) { s.Processes = []proc.Process{alive, dead} }), without(HDFS)},
-		"never started": {with(Flink, func(s *Service) { *s = Service{} }), without(Flink)},
-		"only Spark":    {Stack{Spark: all[Spark], Kafka: {}}, without(Kafka, HDFS, Flink)},
+		"all":           {Stack{Kafka: of(kafka, true, alive), HDFS: of(hdfs, true, alive, alive)}, kafka.Merge(hdfs)},
+		"not ready":     {Stack{Kafka: of(kafka, false, alive), HDFS: of(hdfs, true, alive)}, hdfs},
+		"half of it":    {Stack{Kafka: of(kafka, true, alive), HDFS: of(hdfs, true, alive, dead)}, kafka},
+		"never started": {Stack{Kafka: {}, HDFS: of(hdfs, true, alive)}, hdfs},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -88,8 +66,7 @@ func TestAddresses(t *testing.T) {
 func TestLoadNamesBrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.json")
-	testkit.Must(t, os.WriteFile(path, []byte("{"), 0o644))
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("got error %v, want one that names %s", err, path)
-	}
+	testkit.WriteFile(t, path, []byte("{"))
+	_, err := Load(dir)
+	testkit.Says(t, "a broken file", err, path)
 }
