@@ -49,8 +49,7 @@ func profiles(c Config, ownExpansion bool) []string {
 	return all
 }
 
-// javaVersion is the first line of java -version, such as
-// openjdk version "17.0.13" 2024-10-15.
+// javaVersion finds the version in: openjdk version "17.0.13" 2024-10-15.
 var javaVersion = regexp.MustCompile(`version "([^"]+)"`)
 
 // Java returns the java program that is used, and its version.
@@ -95,16 +94,14 @@ func Parts(c Config, ownExpansion bool) ([]string, error) {
 	return found, nil
 }
 
-// JobServer is what can be seen of a running job server. Its protocol has no
-// question for its version.
+// JobServer is what can be seen of a running job server, which nobody can ask for its version.
 type JobServer struct {
 	Engine string // Flink or Spark; empty if it is neither
 	Job    string // one that is running, or empty
 	Master string // host:port of Flink's REST API, once the job server has run a job; else empty
 }
 
-// AskJobServer looks at the job server at c.Endpoint. An error that wraps
-// ErrUnknownOption is about c.Options.
+// AskJobServer looks at the job server at c.Endpoint, and whether it knows c.Options.
 func AskJobServer(ctx context.Context, c Config) (JobServer, error) {
 	conn, err := dialJobServer(ctx, c.Endpoint, firstTimeout)
 	if err != nil {

@@ -23,8 +23,7 @@ import (
 )
 
 const (
-	// maxMessageBytes is the most that a job service may answer; a pipeline
-	// comes back with each state.
+	// maxMessageBytes is the most that a job service may answer: it may be a whole pipeline.
 	maxMessageBytes = 64 << 20
 	// gentleTimeout is how long a job server may take to end that is asked to.
 	gentleTimeout = 10 * time.Second
@@ -76,8 +75,7 @@ func openCluster(ctx context.Context, c Config) (_ Runner, err error) {
 	return r, nil
 }
 
-// dialJobServer connects to a job server and makes sure that it is one, which must be known
-// within a time.
+// dialJobServer connects to a job server, and makes sure within a time that it is one.
 func dialJobServer(ctx context.Context, endpoint string, within time.Duration) (*grpc.ClientConn, error) {
 	conn, err := dialGRPC(endpoint)
 	if err != nil {
@@ -172,8 +170,7 @@ func driverHost(c Config, yarn *onYARN) (string, error) {
 	return way.LocalAddr().(*net.UDPAddr).IP.String(), nil
 }
 
-// jobServerHeap is as java's -Xmx takes it. A cluster inside of the job server
-// holds windows: read, shuffled and handed to the DoFns.
+// jobServerHeap is for -Xmx. A cluster in the job server holds a window several times over.
 func jobServerHeap(c Config) string {
 	mb := int64(512)
 	if !c.Cluster() {

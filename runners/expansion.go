@@ -15,15 +15,12 @@ import (
 
 const expansionParts = "beam"
 
-// expansionJobs is how many jobs one expansion service serves. Its JVM, which on Prism
-// also reads, keeps three classes and some 24 KB of each: they would fill it after a
-// day of windows of two seconds. Tests set it.
+// expansionJobs is how many jobs one expansion service serves: its JVM keeps some 24 KB of each,
+// which would fill it after a day of windows of two seconds. Tests set it.
 var expansionJobs = 1000
 
-// Expansion is an expansion service for KafkaIO, from the Java parts that
-// scripts/setup.sh installed. It is a child of this process and ends with it, however
-// that ends. The transforms it expands run in the same JVM, which serves one job of
-// Prism's after the other (see package javaharness).
+// Expansion is an expansion service for KafkaIO, a child of this process. The transforms that
+// it expands run in the same JVM, one job of Prism's after the other (see package javaharness).
 type Expansion struct {
 	run     string // folder
 	service *service
@@ -31,12 +28,10 @@ type Expansion struct {
 	jobs    int // by this service
 }
 
-// NewExpansion returns an expansion service that has not started. Its log and what it
-// unpacks go to the folder run.
+// NewExpansion returns a service that has not started, whose files go to the folder run.
 func NewExpansion(run string) *Expansion { return &Expansion{run: run} }
 
-// Next returns host:port of the service for one more job. Where it has died, or has
-// served many jobs, another one is started.
+// Next returns host:port of the service for one more job: of another one where that is due.
 func (e *Expansion) Next(ctx context.Context) (addr string, err error) {
 	if e.service != nil && (e.service.HasEnded() || e.jobs >= expansionJobs) {
 		e.Close()
@@ -74,8 +69,7 @@ func (e *Expansion) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Staging one empty file keeps the service from staging its whole class
-	// path with every job.
+	// This one file keeps the service from staging its whole class path with every job.
 	empty := filepath.Join(tmp, "empty.jar")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		return err

@@ -76,10 +76,9 @@ func masterOf(ctx context.Context, client jobpb.JobServiceClient, id string) (st
 	return "", errNoJob
 }
 
-// finishedOnFlink waits for the end of the job of that name and says whether the
-// cluster has finished it. The job server would tell up to two seconds later, since
-// Flink's client asks less and less often. What else there is to say is left to
-// it: why a job failed, or that the cluster does not answer.
+// finishedOnFlink waits for the end of the job of that name and reports whether the cluster
+// has finished it. The job server tells why a job failed, but up to two seconds later, since
+// Flink's client asks less and less often.
 func finishedOnFlink(ctx context.Context, master, name string) bool {
 	id, err := flinkJob(ctx, master, name)
 	for err == nil && id == "" && wait.Sleep(ctx, flinkPoll) == nil {
@@ -92,9 +91,8 @@ func finishedOnFlink(ctx context.Context, master, name string) bool {
 	return err == nil && state == "FINISHED"
 }
 
-// cancelFlink cancels the job of that name on the cluster, and waits until it
-// has ended. Beam's job server does not do it: on a cancellation it only stops
-// waiting for the job.
+// cancelFlink cancels the job of that name on the cluster, and waits for its end: Beam's job
+// server only stops waiting for the job.
 func cancelFlink(ctx context.Context, master, name string) error {
 	id, err := flinkJob(ctx, master, name)
 	if err != nil || id == "" { // it had not begun
@@ -107,8 +105,7 @@ func cancelFlink(ctx context.Context, master, name string) error {
 	return err
 }
 
-// flinkJob returns the cluster's id of the job of that name; it is empty if the
-// cluster has no such job.
+// flinkJob returns the cluster's id of the job of that name, or "".
 func flinkJob(ctx context.Context, master, name string) (string, error) {
 	var jobs struct {
 		Jobs []struct {

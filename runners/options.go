@@ -8,15 +8,13 @@ import (
 )
 
 const (
-	// A bundle's output waits in a queue of 100 messages that is emptied only
-	// when the bundle has ended, so a bundle of more messages never ends. A
-	// window of one reader is one bundle. maxMessages leaves room.
+	// maxMessages are those of a bundle, such as a window of one reader. They wait in a queue of
+	// 100 that is emptied when the bundle has ended, so that one of more never ends.
 	maxMessages = 64
 	// minMessageBytes is Beam's own size of a message.
 	minMessageBytes = 1 << 20
-	// optionsID is the same for all jobs: JVMs keep the options of each id for ever,
-	// and by default draw a new one whenever they read any. It is for options whose
-	// values come later, of which there are none.
+	// optionsID is the same for all jobs: JVMs keep the options of each id for ever, and by
+	// default draw a new one whenever they read any.
 	optionsID = 1
 )
 

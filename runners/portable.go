@@ -40,12 +40,10 @@ const (
 	cancelPoll   = 100 * time.Millisecond
 	// answerTimeout is how long a job service may take to answer a question.
 	answerTimeout = 20 * time.Second
-	// firstTimeout is how long what a user has named may take to answer for the first time:
-	// the address may be wrong.
+	// firstTimeout is for the first answer at an address that a user has given, maybe wrongly.
 	firstTimeout = 8 * time.Second
 
-	// embeddedURN is the environment inside of the JVM of a Flink or Spark
-	// worker, which has the Java parts in its class path.
+	// embeddedURN is the environment inside of the JVM of a Flink or Spark worker.
 	embeddedURN = "EMBEDDED"
 )
 
@@ -203,8 +201,7 @@ func (r *portable) follow(ctx context.Context, id, name string) (ended bool, err
 	return true, err
 }
 
-// onFlinkCluster reports whether a cluster of Flink runs the jobs, and not the job server
-// itself.
+// onFlinkCluster reports whether a cluster of Flink runs the jobs, and not the job server.
 func (r *portable) onFlinkCluster() bool { return r.config.Name == Flink && r.config.Cluster() }
 
 func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (string, error) {
@@ -222,11 +219,9 @@ func (r *portable) submit(ctx context.Context, name string, p *beam.Pipeline) (s
 	}
 	ours := ""
 	for id, e := range pipeline.GetComponents().GetEnvironments() {
-		// Nothing is staged: the program is where it runs, and so are the Java
-		// parts.
+		// Nothing is staged: the program and the Java parts are where they run.
 		e.Dependencies = nil
-		// The other environments are Java's. Only Prism has no JVM of its own for
-		// them.
+		// The other environments are Java's. Only Prism has no JVM of its own for them.
 		own := e.GetUrn() == environment.GetUrn() && bytes.Equal(e.GetPayload(), environment.GetPayload())
 		if own {
 			ours = id
@@ -281,9 +276,8 @@ func (r *portable) environment(ctx context.Context) (*pipepb.Environment, error)
 	return graphx.CreateEnvironment(ctx, graphx.URNEnvProcess, func(context.Context) string { return config })
 }
 
-// awaitEnd reads the job's messages until the job service closes the stream, and
-// returns the first error among them, which is the cause of what follows. It
-// gives up on a service that does not answer any more.
+// awaitEnd reads the job's messages until the stream ends, and returns the first error among
+// them, the cause of the others. It gives up on a service that does not answer any more.
 func (r *portable) awaitEnd(ctx context.Context, id string) (cause string, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -321,8 +315,7 @@ func (r *portable) state(ctx context.Context, id string) (jobpb.JobState_Enum, e
 	return state.GetState(), err
 }
 
-// cancel ends the job and waits until it has ended, so that nothing of it runs on when
-// the program leaves.
+// cancel ends the job and waits until it has ended: nothing of it may run on after the program.
 func (r *portable) cancel(ctx context.Context, id, name string) error {
 	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
@@ -349,8 +342,7 @@ func (r *portable) cancel(ctx context.Context, id, name string) error {
 const (
 	causeLines = 10
 	causeBytes = 2000
-	// lostHarness is how Prism says that a harness has gone. That is Java's: Go's is
-	// in this process.
+	// lostHarness is how Prism says that a harness has gone: Java's, as Go's is in this process.
 	lostHarness = "SDK worker disconnected"
 )
 

@@ -23,9 +23,8 @@ import (
 // package be Prism, from beam.Init on.
 const PrismCommand = "prism-server"
 
-// prismJobs is how many jobs one Prism runs. It keeps some 0.6 MB of each for ever, 25
-// GB after a day of windows of two seconds, and another one starts in 0.1 s. With 50,
-// ten times the records took 1.24 times the memory. Tests set it.
+// prismJobs is how many jobs one Prism runs: it keeps some 0.6 MB of each for ever, and another
+// starts in 0.1 s. With 50, ten times the records took 1.24 times the memory. Tests set it.
 var prismJobs = 10
 
 func init() {
@@ -49,9 +48,8 @@ func servePrism(port string) error {
 	select {}
 }
 
-// prismRunner runs jobs on a Prism that is a child of this process, and ends with
-// it. There, what a job leaves can be given back, and a crash of Prism's is the end
-// of a job and not of the program.
+// prismRunner runs jobs on a Prism that is a child of this process: it can be ended with what a
+// job leaves, and its crash is the end of a job and not of the program.
 type prismRunner struct {
 	config Config
 	server *service

@@ -34,22 +34,19 @@ var Names = []string{Prism, Flink, Spark, Direct}
 // Config says which runner is wanted, and how it is to run jobs.
 type Config struct {
 	Name string
-	// Dir is a folder for the logs of what the runner starts, and below tmp for its
-	// temporary files.
+	// Dir is a folder for the logs of what the runner starts, and its files below tmp.
 	Dir string
 
-	// For Flink and Spark. Endpoint is the job service of a running job server,
-	// host:port. Without one, a job server is started for as long as the runner
-	// is open, and submits to the cluster at Master; without that, it is the
-	// cluster itself.
+	// For Flink and Spark. Endpoint is the job service of a running job server, host:port.
+	// Without one, a job server is started, which submits to the cluster at Master; without
+	// that, it is the cluster itself.
 	Endpoint string
 	Master   string // host:port of Flink's REST API, spark://host:port, or YARN
 	// DriverHost is the address at which executors of Spark call the job server that is
 	// started. Without one, it is this machine's address on the way to the Master.
 	DriverHost string
-	// Worker is this very program on each of the cluster's nodes, which the
-	// cluster starts to run the DoFns. Where the job server is the cluster, they
-	// run in this process. If it is empty, YARN brings it to the containers of Spark.
+	// Worker is this very program on each of the cluster's nodes, which runs the DoFns there.
+	// If it is empty, YARN brings it to the containers of Spark.
 	Worker string
 	// User and Login are whose applications those on YARN are, without Kerberos and with it.
 	User  string
@@ -83,19 +80,16 @@ func (c Config) Elsewhere() bool {
 	return !there.IsLoopback() && !there.Equal(here)
 }
 
-// ErrUnknownOption is wrapped by Open's error when the job server does not know
-// one of Config.Options.
+// ErrUnknownOption is wrapped by errors about one of Config.Options.
 var ErrUnknownOption = errors.New("the job server has no such option")
 
-// ErrNotCancelled is wrapped by Run's error when a job may run on although its
-// context has ended.
+// ErrNotCancelled is wrapped by Run's error when a job may run on.
 var ErrNotCancelled = errors.New("the job may run on, its cancellation failed")
 
 // Runner runs pipelines one after the other.
 type Runner interface {
-	// Run runs p to its end. It returns nil only if the runner says that the
-	// job is done. When ctx ends, the job is cancelled and the error is ctx's
-	// cause.
+	// Run runs p to its end, and returns nil only if the runner says that the job is done.
+	// When ctx ends, the job is cancelled and the error is ctx's cause.
 	Run(ctx context.Context, name string, p *beam.Pipeline) error
 	// Slots is how many bundles of a stage are worked on at a time.
 	Slots(ctx context.Context) (int, error)

@@ -14,8 +14,7 @@ import (
 	"facestream/internal/wait"
 )
 
-// service is a server that runs as a child of this process and ends with it,
-// however that ends.
+// service is a server that is a child of this process, and ends with it, however that ends.
 type service struct {
 	*proc.Child
 	addr string // host:port

@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	// turnTimeout is how long a job may wait for another one's end, and turnPoll
-	// how often it looks.
+	// How long a job may wait for another one's end, and how often it looks.
 	turnTimeout = 5 * time.Minute
 	turnPoll    = 200 * time.Millisecond
 )
@@ -125,9 +124,8 @@ func (r *portable) countSlots(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("the job server does not tell how many slots the cluster has: give --parallelism, or spark.cores.max to your job server")
 }
 
-// awaitTurn waits until the job server has no job. Beam's for Spark runs one at
-// a time and fails those that come meanwhile. There may be another run's, or one
-// that has lost its driver.
+// awaitTurn waits until the job server has no job, of another run or without its driver: Beam's
+// for Spark runs one at a time and fails those that come meanwhile.
 func (r *portable) awaitTurn(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, turnTimeout)
 	defer stop()

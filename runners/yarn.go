@@ -86,8 +86,7 @@ func (y *onYARN) room(ctx context.Context, c Config) (n int, says string, err er
 	return n, says, err
 }
 
-// executorMB is the heap of an executor, which holds a window as it was read and as it is
-// passed on, twice each.
+// executorMB is the heap of an executor, which holds a window twice as read and as passed on.
 func executorMB(c Config) int64 { return 512 + 4*c.MaxBytes>>20 }
 
 // AskYARN returns how many executors of a run of Spark YARN has room for, and the same in

@@ -194,8 +194,7 @@ func (b *bench) barePlumbing(ctx context.Context, topic string) (do step, end fu
 	}, client.Close, nil
 }
 
-// newDetector returns a detector that uses one thread. A network has the preset's smallest
-// score if minScore is 0.
+// newDetector returns a detector of one thread. minScore is that of the preset if it is 0.
 func (b *bench) newDetector(preset string, minScore float64) (*face.Detector, error) {
 	params, err := face.NewPreset(preset, b.modelOf(preset))
 	if err != nil {
@@ -221,8 +220,7 @@ func usual(frames int) video.DemoConfig {
 	return video.DemoConfig{Frames: frames, Width: video.DemoWidth, Height: video.DemoHeight, Faces: video.MixedFaces}
 }
 
-// pictures returns a demo's frames, each byte multiplied by light, with JPEG files where
-// that is the format.
+// pictures returns a demo's frames, each byte multiplied by light, as JPEG if that is the format.
 func pictures(cfg video.DemoConfig, light float64, format string) ([]video.Picture, error) {
 	demo, err := video.NewDemoOf(cfg)
 	if err != nil {

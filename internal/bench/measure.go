@@ -187,8 +187,7 @@ face.`, frame.MaxSide),
 const (
 	windowsRun = 5 * time.Minute
 	window     = time.Minute
-	// headroom is by how much the rate may be higher than measured without the topic
-	// running dry.
+	// headroom is how much higher the rate may be without the topic running dry.
 	headroom = 1.5
 )
 

@@ -139,8 +139,7 @@ func machine() string {
 	return fmt.Sprintf("%s of %s with %.0f GB of memory", cli.Count(runtime.GOMAXPROCS(0), "core"), model, memory)
 }
 
-// writeSection puts a section into a page, between the comments that mark its place, or
-// at the end. The rest of the page stays.
+// writeSection puts a section into a page, between the comments of its place, or at the end.
 func writeSection(file, name, text string) error {
 	page, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -22,8 +22,7 @@ type use struct {
 // process does between the last look and its end is not seen.
 const sampleEvery = 200 * time.Millisecond
 
-// measureUse returns what the processes of a lab use while do runs, by class. They are looked at
-// with each tick.
+// measureUse returns by class what the processes of a lab use while do runs, as seen at ticks.
 func measureUse(l *lab.Lab, ticks <-chan time.Time, do func() error) (map[string]use, error) {
 	all, err := l.Processes()
 	if err != nil {

@@ -24,8 +24,7 @@ const (
 	maxProblems = 10 // that a person is shown of each pipeline
 )
 
-// bad are records of which no picture comes: the first two are skipped, the others are
-// rejected.
+// bad are records without a picture: the first two are skipped, the others are rejected.
 var bad = [][]byte{nil, make([]byte, 999), make([]byte, 5000), bytes.Repeat([]byte("no picture "), 1000), append([]byte("\xff\xd8\xff\xe0"), make([]byte, 5000)...)}
 
 // openLab opens a lab whose Kafka has the topic.

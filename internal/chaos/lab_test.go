@@ -40,8 +40,7 @@ const (
 	windowBytes = "--window_bytes=1MiB"
 )
 
-// testLab is a lab of which the ways to the broker's first answer and to the NameNode
-// can be held.
+// testLab is a lab whose ways to the broker's first answer and to the NameNode can be held.
 type testLab struct {
 	*lab.Lab
 	topic               string // that pipelines read
@@ -82,8 +81,7 @@ func (l *testLab) newPipeline(group, runner string, flags ...string) *lab.Progra
 	return l.NewPipeline(group, l.topic, runner, append(flags, keepRejects)...)
 }
 
-// pipelineOf returns the pipeline of a group that has not run before, which reads all
-// there is.
+// pipelineOf returns the pipeline of a new group, which reads all there is.
 func (l *testLab) pipelineOf(group, runner string, flags ...string) *lab.Program {
 	return l.newPipeline(group, runner, slices.Concat(testkit.Quick, flags, []string{"--drain", "--duration=5m"})...)
 }
@@ -172,8 +170,7 @@ func (l *testLab) slow(t *testing.T) {
 	}
 }
 
-// check looks at what is left when a group has completed the topic: what checkWhole does,
-// and every record in the ledgers.
+// check does what checkWhole does, and looks for every record of the topic in the ledgers.
 func (l *testLab) check(t *testing.T, group string, temporary int) (windows, bytes int64) {
 	t.Helper()
 	l.checkWhole(t, group, l.want, temporary)

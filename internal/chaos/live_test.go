@@ -32,9 +32,9 @@ func (r liveRun) victim() string {
 	return "go worker"
 }
 
-// live kills what does the work in the middle of a window. What is stored stays, what waits and what is sent
-// after that is stored by the same window, or by the next run where the program was killed, and
-// with sampling the same is left out as by runs that nothing happens to.
+// live kills what does the work in mid window. What waits, and what is sent after that, is stored
+// by the same window, or by the next run where the program was killed, with the same left out by
+// sampling as by runs that nothing happens to.
 func (l *testLab) live(t *testing.T, every bool) {
 	var all []liveRun
 	for _, runner := range []string{runners.Flink, runners.Spark, runners.Prism} {

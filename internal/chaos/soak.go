@@ -22,24 +22,20 @@ import (
 )
 
 const (
-	// dataNodes with one replica of each block: with more replicas no file could be
-	// written while one of them is away.
+	// dataNodes have one replica of each block: with two, no file could be written without both.
 	dataNodes = 2
 	badEvery  = 3 * time.Second
-	// How long a process of the stack is away before it is started again or continued.
-	// Others need no help: the pipelines are kept up, and their harnesses and workers
-	// come with the next window.
+	// How long a process of the stack is away. Others need no help: the pipelines are kept up,
+	// and their harnesses and workers come with the next window.
 	leastAway, mostAway = time.Second, 20 * time.Second
-	// minPause and maxPause are between two faults; one that takes longer to be made good
-	// delays the next.
+	// Between two faults, unless the first takes longer to be made good.
 	minPause, maxPause = 20 * time.Second, 40 * time.Second
 	fps                = 4   // of the camera: all pipelines together must be able to follow
 	rechecked          = 200 // records of each pipeline, whose files are made once more at the end
 
 	window       = 20 * time.Second
 	stallTimeout = 2 * time.Minute
-	// lateness is how long after its time a run may end: that of a window that stalls,
-	// and of what comes before and after.
+	// lateness is how long after its time a run may end: that of a window that stalls, and more.
 	lateness   = window + stallTimeout + time.Minute
 	drainLimit = 15 * time.Minute
 	lossLimit  = time.Minute // for Kafka to lose something
@@ -72,8 +68,7 @@ func (s *soak) say(format string, args ...any) {
 	fmt.Fprintf(s.out, "%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-// run is the soak from the first start to the last look. Nothing of it runs any more
-// when it returns.
+// run is the soak from the first start to the last look, after which nothing of it runs.
 func (s *soak) run(ctx context.Context, dir string) (err error) {
 	s.say("seed %d; compiling, and starting Kafka, HDFS and what else is needed", s.seed)
 	s.lab, err = openLab(ctx, dir, services.Options{
@@ -133,8 +128,7 @@ func (s *soak) disturb(ctx context.Context, until time.Time) error {
 	return g.Wait()
 }
 
-// drain runs every pipeline once more, until nothing waits. As nothing dies any more,
-// each must succeed.
+// drain runs every pipeline once more, until nothing waits. Each must succeed.
 func (s *soak) drain(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range s.pipelines {

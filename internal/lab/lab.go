@@ -38,8 +38,7 @@ type Lab struct {
 	Dir   string
 	Stack *services.Stack
 	Kafka *kgo.Client // sends each record to the partition that is in it
-	// Where programs are told that the broker and the NameNode are, host:port and
-	// hdfs://host:port.
+	// Where programs are told that the broker and the NameNode (hdfs://) are.
 	Broker, HDFS string
 }
 

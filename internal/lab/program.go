@@ -21,8 +21,7 @@ const (
 	restartPause = time.Second      // between two runs
 	endGrace     = 30 * time.Second // between SIGTERM and SIGKILL
 
-	// hopeless is the exit status of a program that refuses its settings, and that of
-	// Go when it panics.
+	// hopeless is the exit status of a program that refuses its settings, or panics.
 	hopeless = 2
 
 	// executorHeap is what the stack's own job server for Spark gives.
@@ -120,8 +119,7 @@ func (r *Run) Wait(ctx context.Context) error {
 // Success reports whether the run has ended with exit status 0.
 func (r *Run) Success() bool { return r.ProcessState.Success() }
 
-// crashed reports whether the run has ended for a reason of its own that another run would
-// have, too.
+// crashed reports whether the run has ended for a reason that another one would have, too.
 func (r *Run) crashed() bool {
 	status := r.ProcessState.Sys().(syscall.WaitStatus)
 	return r.ProcessState.ExitCode() == hopeless || status.Signaled() && status.Signal() != syscall.SIGKILL

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// Listen listens on a free port of the loopback address. It looks for one below
-// those that the kernel gives to outgoing connections: any client could take one
-// of these between here and the start of the server.
+// Listen listens on a free port of the loopback address, below those that the kernel gives to
+// outgoing connections: a client could take one of these before the server starts.
 func Listen() (net.Listener, error) {
 	const low, high, tries = 20000, 32768, 100
 	var last error

@@ -1,5 +1,4 @@
-// Package preflight checks everything that a run needs, before anything is
-// submitted.
+// Package preflight checks everything that a run needs, before anything is submitted.
 package preflight
 
 import (
@@ -20,8 +19,7 @@ import (
 const (
 	// quiet is how long anything waits for the output before it says so.
 	quiet = 4 * time.Second
-	// patience is how much longer than its own start a run waits for checks that
-	// it can do without.
+	// patience is how long a run waits for checks that it can do without, once it could start.
 	patience = 500 * time.Millisecond
 	// brokerTimeout is for what the brokers say of themselves: a run waits for it.
 	brokerTimeout = 2 * time.Second
@@ -97,8 +95,7 @@ func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	return c
 }
 
-// Stop ends what is still looking, the connection to Kafka with it, once the
-// output is as it was.
+// Stop ends what is still looking and the connection to Kafka, once the output is as it was.
 func (c *Checks) Stop() {
 	c.cancel()
 	<-c.output.done
@@ -108,8 +105,7 @@ func (c *Checks) Stop() {
 	}
 }
 
-// add starts a check, which waits for the one that it needs, if any, and is skipped if that
-// fails.
+// add starts a check. It waits for the one that it needs, if any, and is skipped if that fails.
 func (c *Checks) add(name string, needs *check, probe func(context.Context) (finding, error)) *check {
 	one := &check{name: name, done: make(chan struct{})}
 	c.all = append(c.all, one)
@@ -138,8 +134,7 @@ func (c *check) wait(ctx context.Context) error {
 	return c.err
 }
 
-// Check checks everything that a run needs and writes a line for each thing,
-// and one for each warning. The error is that of all failures together.
+// Check writes a line for each thing that a run needs, and returns all failures together.
 func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	looking, stop := context.WithTimeout(ctx, checkTimeout)
 	defer stop()
@@ -171,8 +166,7 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	return errors.Join(failed...)
 }
 
-// Essential waits for the checks without which there is no use in starting
-// anything.
+// Essential waits for the checks without which there is no use in starting anything.
 func (c *Checks) Essential(ctx context.Context, out io.Writer) error {
 	if err := c.kafka.wait(ctx); err != nil {
 		return err
@@ -203,9 +197,8 @@ func (c *Checks) awaitOutput(ctx context.Context, out io.Writer) error {
 	return c.output.wait(ctx)
 }
 
-// Rest writes the warnings, and returns the first failure. It does not wait long
-// for a check that is still looking: what that one may find keeps no run from
-// working, or ends it soon.
+// Rest writes the warnings, and returns the first failure. It does not wait long for a check
+// that still looks: what that may find keeps no run from working, or ends it soon.
 func (c *Checks) Rest(ctx context.Context, out io.Writer) error {
 	waiting, stop := context.WithTimeout(ctx, patience)
 	defer stop()

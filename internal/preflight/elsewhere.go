@@ -29,9 +29,8 @@ func (c *Checks) checkHDFS(dataNodes []string) error {
 	)
 }
 
-// refuseLoopback returns an error of a format, with the first address, host:port, that is the
-// loopback's by itself, and that of the cluster, if that is elsewhere. What a name means
-// there is not known here.
+// refuseLoopback returns an error of a format, with the first address that is the loopback's by
+// itself, not by a name that may mean another one there, if the cluster is elsewhere.
 func (c *Checks) refuseLoopback(addrs []string, format string) error {
 	for _, addr := range addrs {
 		host, _, err := net.SplitHostPort(addr)

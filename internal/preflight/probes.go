@@ -26,13 +26,11 @@ import (
 const (
 	// probedRecords are enough to know a camera by.
 	probedRecords = 20
-	// maxCameras is how many cameras a line names, and maxCameraName how much of
-	// each.
+	// How many cameras a line names, and how much of each name.
 	maxCameras, maxCameraName = 3, 40
 
-	// lowBytes is little room on any disk. On HDFS it must also hold, as a quota
-	// must, as many files as are written at once: those are whole blocks until they
-	// are closed.
+	// lowBytes is little room on any disk. HDFS and a quota must also hold the files that are
+	// written at once, which are whole blocks until they are closed.
 	lowBytes = 1 << 30
 	lowFiles = 16
 	lowNames = 1000 // files and folders of a quota

@@ -14,8 +14,7 @@ type Child struct {
 	Err   error         // how it has ended, as exec.Cmd.Wait returns it; to be read after that
 }
 
-// StartBound starts a process in a group of its own that the kernel kills when this
-// process ends, however that ends.
+// StartBound starts a process in a group of its own that ends with this one, however that ends.
 func StartBound(cmd *exec.Cmd) (*Child, error) {
 	return start(cmd, &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL})
 }

@@ -1,5 +1,4 @@
-// Package proc starts processes, ends them, and says which run. What the kernel
-// knows of a process is read by procfs.
+// Package proc starts processes, ends them, and says which run.
 package proc
 
 import (
@@ -21,8 +20,7 @@ const (
 	pollEvery = 10 * time.Millisecond
 )
 
-// Process names a process beyond the life of the one that started it: an id alone
-// may be given to another process.
+// Process names a process for good: an id alone may be given to another one.
 type Process struct {
 	Name string
 	PID  int
@@ -48,8 +46,7 @@ func (p Process) Alive() bool {
 // End asks the process to end, kills it if it does not within the grace period, and
 // waits until it has ended. Another process that has got its id is spared.
 func (p Process) End(grace time.Duration) error {
-	// The handle is taken before the check, so that a process that gets the
-	// same id after the check is never meant.
+	// Taken before the check: a process that gets the same id after it is never meant.
 	handle, err := os.FindProcess(p.PID)
 	if err != nil {
 		return fmt.Errorf("ending %s: %w", p.Name, err)

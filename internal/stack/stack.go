@@ -74,8 +74,7 @@ func up(ctx context.Context, dir string, names []string, wanted state.Addrs, out
 	return status(ctx, dir, out)
 }
 
-// start starts the named services and keeps the state up to date: from the
-// moment a process runs, down can end it.
+// start starts the named services, and keeps the state such that down can end what runs.
 func start(ctx context.Context, dir string, stack state.Stack, names []string, o services.Options) error {
 	var mu sync.Mutex
 	o.Started = func(name string, p proc.Process) error {

@@ -1,5 +1,4 @@
-// Package yarnrm asks YARN's ResourceManager about its cluster and applications, through
-// its REST API.
+// Package yarnrm asks YARN's ResourceManager about its cluster and applications, by its REST API.
 // https://hadoop.apache.org/docs/r3.4.1/hadoop-yarn/hadoop-yarn-site/ResourceManagerRest.html
 package yarnrm
 
@@ -15,9 +14,8 @@ import (
 	"facestream/internal/rest"
 )
 
-// get returns the objects that the ResourceManager at web, http://HOST:PORT, answers below
-// keys. Its versions and libraries disagree on whether a list is an array, and in how many
-// objects it is.
+// get returns the objects that the ResourceManager at web, http://HOST:PORT, answers below keys.
+// Its versions disagree on whether a list is an array, and in how many objects it is.
 func get[T any](ctx context.Context, web, path string, keys ...string) (found []T, err error) {
 	url := web + "/ws/v1/cluster" + path
 	var answer json.RawMessage

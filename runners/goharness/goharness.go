@@ -1,7 +1,6 @@
-// Package goharness runs Beam's Go harness as a process environment: what a
-// container's boot program does, without the container. The program that
-// submits the pipeline is its own worker: a cluster starts it on its nodes with
-// the variables of Environment set, so that nothing is staged with a job.
+// Package goharness runs Beam's Go harness as a process environment, as a container's boot
+// program does. The program that submits is its own worker: a cluster starts it on its nodes
+// with the variables of Environment, so that nothing is staged with a job.
 package goharness
 
 import (
@@ -34,9 +33,8 @@ const (
 	parentPoll = time.Second
 )
 
-// Environment is the configuration of a PROCESS environment that runs command,
-// a program that calls Main when Wanted, as JSON. Its workers read the keytab from the given
-// path.
+// Environment is the configuration, as JSON, of a PROCESS environment that runs command, which
+// calls Main when Wanted. Its workers read the keytab at the given path.
 func Environment(command, keytab string) (string, error) {
 	build, err := buildID()
 	if err != nil {
@@ -72,8 +70,7 @@ func Wanted() bool { return os.Getenv(wantedEnv) != "" }
 // Main runs the harness until the runner ends it; beam.Init must have been
 // called. It returns an error when the connection to the runner breaks.
 func Main(args []string) error {
-	// A cluster that runs in the foreground hands the terminal's Ctrl-C on; the
-	// harness ends with its job.
+	// A cluster in the foreground hands the terminal's Ctrl-C on; this ends with its job.
 	if err := unix.Setpgid(0, 0); err != nil {
 		return fmt.Errorf("giving the worker a process group: %w", err)
 	}
@@ -120,9 +117,8 @@ func Main(args []string) error {
 	})
 }
 
-// endWithParent ends this process when its parent has ended. The harness itself
-// may wait for data that nobody sends any more. The kernel's own signal for this
-// comes when the thread ends that has started this process, not the parent.
+// endWithParent ends this process, which may wait for data that nobody sends, when its parent has
+// ended. The kernel's signal for this comes when the thread ends that has started this process.
 func endWithParent(parent int) {
 	tick := time.NewTicker(parentPoll)
 	defer tick.Stop()

@@ -1,7 +1,6 @@
-// Package javaharness gives Prism a Java harness in a JVM that is kept from one
-// job to the next, that of the expansion service (see KeptFnHarness.java). A Pool
-// is the external environment that the service is told to name: Prism asks it for a
-// worker for each job, and it hands the job on to that JVM.
+// Package javaharness gives Prism a Java harness in a JVM that is kept between jobs, that of the
+// expansion service (see KeptFnHarness.java). A Pool is the external environment that the
+// service names: Prism asks it for a worker for each job, and it hands the job to that JVM.
 package javaharness
 
 import (
@@ -40,8 +39,7 @@ const (
 // is under way fits into a survivor space: else the old generation fills with it.
 var jvmFlags = slices.Concat(jvm.Small, jvm.Frugal, []string{"-Xms176m", "-Xmx1g", "-Xmn112m", "-XX:SurvivorRatio=3", oneArena})
 
-// oneArena has gRPC, which sends one message after the other here, keep one pool of
-// buffers outside of the heap instead of two for each processor.
+// oneArena has gRPC keep one pool of buffers off the heap instead of two for each processor.
 const oneArena = "-Dorg.apache.beam.vendor.grpc.v1p60p1.io.netty.allocator.numDirectArenas=1"
 
 // Arguments are those of Java for an expansion service that is also the harness,
@@ -65,8 +63,7 @@ type Pool struct {
 	workers map[string]context.CancelFunc // by their ids, of jobs that run
 }
 
-// Serve starts a pool on a free port. dir is that of Arguments; the JVM need not
-// have started yet.
+// Serve starts a pool on a free port. dir is that of Arguments. The JVM may start later.
 func Serve(dir string) (*Pool, error) {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -1,7 +1,5 @@
-// Package jobserver knows how Beam's job servers for Flink and Spark are
-// started from the Java parts that scripts/setup.sh installed. A job server
-// takes pipelines over Beam's job API and runs them on its cluster, or on one
-// inside of itself.
+// Package jobserver knows how Beam's job servers for Flink and Spark are started. They take
+// pipelines over Beam's job API, and run them on a cluster or on one inside of themselves.
 package jobserver
 
 import (
@@ -28,31 +26,26 @@ const (
 // Config says which job server is wanted.
 type Config struct {
 	Engine string // Flink or Spark
-	// Master is the cluster: host:port of Flink's REST API, or
-	// spark://host:port. LocalMaster names one inside of the job server.
+	// Master is the cluster: host:port of Flink's REST API, spark://host:port, or LocalMaster.
 	Master string
 	// YARN says what Spark needs if Master is "yarn".
 	YARN YARN
 	// Slots is the most cores of a Spark cluster that a job takes; 0 is all.
 	Slots int
-	// OneRun says that all jobs are those of one run, one after the other: on
-	// Spark they then share their executors, which start once. Such a job is only
-	// cancelled by the end of the job server.
+	// OneRun says that all jobs are one run's: on Spark they then share their executors, and are
+	// only cancelled by the end of the job server.
 	OneRun bool
-	// Own says that the cluster is one that this program has started, on two cores
-	// maybe. A user's cluster keeps its own settings.
+	// Own says that this program has started the cluster. A user's keeps its own settings.
 	Own bool
 	// Host is the address of this machine at which Spark's executors call it.
 	Host         string
 	Port         int // of the job service, on the loopback address
 	ArtifactPort int // of the artifact service, likewise
-	// Dir is the job server's own folder; it must exist. It holds its settings
-	// and what it unpacks and stages, so it can go when the server has ended.
+	// Dir is the job server's own folder, which must exist, and may go with the server.
 	Dir string
 }
 
-// Program is a Java program: what stands on its command line, and the
-// environment variables that it needs beside this process's.
+// Program is a Java program's command line, and its environment beside this process's.
 type Program struct {
 	ClassPath string
 	Class     string
@@ -61,27 +54,22 @@ type Program struct {
 	Env       []string // NAME=value
 }
 
-// attempts is how often a job's failed work is done again where the cluster is
-// inside of the job server; a real cluster has its own settings for that.
+// attempts is how often failed work is done again by a cluster inside of the job server.
 const attempts = 4
 
-// ExecutorFlags are for the executors of a Spark cluster on two cores. Raw frames are
-// put where they stay: Spark holds what a stage has read until the stage's end, and
-// copying them from one generation to the next took more than half of the time.
+// ExecutorFlags are for the executors of a Spark cluster on two cores. Spark holds raw frames to
+// the end of a stage: copying them between generations took more than half of the time.
 var ExecutorFlags = slices.Concat(jvm.Small, jvm.Frugal, []string{"-XX:PretenureSizeThreshold=262144", "-Xms160m", "-Xmn96m"})
 
-// sparkRun has the jobs of one run share a Spark context, whose executors take longer
-// to start than a small window takes to do.
+// sparkRun has the jobs of one run share a Spark context, whose executors are slow to start.
 const sparkRun = "-Dbeam.spark.test.reuseSparkContext=true"
 
-// sparkRetries is how often in a row a stage may miss what it is to fetch. A stage is
-// tried again 0.2 s after it missed the output of an executor that died, and that
-// output is made anew in seconds: Spark's own four attempts can pass before.
+// sparkRetries is how often in a row a stage may miss the output of an executor that died. It is
+// tried again after 0.2 s, and made anew in seconds: Spark's own four attempts pass before.
 const sparkRetries = "-Dspark.stage.maxConsecutiveAttempts=100"
 
-// ownSpark are settings for a cluster that this program has started: no compression,
-// since a JPEG gets no smaller by it; and few ended jobs are remembered, which by
-// default takes half a megabyte for each window of a run.
+// ownSpark are settings for a cluster that this program has started. A JPEG gets no smaller by
+// compression, and an ended job that is remembered takes half a megabyte.
 var ownSpark = []string{
 	"-Dspark.shuffle.compress=false",
 	"-Dspark.cleaner.periodicGC.interval=5s",
@@ -89,8 +77,7 @@ var ownSpark = []string{
 	"-Dspark.ui.retainedJobs=4", "-Dspark.ui.retainedStages=4", "-Dspark.ui.retainedTasks=64",
 }
 
-// LocalMaster is the Master of a cluster of so many slots inside of the job
-// server.
+// LocalMaster is the Master of a cluster of so many slots inside of the job server.
 func LocalMaster(engine string, slots int) string {
 	if engine == Spark {
 		return fmt.Sprintf("local[%d,%d]", slots, attempts)
@@ -149,10 +136,9 @@ func New(c Config) (Program, error) {
 	return Program{}, fmt.Errorf("engine %q: it must be %s or %s", c.Engine, Flink, Spark)
 }
 
-// flinkSettings are for a cluster inside of the job server, which tries a job again; another
-// cluster has its own. Flink must not wait for heartbeats of the job server
-// (execution.shutdown-on-attached-exit): Beam's sends none, and a job would be cancelled
-// after two minutes.
+// flinkSettings are for a cluster inside of the job server, which tries a job again. They must
+// not have execution.shutdown-on-attached-exit: Beam's job server sends no heartbeats, and a job
+// would be cancelled after two minutes.
 const flinkSettings = `restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 1 s
@@ -185,8 +171,7 @@ func SparkHome(dir string, more ...string) (home string, err error) {
 	return home, nil
 }
 
-// SparkEnv are the environment variables that every process of Spark needs, on a
-// machine of that address.
+// SparkEnv is the environment that every process of Spark needs at that address.
 func SparkEnv(home, host string) []string {
 	return []string{"SPARK_HOME=" + home, "SPARK_SCALA_VERSION=2.12", "SPARK_LOCAL_IP=" + host}
 }

@@ -14,8 +14,7 @@ import (
 // WorkerName is the program in the containers to which YARN brings it.
 const WorkerName = "facestream-worker"
 
-// OverheadMB is what a container has beside an executor's heap: for what a JVM has
-// elsewhere, and for a Go worker.
+// OverheadMB is what a container has beside an executor's heap, also for a Go worker.
 const OverheadMB = 1024
 
 // YARN says how a job server is an application of YARN.
@@ -51,8 +50,7 @@ func (p *Program) onYARN(y YARN, dir string) (part []string, err error) {
 		return nil, fmt.Errorf("looking for Spark's part for YARN in %s: %q, %w", parts, part, err)
 	}
 	if y.Worker != "" {
-		// Without a list of jars, Spark brings those of its home, in one archive. One by one
-		// they take a minute.
+		// Without a list of jars, Spark brings its home's in one archive, not in a minute.
 		p.JVM = append(p.JVM, "-Dspark.yarn.dist.files="+y.Worker+"#"+WorkerName)
 	} else {
 		p.JVM = append(p.JVM, "-Dspark.yarn.jars=local:"+p.ClassPath+",local:"+part[0])

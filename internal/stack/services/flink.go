@@ -107,8 +107,7 @@ func flinkPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	return programs, nil
 }
 
-// taskManagers asks the JobManager which TaskManagers have registered with their
-// slots, and returns their addresses. One that has died is among them for seconds.
+// taskManagers returns the addresses of TaskManagers with slots, for seconds of dead ones, too.
 func taskManagers(ctx context.Context, a state.Addrs) ([]string, error) {
 	var all struct {
 		TaskManagers []struct {

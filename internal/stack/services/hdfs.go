@@ -29,10 +29,9 @@ const (
 	dataNode  = "datanode"
 )
 
-// hdfsSettings are core-site.xml and hdfs-site.xml in one, for the processes
-// whose folders in dir have the suffix. A DataNode takes free ports and tells
-// them to the NameNode; it names itself by address, so that WebHDFS redirects a
-// browser to where it can go without any resolver.
+// hdfsSettings are core-site.xml and hdfs-site.xml in one, for the processes whose folders in
+// dir have the suffix. A DataNode takes free ports, and names itself by address, so that WebHDFS
+// redirects a browser to where it can go without any resolver.
 func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 	host := o.hostOf(dataNode + suffix)
 	anyPort := host + ":0"
@@ -53,8 +52,7 @@ func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 		{"dfs.namenode.datanode.registration.ip-hostname-check", "false"},
 		{"dfs.replication", "1"},
 		{"dfs.permissions.enabled", "true"},
-		// Hadoop's users need not exist on this machine: no look-up of their
-		// groups, which fails for every one of them.
+		// Hadoop's users need not exist on this machine, where each look-up of groups would fail.
 		{"hadoop.security.group.mapping", "org.apache.hadoop.security.NullGroupsMapping"},
 		// After a restart: ready when the DataNodes have reported every block.
 		{"dfs.namenode.safemode.extension", "0"},
@@ -118,10 +116,8 @@ func formatHDFS(ctx context.Context, s *Stack, name javaProgram) error {
 	return s.run(ctx, name)
 }
 
-// Admin runs one of Hadoop's own programs as the superuser of the stack's HDFS,
-// such as "org.apache.hadoop.hdfs.tools.DFSAdmin" with "-safemode", "enter", and
-// returns what it printed. If it fails, the error ends with the last lines of
-// that, too.
+// Admin runs one of Hadoop's own programs as the superuser of the stack's HDFS, such as
+// "org.apache.hadoop.hdfs.tools.DFSAdmin" with "-safemode", "enter", and returns what it printed.
 func (s *Stack) Admin(ctx context.Context, class string, args ...string) (string, error) {
 	of := s.find(nameNode)
 	if of == nil {
@@ -138,9 +134,8 @@ func (s *Stack) Admin(ctx context.Context, class string, args ...string) (string
 	return string(out), errors.Join(failed, err)
 }
 
-// dataNodes asks the NameNode which DataNodes have registered and told their
-// size, and returns their addresses. One that has died is among them for
-// minutes.
+// dataNodes returns the addresses of DataNodes that have told the NameNode their size, for
+// minutes of dead ones, too.
 func dataNodes(ctx context.Context, a state.Addrs) ([]string, error) {
 	var page struct {
 		Beans []struct{ LiveNodes string }

@@ -21,15 +21,13 @@ const (
 
 	checkTopic = "stack-check" // exists for a moment during the start
 
-	// clusterID is a UUID in base64, as Kafka wants it. One on this machine is
-	// as good as another.
+	// clusterID is any UUID in base64.
 	clusterID = "ZmFjZXN0cmVhbS1zdGFjaw"
 )
 
-// kafkaSettings are server.properties for one process that is broker and
-// controller: with the address of each, and the folder. Topics are made by those who
-// need them, never by a misspelt name. Kafka's own topics have one partition and one
-// replica, and a new consumer group need not wait for further members.
+// kafkaSettings are server.properties for one process that is broker and controller: with the
+// address of each, and the folder. Topics are made by those who need them, never by a misspelt
+// name, and a new consumer group need not wait for further members.
 const kafkaSettings = `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@%[2]s
@@ -95,8 +93,7 @@ func formatKafka(ctx context.Context, s *Stack, broker javaProgram) error {
 
 // tryKafka creates a topic, passes a record through it and deletes it.
 func tryKafka(ctx context.Context, s *Stack) error {
-	// While the port is closed the client would wait longer and longer between
-	// its own attempts.
+	// While the port is closed, the client would wait longer and longer between attempts.
 	if err := ports.Reach(ctx, s.Kafka); err != nil {
 		return err
 	}

@@ -100,8 +100,7 @@ func (s *Stack) find(name string) *child {
 	return nil
 }
 
-// running returns how many members of a service run; whole reports whether all of its
-// processes do.
+// running returns how many members of a service run, and whether all of its processes do.
 func (s *Stack) running(kind *service) (members int, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,8 +198,7 @@ func (s *Stack) javaArgs(p javaProgram, tmp string) ([]string, error) {
 // logPath is where a program's output goes.
 func (s *Stack) logPath(name string) string { return filepath.Join(s.logs, name+".log") }
 
-// failed is the error for a process that has ended and should not have, with the end
-// of its log.
+// failed is the error for a process that should not have ended, with the end of its log.
 func (c *child) failed() error {
 	how := "exit status 0"
 	if c.Err != nil {

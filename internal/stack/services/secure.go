@@ -37,8 +37,7 @@ const (
 	UserKeytab    = "user.keytab"
 )
 
-// ClientFiles are what clients of secured services need, below the folder of the stack, by
-// names for a shell.
+// ClientFiles are what clients of secured services need, below the stack's folder, for a shell.
 var ClientFiles = [][2]string{
 	{"KAFKA_CONFIG", "kdc/" + KafkaConfig},
 	{"KRB5_CONFIG", "kdc/" + Krb5Config},
@@ -129,8 +128,7 @@ func (dir secrets) makeKafkaUser(ctx context.Context, admin *kadm.Client) error 
 // hdfsKeytab is that of HDFS's and YARN's servers.
 func (dir secrets) hdfsKeytab() string { return filepath.Join(string(dir), "hdfs.keytab") }
 
-// hdfs are further settings of the NameNode and the DataNodes, all of which clients may
-// know, too.
+// hdfs are further settings of the NameNode and the DataNodes. Clients may know them, too.
 func (dir secrets) hdfs() [][2]string {
 	keytab := dir.hdfsKeytab()
 	return [][2]string{

@@ -1,9 +1,7 @@
-// Package services starts real services on this machine: a Kafka broker, an HDFS
-// NameNode and DataNodes with the web file browser, clusters of Flink and of Spark,
-// each with Beam's job server in front of it, and YARN. They listen on the loopback address only
-// (Beam's servers listen on all, whatever they are told), and count as started when a
-// real operation has gone through them. facestream-stack uses it for the developer's
-// stack, tests for their own.
+// Package services starts real services on this machine, for facestream-stack and for tests:
+// Kafka, HDFS, clusters of Flink and of Spark with Beam's job servers, and YARN. They listen on
+// the loopback address only (Beam's servers on all, whatever they are told), and count as
+// started when a real operation has gone through them.
 package services
 
 import (
@@ -58,32 +56,27 @@ type Options struct {
 	// View starts the pages of the pictures in the HDFS of the stack, which must run.
 	View bool
 
-	// Optional. Where the services listen; a free port of the loopback address if
-	// empty.
+	// Optional. Where the services listen; a free port of the loopback address if empty.
 	Addrs state.Addrs
 
 	// Files is the file system of YARN's applications, if these services have no HDFS.
 	Files string
 
-	// Optional. How many DataNodes HDFS has, called "datanode", "datanode-2" and
-	// so on; 1 if zero.
+	// Optional. How many DataNodes HDFS has, "datanode", "datanode-2" and so on; 1 if zero.
 	DataNodes int
 
-	// Optional. How many NodeManagers YARN has, called "nodemanager", "nodemanager-2" and so
-	// on, which share the memory; 1 if zero.
+	// Optional. How many NodeManagers, named likewise, share the memory of YARN; 1 if zero.
 	NodeManagers int
 
-	// Optional. Further settings of hdfs-site.xml by name. They override those
-	// made here; an empty one removes.
+	// Optional. Further settings of hdfs-site.xml by name; an empty one removes.
 	HDFSSettings map[string]string
 
-	// Optional. If set, the processes outlive this one, and Started is called
-	// with each as soon as it runs, also after Restart, so that it can be ended
-	// whatever happens. If not set, they die with this process, however it ends.
+	// Optional. If set, the processes outlive this one, and Started is called with each as soon
+	// as it runs. If not, they die with this process, however it ends.
 	Started func(service string, p proc.Process) error
 
-	// Optional. Hosts are the addresses of processes that run on hosts of their own, by
-	// name: each in the network namespace that is named like its address.
+	// Optional. Hosts are the addresses of processes, by name, that run in network namespaces
+	// of these names.
 	Hosts map[string]string
 
 	controller, jobManager, mutual string // host:port of what only the services themselves call
@@ -105,14 +98,11 @@ func (o *Options) Wants(service string) *bool {
 // service is a kind of service.
 type service struct {
 	name string
-	// programs are what is to run from a folder: first the process with which the
-	// members register, if there are any, and last the members.
+	// programs are what is to run from a folder: last the members, first what they register with.
 	programs func(s *Stack, dir string, o Options) ([]javaProgram, error)
-	// format prepares a new folder for the first program. Without it, each start is in
-	// a new folder.
+	// format prepares a new folder for the first program. Without it, each start is in one.
 	format func(ctx context.Context, s *Stack, first javaProgram) error
-	// members returns the members that have registered, by names that no two processes
-	// share. Nil if the service has none.
+	// members returns those that have registered, by names of their own. Nil if there are none.
 	members func(context.Context, state.Addrs) ([]string, error)
 	// works does what the service is for.
 	works func(context.Context, *Stack) error
@@ -153,16 +143,13 @@ type Stack struct {
 	all []*child
 }
 
-// Start starts services that keep their data, settings and logs in dir, and
-// waits until each has done what it is for: the broker has passed a record on;
-// HDFS has all DataNodes and has stored, given back and removed a file; Flink's
-// JobManager and Spark's Master have two workers of one slot each, and the job
-// servers answer over Beam's job API. In a folder that was used before, the broker
-// and HDFS find their data again; Flink and Spark start anew. In HDFS, "/", "/user"
-// and "/tmp" are writable for everybody, as mode 1777; the superuser is called "hdfs".
+// Start starts services that keep their data, settings and logs in dir, and waits until each
+// has all of its members and has done what it is for. In a folder that was used before, the
+// broker and HDFS find their data again. In HDFS, "/", "/user" and "/tmp" are writable for
+// everybody, as mode 1777; the superuser is called "hdfs".
 //
-// When a service does not start, the error ends with the last lines of its
-// log, and nothing is left running.
+// When a service does not start, the error ends with the last lines of its log, and nothing is
+// left running.
 func Start(ctx context.Context, dir string, o Options) (*Stack, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -245,9 +232,8 @@ func (s *Stack) start(ctx context.Context, kind *service, dir string, o Options)
 	return s.await(ctx, kind, nil, members, true, procs...)
 }
 
-// await waits until so many members have registered that were not there before, and
-// then, if it is tried, until the service works. It gives up when one of the processes
-// has ended.
+// await waits until so many members have registered that were not there before and, if it is
+// tried, until the service works. It gives up when one of the processes has ended.
 func (s *Stack) await(ctx context.Context, kind *service, before []string, members int, try bool, procs ...*child) error {
 	return until(ctx, kind.name, func(ctx context.Context) error {
 		if kind.members != nil {
@@ -267,16 +253,12 @@ func (s *Stack) await(ctx context.Context, kind *service, before []string, membe
 	}, procs...)
 }
 
-// Restart ends a process of a service, unless it has ended already, and starts
-// it again with the same settings, folders and address. It waits until the
-// process has taken its place among those of the service that still run: a
-// DataNode, a TaskManager or a Worker has registered; with a NameNode, a JobManager
-// or a Master, all of these have. If then all processes of the service run, Restart
-// also waits until it does again what it is for: the broker passes a record on, HDFS
-// stores a file, the job server answers. Jobs may run meanwhile.
+// Restart ends a process, unless it has ended already, and starts it again with the same
+// settings, folders and address. It waits until a member has registered; with the process that
+// members register with, until all have that run. If then all processes of the service run, it
+// also waits until the service does again what it is for. Jobs may run meanwhile.
 //
-// Those that register find nobody while the other one is down: restart it first, and
-// the processes of one service one after the other.
+// Restart the processes of a service one after the other, first that with which others register.
 func (s *Stack) Restart(ctx context.Context, name string) error {
 	old := s.find(name)
 	if old == nil {
@@ -320,8 +302,7 @@ func (s *Stack) Process(name string) (p proc.Process, ok bool) {
 	return proc.Process{}, false
 }
 
-// Processes returns what was started, in the order of the starts, also what has ended
-// since. Instead of a process that Restart has replaced it returns the replacement.
+// Processes returns what was started, or the replacement by Restart, also what has ended since.
 func (s *Stack) Processes() []proc.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -335,8 +316,7 @@ func (s *Stack) Processes() []proc.Process {
 // Stop ends the services. Their data stays.
 func (s *Stack) Stop() error { return proc.End(s.Processes(), EndGrace) }
 
-// chooseAddrs takes free ports for what is wanted and has no address, and refuses
-// addresses that are taken.
+// chooseAddrs takes free ports for what has no address, and refuses addresses that are taken.
 func (o *Options) chooseAddrs() error {
 	const internal, yarn = 3, 4
 	free, err := ports.Free(len(state.Addresses) + internal + yarn)
@@ -362,8 +342,7 @@ func (o *Options) chooseAddrs() error {
 
 func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
-// until repeats a round of operations until it goes through. It gives up when
-// ctx is over or one of the processes has ended.
+// until repeats a round of operations until it goes through, or one of the processes has ended.
 func until(ctx context.Context, what string, round func(context.Context) error, procs ...*child) error {
 	for {
 		roundCtx, cancel := context.WithTimeout(ctx, attemptTimeout)

@@ -16,12 +16,10 @@ const (
 	sparkMaster = "spark-master"
 	sparkHeap   = "256m" // of the Master and of each Worker
 	// executorHeap holds a window of 256 MB of frames, as read and as shuffled.
-	// A Worker offers it to one executor at a time.
 	executorHeap = "1536m"
 )
 
-// sparkPrograms are a Master, Beam's job server and two Workers, which start an executor
-// each for every job.
+// sparkPrograms are a Master, Beam's job server and two Workers, of one executor each.
 func sparkPrograms(_ *Stack, dir string, o Options) ([]javaProgram, error) {
 	home, err := jobserver.SparkHome(dir)
 	if err != nil {

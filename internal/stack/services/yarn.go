@@ -30,8 +30,7 @@ const (
 	nodesMB = 10 << 10
 )
 
-// yarnSettings are yarn-site.xml of the ResourceManager, of the NodeManager whose folders in
-// dir have the suffix, and of clients.
+// yarnSettings are yarn-site.xml, of the NodeManager whose folders have the suffix, too.
 func yarnSettings(dir, suffix string, secrets secrets, o Options) string {
 	at, anyPort := o.hostOf(resourceManager), o.at(nodeManager+suffix, 0)
 	mb := strconv.Itoa(nodesMB / cmp.Or(o.NodeManagers, 1))
@@ -74,8 +73,7 @@ var queues = hadoopXML([][2]string{
 	{"yarn.scheduler.capacity.maximum-am-resource-percent", "1"},
 })
 
-// yarnPrograms are a ResourceManager and NodeManagers, whose containers keep their files
-// and logs in dir.
+// yarnPrograms are a ResourceManager and NodeManagers, whose containers keep files in dir.
 func yarnPrograms(s *Stack, dir string, o Options) ([]javaProgram, error) {
 	if o.Addrs.HDFS == "" {
 		o.Addrs.HDFS = o.Files
@@ -180,8 +178,7 @@ func (s *Stack) FlinkOnYARN(ctx context.Context) (web string, err error) {
 	return "http://" + sessions[0].RPC, nil
 }
 
-// YARNConfig returns the folder of the settings of YARN and its file system, which is
-// HADOOP_CONF_DIR of clients.
+// YARNConfig returns the folder of the settings of YARN and its file system, for HADOOP_CONF_DIR.
 func (s *Stack) YARNConfig() string { return s.find(resourceManager).program.conf }
 
 // javaHome is the folder of the Java that runs the services.

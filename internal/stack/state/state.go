@@ -1,7 +1,6 @@
-// Package state is what is known of the services that "facestream-stack up" leaves
-// running: their addresses and processes, in the folder stack of the state directory.
-// It needs no client of any service, so that every program can ask it for its default
-// addresses.
+// Package state is what is known of the services that "facestream-stack up" leaves running, in
+// the folder stack of the state directory. It needs no client of any service, so that every
+// program can ask it for its default addresses.
 package state
 
 import (
@@ -68,8 +67,7 @@ type Address struct {
 	In      func(*Addrs) *string
 }
 
-// Addresses are all of them, those of a service together, the one of its clients
-// first.
+// Addresses are all of them, those of a service together, the one of its clients first.
 var Addresses = []Address{
 	{KDC, "kdc", "KDC", "", "the KDC", "", "", func(a *Addrs) *string { return &a.KDC }},
 	{Kafka, "kafka", "KAFKA", "kafka_port", "the broker", "", "", func(a *Addrs) *string { return &a.Kafka }},
@@ -137,8 +135,7 @@ func (s Service) Running() bool {
 	return s.Ready
 }
 
-// Running returns the addresses of the services in a state directory that run; ok is
-// false when none does.
+// Running returns the addresses of what runs by a state directory; ok is false if nothing does.
 func Running(stateDir string) (addrs Addrs, ok bool) {
 	stack, err := Load(Dir(stateDir))
 	if err != nil {
@@ -189,8 +186,7 @@ func Load(dir string) (Stack, error) {
 	return s, nil
 }
 
-// Save writes the state to its folder, at once or not at all: other programs may read
-// it at any time.
+// Save writes the state at once or not at all: other programs may read it at any time.
 func (s Stack) Save(dir string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -24,11 +24,8 @@ const (
 // chunk is how many bytes pass at once, at most.
 const chunk = 64 << 10
 
-// Proxy passes connections on to a target. Its methods may be called at any
-// time by any goroutine.
-//
-// What was read from one side before a change may still reach the other, as
-// packets do that were under way.
+// Proxy passes connections on to a target. Its methods may be called at any time. What was read
+// from one side before a change may still reach the other.
 type Proxy struct {
 	target   string
 	listener *net.TCPListener
@@ -75,8 +72,7 @@ func Start(target string) (*Proxy, error) {
 // Addr returns where the proxy listens, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Close breaks all connections and listens no more. No connection is served when it
-// returns.
+// Close breaks all connections, and returns when none is served any more.
 func (p *Proxy) Close() error {
 	p.cancel()
 	err := p.listener.Close()
@@ -84,19 +80,17 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-// CutAfter breaks each connection made from now on as soon as so many bytes
-// have been passed on in a direction. Both ends get a reset. With zero, none comes to
-// be.
+// CutAfter breaks each connection made from now on, with a reset for both ends, as soon as so
+// many bytes have been passed on in a direction. With zero, none comes to be.
 func (p *Proxy) CutAfter(d Direction, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lanes[d].limit = n
 }
 
-// Hold lets nothing pass in a direction while it is on, not even the end of a
-// connection, as a firewall that drops packets. Connections stay open, new ones
-// are accepted, and senders go on until the buffers on the way are full. When
-// it is switched off, everything passes that was sent meanwhile.
+// Hold lets nothing pass in a direction while it is on, not even the end of a connection.
+// Connections stay open, new ones are accepted, and senders go on until the buffers are full.
+// When it is switched off, everything passes that was sent meanwhile.
 func (p *Proxy) Hold(d Direction, on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,10 +108,8 @@ func (p *Proxy) Hold(d Direction, on bool) {
 	}
 }
 
-// HoldAt lets everything pass in one direction until at reports true for a piece of
-// it, as it was read. That piece and all that follows are held, as by Hold, which also
-// ends this. The channel is closed when it has happened. at is called by one goroutine
-// at a time.
+// HoldAt holds as Hold does, which also ends this, from the piece on for which at reports true.
+// The channel is closed when it has happened. at is called by one goroutine at a time.
 func (p *Proxy) HoldAt(d Direction, at func(piece []byte) bool) (held <-chan struct{}) {
 	happened := make(chan struct{})
 	p.mu.Lock()
@@ -132,9 +124,8 @@ func (p *Proxy) HoldAt(d Direction, at func(piece []byte) bool) (held <-chan str
 	return happened
 }
 
-// SetLatency delays by d what the target answers, one piece of at most 64 KiB
-// after the other: no more than that passes in this time. Zero ends that for
-// what is read from then on.
+// SetLatency delays by d each piece of what the target answers: at most 64 KiB pass in this
+// time. Zero ends that for what is read from then on.
 func (p *Proxy) SetLatency(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,8 +166,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	}
 }
 
-// pump passes bytes in one direction until they end. It reports whether they have, and
-// the connection is not to be broken.
+// pump passes bytes in one direction, and reports whether they have ended without a break.
 func (p *Proxy) pump(ctx context.Context, d Direction, from io.Reader, to *net.TCPConn, limit int64) bool {
 	buf := make([]byte, chunk)
 	for limit > 0 {
@@ -195,8 +185,7 @@ func (p *Proxy) pump(ctx context.Context, d Direction, from io.Reader, to *net.T
 	return false
 }
 
-// pass waits until what was read may pass on. It reports whether the connection
-// is not broken.
+// pass waits until what was read may pass on, and reports whether the connection still holds.
 func (p *Proxy) pass(ctx context.Context, d Direction, piece []byte) bool {
 	p.mu.Lock()
 	latency := p.latency
@@ -219,8 +208,7 @@ func (p *Proxy) pass(ctx context.Context, d Direction, piece []byte) bool {
 	}
 }
 
-// reset closes a connection so that the other end gets an error instead of an
-// end.
+// reset closes a connection so that the other end gets an error instead of an end.
 func reset(conn *net.TCPConn) {
 	_ = conn.SetLinger(0)
 	_ = conn.Close()

@@ -33,9 +33,8 @@ const StateEnv = "FACESTREAM_TEST_STATE"
 // suffix is this process's.
 var suffix = strings.ToLower(rand.Text()[:8])
 
-// Name returns base with a suffix that other processes do not have, the same at every
-// call: packages share their services, so each test has topics, groups and folders
-// with such names.
+// Name returns base with a suffix that other processes do not have: packages share their
+// services, so that topics, groups and folders need names of their own.
 func Name(base string) string { return base + "-" + suffix }
 
 var shared struct {
@@ -59,9 +58,8 @@ func Main(run func() int) (status int) {
 	return status
 }
 
-// Start returns the addresses of the services that the test needs, and maybe of
-// others; a service has the same one in each test. Of o, only the names of
-// services count. It skips the test under -short.
+// Start returns the addresses of the services that the test needs, and maybe of others. Of o,
+// only the names of services count. It skips the test under -short.
 //
 // Until the test ends, tests of no other package have Flink or Spark if it has: each
 // job may take all slots.
@@ -132,8 +130,7 @@ func DialHDFS(t testing.TB, addr, user string) *hdfs.Client {
 	return client
 }
 
-// Jobs returns those of the clusters of Flink and Spark that have not ended, and applications
-// on YARN.
+// Jobs returns those of Flink, Spark and YARN that have not ended.
 func Jobs(t testing.TB, addrs state.Addrs) (out []string) {
 	t.Helper()
 	var flink struct {
