@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,9 +175,7 @@ func TestAgrees(t *testing.T) {
 		Agrees: true, Ledgers: 2, OtherTopics: []OtherTopic{}, Problems: []Problem{},
 		Partitions: []Partition{{TopicPartition: record.In("t", 0), LogEnd: 23, Committed: &nineteen, Covered: testkit.Ranges(0, 8, 10, 18), Records: 18, Lost: []record.Range{}, Gaps: []record.Range{}, Waiting: 4, Pictures: Files{Expected: 12, Present: 12}, Rejects: Files{Expected: 2, Present: 2}, end: 19}},
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
+	testkit.Equal(t, "the report", got, want)
 }
 
 // What is as it may be.
@@ -621,9 +618,7 @@ func mustReport(t *testing.T, change func(s *scene), want ...string) {
 	s := newScene()
 	change(s)
 	r := s.report(t)
-	if r.Agrees != (len(want) == 0) {
-		t.Errorf("it agrees: %v", r.Agrees)
-	}
+	testkit.Equal(t, "whether it agrees", r.Agrees, (len(want) == 0))
 	for _, p := range r.Problems {
 		if !slices.Contains(Kinds, p.Kind) {
 			t.Errorf("kind %q is not in Kinds", p.Kind)
@@ -669,9 +664,7 @@ func TestProblemFields(t *testing.T) {
 	want := `[{"kind":"picture_missing","topic":"t","partition":0,"offsets":{"first":12,"last":13},"ledger":"w2","text":"offsets 12 to 13 of partition 0 of topic t: picture missing"},` +
 		`{"kind":"picture_unknown","topic":"t","partition":0,"offsets":{"first":4,"last":4},"file":"door/2026/01/02/03/t+0+00000000000000000004.jpg",` +
 		`"text":"offset 4 of partition 0 of topic t: there is door/2026/01/02/03/t+0+00000000000000000004.jpg, and the ledgers say that this record has none"}]`
-	if string(data) != want {
-		t.Errorf("got\n%s\nwant\n%s", data, want)
-	}
+	testkit.Equal(t, "the problems", string(data), want)
 }
 
 // Whether it is interrupted or not, nothing of it stays on disk.
@@ -739,18 +732,14 @@ func TestChosen(t *testing.T) {
 	for _, c := range chosen {
 		offsets = append(offsets, c.Offset)
 	}
-	if want := []int64{5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18}; !slices.Equal(offsets, want) {
-		t.Errorf("%v were chosen, want %v", offsets, want)
-	}
+	testkit.Equal(t, "what is chosen", offsets, []int64{5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18})
 	sum := func(i int) string { return s.windows[i].Ledger.Run.SettingsSHA256 }
 	want := Chosen{
 		ID: partition.At(5), Files: []Stored{{Name: picture(5)}, {Name: nameOf(5).AnnotatedPath()}, {Name: nameOf(5).FacePath(1)}},
 		Ledgers: []OfLedger{{"w3", "g", sum(2), false, true, true}, {"w1", "g", sum(0), false, true, true}},
 		Events:  []EventAt{{"g", "_events/unknown/w1.jsonl", int64(len(lines(0, 2) + lines(1, 1) + lines(2, 1) + lines(3, 1)))}},
 	}
-	if !reflect.DeepEqual(chosen[0], want) {
-		t.Errorf("of offset 5 it is known %+v, want %+v", chosen[0], want)
-	}
+	testkit.Equal(t, "what is known of offset 5", chosen[0], want)
 	if string(settings[sum(0)]) != string(s.windows[0].Ledger.Run.Settings) || len(settings) != 2 {
 		t.Errorf("settings %s", settings)
 	}

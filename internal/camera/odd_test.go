@@ -217,9 +217,7 @@ func TestOddPictures(t *testing.T) {
 			}
 		}
 	}
-	if withFace != 0 {
-		t.Errorf("%d raw frames of %dx%d pixels are missing", withFace, oddWidth, oddHeight)
-	}
+	testkit.Equal(t, "raw frames that are missing", withFace, 0)
 }
 
 // Nothing that can be sent is an error, and one picture is enough for none.

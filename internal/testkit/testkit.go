@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,31 @@ func Says(t testing.TB, what string, err error, want ...string) {
 		if (err == nil) != (part == "") || err != nil && !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: error %v, want one with %q", what, err, part)
 		}
+	}
+}
+
+// Equal checks a value. A list without elements may be nil.
+func Equal[T any](t testing.TB, what any, got, want T) {
+	t.Helper()
+	switch g := reflect.ValueOf(got); {
+	case reflect.DeepEqual(got, want):
+	case (g.Kind() == reflect.Slice || g.Kind() == reflect.Map) && g.Len()+reflect.ValueOf(want).Len() == 0:
+	default:
+		t.Errorf("%v: got %+v, want %+v", what, got, want)
+	}
+}
+
+// Gives checks what a call returned, of which an error is none:
+//
+//	testkit.Gives(offsets.Lag(ctx))(t, "the lag", 6)
+func Gives[T any](got T, err error) func(t testing.TB, what any, want T) {
+	return func(t testing.TB, what any, want T) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%v: %v, want %+v", what, err, want)
+			return
+		}
+		Equal(t, what, got, want)
 	}
 }
 

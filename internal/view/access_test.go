@@ -146,9 +146,7 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s with %q: status %d to %q, want %d", tc.path, tc.header, status, head.Get("Location"), tc.status)
 		}
 		for name, want := range map[string]string{"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
-			if head.Get(name) != want {
-				t.Errorf("%s: %s is %q, want %q", tc.path, name, head.Get(name), want)
-			}
+			testkit.Equal(t, tc.path+": "+name, head.Get(name), want)
 		}
 		if policy := head.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: policy %q", tc.path, policy)
@@ -158,8 +156,6 @@ func TestAccess(t *testing.T) {
 		req := testkit.Value(http.NewRequest(method, open.url, nil))(t)
 		resp := testkit.Value(http.DefaultClient.Do(req))(t)
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusMethodNotAllowed {
-			t.Errorf("%s: status %d", method, resp.StatusCode)
-		}
+		testkit.Equal(t, method, resp.StatusCode, http.StatusMethodNotAllowed)
 	}
 }

@@ -33,16 +33,12 @@ func TestPictureAndZip(t *testing.T) {
 	s := serveOutput(t, o.cfg.Root, access{})
 	page := s.page("/picture" + query("id", events[0].key().String(), "tz", "Asia/Tokyo"))
 	mustContain(t, page, "2026-11-24 17:00:00", "2026-11-24 08:00:00.000 UTC", "0.93", "123.45", "landmarks.nose_tip.x", fmt.Sprintf(`<rect class="box" x="%d" y="%d" width="232"`, box.X, box.Y), `<rect class="box" x="5" y="6" width="70" height="80"`, `id="newer"`)
-	if got := strings.Count(page, `class="landmark"`); got != 5 {
-		t.Errorf("%d landmarks", got)
-	}
+	testkit.Equal(t, "the landmarks", strings.Count(page, `class="landmark"`), 5)
 	if strings.Contains(page, `id="older"`) {
 		t.Error("there is an older picture than the oldest")
 	}
 	_, head, _ := s.get("/file" + query("name", events[0].Picture, "download", "1"))
-	if got := head.Get("Content-Disposition"); got != `attachment; filename="t+0+00000000000000000000.jpg"` {
-		t.Errorf("Content-Disposition %q", got)
-	}
+	testkit.Equal(t, "Content-Disposition", head.Get("Content-Disposition"), `attachment; filename="t+0+00000000000000000000.jpg"`)
 	body := s.page("/zip" + query("pick", events[0].key().String(), "pick", events[1].key().String(), "pick", events[2].key().String(), "pick", events[3].key().String(), "pick", "5.0.99.1.nothing"))
 	files := testkit.Value(zip.NewReader(strings.NewReader(body), int64(len(body))))(t)
 	got := map[string]string{}
@@ -154,9 +150,7 @@ func TestRejects(t *testing.T) {
 	o.write("_rejects/camera-1/2026/11/24/08/t+0+00000000000000000098.json", []byte(`no JSON`))
 	s := serveOutput(t, o.cfg.Root, access{})
 	for address, want := range map[string]int{"/rejects": rejectsOnPage, "/rejects?reason=wrong_size": 10, "/rejects?reason=too_large": 1, "/rejects?camera=camera-1": 35, "/rejects?camera=nobody": 0} {
-		if got := strings.Count(s.page(address), `class="reject"`); got != want {
-			t.Errorf("%s: %d rejects, want %d", address, got, want)
-		}
+		testkit.Equal(t, address, strings.Count(s.page(address), `class="reject"`), want)
 	}
 	if page := s.page("/rejects"); strings.Index(page, "offset 69 ") > strings.Index(page, "offset 40 ") || !strings.Contains(page, "ff d8 45") {
 		t.Errorf("the newest is not first: %s", page)

@@ -64,21 +64,15 @@ func TestFacesOfEveryLayout(t *testing.T) {
 				if summarized {
 					s.summarized()
 				}
-				if got := s.keys("/"); !slices.Equal(got, want) {
-					t.Errorf("summarized %v: %d faces %q, want %d: %q", summarized, len(got), got, len(want), want)
-				}
+				testkit.Equal(t, fmt.Sprintf("summarized %v", summarized), s.keys("/"), want)
 			}
 			// It may be killed at any moment.
-			if after := files(); !slices.Equal(after, before) {
-				t.Errorf("it has changed files: there were %q, there are %q", before, after)
-			}
+			testkit.Equal(t, "the files, which it may not change", files(), before)
 			// What is gathered meanwhile stays, once.
 			testkit.Must(t, a.book.Gather(t.Context()))
 			all = append(all, a.window(windowName(start.Add(5*time.Hour), 9), nil, event{Camera: "door", TimestampMillis: at("13:00:00")})...)
 			s.again()
-			if got, want := s.keys("/"), keysOf(all); !slices.Equal(got, want) {
-				t.Errorf("after gathering: %d faces %q, want %d: %q", len(got), got, len(want), want)
-			}
+			testkit.Equal(t, "after gathering", s.keys("/"), keysOf(all))
 			// What is purged is forgotten.
 			door := "door"
 			all = slices.DeleteFunc(all, func(e event) bool { return e.Camera == door })
@@ -87,18 +81,14 @@ func TestFacesOfEveryLayout(t *testing.T) {
 				t.Errorf("purged %+v, %v", freed, err)
 			}
 			s.again()
-			if got, want := s.keys("/"), keysOf(all); !slices.Equal(got, want) {
-				t.Errorf("after a purge: %d faces %q, want %d: %q", len(got), got, len(want), want)
-			}
+			testkit.Equal(t, "after a purge", s.keys("/"), keysOf(all))
 			// From a picture to the newest by its neighbours.
 			want = keysOf(all)
 			page := s.page("/picture" + query("id", want[19]))
 			for n := 20; ; n-- {
 				newer := attributes(page, regexp.MustCompile(`id="newer" rel="prev" href="([^"]*)"`))
 				if len(newer) == 0 {
-					if n != 1 {
-						t.Errorf("%d pictures are newer than the newest", n-1)
-					}
+					testkit.Equal(t, "the place of the newest picture", n, 1)
 					break
 				}
 				page = s.page(newer[0])

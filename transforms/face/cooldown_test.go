@@ -1,6 +1,7 @@
 package face
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -131,9 +132,7 @@ func TestTogetherMillis(t *testing.T) {
 		{2, 1250, math.MaxInt64}, {1, 1500, math.MaxInt64}, {0.2, 0, math.MaxInt64}, {29.97, 60_000, math.MaxInt64},
 	} {
 		l := Sampling{Frames: frame.Sampling{MaxFPS: tt.fps}, CooldownMillis: tt.cooldown}
-		if got := l.TogetherMillis(); got != tt.want {
-			t.Errorf("%v a second, cooldown %d ms: %d ms, want %d", tt.fps, tt.cooldown, got, tt.want)
-		}
+		testkit.Equal(t, fmt.Sprintf("%v a second, cooldown %d ms", tt.fps, tt.cooldown), l.TogetherMillis(), tt.want)
 		for border := int64(begin) / max(tt.want, 1) * tt.want; border > 0 && border < math.MaxInt64 && border < begin+10*tt.want; border += tt.want {
 			before, _ := l.Frames.Slot(border - 1)
 			after, ok := l.Frames.Slot(border)

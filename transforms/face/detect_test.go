@@ -3,7 +3,6 @@ package face
 import (
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -86,9 +85,7 @@ func TestDetectAndRender(t *testing.T) {
 			for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == frame.CounterNamespace }).Counters() {
 				counts[c.Name()] += max(c.Attempted, c.Committed)
 			}
-			if want := map[string]int64{"decoded": 3, "corrupt_jpeg": 1}; !maps.Equal(counts, want) {
-				t.Errorf("counters are %v, want %v", counts, want)
-			}
+			testkit.Equal(t, "the counters", counts, map[string]int64{"decoded": 3, "corrupt_jpeg": 1})
 		})
 	}
 }

@@ -85,9 +85,7 @@ func TestParityWithParams(t *testing.T) {
 		testkit.Must(t, p.Validate())
 		got := mustFind(t, newDetector(t, p), parse(t, file))
 		want := sorted(oracle.DetectMultiScaleWithParams(grey, tt.scale, tt.neighbors, 0, image.Pt(tt.min, tt.min), image.Pt(0, 0)))
-		if !slices.Equal(got, want) {
-			t.Errorf("%+v: got %v, gocv gives %v", tt, got, want)
-		}
+		testkit.Equal(t, tt, got, want)
 	}
 }
 

@@ -62,9 +62,7 @@ func TestNewPresetRefuses(t *testing.T) {
 		_, err := NewPreset(Parity, file)
 		testkit.Says(t, name, err, "not a cascade", file)
 	}
-	if after := loaded.Load(); after != before {
-		t.Errorf("%d classifiers loaded from files that are none", after-before)
-	}
+	testkit.Equal(t, "classifiers from files that are none", loaded.Load(), before)
 	missing := filepath.Join(t.TempDir(), "missing.xml")
 	_, err := NewPreset(Parity, missing)
 	testkit.Says(t, "missing file", err, missing)

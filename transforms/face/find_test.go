@@ -26,9 +26,7 @@ func TestEnlarged(t *testing.T) {
 		{"below the smallest", image.Pt(100, 100), image.Pt(200, 200), 50, []record.Box{box(0, 0, 24, 25), box(0, 0, 25, 24), box(5, 5, 25, 25)}, []record.Box{box(10, 10, 50, 50)}},
 		{"none", image.Pt(100, 100), image.Pt(200, 200), 50, nil, nil},
 	} {
-		if got := enlarged(tt.boxes, tt.small, tt.whole, tt.min); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
-		}
+		testkit.Equal(t, tt.name, enlarged(tt.boxes, tt.small, tt.whole, tt.min), tt.want)
 	}
 }
 
@@ -51,9 +49,7 @@ func TestSuppress(t *testing.T) {
 		{"none", nil, nil, nil},
 	} {
 		for range 2 { // in either order
-			if got := suppressBoxes(slices.Clone(tt.frontal), slices.Clone(tt.others)); !slices.Equal(got, tt.want) {
-				t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
-			}
+			testkit.Equal(t, tt.name, suppressBoxes(slices.Clone(tt.frontal), slices.Clone(tt.others)), tt.want)
 			slices.Reverse(tt.frontal)
 			slices.Reverse(tt.others)
 		}
@@ -145,9 +141,7 @@ func TestProfileSeesBothSides(t *testing.T) {
 	}
 	slices.SortFunc(one, byPlace)
 	slices.SortFunc(other, byPlace)
-	if !slices.Equal(one, other) {
-		t.Errorf("the picture gives %v, its mirror image %v", one, other)
-	}
+	testkit.Equal(t, "the picture, and its mirror image", one, other)
 }
 
 // TestProfileKeepsFrontalBoxes demands the frontal face as it is without
@@ -170,9 +164,7 @@ func TestProfileKeepsFrontalBoxes(t *testing.T) {
 func TestBlur(t *testing.T) {
 	even := gocv.NewMatWithSizeFromScalar(gocv.NewScalar(90, 0, 0, 0), 100, 100, gocv.MatTypeCV8UC1)
 	defer even.Close()
-	if got := blur(even, box(10, 10, 50, 50)); got != 0 {
-		t.Errorf("an even grey has the blur %v, want 0", got)
-	}
+	testkit.Equal(t, "the blur of an even grey", blur(even, box(10, 10, 50, 50)), 0)
 	sharp, face := decoded(t, readPhoto(t), gocv.IMReadGrayScale), box(233, 152, 232, 232)
 	last := blur(sharp, face)
 	for _, side := range []int{5, 15} {

@@ -108,9 +108,7 @@ func TestMayBeTurned(t *testing.T) {
 		"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x01\x00\x00\x00": false,
 		"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01":                                         false,
 	} {
-		if got := mayBeTurned([]byte("\xFF\xD8\xFF\xE1Exif\x00\x00" + tiff)); got != want {
-			t.Errorf("%q: got %v", tiff, got)
-		}
+		testkit.Equal(t, tiff, mayBeTurned([]byte("\xFF\xD8\xFF\xE1Exif\x00\x00"+tiff)), want)
 	}
 }
 

@@ -135,7 +135,5 @@ func TestMalformed(t *testing.T) {
 	passert.Equals(s, beam.ParDo(s, showReject, beam.Flatten(s, rejected, damaged)), rejects...)
 	passert.Equals(s, beam.ParDo(s, showFaces, detections), found...)
 	testkit.Value(beam.Run(t.Context(), "prism", pipeline))(t)
-	if len(rejects) != 1000 {
-		t.Errorf("%d malformed values", len(rejects))
-	}
+	testkit.Equal(t, "malformed values", len(rejects), 1000)
 }

@@ -98,9 +98,7 @@ func TestFiles(t *testing.T) {
 					t.Errorf("face %d, cut out later: %d bytes, want those of %s (%v)", i+1, len(crop), e.Files[2+i].Name, err)
 				}
 			}
-			if whole.Bounds() != lines.Bounds() {
-				t.Errorf("the annotated picture has %v, the frame %v", lines.Bounds(), whole.Bounds())
-			}
+			testkit.Equal(t, "the annotated picture, and the frame", whole.Bounds(), lines.Bounds())
 			for _, at := range []image.Point{{250, 100}, {200, 140}, {300, 140}, {600, 460}, {230, 120}, {265, 160}} {
 				if r, g, b, _ := lines.At(at.X, at.Y).RGBA(); g < 3*r/2 || g < 3*b/2 || g < 0x6000 {
 					t.Errorf("at %v there is nothing green, but %x %x %x", at, r, g, b)
@@ -186,9 +184,7 @@ func TestEvents(t *testing.T) {
 		head + `"face":1,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":10,"y":48,"width":64,"height":96},"box_normalized":{"x":0.015625,"y":0.1,"width":0.1,"height":0.2},"blur":17.99,"score":null,"landmarks":null,` + tail,
 		head + `"face":2,"faces":2,"frame_width":640,"frame_height":480,"box":{"x":320,"y":240,"width":320,"height":240},"box_normalized":{"x":0.5,"y":0.5,"width":0.5,"height":0.5},"blur":0,"score":0.913,"landmarks":{"right_eye":{"x":1,"y":2},"left_eye":{"x":3,"y":4},"nose_tip":{"x":5,"y":6},"right_mouth_corner":{"x":7,"y":8},"left_mouth_corner":{"x":9,"y":10}},` + tail,
 	}
-	if !slices.Equal(e.Events, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(e.Events, "\n"), strings.Join(want, "\n"))
-	}
+	testkit.Equal(t, "the events", e.Events, want)
 
 	// Microseconds, and none at all.
 	for _, number := range []int64{1_700_000_000_123_456, -1} {

@@ -34,9 +34,7 @@ func TestSettingsRoundTrip(t *testing.T) {
 			t.Errorf("%s: got %v, %v, %v, want %v, %v; or other parameters", name, err, gotCfg, gotOutput, cfg, o)
 		}
 	}
-	if len(sums) != len(all) {
-		t.Errorf("%d different settings, want %d", len(sums), len(all))
-	}
+	testkit.Equal(t, "different settings", len(sums), len(all))
 }
 
 // TestOldSettings reads those of a ledger from before there were presets: their

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"image/color/palette"
-	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -208,9 +207,7 @@ func TestParseRejects(t *testing.T) {
 				want.Head = (*tt.record.Value)[:64]
 				want.Headers = keptHeaders(tt.record)
 			}
-			if !reflect.DeepEqual(*got, want) {
-				t.Errorf("got %+v, want %+v", *got, want)
-			}
+			testkit.Equal(t, "the reject", *got, want)
 			if !strings.Contains(got.Detail, tt.detail) {
 				t.Errorf("the detail %q does not say %q", got.Detail, tt.detail)
 			}
@@ -276,9 +273,7 @@ func TestCamera(t *testing.T) {
 		"empty key":                 {emptyKey, "unknown"},
 		"key that is not UTF-8":     {badKey, "unknown"},
 	} {
-		if got := CameraOf(&tt.record); got != tt.want {
-			t.Errorf("%s: got %q, want %q", name, got, tt.want)
-		}
+		testkit.Equal(t, name, CameraOf(&tt.record), tt.want)
 	}
 }
 
@@ -333,9 +328,7 @@ func TestDecode(t *testing.T) {
 			)
 			result := testkit.Value(beam.Run(context.Background(), runner, p))(t)
 			want := map[string]int64{"read": 4, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1}
-			if got := counters(result); !maps.Equal(got, want) {
-				t.Errorf("counters are %v, want %v", got, want)
-			}
+			testkit.Equal(t, "the counters", counters(result), want)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package frame
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -66,9 +65,7 @@ func TestSlots(t *testing.T) {
 		if !ok {
 			got = none
 		}
-		if got != tt.want {
-			t.Errorf("%v fps, %d ms: got %d, want %d", tt.fps, tt.millis, got, tt.want)
-		}
+		testkit.Equal(t, fmt.Sprintf("%v fps, %d ms", tt.fps, tt.millis), got, tt.want)
 	}
 }
 
@@ -83,9 +80,7 @@ func TestGroupsDiffer(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 2*2*5*3 {
-		t.Errorf("%d keys for 60 groups", len(seen))
-	}
+	testkit.Equal(t, "keys of 60 groups", len(seen), 2*2*5*3)
 }
 
 // Which records of a group are kept depends on their offsets alone: not on the
@@ -152,9 +147,7 @@ func TestDecodeWithSampling(t *testing.T) {
 		passert.Equals(s, beam.ParDo(s, showReject, gotRejects), rejects...)
 		result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
 		want := map[string]int64{"read": 16, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1, "sampled": 5}
-		if got := counters(result); !maps.Equal(got, want) {
-			t.Errorf("counters are %v, want %v", got, want)
-		}
+		testkit.Equal(t, "the counters", counters(result), want)
 	}
 }
 

@@ -74,9 +74,7 @@ func TestConfiguration(t *testing.T) {
 	writeConf(t, map[string]string{
 		"core-site.xml": propertyOf("fs.defaultFS", "hdfs://${host}:${env.CONF_PORT:-9000}") + `<xi:include href="host.xml"/>`, "host.xml": propertyOf("host", "nn"),
 	})
-	if got, err := Resolve("hdfs:///faces"); err != nil || got != "hdfs://nn:9000/faces" {
-		t.Errorf("resolved to %q, %v", got, err)
-	}
+	testkit.Gives(Resolve("hdfs:///faces"))(t, "hdfs:///faces", "hdfs://nn:9000/faces")
 }
 
 // The forms that Hadoop's class UmaskParser takes.
@@ -85,9 +83,7 @@ func TestParseUmask(t *testing.T) {
 		"022": 0o022, " 0077\n": 0o077, "+027": 0o027, "000": 0, "777": 0o777,
 		"u=rwx,g=rx,o=": 0o027, "a=rwx": 0, "u=rwx,go=": 0o077, "ug+rw, o-rwx": 0o117, "u=rw": 0o177, "=r": 0o333,
 	} {
-		if got, err := ParseUmask(text); err != nil || got != want {
-			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
-		}
+		testkit.Gives(ParseUmask(text))(t, text, want)
 	}
 	for _, text := range []string{"", "22", "1022", "088", "u=rwx,", "u=rwX", "rwxr-x---"} {
 		if got, err := ParseUmask(text); err == nil {

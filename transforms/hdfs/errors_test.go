@@ -2,6 +2,7 @@ package hdfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/colinmarc/hdfs/v2"
+
+	"facestream/internal/testkit"
 )
 
 type exception struct{ method, class string }
@@ -55,13 +58,9 @@ func TestErrors(t *testing.T) {
 		if !strings.Contains(got.Error(), test.text) || strings.Contains(got.Error(), "/short") || strings.Contains(got.Error(), "at java") {
 			t.Errorf("%v became %q, want %q", test.err, got, test.text)
 		}
-		if temporary(got) != test.temporary {
-			t.Errorf("temporary(%v) = %v", got, !test.temporary)
-		}
+		testkit.Equal(t, fmt.Sprintf("temporary(%v)", got), temporary(got), test.temporary)
 		_, answered := errors.AsType[exception](test.err)
-		if want := test.temporary && !answered; unanswered(test.err) != want {
-			t.Errorf("unanswered(%v) = %v", test.err, !want)
-		}
+		testkit.Equal(t, fmt.Sprintf("unanswered(%v)", test.err), unanswered(test.err), test.temporary && !answered)
 	}
 	if unanswered(nil) || interpret(nil) != nil {
 		t.Error("no error became one")

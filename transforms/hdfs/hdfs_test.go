@@ -73,9 +73,7 @@ func TestVerbs(t *testing.T) {
 	if err := filesystem.Write(ctx, f, root+"/a/1.json", nil); err != nil {
 		t.Errorf("overwriting with nothing: %v", err)
 	}
-	if size, err := f.Size(ctx, root+"/a/1.json"); err != nil || size != 0 {
-		t.Errorf("Size = %d, %v, want 0", size, err)
-	}
+	testkit.Gives(f.Size(ctx, root+"/a/1.json"))(t, "the size", 0)
 }
 
 func readAll(f *fileSystem, name string) error {

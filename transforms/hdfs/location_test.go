@@ -2,6 +2,7 @@ package hdfs
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,9 +25,7 @@ func TestParse(t *testing.T) {
 		"hdfs://alice@nn:1/%2E/a?b#c@d": {account{"alice", "nn:1"}, "/%2E/a?b#c@d", "hdfs://alice@nn:1"},
 		"hdfs://alice@nn:1/../../etc":   {account{"alice", "nn:1"}, "/etc", "hdfs://alice@nn:1"},
 	} {
-		if got, err := parse(name); err != nil || got != want {
-			t.Errorf("parse(%q) = %+v, %v, want %+v", name, got, err, want)
-		}
+		testkit.Gives(parse(name))(t, fmt.Sprintf("parse(%q)", name), want)
 	}
 	for _, name := range []string{"", "/a", "hdfs:/a", "hdfs://", "hdfs:///a", "hdfs://alice@/a", "memfs://a"} {
 		if got, err := parse(name); err == nil {
@@ -96,9 +95,7 @@ func TestNameService(t *testing.T) {
 			f := ownClients(time.Second, 20*time.Second)
 			name := folder(t, f, address) + "/a"
 			testkit.Must(t, filesystem.Write(context.Background(), f, name, []byte("x")))
-			if size, err := f.Size(context.Background(), name); err != nil || size != 1 {
-				t.Errorf("Size = %d, %v, want 1", size, err)
-			}
+			testkit.Gives(f.Size(context.Background(), name))(t, "the size", 1)
 		})
 	}
 }

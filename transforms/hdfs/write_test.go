@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,10 +63,7 @@ func TestLostAnswers(t *testing.T) {
 			if lossy.clients.slot(l.account).current.broken.Load() {
 				t.Error("a client is in use whose connection was lost")
 			}
-			names, err := plain.List(ctx, root+"/*")
-			if want := []string{root + "/final"}; err != nil || !slices.Equal(names, want) {
-				t.Errorf("the folder holds %v, %v, want %v", names, err, want)
-			}
+			testkit.Gives(plain.List(ctx, root+"/*"))(t, "the folder", []string{root + "/final"})
 			got, err := filesystem.Read(ctx, plain, root+"/final")
 			if err != nil || string(got) != data {
 				t.Errorf("read %d bytes, %v", len(got), err)
@@ -163,7 +159,5 @@ func TestFileRemovedWhileWritten(t *testing.T) {
 		return dialTCP(ctx, network, address)
 	}
 	testkit.Must(t, filesystem.Write(ctx, f, name, []byte("x")))
-	if size, err := f.Size(ctx, name); err != nil || size != 1 {
-		t.Errorf("Size = %d, %v, want 1", size, err)
-	}
+	testkit.Gives(f.Size(ctx, name))(t, "the size", 1)
 }

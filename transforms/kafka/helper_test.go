@@ -167,18 +167,13 @@ func (to *topic) commit(t *testing.T, done ...record.Offsets) {
 // mustLag checks how many records wait.
 func (to *topic) mustLag(t *testing.T, want int64) {
 	t.Helper()
-	if lag, err := to.offsets.Lag(t.Context()); err != nil || lag != want {
-		t.Errorf("lag %d (%v), want %d", lag, err, want)
-	}
+	testkit.Gives(to.offsets.Lag(t.Context()))(t, "the lag", want)
 }
 
 // mustPlan checks a plan.
 func (to *topic) mustPlan(t *testing.T, maxBytes int64, want kafka.Plan) {
 	t.Helper()
-	got, err := to.offsets.Plan(t.Context(), maxBytes)
-	if err != nil || got != want {
-		t.Errorf("plan for %d bytes: %+v (%v), want %+v", maxBytes, got, err, want)
-	}
+	testkit.Gives(to.offsets.Plan(t.Context(), maxBytes))(t, fmt.Sprintf("plan for %d bytes", maxBytes), want)
 }
 
 func text(r kafka.Record) string {

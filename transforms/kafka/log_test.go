@@ -27,10 +27,7 @@ func TestLogsAndCommitted(t *testing.T) {
 	}
 	to.stand(t, to.name, 1, 5) // beyond the end, which is for others to judge
 	to.stand(t, newTopic(t, "logs-of-another", 1, nil).name, 0, 1)
-	committed, err := to.offsets.Committed(t.Context())
-	if want := []record.ID{record.In(to.name, 1).At(5)}; err != nil || !slices.Equal(committed, want) {
-		t.Errorf("committed %v, %v, want %v", committed, err, want)
-	}
+	testkit.Gives(to.offsets.Committed(t.Context()))(t, "committed", []record.ID{record.In(to.name, 1).At(5)})
 }
 
 func TestVisit(t *testing.T) {
@@ -106,9 +103,7 @@ func TestTransactions(t *testing.T) {
 	all := testkit.Value(kafka.Open(t.Context(), to.broker, to.name, []string{to.name}))(t)
 	defer all.Close()
 	all.Uncommitted = true
-	if plan, err := all.Plan(t.Context(), 1<<20); err != nil || plan != (kafka.Plan{Records: 5, Lag: 5}) {
-		t.Errorf("uncommitted: %+v (%v), want two aborted records in the first partition, and two, and one in the second", plan, err)
-	}
+	testkit.Gives(all.Plan(t.Context(), 1<<20))(t, "aborted records and open ones, uncommitted", (kafka.Plan{Records: 5, Lag: 5}))
 	to.mustRead(t, 5, map[string]string{"isolation.level": "read_uncommitted"}, "0+10", "0+12", "0+13", "0+9", "1+2")
 	// A group that has read these stands behind what is stable.
 	to.stand(t, to.name, 0, 15)
@@ -202,7 +197,5 @@ func TestReviewOfWholeWindow(t *testing.T) {
 			testkit.Must(t, to.offsets.Commit(t.Context(), review))
 		}
 	}
-	if n, err := to.offsets.Waiting(t.Context()); err != nil || n != 0 {
-		t.Errorf("%d offsets wait (%v), want none", n, err)
-	}
+	testkit.Gives(to.offsets.Waiting(t.Context()))(t, "the offsets that wait", 0)
 }

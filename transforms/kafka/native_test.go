@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -128,13 +127,9 @@ func TestShare(t *testing.T) {
 					want += 3 * later
 				}
 				for id, times := range taken {
-					if times != 1 {
-						t.Errorf("%s: %s is read %d times", about, id, times)
-					}
+					testkit.Equal(t, fmt.Sprintf("%s: how often %s is read", about, id), times, 1)
 				}
-				if int64(len(taken)) != want {
-					t.Errorf("%s: %d offsets, want %d", about, len(taken), want)
-				}
+				testkit.Equal(t, about+": the offsets", int64(len(taken)), want)
 			}
 		}
 	}
@@ -176,9 +171,7 @@ func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 		testkit.Must(t, f.admin.CommitAllOffsets(t.Context(), "g", offsets))
 	}
 	sayOther(isOpen + "1")
-	if n := f.fetches.Load(); n != 0 {
-		t.Errorf("the driver fetched %d times for its plan", n)
-	}
+	testkit.Equal(t, "the driver's fetches for its plan", f.fetches.Load(), 0)
 	sending, stop := context.WithCancel(t.Context())
 	var sent sync.WaitGroup
 	sent.Go(func() {
@@ -212,9 +205,7 @@ func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 	again, wait := f.read(t.Context())
 	testkit.Must(t, wait())
 	for shard, offsets := range got.of {
-		if !slices.Equal(again.of[shard], offsets) {
-			t.Errorf("shard %d gives %v, and %v when it is done again", shard, offsets, again.of[shard])
-		}
+		testkit.Equal(t, fmt.Sprintf("shard %d, done again", shard), again.of[shard], offsets)
 	}
 
 	f.fetches.Store(0)
@@ -255,9 +246,7 @@ func TestTopicChangesInWindow(t *testing.T) {
 	testkit.Must(t, f.Say(t.Context(), f.window.Name))
 	mustBe := func(want bool) {
 		t.Helper()
-		if grown, err := f.Grown(t.Context()); err != nil || grown != want {
-			t.Errorf("grown=%t (%v), want %t", grown, err, want)
-		}
+		testkit.Gives(f.Grown(t.Context()))(t, "whether it has grown", want)
 	}
 	mustBe(false)
 	removed := kadm.Offsets{}
@@ -274,13 +263,9 @@ func TestTopicChangesInWindow(t *testing.T) {
 		t.Errorf("read is %v, want the offsets 6 to 9", reads)
 	}
 	review := testkit.Value(f.Review(t.Context(), []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(6, 9)}}))(t)
-	if want := []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, 5)}}; !reflect.DeepEqual(review.Lost, want) {
-		t.Errorf("lost are %v, want %v", review.Lost, want)
-	}
+	testkit.Equal(t, "lost", review.Lost, []record.Offsets{{TopicPartition: record.In(fakeTopic, 0), Ranges: testkit.Ranges(0, 5)}})
 	testkit.Must(t, f.Commit(t.Context(), review))
-	if n, err := f.Waiting(t.Context()); err != nil || n != 3 {
-		t.Errorf("%d records wait (%v), want the 3 of the new partition", n, err)
-	}
+	testkit.Gives(f.Waiting(t.Context()))(t, "the records that wait in the new partition", 3)
 }
 
 // That a topic was deleted is no outage, which would be waited for. If it is made anew, its

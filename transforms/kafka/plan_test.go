@@ -1,11 +1,13 @@
 package kafka
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
 
 	"facestream/internal/record"
+	"facestream/internal/testkit"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -34,9 +36,7 @@ func TestFit(t *testing.T) {
 		"never more than one reader may read": {[]*sizes{{each: repeat(20_000, 1)}}, 1 << 40, 9_999},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := fit(tc.partitions, tc.max); got != tc.want {
-				t.Errorf("fit = %d records, want %d", got, tc.want)
-			}
+			testkit.Equal(t, "the records that fit", fit(tc.partitions, tc.max), tc.want)
 		})
 	}
 }
@@ -50,9 +50,7 @@ func TestLookaheadRemembers(t *testing.T) {
 		t.Helper()
 		ahead.move(positions)
 		got := ahead.wanted(maxBytes)
-		if !maps.Equal(got, want) {
-			t.Errorf("%s: wants to look at %v, want %v", what, got, want)
-		}
+		testkit.Equal(t, what+": what it wants to look at", got, want)
 	}
 	see := func(p record.TopicPartition, offsets ...int64) {
 		for _, o := range offsets {
@@ -61,9 +59,7 @@ func TestLookaheadRemembers(t *testing.T) {
 	}
 	records := func(want int64, maxBytes int64) {
 		t.Helper()
-		if got := fit(slices.Collect(maps.Values(ahead.partitions)), maxBytes); got != want {
-			t.Errorf("%d records fit into %d bytes, want %d", got, maxBytes, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("the records that fit into %d bytes", maxBytes), fit(slices.Collect(maps.Values(ahead.partitions)), maxBytes), want)
 	}
 	look("nothing seen", map[record.TopicPartition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}}, 3*size,
 		map[record.TopicPartition]position{p: {start: 10, end: 100}, q: {start: 0, end: 2}})

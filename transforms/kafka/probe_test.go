@@ -76,16 +76,12 @@ func TestProbe(t *testing.T) {
 	}
 
 	want := kafka.Topic{Partitions: 3, Records: 14, Waiting: 14, MaxMessageBytes: 2000000, OwnLimit: true}
-	if got, err := offsets.Topic(ctx, topic); err != nil || got != want {
-		t.Errorf("%+v, %v, want %+v", got, err, want)
-	}
+	testkit.Gives(offsets.Topic(ctx, topic))(t, "the topic", want)
 	// A group that has read some, of which Kafka has removed more.
 	to.stand(t, topic, 0, 2)
 	to.remove(t, 0, 5)
 	want.Records, want.Waiting, want.Lost = 9, 9, 3
-	if got, err := offsets.Topic(ctx, topic); err != nil || got != want {
-		t.Errorf("%+v, %v, want %+v", got, err, want)
-	}
+	testkit.Gives(offsets.Topic(ctx, topic))(t, "the topic, of which some is removed", want)
 	// One beyond the end, as of a topic that was made anew: KafkaIO would wait there in silence.
 	to.stand(t, topic, 0, 13)
 	_, err = offsets.Topic(ctx, topic)

@@ -84,9 +84,7 @@ func (to *topic) read(t *testing.T, runner, group string, records, seconds int64
 func (to *topic) mustRead(t *testing.T, records int64, consumer map[string]string, want ...string) {
 	t.Helper()
 	for _, runner := range []string{runners.Prism, runners.Direct} {
-		if names := slices.Sorted(maps.Keys(to.read(t, runner, to.name, records, 30, consumer))); !slices.Equal(names, want) {
-			t.Errorf("%s read %v, want %v", runner, names, want)
-		}
+		testkit.Equal(t, runner, slices.Sorted(maps.Keys(to.read(t, runner, to.name, records, 30, consumer))), want)
 	}
 }
 
@@ -133,9 +131,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 					t.Errorf("%s: got %s, want %s", name, text(g), text(w))
 				}
 			}
-			if len(got) != len(want) {
-				t.Errorf("got %d records, want %d", len(got), len(want))
-			}
+			testkit.Equal(t, "the records", len(got), len(want))
 		})
 	}
 }
@@ -146,7 +142,5 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 	to := newTopic(t, "few", 4, nil)
 	to.send(t, value(0, "x"), value(1, "x"), value(2, "x"))
 	got := slices.Sorted(maps.Keys(to.read(t, runners.Prism, to.name, 100, 3, nil)))
-	if want := []string{"0+0", "1+0", "2+0"}; !slices.Equal(got, want) {
-		t.Errorf("read %v, want %v", got, want)
-	}
+	testkit.Equal(t, "what is read", got, []string{"0+0", "1+0", "2+0"})
 }

@@ -42,9 +42,7 @@ func TestParallel(t *testing.T) {
 			t.Fatalf("emitted %v", got)
 		}
 	}
-	if len(got) != total {
-		t.Errorf("emitted %d results, want %d", len(got), total)
-	}
+	testkit.Equal(t, "the results", len(got), total)
 }
 
 // An error or a panic of any work comes out, at the latest at the end; what fails is not

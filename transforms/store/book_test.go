@@ -82,9 +82,7 @@ func published(t testing.TB, root string) (offsets []int64) {
 				continue
 			}
 			data := testkit.Value(ReadPicture(t.Context(), testConfig(root), p.Name))(t)
-			if want := fmt.Sprint("picture ", id.Offset); string(data) != want {
-				t.Errorf("%s holds %q, want %q", p.Name, data, want)
-			}
+			testkit.Equal(t, p.Name, string(data), fmt.Sprint("picture ", id.Offset))
 		}
 	}
 	if sorted := slices.Sorted(slices.Values(offsets)); !slices.Equal(slices.Sorted(slices.Values(rows)), sorted) {
@@ -113,9 +111,7 @@ func TestBookGathersByHour(t *testing.T) {
 			}
 		}
 		testkit.Must(t, b.Gather(t.Context()))
-		if got := published(t, root); !slices.Equal(got, upTo(2*perHour)) {
-			t.Errorf("published are %v", got)
-		}
+		testkit.Equal(t, "what is published", published(t, root), upTo(2*perHour))
 		var names []string
 		for _, name := range slices.Sorted(maps.Keys(files(t, root))) {
 			names = append(names, byChance.ReplaceAllString(name, ""))
@@ -123,9 +119,7 @@ func TestBookGathersByHour(t *testing.T) {
 		want := []string{"_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", "_events/2026-01-02/20260102T040000.000Z-5f3a9c01.jsonl",
 			"_pictures/2026-01-02/03/20260102T030000.000Z-5f3a9c01.parquet", "_pictures/2026-01-02/03/20260102T040000.000Z-5f3a9c01.parquet",
 			"_windows/g+a/2026-01/02T03.json", "_windows/g+a/hour.json"}
-		if !slices.Equal(names, want) {
-			t.Errorf("the files are %q, want %q", names, want)
-		}
+		testkit.Equal(t, "the files", names, want)
 		again := openBook(t, root, bookRun)
 		if at := again.Positions(); len(at) != 1 || at[0] != record.In("a", 0).At(2*perHour) {
 			t.Errorf("it stands at %v", at)
@@ -256,9 +250,7 @@ func TestBooksWhileARunGathers(t *testing.T) {
 		last = f.Number
 		return b.Gather(t.Context())
 	}))
-	if last != 6 {
-		t.Errorf("the last one seen is %d", last)
-	}
+	testkit.Equal(t, "the last one seen", last, 6)
 }
 
 // A window that was not read exactly once is not kept.
@@ -348,10 +340,7 @@ func TestEventsFilesAreBounded(t *testing.T) {
 		t.Errorf("%v (%v), want %v", files, err, want)
 	}
 	testkit.Must(t, os.WriteFile(filepath.Join(root, files[1].File), []byte("1"), 0o644))
-	files, err = b.publish(t.Context(), files, "20260102T030100.000Z-5f3a9c01", []byte("2\n"))
-	if want := append(want, EventsFile{"_events/2026-01-02/20260102T030100.000Z-5f3a9c01.jsonl", 2}); err != nil || !slices.Equal(files, want) {
-		t.Errorf("%v (%v), want %v", files, err, want)
-	}
+	testkit.Gives(b.publish(t.Context(), files, "20260102T030100.000Z-5f3a9c01", []byte("2\n")))(t, "the files, one of which was changed", append(want, EventsFile{"_events/2026-01-02/20260102T030100.000Z-5f3a9c01.jsonl", 2}))
 }
 
 // The events of windows stay staged until they are released, whatever is gathered and
@@ -366,9 +355,7 @@ func TestHeldEvents(t *testing.T) {
 		}
 		holds := func(b *Book, want ...string) {
 			t.Helper()
-			if got := b.Held(); !slices.Equal(got, want) {
-				t.Errorf("held are %v, want %v", got, want)
-			}
+			testkit.Equal(t, "what is held", b.Held(), want)
 			for _, name := range want {
 				if data := testkit.Value(StagedEvents(t.Context(), cfg, bookRun.Group, []string{"a"}, name))(t); len(data) == 0 {
 					t.Errorf("%s has no events", name)
@@ -397,8 +384,6 @@ func TestHeldEvents(t *testing.T) {
 		holds(b, w2)
 		holds(openBook(t, root, bookRun))
 		holds(open())
-		if got := published(t, root); !slices.Equal(got, upTo(6)) {
-			t.Errorf("published are %v", got)
-		}
+		testkit.Equal(t, "what is published", published(t, root), upTo(6))
 	})
 }

@@ -45,9 +45,7 @@ func TestKeepLatest(t *testing.T) {
 		for i, at := range []int64{testMillis, testMillis + 1000, testMillis + 500} {
 			testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{at, pictures[i]}))
 		}
-		if got := files(t, root)["face.jpg"]; got != "cam/second" {
-			t.Errorf("kept is %s, which is not the latest", got)
-		}
+		testkit.Equal(t, "the latest", files(t, root)["face.jpg"], "cam/second")
 		// A run that was killed between the two files does the window again.
 		store(t, root, "face.jpg", "an older one")
 		testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{testMillis + 1000, "cam/second"}))
@@ -72,8 +70,6 @@ func TestLatestBefore(t *testing.T) {
 		{Latest{1, "a"}, Latest{1, "b"}, true},
 		{Latest{1, "a"}, Latest{1, "a"}, false},
 	} {
-		if got := test.a.Before(test.b); got != test.want {
-			t.Errorf("%+v before %+v: %v", test.a, test.b, got)
-		}
+		testkit.Equal(t, fmt.Sprintf("%+v before %+v", test.a, test.b), test.a.Before(test.b), test.want)
 	}
 }

@@ -49,9 +49,7 @@ func TestLease(t *testing.T) {
 				t.Errorf("%s is of kind %d", name, kind)
 			}
 		}
-		if n := len(files(t, root)); n != 6 {
-			t.Errorf("%d leases, want 6", n)
-		}
+		testkit.Equal(t, "the leases", len(files(t, root)), 6)
 		for _, l := range append(others, first) {
 			testkit.Must(t, l.Check(t.Context()))
 			l.Release(t.Context())

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -56,9 +55,7 @@ func TestWriteLedger(t *testing.T) {
 					{"door", SlotSampled, 10, []Kept{{Offset: 4}}},
 				}},
 			}}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got %+v, want %+v", runner, got, want)
-		}
+		testkit.Equal(t, runner, got, want)
 	}
 }
 
@@ -102,9 +99,7 @@ func TestLedgerOfManyCameras(t *testing.T) {
 		}
 		want[camera] += 2
 	}
-	if !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
+	testkit.Equal(t, "the faces by camera", got, want)
 }
 
 // The percentiles of counts that were added up in any way are at most 10 % above those of

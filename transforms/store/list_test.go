@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -49,9 +50,7 @@ func TestKindOf(t *testing.T) {
 		"cam/2026/01/02/03/t+3+00000000000000000042.jpg/inside": KindUnknown,
 	} {
 		kind, id := KindOf(file)
-		if kind != want {
-			t.Errorf("KindOf(%q) = %v, want %v", file, kind, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("KindOf(%q)", file), kind, want)
 		if ofRecord := strings.Contains(path.Base(file), "t+3+") && kind != KindUnknown; ofRecord != (id == about) {
 			t.Errorf("KindOf(%q) is about %v", file, id)
 		}

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
+
+	"facestream/internal/testkit"
 )
 
 // At 2026-01-02 03:04:05 UTC.
@@ -41,9 +44,7 @@ func TestPath(t *testing.T) {
 			{n.RejectPath(), "_rejects/" + base + ".json", KindReject},
 			{n.KeptPath(), "_rejects/" + base + ".bin", KindKept},
 		} {
-			if file.got != file.want {
-				t.Errorf("%s: got the path %q, want %q", about, file.got, file.want)
-			}
+			testkit.Equal(t, about, file.got, file.want)
 			if got, kind, err := ParsePath(file.want); err != nil || got != n.ID || kind != file.kind {
 				t.Errorf("%s: ParsePath(%q) = %+v, %v, %v, want %+v, %v", about, file.want, got, kind, err, n.ID, file.kind)
 			}
@@ -66,9 +67,7 @@ func TestPathTimes(t *testing.T) {
 		{9223372036854775807, 9223372036854775807, "undated/9223372036854/775"},
 	} {
 		n := nameOf("c", test.millis, "t", 0, test.offset)
-		if got, want := path.Dir(n.Path()), "c/"+test.want; got != want {
-			t.Errorf("at %d ms the folder is %q, want %q", test.millis, got, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("the folder at %d ms", test.millis), path.Dir(n.Path()), "c/"+test.want)
 		if id, kind, err := ParsePath(n.Path()); err != nil || id != n.ID || kind != KindPicture {
 			t.Errorf("ParsePath(%q) = %v, %v, %v", n.Path(), id, kind, err)
 		}

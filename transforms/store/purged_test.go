@@ -31,9 +31,7 @@ func TestParseMarks(t *testing.T) {
 	}
 	var back Marks
 	testkit.Must(t, json.Unmarshal(testkit.Value(json.Marshal(got))(t), &back))
-	if !reflect.DeepEqual(back, want) {
-		t.Errorf("%v comes back as %v", want, back)
-	}
+	testkit.Equal(t, "JSON and back", back, want)
 	for _, wrong := range []string{"", "\n", "a+0", "a+0+1+2", "a+-1+2", "a+1+-2", "a+1+x", "+1+2", "a+1+2 3", "a+1+9223372036854775807"} {
 		if got, err := ParseMarks(wrong); err == nil {
 			t.Errorf("%q is %v", wrong, got)

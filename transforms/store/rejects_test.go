@@ -56,9 +56,7 @@ func TestWriteRejects(t *testing.T) {
 					map[string]any{"key": "null", "size": -1.0},
 				},
 			}
-			if !reflect.DeepEqual(about, want) {
-				t.Errorf("the file says %v, want %v", about, want)
-			}
+			testkit.Equal(t, "the file", about, want)
 			if first != nil && !reflect.DeepEqual(got, first) {
 				t.Errorf("the second time gave %v, the first %v", got, first)
 			}

@@ -76,9 +76,7 @@ func TestWriteRows(t *testing.T) {
 					}
 				}
 				got = append(got, strings.TrimPrefix(path.Dir(table.File), "_pictures/")+": "+strings.Join(offsets, ","))
-				if table.Rows != int64(len(offsets)) {
-					t.Errorf("%s has %d rows, and %d are counted", table.File, len(offsets), table.Rows)
-				}
+				testkit.Equal(t, "the rows of "+table.File, table.Rows, int64(len(offsets)))
 			}
 			if slices.Sort(got); !slices.Equal(got, want) {
 				t.Errorf("the tables are %q, want %q", got, want)
@@ -130,21 +128,15 @@ func TestTablesGrow(t *testing.T) {
 	for n := range int64(5) {
 		add(n, 60<<10)
 	}
-	if got, want := rows(), []int64{3, 2}; !slices.Equal(got, want) {
-		t.Errorf("the tables have %v rows, want %v", got, want)
-	}
+	testkit.Equal(t, "the rows of the tables", rows(), []int64{3, 2})
 	// One that somebody has removed does not stand in the way of those that come.
 	testkit.Must(t, b.cfg.remove(t.Context(), published[1].File))
 	add(5, 1000)
-	if got, want := rows(), []int64{3, 1}; !slices.Equal(got, want) {
-		t.Errorf("the tables have %v rows, want %v", got, want)
-	}
+	testkit.Equal(t, "the rows of the tables", rows(), []int64{3, 1})
 	// A large one is left alone for a few bytes.
 	published[1].Bytes, b.cfg.SegmentBytes = smallTable, 0
 	add(6, 1000)
-	if got, want := rows(), []int64{3, 1, 1}; !slices.Equal(got, want) {
-		t.Errorf("the tables have %v rows, want %v", got, want)
-	}
+	testkit.Equal(t, "the rows of the tables", rows(), []int64{3, 1, 1})
 	// Nor one that a purge had written anew when it was killed, before its ledger, whether it is
 	// purged once more or not.
 	published[2].Rows++
@@ -153,9 +145,7 @@ func TestTablesGrow(t *testing.T) {
 		t.Errorf("purged again, it is said to have %d rows, want 1", got.Rows)
 	}
 	add(7, 1000)
-	if got, want := rows(), []int64{3, 1, 2}; !slices.Equal(got, want) {
-		t.Errorf("the tables have %v rows, want %v", got, want)
-	}
+	testkit.Equal(t, "the rows of the tables", rows(), []int64{3, 1, 2})
 }
 
 // Who reads published tables while others are gathered sees each row once, and never less

@@ -289,9 +289,7 @@ func TestSendWaits(t *testing.T) {
 	var last, pause int64
 	gap := 0 // the first picture after the longest pause
 	totals, err := SendAll(ctx, cfg, []Camera{{"file", &stub{pictures: file}}, {"gate", gate}}, func(s Sent) {
-		if s.Frame != frames[s.Camera] {
-			t.Errorf("%s: frame %d comes after %d", s.Camera, s.Frame, frames[s.Camera]-1)
-		}
+		testkit.Equal(t, s.Camera+": the frame", s.Frame, frames[s.Camera])
 		if frames[s.Camera]++; s.Camera == "gate" {
 			if since := s.TimestampMillis - last; last > 0 && since > pause {
 				gap, pause = s.Frame, since
@@ -519,9 +517,7 @@ func TestSendLive(t *testing.T) {
 	}
 	n := 0
 	_, err := SendAll(ctx, cfg, []Camera{{"lobby", source}}, func(s Sent) {
-		if want := source.pictures[s.Frame].Taken.UnixMilli(); s.TimestampMillis != want {
-			t.Errorf("frame %d was taken at %d, want %d", s.Frame, s.TimestampMillis, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("the time of frame %d", s.Frame), s.TimestampMillis, source.pictures[s.Frame].Taken.UnixMilli())
 		n++
 	})
 	if !errors.Is(err, context.Canceled) || n != len(source.pictures) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"image"
 	"io"
 	"os"
@@ -65,9 +66,7 @@ func TestFile(t *testing.T) {
 			t.Errorf("frame %d is %dx%d with %d bytes: %v", i, p.Width, p.Height, len(p.BGR), err)
 			continue
 		}
-		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
-			t.Errorf("frame %d is at %v of the video, want %v", i, p.At, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("the time of frame %d", i), p.At, time.Duration(i)*time.Second/plainFPS)
 		if got := float64(p.BGR[len(p.BGR)/2]); got < greys[i]-6 || got > greys[i]+6 {
 			t.Errorf("frame %d has the grey %v, want about %v", i, got, greys[i])
 		}
@@ -113,9 +112,7 @@ func TestLoop(t *testing.T) {
 		if err != nil {
 			t.Fatalf("frame %d: %v", i, err)
 		}
-		if want := time.Duration(i) * time.Second / plainFPS; p.At != want {
-			t.Errorf("frame %d is at %v, want %v", i, p.At, want)
-		}
+		testkit.Equal(t, fmt.Sprintf("the time of frame %d", i), p.At, time.Duration(i)*time.Second/plainFPS)
 		if first = append(first, p); !bytes.Equal(p.JPEG, first[i%len(greys)].JPEG) {
 			t.Errorf("frame %d is not frame %d again", i, i%len(greys))
 		}
@@ -174,9 +171,7 @@ func TestFileUpright(t *testing.T) {
 			}
 			for _, at := range []image.Point{{0, 0}, {p.Width - 1, 0}, {10, 20}, {p.Width / 2, p.Height / 3}} {
 				x, y := from(at.X, at.Y)
-				if got, want := p.BGR[(at.Y*p.Width+at.X)*3:][:3], plain.BGR[(y*w+x)*3:][:3]; !bytes.Equal(got, want) {
-					t.Errorf("%d degrees: the pixel at %v is %v, want %v", degrees, at, got, want)
-				}
+				testkit.Equal(t, fmt.Sprintf("%d degrees: the pixel at %v", degrees, at), p.BGR[(at.Y*p.Width+at.X)*3:][:3], plain.BGR[(y*w+x)*3:][:3])
 			}
 		}
 	}

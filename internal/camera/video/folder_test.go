@@ -59,9 +59,7 @@ func TestFolderPixels(t *testing.T) {
 		50, 100, 200, 50, 100, 200, 50, 100, 20, 50, 100, 20,
 		50, 220, 200, 50, 220, 200, 50, 220, 20, 50, 220, 20,
 	}
-	if !bytes.Equal(p.BGR, want) {
-		t.Errorf("got pixels %v, want %v", p.BGR, want)
-	}
+	testkit.Equal(t, "the pixels", p.BGR, want)
 }
 
 // A PNG has the picture's pixels; a JPEG has fewer bytes the lower its quality.
@@ -81,9 +79,7 @@ func TestEncode(t *testing.T) {
 		last = len(data)
 	}
 	p.JPEG = []byte("the source's file")
-	if data, err := EncodeJPEG(p); err != nil || !bytes.Equal(data, p.JPEG) {
-		t.Errorf("the source's JPEG is not sent as it is: %v", err)
-	}
+	testkit.Gives(EncodeJPEG(p))(t, "the source's own JPEG", p.JPEG)
 	if data, err := EncodeJPEGAt(p, JPEGQuality); err != nil || bytes.Equal(data, p.JPEG) {
 		t.Errorf("the source's JPEG is not encoded anew: %v", err)
 	}

@@ -127,9 +127,7 @@ func TestMJPEGCut(t *testing.T) {
 				found++
 			}
 		}
-		if found != 3 {
-			t.Errorf("cut behind %d of %d bytes: %d of 3 others", cut, len(whole), found)
-		}
+		testkit.Equal(t, fmt.Sprintf("the others, beside one that is cut behind %d of %d bytes", cut, len(whole)), found, 3)
 	}
 }
 

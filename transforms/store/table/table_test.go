@@ -85,9 +85,7 @@ func mustHold(t *testing.T, data []byte, want []Row) {
 			t.Errorf("%d bytes are read for a picture", read.bytes)
 		}
 		testkit.Must(t, f.AddPictures(&got[i]))
-		if got[i].Nth != int64(i) {
-			t.Errorf("row %d is said to be row %d", i, got[i].Nth)
-		}
+		testkit.Equal(t, "the number of a row", got[i].Nth, int64(i))
 		got[i].Nth = 0
 	}
 	if !reflect.DeepEqual(got, want) {
