@@ -3,6 +3,7 @@ package testkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -90,6 +91,24 @@ func Gives[T any](got T, err error) func(t testing.TB, what any, want T) {
 			return
 		}
 		Equal(t, what, got, want)
+	}
+}
+
+// Is checks which error came of what was done. No error stands for nil.
+func Is(t testing.TB, what any, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%v: error %v, want %v", what, err, want)
+	}
+}
+
+// Contains checks that a text has all of these.
+func Contains(t testing.TB, what any, text string, want ...string) {
+	t.Helper()
+	for _, part := range want {
+		if !strings.Contains(text, part) {
+			t.Errorf("%v: %q is missing in %.3000q", what, part, text)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func TestPictureAndZip(t *testing.T) {
 	o.write(events[2].Picture, picture)
 	s := serveOutput(t, o.cfg.Root, access{})
 	page := s.page("/picture" + query("id", events[0].key().String(), "tz", "Asia/Tokyo"))
-	mustContain(t, page, "2026-11-24 17:00:00", "2026-11-24 08:00:00.000 UTC", "0.93", "123.45", "landmarks.nose_tip.x", fmt.Sprintf(`<rect class="box" x="%d" y="%d" width="232"`, box.X, box.Y), `<rect class="box" x="5" y="6" width="70" height="80"`, `id="newer"`)
+	testkit.Contains(t, "the page", page, "2026-11-24 17:00:00", "2026-11-24 08:00:00.000 UTC", "0.93", "123.45", "landmarks.nose_tip.x", fmt.Sprintf(`<rect class="box" x="%d" y="%d" width="232"`, box.X, box.Y), `<rect class="box" x="5" y="6" width="70" height="80"`, `id="newer"`)
 	testkit.Equal(t, "the landmarks", strings.Count(page, `class="landmark"`), 5)
 	if strings.Contains(page, `id="older"`) {
 		t.Error("there is an older picture than the oldest")
@@ -48,7 +48,7 @@ func TestPictureAndZip(t *testing.T) {
 	if len(got) != 4 || got[events[0].Picture] != string(picture) || got[events[2].Picture] != string(picture) || strings.Count(got["events.jsonl"], "\n") != 4 {
 		t.Errorf("the zip has %d files: %.2000v", len(got), got)
 	}
-	mustContain(t, got["missing.txt"], "offset 2 of partition 0", "offset 99 of partition 0 of topic nothing")
+	testkit.Contains(t, "what is missing", got["missing.txt"], "offset 2 of partition 0", "offset 99 of partition 0 of topic nothing")
 	for line := range strings.Lines(got["events.jsonl"]) {
 		testkit.Must(t, json.Unmarshal([]byte(line), new(event)))
 	}
@@ -117,7 +117,7 @@ func TestCounts(t *testing.T) {
 	o := newOutput(t, t.TempDir(), "t")
 	o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})
 	s := serveOutput(t, o.cfg.Root, access{})
-	mustContain(t, s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>")
+	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>")
 	o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})
 	testkit.Must(t, o.book.Gather(t.Context()))
 	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t")))(t)
@@ -132,7 +132,7 @@ func TestCounts(t *testing.T) {
 		s.again()
 		return strings.Contains(s.page("/"), "<dt>lag</dt><dd>7</dd>")
 	})
-	mustContain(t, s.page("/"), "08:00:00", "08:01:00", "<dt>records</dt><dd>3</dd>", `<dt>wrong_size</dt><dd><a href="/rejects?reason=wrong_size">1</a>`)
+	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "08:01:00", "<dt>records</dt><dd>3</dd>", `<dt>wrong_size</dt><dd><a href="/rejects?reason=wrong_size">1</a>`)
 }
 
 func TestRejects(t *testing.T) {

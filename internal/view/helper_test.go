@@ -293,12 +293,3 @@ func at(clock string) int64 {
 func windowName(t time.Time, n int) string {
 	return fmt.Sprintf("%s-%08x", t.UTC().Format("20060102T150405.000Z"), n)
 }
-
-func mustContain(t testing.TB, page string, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if !strings.Contains(page, text) {
-			t.Errorf("%q is missing in %.3000s", text, page)
-		}
-	}
-}

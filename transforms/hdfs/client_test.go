@@ -37,9 +37,8 @@ func TestUnreachable(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			_, err = f.Size(ctx, name)
-			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), address) {
-				t.Errorf("error is %v, want the context's, and the address", err)
-			}
+			testkit.Is(t, "a context that ends", err, context.DeadlineExceeded)
+			testkit.Says(t, "a context that ends", err, address)
 		})
 	}
 }
@@ -81,9 +80,8 @@ func TestFirstContact(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		err := f.WriteFrom(ctx, folder(t, f, testservices.Proxy(t, nameNode).Addr())+"/a", whole([]byte("a")))
-		if !errors.Is(err, ErrOutage) || !strings.Contains(err.Error(), "no DataNode can be reached") {
-			t.Errorf("error is %v, want one about DataNodes", err)
-		}
+		testkit.Is(t, "a DataNode that cannot be reached", err, ErrOutage)
+		testkit.Says(t, "a DataNode that cannot be reached", err, "no DataNode can be reached")
 	})
 }
 

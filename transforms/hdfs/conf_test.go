@@ -2,7 +2,6 @@ package hdfs
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -57,9 +56,8 @@ func TestConfiguration(t *testing.T) {
 		"a": "included", "b": "hdfs", "final": "first", "attr": "yes", "empty": "", "fallback": "taken", "second": "yes", "included": "included",
 		"vars": "included-hdfs-from-env-no-none-${unknown}", "nested": "hdfs", "loop": "${loop}",
 	}
-	if err != nil || fmt.Sprint(map[string]string(got)) != fmt.Sprint(want) {
-		t.Errorf("got %v, %v, want %v", got, err, want)
-	}
+	testkit.Must(t, err)
+	testkit.Equal(t, "the configuration", map[string]string(got), want)
 	for text, says := range map[string]string{
 		`<xi:include href="none.xml"/>`:       "none.xml, which is not there",
 		`<xi:include href="http://h/c.xml"/>`: "includes no more than files",

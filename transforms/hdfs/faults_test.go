@@ -161,10 +161,7 @@ func (c *cluster) holds(t *testing.T, dir string, want ...string) {
 		return
 	}
 	for _, path := range want {
-		data, err := filesystem.Read(ctx, c.plain, prefix+path)
-		if err != nil || !bytes.Equal(data, content(path)) {
-			t.Errorf("%s holds %d wrong bytes, %v", path, len(data), err)
-		}
+		mustHold(t, c.plain, prefix+path, string(content(path)))
 	}
 }
 

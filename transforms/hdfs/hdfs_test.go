@@ -2,10 +2,7 @@ package hdfs
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,9 +33,8 @@ func TestVerbs(t *testing.T) {
 		for i := range got {
 			got[i] = strings.TrimPrefix(got[i], root)
 		}
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("List(%s) = %v, %v, want %v", glob, got, err, want)
-		}
+		testkit.Must(t, err)
+		testkit.Equal(t, glob, got, want)
 	}
 
 	if all := DataNodes(root); len(all) != 1 || !strings.HasPrefix(all[0], "127.0.0.1:") || len(DataNodes("hdfs://elsewhere:8020/")) > 0 {
@@ -62,18 +58,15 @@ func TestVerbs(t *testing.T) {
 		"rename as another":        {f.Rename(ctx, other+"/a/1.json", other+"/x"), fs.ErrPermission, other + "/a/1.json"},
 		"rename into no folder":    {f.Rename(ctx, root+"/a/1.json", nested), fs.ErrNotExist, nested},
 	} {
-		if !errors.Is(test.err, test.want) || !strings.Contains(fmt.Sprint(test.err), test.path) {
-			t.Errorf("%s: %v, want %v with %s", what, test.err, test.want, test.path)
-		}
+		testkit.Is(t, what, test.err, test.want)
+		testkit.Says(t, what, test.err, test.path)
 	}
 	if err := f.Rename(ctx, root+"/a/1.json", other+"/b"); err == nil {
 		t.Error("renamed from one user to another")
 	}
 
-	if err := filesystem.Write(ctx, f, root+"/a/1.json", nil); err != nil {
-		t.Errorf("overwriting with nothing: %v", err)
-	}
-	testkit.Gives(f.Size(ctx, root+"/a/1.json"))(t, "the size", 0)
+	testkit.Must(t, filesystem.Write(ctx, f, root+"/a/1.json", nil))
+	mustHold(t, f, root+"/a/1.json", "")
 }
 
 func readAll(f *fileSystem, name string) error {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
+
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -34,6 +36,14 @@ func folder(t *testing.T, f *fileSystem, address string) string {
 	name := "hdfs://" + testUser + "@" + address + "/tmp/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 	testkit.Must(t, f.MkdirAll(context.Background(), name))
 	return name
+}
+
+// mustHold checks what a file holds.
+func mustHold(t *testing.T, f *fileSystem, name, want string) {
+	t.Helper()
+	if data, err := filesystem.Read(context.Background(), f, name); err != nil || string(data) != want {
+		t.Errorf("%s holds %d wrong bytes, %.100q (%v)", name, len(data), data, err)
+	}
 }
 
 // ownClients returns a file system with clients of its own, to which nothing is new.

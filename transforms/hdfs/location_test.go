@@ -71,9 +71,8 @@ func TestResolve(t *testing.T) {
 		}
 		got, err := Resolve(test.name)
 		if strings.HasPrefix(test.want, "hdfs://") && strings.Contains(test.want, "nn") {
-			if err != nil || got != test.want {
-				t.Errorf("Resolve(%q) = %q, %v, want %q", test.name, got, err, test.want)
-			}
+			testkit.Must(t, err)
+			testkit.Equal(t, test.name, got, test.want)
 		} else {
 			testkit.Says(t, "Resolve", err, test.want, test.name)
 		}
@@ -95,7 +94,7 @@ func TestNameService(t *testing.T) {
 			f := ownClients(time.Second, 20*time.Second)
 			name := folder(t, f, address) + "/a"
 			testkit.Must(t, filesystem.Write(context.Background(), f, name, []byte("x")))
-			testkit.Gives(f.Size(context.Background(), name))(t, "the size", 1)
+			mustHold(t, f, name, "x")
 		})
 	}
 }

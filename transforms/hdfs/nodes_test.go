@@ -128,9 +128,7 @@ func testSafeMode(t *testing.T, c *cluster) {
 			return err
 		})
 	}
-	if _, err := f.Size(ctx, full("/from")); err != nil {
-		t.Errorf("looking at a file in safe mode: %v", err)
-	}
+	testkit.Value(f.Size(ctx, full("/from")))(t) // looking is done in safe mode, too
 	testkit.Await(t, "three tries of each call", func() bool {
 		return !slices.ContainsFunc([]string{"create", "rename2", "mkdirs", "delete"}, func(method string) bool { return calls.count(method) < 3 })
 	})
@@ -152,9 +150,7 @@ func testNameNodeHangs(t *testing.T, c *cluster) {
 	_, err := ownClients(faultTimeout, 3*time.Second).Size(context.Background(), name(testUser, c.address, root+"/a"))
 	testkit.Says(t, "behind its budget", err, "giving up after")
 	c.signal(t, "namenode", syscall.SIGCONT)
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, <-ended)
 	c.holds(t, root, root+"/a", root+"/b")
 }
 
@@ -181,17 +177,13 @@ func testNameNodeConnections(t *testing.T, c *cluster) {
 			p := testservices.Proxy(t, c.address)
 			f := ownClients(faultTimeout, retryBudget)
 			connections := bad(t, &f.clients.dialNameNode, 0, nil)
-			if err := write(f, p.Addr()); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, write(f, p.Addr()))
 			p.Hold(d, true)
 			ended := make(chan error)
 			go func() { ended <- write(f, p.Addr()) }()
 			testkit.Await(t, "a timeout and another try", func() bool { return connections.Load() > 1 })
 			p.Hold(d, false)
-			if err := <-ended; err != nil {
-				t.Errorf("held: %v", err)
-			}
+			testkit.Must(t, <-ended)
 			c.holds(t, root, want...)
 		})
 	}
@@ -250,10 +242,8 @@ func testReading(t *testing.T, c *cluster) {
 	for about, harm := range harms() {
 		f := ownClients(faultTimeout, retryBudget)
 		bad(t, &f.clients.dialDataNode, 2, harm)
-		got, err := filesystem.Read(context.Background(), f, from)
-		if err != nil || !bytes.Equal(got, content(path)) {
-			t.Errorf("%s: read %d wrong bytes, %v", about, len(got), err)
-		}
+		t.Log(about)
+		mustHold(t, f, from, string(content(path)))
 	}
 
 	// Another file is not gone on with.
@@ -264,9 +254,7 @@ func testReading(t *testing.T, c *cluster) {
 	testkit.Must(t, put(c.plain, c.address, path))
 	_, err := io.Copy(io.Discard, r)
 	refused(t, err, from, nil, "another file has taken its place")
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, r.Close())
 }
 
 // testDataNodeDies kills a DataNode. The NameNode goes on choosing it.
@@ -296,9 +284,7 @@ func disturbed(t *testing.T, c *cluster, f *fileSystem) {
 		}
 		path := fmt.Sprintf("%s/%d", root, i)
 		want = append(want, path)
-		if err := put(f, c.address, path); err != nil {
-			t.Error(err)
-		}
+		testkit.Must(t, put(f, c.address, path))
 	}
 	c.holds(t, root, want...)
 	noneLeft(t)

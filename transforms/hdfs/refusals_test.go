@@ -127,9 +127,7 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	// A file keeps what it was written with.
 	moved := coded + "/moved"
 	testkit.Must(t, f.Rename(ctx, name(testUser, c.address, want[0]), name(testUser, c.address, moved)))
-	if got, err := filesystem.Read(ctx, f, name(testUser, c.address, moved)); err != nil || string(got) != string(content(want[0])) {
-		t.Errorf("read %d wrong bytes, %v", len(got), err)
-	}
+	mustHold(t, f, name(testUser, c.address, moved), string(content(want[0])))
 
 	// Without the check the library writes, and reports nothing.
 	unchecked := testkit.Value(f.clients.get(ctx, account{testUser, c.address}))(t)

@@ -73,9 +73,7 @@ func TestKerberos(t *testing.T) {
 	}
 	testkit.Must(t, stack.KAdmin(t.Context(), "modprinc -maxlife 1h "+services.User))
 	kinit("-k", "-t", login.Keytab, services.User)
-	if err := use(kerberos.Login{}); err != nil {
-		t.Errorf("with a ticket cache: %v", err)
-	}
+	testkit.Must(t, use(kerberos.Login{})) // with a ticket cache
 	kinit("-l", "1s", "-k", "-t", login.Keytab, services.User)
 	testkit.Await(t, "the end of the ticket in the cache", func() bool { return exec.Command("klist", "-s").Run() != nil })
 	for want, l := range map[string]kerberos.Login{

@@ -38,9 +38,7 @@ func TestCloseFile(t *testing.T) {
 		cancel()
 		return replicating
 	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error is %v, want context.Canceled", err)
-	}
+	testkit.Is(t, "a file that is not closed", err, context.Canceled)
 }
 
 // The answer to any one call may get lost. The file is there all the same, and
@@ -64,19 +62,12 @@ func TestLostAnswers(t *testing.T) {
 				t.Error("a client is in use whose connection was lost")
 			}
 			testkit.Gives(plain.List(ctx, root+"/*"))(t, "the folder", []string{root + "/final"})
-			got, err := filesystem.Read(ctx, plain, root+"/final")
-			if err != nil || string(got) != data {
-				t.Errorf("read %d bytes, %v", len(got), err)
-			}
-			if err := lossy.Remove(ctx, through+"/final"); err != nil {
-				t.Error(err)
-			}
+			mustHold(t, plain, root+"/final", data)
+			testkit.Must(t, lossy.Remove(ctx, through+"/final"))
 			lossy = ownClients(10*time.Second, 10*time.Second)
 			through = strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
 			testkit.Must(t, lossy.CreateNew(ctx, through+"/new", []byte("x")))
-			if got, err := filesystem.Read(ctx, plain, root+"/new"); err != nil || string(got) != "x" {
-				t.Errorf("read %q of a new file, %v", got, err)
-			}
+			mustHold(t, plain, root+"/new", "x")
 		})
 	}
 }
@@ -102,18 +93,15 @@ func TestCreateNew(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got, err := filesystem.Read(ctx, f, name); err != nil || made.Load() == nil || string(got) != *made.Load() {
-		t.Errorf("read %q, %v", got, err)
+	if made.Load() == nil {
+		t.Fatal("nobody has made it")
 	}
-	if err := f.CreateNew(ctx, name, nil); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("with a file that is there: %v", err)
-	}
+	mustHold(t, f, name, *made.Load())
+	testkit.Is(t, "with a file that is there", f.CreateNew(ctx, name, nil), fs.ErrExist)
 	if err := f.CreateNew(ctx, name+"/b", nil); err == nil {
 		t.Error("a file below a file was made")
 	}
-	if err := f.CreateNew(ctx, name+"-folder/b", nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("in a folder that is not there: %v", err)
-	}
+	testkit.Is(t, "in a folder that is not there", f.CreateNew(ctx, name+"-folder/b", nil), fs.ErrNotExist)
 }
 
 // A file that a failed write left open is written anew, whoever left it.
@@ -132,12 +120,8 @@ func TestAbandonedFile(t *testing.T) {
 				testkit.Value(out.Write([]byte(half)))(t)
 				testkit.Must(t, out.Flush())
 			}
-			if err := filesystem.Write(ctx, f, root+"/"+about, []byte("all of it")); err != nil {
-				t.Errorf("%s, after %q: %v", about, half, err)
-			}
-			if got, err := filesystem.Read(ctx, f, root+"/"+about); err != nil || string(got) != "all of it" {
-				t.Errorf("%s, after %q: read %q, %v", about, half, got, err)
-			}
+			testkit.Must(t, filesystem.Write(ctx, f, root+"/"+about, []byte("all of it")))
+			mustHold(t, f, root+"/"+about, "all of it")
 		}
 	}
 }

@@ -3,8 +3,6 @@ package kafka_test
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -17,14 +15,8 @@ import (
 
 func TestLogsAndCommitted(t *testing.T) {
 	to := fill(t, "logs")
-	logs, err := to.offsets.Logs(t.Context())
-	want := []kafka.Log{{TopicPartition: record.In(to.name, 0), Start: 2, End: 9}, {TopicPartition: record.In(to.name, 1), End: 2}}
-	if err != nil || !slices.Equal(logs, want) {
-		t.Errorf("logs %#v, %v, want %#v", logs, err, want)
-	}
-	if committed, err := to.offsets.Committed(t.Context()); err != nil || len(committed) > 0 {
-		t.Errorf("a new group has committed %v, %v", committed, err)
-	}
+	testkit.Gives(to.offsets.Logs(t.Context()))(t, "the logs", []kafka.Log{{TopicPartition: record.In(to.name, 0), Start: 2, End: 9}, {TopicPartition: record.In(to.name, 1), End: 2}})
+	testkit.Gives(to.offsets.Committed(t.Context()))(t, "what a new group has committed", nil)
 	to.stand(t, to.name, 1, 5) // beyond the end, which is for others to judge
 	to.stand(t, newTopic(t, "logs-of-another", 1, nil).name, 0, 1)
 	testkit.Gives(to.offsets.Committed(t.Context()))(t, "committed", []record.ID{record.In(to.name, 1).At(5)})
@@ -49,21 +41,17 @@ func TestVisit(t *testing.T) {
 		"the first of each":  {[]int64{2, 5, 6, 8}, false, []string{"0+2", "0+7", "1+0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := map[string]int{}
+			var got []string
 			err := visit(func(r kafka.Record) (bool, error) {
 				if want := fmt.Sprint(r.Offset); r.Value == nil || string(*r.Value) != want {
 					t.Errorf("offset %s has another value", want)
 				}
-				got[fmt.Sprintf("%d+%d", r.Partition, r.Offset)]++
+				got = append(got, fmt.Sprintf("%d+%d", r.Partition, r.Offset))
 				return test.more, nil
 			}, test.ranges...)
-			want := map[string]int{}
-			for _, one := range test.want {
-				want[one] = 1
-			}
-			if err != nil || !maps.Equal(got, want) {
-				t.Errorf("got %v, %v, want %v", got, err, want)
-			}
+			testkit.Must(t, err)
+			slices.Sort(got)
+			testkit.Equal(t, "what is visited", got, test.want)
 		})
 	}
 	failed := errors.New("enough")
@@ -85,11 +73,9 @@ func TestTransactions(t *testing.T) {
 	to.mustRead(t, 6, nil, "0+2", "0+3", "0+4", "0+5", "0+7", "1+0")
 	to.commit(t, to.of(0, 2, 5, 7, 7), to.of(1, 0, 0))
 	to.mustLag(t, 0)
-	committed, err := to.offsets.Committed(t.Context())
+	committed := testkit.Value(to.offsets.Committed(t.Context()))(t)
 	slices.SortFunc(committed, record.ID.Compare)
-	if want := []record.ID{record.In(to.name, 0).At(12), record.In(to.name, 1).At(4)}; err != nil || !slices.Equal(committed, want) {
-		t.Errorf("committed %v, %v, want %v: the ends", committed, err, want)
-	}
+	testkit.Equal(t, "what is committed, the ends", committed, []record.ID{record.In(to.name, 0).At(12), record.In(to.name, 1).At(4)})
 	to.stand(t, to.name, 0, 8)
 	to.stand(t, to.name, 1, 1)
 	to.mustLag(t, 0)
@@ -161,21 +147,16 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	to.mustRead(t, 9, nil, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
 	done := []record.Offsets{to.of(0, 5, 8), to.of(2, 4, 8)}
 	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8), to.of(2, 0, 3)}
-	review, err := to.offsets.Review(t.Context(), done)
-	if err != nil || !reflect.DeepEqual(review.Lost, lost) {
-		t.Errorf("lost %#v (%v), want %#v", review.Lost, err, lost)
-	}
+	review := testkit.Value(to.offsets.Review(t.Context(), done))(t)
+	testkit.Equal(t, "what is lost", review.Lost, lost)
 	// Partition 0 loses more, with offset 6 not read yet.
 	to.remove(t, 0, 8)
 	done[0].Ranges = testkit.Ranges(5, 5, 7, 8)
 	lost[0].Ranges = testkit.Ranges(2, 4, 6, 6)
-	if review, err = to.offsets.Review(t.Context(), done); err != nil || !reflect.DeepEqual(review.Lost, lost) {
-		t.Errorf("in mid window: lost %#v (%v), want %#v", review.Lost, err, lost)
-	}
+	review = testkit.Value(to.offsets.Review(t.Context(), done))(t)
+	testkit.Equal(t, "what is lost in mid window", review.Lost, lost)
 	testkit.Must(t, to.offsets.Commit(t.Context(), review))
-	if review, err = to.offsets.Review(t.Context(), nil); err != nil || len(review.Lost) > 0 {
-		t.Errorf("after the commit: lost %#v (%v), want nothing", review.Lost, err)
-	}
+	testkit.Equal(t, "what is lost after the commit", testkit.Value(to.offsets.Review(t.Context(), nil))(t).Lost, nil)
 	to.mustLag(t, 0)
 }
 

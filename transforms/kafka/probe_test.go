@@ -43,14 +43,11 @@ func TestProbe(t *testing.T) {
 
 	offsets := testkit.Value(kafka.Connect(ctx, to.broker, topic, []string{topic, nowhere}))(t)
 	defer offsets.Close()
-	if err := offsets.Exists(topic); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, offsets.Exists(topic))
 	_, opening := kafka.Open(ctx, to.broker, topic, []string{topic, nowhere})
 	for _, err := range []error{offsets.Exists(nowhere), opening} {
-		if !errors.Is(err, kafka.ErrUnknownTopic) || !strings.Contains(err.Error(), nowhere) {
-			t.Errorf("error %v, want one that names the topic that does not exist", err)
-		}
+		testkit.Is(t, "a topic that does not exist", err, kafka.ErrUnknownTopic)
+		testkit.Says(t, "a topic that does not exist", err, nowhere)
 	}
 	c, err := offsets.Cluster(ctx)
 	if err != nil || c.Brokers != 1 || !strings.HasPrefix(c.Version, "v") || c.MaxMessageBytes != 1048588 {
@@ -98,9 +95,8 @@ func TestGroupInUse(t *testing.T) {
 	for protocol, join := range map[string]func(*testing.T, *topic) func(){"classic": joinClassic, "consumer": joinNewer} {
 		leave := join(t, to)
 		for what, err := range map[string]error{"asked": to.offsets.Idle(t.Context()), "commit": to.offsets.Commit(t.Context(), review)} {
-			if !errors.Is(err, kafka.ErrGroupInUse) || !strings.Contains(err.Error(), `client "an-app" at 127.0.0.1`) || !strings.Contains(err.Error(), "--group") {
-				t.Errorf("%s, %s: error %v, want one that names the member and what to do", protocol, what, err)
-			}
+			testkit.Is(t, protocol+", "+what, err, kafka.ErrGroupInUse)
+			testkit.Says(t, protocol+", "+what, err, `client "an-app" at 127.0.0.1`, "--group")
 		}
 		leave()
 		testkit.Await(t, "the end of the member", func() bool { return to.offsets.Idle(t.Context()) == nil })
@@ -164,9 +160,7 @@ func TestAdvertisedListeners(t *testing.T) {
 			t.Errorf("one of two brokers can be reached, and the error is %v", err)
 		}
 		id := len(ports) - 1
-		want := fmt.Sprintf("the broker at %s says that broker %d is at %s:1 (advertised.listeners), which cannot be reached from here", at, id, host)
-		if !errors.Is(err, kafka.ErrUnreachable) || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %s", err, want)
-		}
+		testkit.Is(t, ports, err, kafka.ErrUnreachable)
+		testkit.Says(t, "a broker", err, fmt.Sprintf("the broker at %s says that broker %d is at %s:1 (advertised.listeners), which cannot be reached from here", at, id, host))
 	}
 }

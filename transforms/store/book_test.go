@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,10 +119,7 @@ func TestBookGathersByHour(t *testing.T) {
 			"_pictures/2026-01-02/03/20260102T030000.000Z-5f3a9c01.parquet", "_pictures/2026-01-02/03/20260102T040000.000Z-5f3a9c01.parquet",
 			"_windows/g+a/2026-01/02T03.json", "_windows/g+a/hour.json"}
 		testkit.Equal(t, "the files", names, want)
-		again := openBook(t, root, bookRun)
-		if at := again.Positions(); len(at) != 1 || at[0] != record.In("a", 0).At(2*perHour) {
-			t.Errorf("it stands at %v", at)
-		}
+		testkit.Equal(t, "where it stands", openBook(t, root, bookRun).Positions(), []record.ID{record.In("a", 0).At(2 * perHour)})
 		var read, last int64
 		testkit.Must(t, Books(t.Context(), testConfig(root), func(f BookFile) error {
 			if f.Number <= last || f.Err != nil || len(f.Events) != 1 {
@@ -307,9 +303,8 @@ func TestPositions(t *testing.T) {
 			return book, book.Positions()
 		}
 		both, at := open("g", "a", "b")
-		if want := []record.ID{a.At(7), b.At(4)}; !slices.Equal(at, want) || !reflect.DeepEqual(both.Carry(), Carry{a: slots}) {
-			t.Errorf("by older ledgers %v and %v, want %v", at, both.Carry(), want)
-		}
+		testkit.Equal(t, "by older ledgers", at, []record.ID{a.At(7), b.At(4)})
+		testkit.Equal(t, "the slots of older ledgers", both.Carry(), Carry{a: slots})
 		testkit.Value(both.Keep(ctx, "20260102T030000.000Z-5f3a9c01", Ledger{}, []record.ID{a.At(20), b.At(30)}))(t)
 		for _, test := range []struct {
 			group  string
@@ -322,9 +317,8 @@ func TestPositions(t *testing.T) {
 			{"other", []string{"a"}, []record.ID{a.At(91)}},
 			{"new", []string{"a"}, nil},
 		} {
-			if _, at := open(test.group, test.topics...); !slices.Equal(at, test.want) {
-				t.Errorf("group %s stands at %v in %v, want %v", test.group, at, test.topics, test.want)
-			}
+			_, at := open(test.group, test.topics...)
+			testkit.Equal(t, fmt.Sprintf("group %s in %v", test.group, test.topics), at, test.want)
 		}
 	})
 }
@@ -334,11 +328,9 @@ func TestPositions(t *testing.T) {
 func TestEventsFilesAreBounded(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	b := openBook(t, root, bookRun)
-	files, err := b.publish(t.Context(), []EventsFile{{"_events/x", maxEventsPart}}, "20260102T030000.000Z-5f3a9c01", []byte("1\n"))
+	files := testkit.Value(b.publish(t.Context(), []EventsFile{{"_events/x", maxEventsPart}}, "20260102T030000.000Z-5f3a9c01", []byte("1\n")))(t)
 	want := []EventsFile{{"_events/x", maxEventsPart}, {"_events/2026-01-02/20260102T030000.000Z-5f3a9c01.jsonl", 2}}
-	if err != nil || !slices.Equal(files, want) {
-		t.Errorf("%v (%v), want %v", files, err, want)
-	}
+	testkit.Equal(t, "the files", files, want)
 	testkit.Must(t, os.WriteFile(filepath.Join(root, files[1].File), []byte("1"), 0o644))
 	testkit.Gives(b.publish(t.Context(), files, "20260102T030100.000Z-5f3a9c01", []byte("2\n")))(t, "the files, one of which was changed", append(want, EventsFile{"_events/2026-01-02/20260102T030100.000Z-5f3a9c01.jsonl", 2}))
 }

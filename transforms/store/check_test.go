@@ -53,9 +53,8 @@ func TestHDFSPermission(t *testing.T) {
 		"put":   testConfig(root).put(t.Context(), testName, []byte("x")),
 		"Check": Check(t.Context(), testConfig(root)),
 	} {
-		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), root) {
-			t.Errorf("%s as another user: %v, want fs.ErrPermission and the name %s", what, err, root)
-		}
+		testkit.Is(t, what, err, fs.ErrPermission)
+		testkit.Says(t, what, err, root)
 	}
 }
 
@@ -91,12 +90,8 @@ func TestCheckWithWhatOthersLeft(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	cfg := testConfig(root)
-	if err := Clean(t.Context(), cfg); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("cleaning says %v, want that it may not", err)
-	}
-	if err := Check(t.Context(), cfg); err != nil {
-		t.Error(err)
-	}
+	testkit.Is(t, "cleaning", Clean(t.Context(), cfg), fs.ErrPermission)
+	testkit.Must(t, Check(t.Context(), cfg))
 	mustHold(t, root, map[string]string{tmpDir + "/dead-run/orphan": ""})
 }
 

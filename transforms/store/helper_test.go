@@ -56,11 +56,7 @@ func hdfsRoot(t testing.TB) string {
 	admin := testservices.DialHDFS(t, address, "hdfs")
 	home := "/" + testservices.Name(strings.ReplaceAll(t.Name(), "/", "-"))
 	testkit.Must(t, admin.MkdirAll(home, 0o755))
-	t.Cleanup(func() {
-		if err := admin.RemoveAll(home); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { testkit.Must(t, admin.RemoveAll(home)) })
 	testkit.Must(t, admin.Chown(home, testUser, testUser))
 	return "hdfs://" + testUser + "@" + address + home + "/root"
 }

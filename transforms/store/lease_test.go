@@ -33,14 +33,10 @@ func TestLease(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		cfg := Config{Root: root, Run: "second"}
 		first := leased(t, root, "first", "g", "u", "t")
-		if held := Held(t.Context(), cfg, "g", []string{"t"}); !errors.Is(held, ErrHeld) {
-			t.Errorf("Held: %v", held)
-		}
+		testkit.Is(t, "Held", Held(t.Context(), cfg, "g", []string{"t"}), ErrHeld)
 		_, _, err := Acquire(t.Context(), cfg, "g", []string{"a", "t"})
 		host, _ := os.Hostname()
-		if !errors.Is(err, ErrHeld) {
-			t.Fatalf("a second run of the group: %v", err)
-		}
+		testkit.Is(t, "a second run of the group", err, ErrHeld)
 		testkit.Says(t, "a second run of the group", err, "topic t", "run first", fmt.Sprintf("process %d ", os.Getpid()), "host "+host,
 			"renewed its lease ", " ago; without that it would be free in ", "--group")
 		others := []*Lease{leased(t, root, "third", "g", "a", "v"), leased(t, root, "fourth", "h", "t"), leased(t, root, "fifth", strings.Repeat("g+", 200), strings.Repeat("t", 249))}
@@ -130,9 +126,7 @@ func TestLeaseIsTakenOver(t *testing.T) {
 			}
 			l, held, err := acquire(t.Context(), testConfig(root), "g", []string{"t"}, long, tt.term)
 			if tt.says == "" {
-				if !errors.Is(err, ErrHeld) {
-					t.Errorf("%s: %v, want ErrHeld", tt.about, err)
-				}
+				testkit.Is(t, tt.about, err, ErrHeld)
 				continue
 			}
 			testkit.Must(t, err)
@@ -162,18 +156,16 @@ func TestLeaseIsLost(t *testing.T) {
 
 		other := holderText(t, Holder{Run: "another", PID: os.Getpid()})
 		store(t, root, name, other)
-		if err := slow.Check(t.Context()); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "run another") {
-			t.Errorf("Check after another run took over: %v", err)
-		}
+		err = slow.Check(t.Context())
+		testkit.Is(t, "Check after another run took over", err, ErrLost)
+		testkit.Says(t, "Check after another run took over", err, "run another")
 		slow.Release(t.Context())
 		// In one step, before the next renewal, and not undone by one under way.
 		testkit.Await(t, "the end of the run", func() bool {
 			store(t, root, leasePath("h", "t"), other)
 			return held.Err() != nil
 		})
-		if err := context.Cause(held); !errors.Is(err, ErrLost) {
-			t.Errorf("the run ended with %v", err)
-		}
+		testkit.Is(t, "the end of the run", context.Cause(held), ErrLost)
 		l.Release(t.Context())
 		mustHold(t, root, map[string]string{name: other, leasePath("h", "t"): other})
 	})

@@ -126,12 +126,8 @@ func TestLatency(t *testing.T) {
 	if got.Max != 1_000_000 || got.P99 > got.Max {
 		t.Errorf("%+v, want 1000000 at most", got)
 	}
-	if p := latencyOf(420).Percentiles(); p.String() != "latency 0.42 s (p95 0.42, p99 0.42, at most 0.42)" {
-		t.Errorf("%s", p)
-	}
-	if p := (Latency{}).Percentiles(); p != nil {
-		t.Errorf("percentiles of nothing are %+v", p)
-	}
+	testkit.Equal(t, "one time", latencyOf(420).Percentiles().String(), "latency 0.42 s (p95 0.42, p99 0.42, at most 0.42)")
+	testkit.Equal(t, "nothing", Latency{}.Percentiles(), nil)
 }
 
 // kept gives a slot in which some offsets were kept.
@@ -175,12 +171,8 @@ func TestMergedSlots(t *testing.T) {
 			all[i] = Merge(all[i], all[i+1])
 			all = slices.Delete(all, i+1, i+2)
 		}
-		if got := all[0].Partitions[0].Slots; !reflect.DeepEqual(got, want) {
-			t.Fatalf("got %+v, want %+v", got, want)
-		}
-		if fmt.Sprint(parts) != before {
-			t.Fatal("Merge has changed what it was given")
-		}
+		testkit.Equal(t, "the slots", all[0].Partitions[0].Slots, want)
+		testkit.Equal(t, "what Merge was given", fmt.Sprint(parts), before)
 	}
 }
 
@@ -193,9 +185,8 @@ func TestCarry(t *testing.T) {
 		record.In("t", 0): {kept("a", 5, 50, 60), kept("a", far, 51), kept("b", 6, 61)},
 		record.In("t", 1): {kept("a", 7, 3)}, // of which the window had no record
 	}
-	if !reflect.DeepEqual(second, want) || fmt.Sprint(first) != before {
-		t.Errorf("got %+v, want %+v; the first became %+v", second, want, first)
-	}
+	testkit.Equal(t, "the second", second, want)
+	testkit.Equal(t, "the first", fmt.Sprint(first), before)
 	// The wrong one goes as others do.
 	for n := range int64(17) {
 		second = second.After(ledgerOf(0, kept("a", 10+n, 100+n)))

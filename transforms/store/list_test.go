@@ -51,9 +51,7 @@ func TestKindOf(t *testing.T) {
 	} {
 		kind, id := KindOf(file)
 		testkit.Equal(t, fmt.Sprintf("KindOf(%q)", file), kind, want)
-		if ofRecord := strings.Contains(path.Base(file), "t+3+") && kind != KindUnknown; ofRecord != (id == about) {
-			t.Errorf("KindOf(%q) is about %v", file, id)
-		}
+		testkit.Equal(t, fmt.Sprintf("whether KindOf(%q) is about the record", file), id == about, strings.Contains(path.Base(file), "t+3+") && kind != KindUnknown)
 	}
 }
 
@@ -64,9 +62,9 @@ func TestList(t *testing.T) {
 			t.Errorf("visited %s", name)
 			return nil
 		}
-		if err := List(t.Context(), cfg, none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), cfg.Root) {
-			t.Errorf("without the root: %v, want fs.ErrNotExist and the root", err)
-		}
+		err := List(t.Context(), cfg, none)
+		testkit.Is(t, "without the root", err, fs.ErrNotExist)
+		testkit.Says(t, "without the root", err, cfg.Root)
 		want := map[string]int64{testName: 5, "_SUCCESS": 0, "_rejects/a b%20": 70_000, "_tmp/other-run/x": 1}
 		for name, size := range want {
 			store(t, cfg.Root, name, string(picture(int(size))))
@@ -87,7 +85,7 @@ func TestList(t *testing.T) {
 		}
 		stop := errors.New("enough")
 		calls := 0
-		err := List(t.Context(), cfg, func(string, int64, time.Time) error {
+		err = List(t.Context(), cfg, func(string, int64, time.Time) error {
 			calls++
 			return stop
 		})
@@ -105,9 +103,7 @@ func TestList(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := List(ctx, cfg, none); !errors.Is(err, context.Canceled) {
-			t.Errorf("with a cancelled context: %v", err)
-		}
+		testkit.Is(t, "with a cancelled context", List(ctx, cfg, none), context.Canceled)
 		file := testConfig(root + "/_SUCCESS")
 		if err := List(t.Context(), file, none); err == nil {
 			t.Error("a root that is a file is no error")

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -22,10 +21,8 @@ func TestParseMarks(t *testing.T) {
 		record.In("_b", 1):         testkit.Ranges(41, 42),
 		record.In(inName.Topic, 1): testkit.Ranges(7, 8),
 	}
-	got, err := ParseMarks(list)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, %v; want %v", got, err, want)
-	}
+	got := testkit.Value(ParseMarks(list))(t)
+	testkit.Equal(t, "the list", got, want)
 	if !got.Has(record.In(long, 1).At(8)) || got.Has(record.In(long, 1).At(9)) {
 		t.Errorf("%v", got)
 	}
@@ -33,9 +30,8 @@ func TestParseMarks(t *testing.T) {
 	testkit.Must(t, json.Unmarshal(testkit.Value(json.Marshal(got))(t), &back))
 	testkit.Equal(t, "JSON and back", back, want)
 	for _, wrong := range []string{"", "\n", "a+0", "a+0+1+2", "a+-1+2", "a+1+-2", "a+1+x", "+1+2", "a+1+2 3", "a+1+9223372036854775807"} {
-		if got, err := ParseMarks(wrong); err == nil {
-			t.Errorf("%q is %v", wrong, got)
-		}
+		_, err := ParseMarks(wrong)
+		testkit.Says(t, wrong, err, "TOPIC+PARTITION+OFFSET")
 	}
 }
 

@@ -49,9 +49,7 @@ func TestEndRemovesOnlyTheRunsOwn(t *testing.T) {
 		testkit.Must(t, End(t.Context(), cfg))
 		mustHold(t, root, map[string]string{other: "half a pic"})
 		// With a root in which nothing was ever written, too.
-		if err := End(t.Context(), testConfig(root+"-new")); err != nil {
-			t.Error(err)
-		}
+		testkit.Must(t, End(t.Context(), testConfig(root+"-new")))
 	})
 }
 
@@ -78,12 +76,8 @@ func TestEndsOfOthersDisturbNobody(t *testing.T) {
 		}
 		for i := range 30 {
 			cfg := Config{Root: root, Run: "run-" + strconv.Itoa(i)}
-			if err := cfg.put(t.Context(), testName, []byte("x")); err != nil {
-				t.Error(err)
-			}
-			if err := End(t.Context(), cfg); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, cfg.put(t.Context(), testName, []byte("x")))
+			testkit.Must(t, End(t.Context(), cfg))
 		}
 		close(stop)
 		others.Wait()

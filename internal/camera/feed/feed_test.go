@@ -20,6 +20,7 @@ import (
 
 	"facestream/internal/camera/mjpegtest"
 	"facestream/internal/camera/video"
+	"facestream/internal/record"
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -52,53 +53,39 @@ func testRoundTrip(t *testing.T, brokers []string, format, contentType string, f
 	before := time.Now().UnixMilli()
 	sent := testkit.Value(Send(testContext(t), cfg, newDemo(t, frames)))(t)
 	after := time.Now().UnixMilli()
-	if len(sent) != frames {
-		t.Fatalf("%d frames were sent, want %d", len(sent), frames)
-	}
-	if n := count(t, brokers, topic); n != frames {
-		t.Fatalf("the topic has %d records, want %d", n, frames)
+	if n := count(t, brokers, topic); len(sent) != frames || n != frames {
+		t.Fatalf("%d frames were sent, and the topic has %d, want %d", len(sent), n, frames)
 	}
 	records := readAll(t, brokers, topic, frames)
 	demo := newDemo(t, frames)
 	for i, s := range sent {
-		picture := demo.Frame(i)
-		if s.Frame != i || s.Topic != topic || s.Format != format || fmt.Sprint(s.Faces) != fmt.Sprint(picture.Faces) {
-			t.Errorf("frame %d came back as %+v", i, s)
-		}
-		// Round robin: frame 4k+p is number k of partition p.
-		if s.Partition != int32(i%4) || s.Offset != int64(i/4) {
-			t.Errorf("frame %d is at %d+%d, want %d+%d", i, s.Partition, s.Offset, i%4, i/4)
-		}
-		r := records[place{s.Partition, s.Offset}]
+		about, picture := fmt.Sprint("frame ", i), demo.Frame(i)
+		r := records[place{int32(i % 4), int64(i / 4)}] // round robin
 		if r == nil {
-			t.Errorf("frame %d is not where it was said to be", i)
+			t.Errorf("%s is not where it should be", about)
 			continue
 		}
-		if string(r.Key) != "lobby" {
-			t.Errorf("frame %d has key %q", i, r.Key)
-		}
+		testkit.Equal(t, about, s, Sent{
+			Camera: "lobby", Frame: i, Faces: picture.Faces, ID: record.In(topic, r.Partition).At(r.Offset),
+			TimestampMillis: r.Timestamp.UnixMilli(), Format: format, Bytes: len(r.Value),
+		})
 		headers := map[string]string{}
 		for _, h := range r.Headers {
 			headers[h.Key] = string(h.Value)
 		}
-		if len(r.Headers) != 2 || headers["content-type"] != contentType || headers["camera"] != "lobby" {
-			t.Errorf("frame %d has headers %v", i, headers)
-		}
-		if at := r.Timestamp.UnixMilli(); at != s.TimestampMillis || at < before || at > after {
-			t.Errorf("frame %d has the timestamp %d, was said to have %d, and was sent between %d and %d", i, at, s.TimestampMillis, before, after)
+		testkit.Equal(t, about+": the headers", headers, map[string]string{"content-type": contentType, "camera": "lobby"})
+		if string(r.Key) != "lobby" || len(r.Headers) != 2 || s.TimestampMillis < before || s.TimestampMillis > after {
+			t.Errorf("%s has the key %q, %d headers, and the time %d, and was sent between %d and %d", about, r.Key, len(r.Headers), s.TimestampMillis, before, after)
 		}
 		if r.Attrs.CompressionType() != 0 || r.Attrs.TimestampType() != 0 {
-			t.Errorf("frame %d: compression %d, timestamp type %d, want none and the sender's", i, r.Attrs.CompressionType(), r.Attrs.TimestampType())
-		}
-		if len(r.Value) != s.Bytes {
-			t.Errorf("frame %d has %d bytes, was said to have %d", i, len(r.Value), s.Bytes)
+			t.Errorf("%s: compression %d, timestamp type %d, want none and the sender's", about, r.Attrs.CompressionType(), r.Attrs.TimestampType())
 		}
 		if format == Raw {
 			if !bytes.Equal(r.Value, picture.BGR) {
-				t.Errorf("frame %d: the value is not the picture's bytes", i)
+				t.Errorf("%s: the value is not the picture's bytes", about)
 			}
 		} else if img, kind, err := image.DecodeConfig(bytes.NewReader(r.Value)); err != nil || kind != format || img.Width != 640 || img.Height != 480 {
-			t.Errorf("frame %d: the value is not a %s of 640x480: %s, %v, %v", i, format, kind, img, err)
+			t.Errorf("%s: the value is not a %s of 640x480: %s, %v, %v", about, format, kind, img, err)
 		}
 	}
 }
@@ -164,26 +151,12 @@ func testTooLarge(t *testing.T, brokers []string) {
 	createTopic(t, brokers, topic, 2, "100000")
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 2, Camera: "lobby", Format: Raw}
 	sent, err := Send(testContext(t), cfg, newDemo(t, 5))
-	checkError(t, err, "frame 0 of the demo", "topic "+topic, "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic "+topic+" --add-config max.message.bytes=1048588)")
+	testkit.Says(t, "raw frames", err, "frame 0 of the demo", "topic "+topic, "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic "+topic+" --add-config max.message.bytes=1048588)")
 	if len(sent) != 0 || count(t, brokers, topic) != 0 {
 		t.Errorf("%d frames are said to be sent, and the topic has %d", len(sent), count(t, brokers, topic))
 	}
 	cfg.Format = JPEG // these fit
-	if sent, err := Send(testContext(t), cfg, newDemo(t, 5)); err != nil || len(sent) != 5 {
-		t.Errorf("%d of 5 JPEGs were sent: %v", len(sent), err)
-	}
-}
-
-func checkError(t *testing.T, err error, want ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, part := range want {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
-		}
-	}
+	testkit.Equal(t, "JPEGs that were sent", len(testkit.Value(Send(testContext(t), cfg, newDemo(t, 5)))(t)), 5)
 }
 
 // What ends a video early is no failure of what was sent before: it is counted, and it
@@ -213,9 +186,7 @@ func TestSendEndsEarly(t *testing.T) {
 			cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 			cfg.Frames = tt.frames
 			sent, err := Send(ctx, cfg, source)
-			if !errors.Is(err, tt.err) {
-				t.Errorf("got error %v, want %v", err, tt.err)
-			}
+			testkit.Is(t, "sending", err, tt.err)
 			if n := count(t, cfg.Brokers, cfg.Topic); len(sent) != tt.want || n != tt.want {
 				t.Errorf("%d frames are said to be sent, the topic has %d, want %d", len(sent), n, tt.want)
 			}
@@ -235,10 +206,8 @@ func TestSendRefused(t *testing.T) {
 	c.Fault(refused)
 	cfg := rawConfig(c.ListenAddrs())
 	sent, err := Send(testContext(t), cfg, newDemo(t, 0)) // a video without an end
-	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
-		t.Errorf("got error %v, want %v", err, kerr.TopicAuthorizationFailed)
-	}
-	checkError(t, err, "of the demo", "of topic frames", "TOPIC_AUTHORIZATION_FAILED", "kafka-acls.sh --add --producer")
+	testkit.Is(t, "a refused record", err, kerr.TopicAuthorizationFailed)
+	testkit.Says(t, "a refused record", err, "of the demo", "of topic frames", "TOPIC_AUTHORIZATION_FAILED", "kafka-acls.sh --add --producer")
 	if n := count(t, cfg.Brokers, "frames"); len(sent) != n {
 		t.Errorf("%d frames are said to be sent, the topic has %d", len(sent), n)
 	}
@@ -319,7 +288,7 @@ func TestSendGivesUp(t *testing.T) {
 		}
 		return nil
 	}})
-	checkError(t, err, "no acknowledgement of Kafka for ", "(--give_up): ", "connection refused", "is the broker up?")
+	testkit.Says(t, "a broker that is gone", err, "no acknowledgement of Kafka for ", "(--give_up): ", "connection refused", "is the broker up?")
 	if len(sent) == 0 || len(sent) > 10 {
 		t.Errorf("%d frames are said to be sent", len(sent))
 	}
@@ -344,15 +313,12 @@ func TestSendPassesOver(t *testing.T) {
 	if n := count(t, cfg.Brokers, cfg.Topic); totals[0].Frames != 25 || totals[0].Passed != 15 || n != 25 {
 		t.Errorf("the totals are %+v, the topic has %d records", totals, n)
 	}
-	for _, want := range []string{"lobby: passed over: picture 0 is torn\n", "picture 1: 300 bytes as raw", "lobby: passed over: picture 24 is torn; more are only counted\n"} {
-		if !strings.Contains(progress.String(), want) || strings.Contains(progress.String(), "picture 27") {
-			t.Errorf("%q is not in %q", want, &progress)
-		}
-	}
+	testkit.Contains(t, "what is said", progress.String(), "lobby: passed over: picture 0 is torn\n", "picture 1: 300 bytes as raw", "lobby: passed over: picture 24 is torn; more are only counted\n")
+	testkit.Equal(t, "how often picture 27 is named", strings.Count(progress.String(), "picture 27"), 0)
 	_, err := Send(testContext(t), cfg, &stub{pictures: plain(2, 10, 10)})
-	checkError(t, err, "none of 2 pictures can be sent; the first: picture 0: 300 bytes as raw")
+	testkit.Says(t, "small pictures", err, "none of 2 pictures can be sent; the first: picture 0: 300 bytes as raw")
 	_, err = SendAll(testContext(t), cfg, []Camera{{"lobby", &stub{before: func(int) error { return bad(0) }, skips: true, pictures: plain(1000, 10, 10)}}}, nil)
-	checkError(t, err, "none of 100 pictures can be sent")
+	testkit.Says(t, "torn pictures", err, "none of 100 pictures can be sent")
 
 	requests := c.Fault(produces(nil))
 	second := produces(kerr.MessageTooLarge)
@@ -378,9 +344,7 @@ func TestSendPassesOver(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || totals[0].Frames != 2 || totals[0].Dropped != 7+1 {
 		t.Errorf("%v, the totals are %+v", err, totals)
 	}
-	if !strings.Contains(progress.String(), "gate: dropped picture 1: the frame has 9216 bytes, and the topic's max.message.bytes is ") {
-		t.Errorf("nobody was told: %q", &progress)
-	}
+	testkit.Contains(t, "what is said", progress.String(), "gate: dropped picture 1: the frame has 9216 bytes, and the topic's max.message.bytes is ")
 }
 
 // Who may not make a topic may send to one that is there, whose settings he need not see. It
@@ -397,12 +361,10 @@ func TestSendWithFewRights(t *testing.T) {
 			t.Errorf("frame %d is %+v", i, s)
 		}
 	}
-	if !strings.Contains(progress.String(), "keeps its 3 partitions") {
-		t.Errorf("no note on the partitions: %q", &progress)
-	}
+	testkit.Contains(t, "what is said", progress.String(), "keeps its 3 partitions")
 	cfg.Topic = "new"
 	_, err := Send(testContext(t), cfg, newDemo(t, 3))
-	checkError(t, err, "making topic new: TOPIC_AUTHORIZATION_FAILED", "an administrator can allow it")
+	testkit.Says(t, "a new topic", err, "making topic new: TOPIC_AUTHORIZATION_FAILED", "an administrator can allow it")
 }
 
 // What cannot be sent is refused before anything is made in Kafka.
@@ -424,7 +386,7 @@ func TestSendNothingMade(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg.Format = test.format
 			_, err := Send(testContext(t), cfg, &stub{pictures: test.pictures})
-			checkError(t, err, test.want)
+			testkit.Says(t, test.name, err, test.want)
 			if c.TopicInfo("frames") != nil {
 				t.Error("the topic was made")
 			}
@@ -437,7 +399,7 @@ func TestSendNobodyThere(t *testing.T) {
 	brokers := c.ListenAddrs()
 	c.Close() // its port is free now
 	_, err := Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
-	checkError(t, err, "reaching Kafka at "+brokers[0], "refused")
+	testkit.Says(t, "nobody there", err, "reaching Kafka at "+brokers[0], "refused")
 }
 
 // No picture is sent before its time, whatever the pictures before it took.
@@ -575,18 +537,14 @@ func TestSendAllFailures(t *testing.T) {
 	cfg := rawConfig(c.ListenAddrs())
 	cfg.ByCamera, cfg.Progress = true, log.New(&progress, "", 0).Printf
 	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", fails}, {"hall", &stub{pictures: plain(30, 64, 48)}}}, nil)
-	checkError(t, err, "camera door: the disk is gone")
+	testkit.Says(t, "a source that fails", err, "camera door: the disk is gone")
 	if len(totals) != 2 || totals[0].Frames != 2 || totals[1].Frames != 30 {
 		t.Errorf("the totals are %+v", totals)
 	}
-	if !strings.Contains(progress.String(), "camera door has ended: the disk is gone") {
-		t.Errorf("nobody was told: %q", &progress)
-	}
+	testkit.Contains(t, "what is said", progress.String(), "camera door has ended: the disk is gone")
 
 	c.Fault(produces(kerr.TopicAuthorizationFailed))
 	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
 	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
-	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
-		t.Errorf("got error %v, want %v", err, kerr.TopicAuthorizationFailed)
-	}
+	testkit.Is(t, "a refused record", err, kerr.TopicAuthorizationFailed)
 }

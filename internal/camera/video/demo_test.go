@@ -3,7 +3,6 @@ package video
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"flag"
 	"fmt"
 	"image"
@@ -95,9 +94,8 @@ func TestDemoPictures(t *testing.T) {
 	if mean := total / encoded; mean < 30_000 || mean > 40_000 {
 		t.Errorf("a JPEG has %d bytes on average, want 30000 to 40000", mean)
 	}
-	if _, err := d.Next(); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last frame: %v, want io.EOF", err)
-	}
+	_, err := d.Next()
+	testkit.Is(t, "after the last frame", err, io.EOF)
 }
 
 // checkTruth demands a picture of a size with so many faces, squares within the

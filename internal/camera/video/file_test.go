@@ -71,9 +71,8 @@ func TestFile(t *testing.T) {
 			t.Errorf("frame %d has the grey %v, want about %v", i, got, greys[i])
 		}
 	}
-	if _, err := source.Next(); !errors.Is(err, io.EOF) {
-		t.Errorf("after the end: %v, want io.EOF", err)
-	}
+	_, err := source.Next()
+	testkit.Is(t, "after the end", err, io.EOF)
 }
 
 func TestFileErrors(t *testing.T) {
@@ -96,9 +95,7 @@ func TestFileErrors(t *testing.T) {
 		if err == nil {
 			source.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got error %v, want one with %q", name, err, want)
-		}
+		testkit.Says(t, name, err, want)
 	}
 }
 
@@ -118,15 +115,11 @@ func TestLoop(t *testing.T) {
 		}
 	}
 	testkit.Must(t, os.Remove(path))
-	if _, err := source.Next(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the video is gone: got error %v", err)
-	}
-	if err := source.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := Loop(func() (Source, error) { return OpenFile(path) }); err == nil {
-		t.Error("a missing video was accepted")
-	}
+	_, err := source.Next()
+	testkit.Is(t, "the video is gone", err, os.ErrNotExist)
+	testkit.Must(t, source.Close())
+	_, err = Loop(func() (Source, error) { return OpenFile(path) })
+	testkit.Is(t, "a missing video", err, os.ErrNotExist)
 }
 
 // rotations are the matrices of tkhd that turn a video clockwise (ISO 14496-12, 8.3.2).

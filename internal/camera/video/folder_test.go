@@ -2,7 +2,6 @@ package video
 
 import (
 	"bytes"
-	"errors"
 	"image"
 	"io"
 	"path/filepath"
@@ -48,9 +47,8 @@ func TestFolder(t *testing.T) {
 			t.Errorf("%s: faces %v out of nothing", want.name, p.Faces)
 		}
 	}
-	if _, err := source.Next(); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last picture: %v, want io.EOF", err)
-	}
+	_, err := source.Next()
+	testkit.Is(t, "after the last picture", err, io.EOF)
 }
 
 func TestFolderPixels(t *testing.T) {

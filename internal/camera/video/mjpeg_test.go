@@ -231,9 +231,7 @@ func TestMJPEGPassword(t *testing.T) {
 		testkit.Value(source.Next())(t)
 		source.Close()
 		_, err = OpenURL(t.Context(), with(""), 0, func(string) {})
-		if err == nil || !strings.Contains(err.Error(), "it asks for a password") {
-			t.Errorf("%s: no password: %v", name, err)
-		}
+		testkit.Says(t, name+", no password", err, "it asks for a password")
 		if name == "basic" {
 			_, err = OpenURL(t.Context(), with("me:wrong@"), 0, func(string) {})
 			if err == nil || !strings.Contains(err.Error(), "401 Unauthorized: it does not take this user and password") || strings.Contains(err.Error(), "wrong") {

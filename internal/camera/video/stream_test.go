@@ -2,7 +2,6 @@ package video
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -61,9 +60,7 @@ func TestStreamHTTP(t *testing.T) {
 	if got := said.String(); strings.Count(got, "is lost (no picture comes)") < 2 || strings.Count(got, "is there again") < 2 {
 		t.Errorf("the notes are\n%s", got)
 	}
-	if err := source.Close(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, source.Close())
 	if _, err := source.Next(); err == nil {
 		for err == nil { // what was waiting
 			_, err = source.Next()
@@ -100,9 +97,7 @@ func TestStreamSilent(t *testing.T) {
 	}}))(t)
 	defer source.Close()
 	take(t, source, 8)
-	if want := "door is lost"; !strings.Contains(said.String(), want) {
-		t.Errorf("the notes %q do not say %q", &said, want)
-	}
+	testkit.Contains(t, "the notes", said.String(), "door is lost")
 }
 
 // Pictures that nobody takes do not pile up: the newest are kept.
@@ -124,14 +119,12 @@ func TestStreamCancelled(t *testing.T) {
 	defer source.Close()
 	take(t, source, 1)
 	time.AfterFunc(mjpegtest.Every, cancel)
-	if _, err := source.Next(); !errors.Is(err, context.Canceled) {
-		t.Errorf("got error %v, want %v", err, context.Canceled)
-	}
+	_, err := source.Next()
+	testkit.Is(t, "waiting", err, context.Canceled)
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(mjpegtest.Every, cancel)
-	if _, err := OpenURL(ctx, serve(t, 0, time.Hour), 0, func(string) {}); !errors.Is(err, context.Canceled) {
-		t.Errorf("while opening: got error %v, want %v", err, context.Canceled)
-	}
+	_, err = OpenURL(ctx, serve(t, 0, time.Hour), 0, func(string) {})
+	testkit.Is(t, "opening", err, context.Canceled)
 }
 
 func TestStreamErrors(t *testing.T) {
@@ -158,8 +151,6 @@ func TestStreamErrors(t *testing.T) {
 		if err == nil {
 			source.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got error %v, want one with %q", where, err, want)
-		}
+		testkit.Says(t, where, err, want)
 	}
 }
