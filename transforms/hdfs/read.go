@@ -30,6 +30,7 @@ type reader struct {
 	from    location
 	file    *hdfs.FileReader // nil after a failure
 	id      uint64           // of the file that was opened first
+	size    int64
 	offset  int64
 	closed  bool
 }
@@ -53,7 +54,7 @@ func (r *reader) open(c *client) error {
 	if _, err := file.Seek(r.offset, io.SeekStart); err != nil {
 		return err
 	}
-	r.file, r.id = file, id
+	r.file, r.id, r.size = file, id, info.Size()
 	return nil
 }
 
@@ -91,9 +92,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek has Read go on at an offset from the start.
+// Seek has Read go on at an offset from the start or from the end.
 func (r *reader) Seek(offset int64, whence int) (int64, error) {
-	if whence != io.SeekStart || offset < 0 {
+	if whence == io.SeekEnd {
+		offset += r.size
+	}
+	if whence == io.SeekCurrent || offset < 0 {
 		return 0, &fs.PathError{Op: "seek", Path: r.from.String(), Err: fs.ErrInvalid}
 	}
 	if r.file != nil {

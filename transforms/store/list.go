@@ -38,7 +38,7 @@ const (
 var tableName = regexp.MustCompile(`^\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}(\` + tableMark + `\w+)?\` + tableExtension + `$`)
 
 // KindOf says what a file is by its name, which is relative to the root, and
-// which record it is about, as ParsePath does. Of other kinds, the ID is empty.
+// which record it is about, as parsePath does. Of other kinds, the ID is empty.
 func KindOf(name string) (Kind, record.ID) {
 	folder, rest, below := strings.Cut(name, "/")
 	kind := KindUnknown
@@ -71,7 +71,7 @@ func KindOf(name string) (Kind, record.ID) {
 			kind = KindStaged
 		}
 	default:
-		if id, kind, err := ParsePath(name); err == nil {
+		if id, kind, ok := parsePath(name); ok {
 			return kind, id
 		}
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -95,82 +94,63 @@ func RecordName(id record.ID) string {
 	return fmt.Sprintf("%s+%d+%020d", escape(id.Topic), id.Partition, id.Offset)
 }
 
-// ParsePath is the way back from the name of a file below the root to the record that it
+// parsePath is the way back from the name of a file below the root to the record that it
 // is about, and to what it is of this record. A topic that was cut comes back as it stands
-// in the name. What no Name gives is an error, but for what older versions stored: rejects
+// in the name. Not ok is what no Name gives, but for what older versions stored: rejects
 // in _rejects itself, and pictures in hours of any year from 1970 on.
-func ParsePath(name string) (id record.ID, kind Kind, err error) {
-	wrong := func(what string) (record.ID, Kind, error) {
-		return record.ID{}, KindUnknown, fmt.Errorf("parsing the name %q of a file about a record: %s", name, what)
-	}
+func parsePath(name string) (id record.ID, kind Kind, ok bool) {
 	dir, file := path.Split(name)
-	base, kind := cutExtension(file)
+	base, kind, _ := cutExtension(file)
 	below, rejected := strings.CutPrefix(dir, rejectFolder+"/")
 	if kind == KindUnknown || rejected != (kind == KindReject || kind == KindKept) {
-		return wrong("the file is not named topic+partition+offset.jpg")
+		return id, kind, false
 	}
-	if id, err = parseRecordName(base); err != nil {
-		return wrong(err.Error())
-	}
-	if rejected && below == "" {
-		return id, kind, nil
+	if id, ok = parseRecordName(base); !ok || rejected && below == "" {
+		return id, kind, ok
 	}
 	camera, folder, _ := strings.Cut(strings.TrimSuffix(below, "/"), "/")
 	if _, ok := unescape(camera); !ok || camera == "" {
-		return wrong("malformed camera")
+		return id, kind, false
 	}
-	if folder == undated(id.Offset) {
-		return id, kind, nil
-	}
-	if hour, err := time.Parse(hourLayout, folder); err != nil {
-		return wrong("not of the form camera/yyyy/mm/dd/hh/topic+partition+offset.jpg: " + err.Error())
-	} else if hour.Unix() < 0 {
-		return wrong("the year is before 1970")
-	}
-	return id, kind, nil
+	hour, err := time.Parse(hourLayout, folder)
+	return id, kind, folder == undated(id.Offset) || err == nil && hour.Unix() >= 0
 }
 
-// cutExtension says of what kind a file about a record is.
-func cutExtension(file string) (base string, kind Kind) {
+// cutExtension says of what kind a file about a record is, and which face it shows.
+func cutExtension(file string) (base string, kind Kind, face int) {
 	for extension, kind := range map[string]Kind{annotatedExtension: KindAnnotated, rejectExtension: KindReject, keptExtension: KindKept} {
 		if base, ok := strings.CutSuffix(file, extension); ok {
-			return base, kind
+			return base, kind, 0
 		}
 	}
 	base, ok := strings.CutSuffix(file, pictureExtension)
 	if !ok {
-		return "", KindUnknown
+		return "", KindUnknown, 0
 	}
 	// A topic may hold the mark, what follows it in a picture's name is a number.
 	if i := strings.LastIndex(base, faceMark); i > strings.LastIndex(base, "+") {
 		digits := base[i+len(faceMark):]
-		if number, err := strconv.ParseUint(digits, 10, 31); err != nil || number == 0 || strconv.FormatUint(number, 10) != digits {
-			return "", KindUnknown
+		number, err := strconv.ParseUint(digits, 10, 31)
+		if err != nil || number == 0 || strconv.FormatUint(number, 10) != digits {
+			return "", KindUnknown, 0
 		}
-		return base[:i], KindFace
+		return base[:i], KindFace, int(number)
 	}
-	return base, KindPicture
+	return base, KindPicture, 0
 }
 
 // parseRecordName is the way back from RecordName.
-func parseRecordName(base string) (id record.ID, err error) {
+func parseRecordName(base string) (id record.ID, ok bool) {
 	fields := strings.Split(base, "+")
 	if len(fields) != 3 {
-		return id, errors.New("the file is not named topic+partition+offset")
+		return id, false
 	}
 	topic, ok := unescape(fields[0])
-	if !ok {
-		return id, errors.New("malformed topic")
-	}
 	partition, err := strconv.ParseUint(fields[1], 10, 31)
-	if err != nil || strconv.FormatUint(partition, 10) != fields[1] {
-		return id, errors.New("malformed partition")
-	}
+	ok = ok && err == nil && strconv.FormatUint(partition, 10) == fields[1]
 	offset, err := strconv.ParseUint(fields[2], 10, 63)
-	if err != nil || len(fields[2]) != 20 {
-		return id, errors.New("malformed offset")
-	}
-	return record.In(topic, int32(partition)).At(int64(offset)), nil
+	ok = ok && err == nil && len(fields[2]) == 20
+	return record.In(topic, int32(partition)).At(int64(offset)), ok
 }
 
 // escape makes one path component of any text.

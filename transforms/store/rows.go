@@ -9,13 +9,11 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
-	"facestream/internal/record"
 	"facestream/transforms/parallel"
 	"facestream/transforms/store/table"
 )
@@ -59,17 +57,6 @@ type Table struct {
 func (t Table) Hour() (hour time.Time, dated bool) {
 	hour, err := time.Parse(tableFolder+"/"+tableHour, path.Dir(t.File))
 	return hour, err == nil
-}
-
-// folderOfRow is the folder of a row's table below the root, by the record's timestamp:
-//
-//	_pictures/<yyyy-mm-dd>/<hh>
-//	_pictures/undated
-func folderOfRow(millis int64) string {
-	if !record.Dated(millis) {
-		return tableFolder + "/" + undatedFolder
-	}
-	return tableFolder + "/" + time.UnixMilli(millis).UTC().Format(tableHour)
 }
 
 // WriteRows is Write for entries with rows: it stores them as tables of the window, for
@@ -130,7 +117,7 @@ func each[T any](emit func(T)) func([]T) {
 func (fn *rowsFn) flush(ctx context.Context, emit func(Written)) error {
 	folders := map[string][]Entry{}
 	for _, e := range fn.held {
-		folder := folderOfRow(e.TimestampMillis)
+		folder := TableFolder(nameOfRow(e.Row).Path())
 		folders[folder] = append(folders[folder], e)
 	}
 	fn.held, fn.bytes = nil, 0
@@ -197,23 +184,21 @@ func (p Picture) Read(t *table.File, row int64) ([]byte, error) {
 // ParsePicture is the way back from the name of a picture below the root. base is what the
 // names of all pictures of the record begin with.
 func ParsePicture(name string) (p Picture, base string, ok bool) {
-	p.Name = name
-	switch p.Kind, _ = KindOf(name); p.Kind {
-	case KindPicture, KindAnnotated, KindFace:
-	default:
+	kind, _ := KindOf(name)
+	if kind != KindPicture && kind != KindAnnotated && kind != KindFace {
 		return p, "", false
 	}
-	const digits = 20 // of the offset
-	base = name[:strings.LastIndex(name, "+")+1+digits]
-	if p.Kind == KindFace {
-		_, _ = fmt.Sscanf(name[len(base):], faceMark+"%d", &p.Face) // KindOf has read it
-	}
-	return p, base, true
+	base, _, face := cutExtension(name)
+	return Picture{Name: name, Kind: kind, Face: face}, base, true
+}
+
+func nameOfRow(row *table.Row) Name {
+	return Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
 }
 
 // PicturesOf returns what pictures a row has, in the order in which they would be files.
 func PicturesOf(row *table.Row) (all []Picture) {
-	name := Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
+	name := nameOfRow(row)
 	add := func(path string, kind Kind, face int, bytes int32, data []byte) {
 		if bytes > 0 {
 			all = append(all, Picture{path, kind, face, int64(bytes), data})

@@ -42,7 +42,7 @@ func (c Config) OpenTable(ctx context.Context, name string) (*OpenTable, error) 
 		return nil, err
 	}
 	t := &OpenTable{Closer: in}
-	size, err := c.Size(ctx, name)
+	size, err := in.Seek(0, io.SeekEnd) // of this file: a run may replace it meanwhile
 	if err == nil {
 		var r io.ReaderAt
 		if r, err = randomAccess(in, size); err == nil {
@@ -60,7 +60,7 @@ func randomAccess(in io.ReadSeeker, size int64) (io.ReaderAt, error) {
 		return r, nil
 	}
 	kept, err := lru.New[int64, []byte](keptBlocks)
-	return &blocks{in: in, size: size, kept: kept}, err
+	return &blocks{in: in, at: size, size: size, kept: kept}, err
 }
 
 // blocks reads a file of HDFS in large pieces, and keeps some: rows are read from many
@@ -131,7 +131,10 @@ func ReadPicture(ctx context.Context, cfg Config, name string) ([]byte, error) {
 	return nil, missing
 }
 
-// TableFolder is that of the tables which may have a picture.
+// TableFolder is that of the tables which may have a picture, by the hour in its name:
+//
+//	_pictures/<yyyy-mm-dd>/<hh>
+//	_pictures/undated
 func TableFolder(name string) string {
 	_, hour, _ := strings.Cut(path.Dir(name), "/")
 	if strings.HasPrefix(hour, undatedFolder+"/") {
