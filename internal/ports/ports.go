@@ -3,40 +3,64 @@ package ports
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// Listen listens on a free port of the loopback address, below those that the kernel gives to
-// outgoing connections: a client could take one of these before the server starts.
-func Listen() (net.Listener, error) {
+// Free returns n ports that nobody listens on. For a minute, nobody else is given them: a
+// connection that has ended is left there, past which a server listens that sets SO_REUSEADDR,
+// as Go's and Java's do.
+func Free(n int) (free []int, err error) {
+	// Below those that the kernel gives to outgoing connections: a client could take one of
+	// these before the server starts.
 	const low, high, tries = 20000, 32768, 100
-	var last error
-	for range tries {
-		l, err := net.Listen("tcp", Loopback(low+rand.IntN(high-low)))
-		if err == nil {
-			return l, nil
+	for left := tries; len(free) < n; left-- {
+		port := low + rand.IntN(high-low)
+		if err = claim(port); err == nil {
+			free, left = append(free, port), tries
+		} else if left == 0 {
+			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
-		last = err
 	}
-	return nil, fmt.Errorf("looking for a free port: %w", last)
+	return free, nil
 }
 
-// Free returns n different ports that nobody listens on.
-func Free(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := Listen()
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // held until all are chosen: none is given twice
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+// claim leaves the end of a connection at a port, which fails where there is one already.
+func claim(port int) error {
+	alone := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 0) })
+		return errors.Join(err, failed)
+	}}
+	l, err := alone.Listen(context.Background(), "tcp", Loopback(port))
+	if err != nil {
+		return err
 	}
-	return ports, nil
+	if err := l.Close(); err != nil {
+		return err
+	}
+	// The kernel lets nobody past a connection of such a listener.
+	if l, err = net.Listen("tcp", Loopback(port)); err != nil {
+		return err
+	}
+	defer l.Close()
+	out, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	in, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	return in.Close() // first: its end is what is left
 }
 
 // Check returns an error if somebody listens on an address of this machine.
