@@ -68,6 +68,10 @@ const sparkRun = "-Dbeam.spark.test.reuseSparkContext=true"
 // tried again after 0.2 s, and made anew in seconds: Spark's own four attempts pass before.
 const sparkRetries = "-Dspark.stage.maxConsecutiveAttempts=100"
 
+// sparkSpread has what one reader has read go to free slots on all nodes at once. Spark would
+// keep it on the reader's node for as long as that begins something every three seconds.
+const sparkSpread = "-Dspark.shuffle.reduceLocality.enabled=false"
+
 // ownSpark are settings for a cluster that this program has started. A JPEG gets no smaller by
 // compression, and an ended job that is remembered takes half a megabyte.
 var ownSpark = []string{
@@ -112,7 +116,7 @@ func New(c Config) (Program, error) {
 			"-Dspark.driver.host="+c.Host,
 			"-Dspark.local.dir="+filepath.Join(c.Dir, "local"),
 			"-Dspark.ui.enabled=false",
-			sparkRetries,
+			sparkRetries, sparkSpread,
 			"-Dspark.executor.extraJavaOptions="+strings.Join(append(jvm.AddOpens(), jvm.Kerberos()...), " "),
 		)
 		if c.Own {
