@@ -36,7 +36,7 @@ const (
 func startPrometheus(t *testing.T, targets ...string) func(expr string) string {
 	t.Helper()
 	dir := t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: 250ms, scrape_timeout: 250ms}\nrule_files: [%q]\nscrape_configs:\n- job_name: facestream\n  static_configs: [{targets: [%s]}]\n",
+	config := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs:\n- job_name: facestream\n  static_configs: [{targets: [%s]}]\n",
 		testkit.Value(filepath.Abs(alertsFile))(t), strings.Join(targets, ", "))
 	testkit.WriteFile(t, filepath.Join(dir, "prometheus.yml"), []byte(config))
 	addr := ports.Loopback(testkit.Value(ports.Free(1))(t)[0])

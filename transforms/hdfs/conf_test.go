@@ -111,7 +111,7 @@ func TestModes(t *testing.T) {
 			}
 			writeConf(t, map[string]string{"core-site.xml": conf})
 			t.Setenv(umaskEnv, test.set)
-			f := ownClients(10*time.Second, 10*time.Second)
+			f := ownClients(time.Minute, time.Minute)
 			dir := folder(t, f, address) + "/new"
 			testkit.Must(t, f.MkdirAll(ctx, dir))
 			testkit.Must(t, filesystem.Write(ctx, f, dir+"/a", []byte("x")))

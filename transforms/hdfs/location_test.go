@@ -91,7 +91,7 @@ func TestNameService(t *testing.T) {
 	})
 	for about, address := range map[string]string{"configured": "cluster", "named": hangs + "," + nameNode} {
 		t.Run(about, func(t *testing.T) {
-			f := ownClients(time.Second, 20*time.Second)
+			f := ownClients(time.Second, time.Minute)
 			name := folder(t, f, address) + "/a"
 			testkit.Must(t, filesystem.Write(context.Background(), f, name, []byte("x")))
 			mustHold(t, f, name, "x")

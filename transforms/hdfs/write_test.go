@@ -47,12 +47,12 @@ func TestLostAnswers(t *testing.T) {
 	nameNode := hdfsAddress(t)
 	ctx := context.Background()
 	data := strings.Repeat("0123456789", 6000)
-	plain := ownClients(10*time.Second, 10*time.Second)
+	plain := ownClients(time.Minute, time.Minute)
 	// A write is 6 calls or more, a rename 2, and connecting 1.
 	for answers := range 13 {
 		t.Run(fmt.Sprint(answers), func(t *testing.T) {
 			root := folder(t, plain, nameNode)
-			lossy := ownClients(10*time.Second, 10*time.Second)
+			lossy := ownClients(time.Minute, time.Minute)
 			through := strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
 			l := testkit.Value(parse(through))(t)
 			testkit.Must(t, filesystem.Write(ctx, lossy, through+"/tmp", []byte(data)))
@@ -64,7 +64,7 @@ func TestLostAnswers(t *testing.T) {
 			testkit.Gives(plain.List(ctx, root+"/*"))(t, "the folder", []string{root + "/final"})
 			mustHold(t, plain, root+"/final", data)
 			testkit.Must(t, lossy.Remove(ctx, through+"/final"))
-			lossy = ownClients(10*time.Second, 10*time.Second)
+			lossy = ownClients(time.Minute, time.Minute)
 			through = strings.Replace(root, nameNode, losing(t, nameNode, answers), 1)
 			testkit.Must(t, lossy.CreateNew(ctx, through+"/new", []byte("x")))
 			mustHold(t, plain, root+"/new", "x")
@@ -76,7 +76,7 @@ func TestLostAnswers(t *testing.T) {
 func TestCreateNew(t *testing.T) {
 	ctx := context.Background()
 	address := hdfsAddress(t)
-	f := ownClients(10*time.Second, 10*time.Second)
+	f := ownClients(time.Minute, time.Minute)
 	f.clients.connections = connections
 	name := folder(t, f, address) + "/a"
 	var made atomic.Pointer[string]
@@ -108,10 +108,10 @@ func TestCreateNew(t *testing.T) {
 func TestAbandonedFile(t *testing.T) {
 	ctx := context.Background()
 	address := hdfsAddress(t)
-	f := ownClients(10*time.Second, 10*time.Second)
+	f := ownClients(time.Minute, time.Minute)
 	root := folder(t, f, address)
 	own := testkit.Value(f.clients.get(ctx, account{testUser, address}))(t)
-	others := testkit.Value(ownClients(10*time.Second, 10*time.Second).clients.get(ctx, account{testUser, address}))(t)
+	others := testkit.Value(ownClients(time.Minute, time.Minute).clients.get(ctx, account{testUser, address}))(t)
 	for about, abandons := range map[string]*client{"same-client": own, "another": others} {
 		for _, half := range []string{"", "half of it"} {
 			l := testkit.Value(parse(root + "/" + about))(t)
@@ -130,9 +130,9 @@ func TestAbandonedFile(t *testing.T) {
 func TestFileRemovedWhileWritten(t *testing.T) {
 	ctx := context.Background()
 	address := hdfsAddress(t)
-	plain := ownClients(10*time.Second, 10*time.Second)
+	plain := ownClients(time.Minute, time.Minute)
 	name := folder(t, plain, address) + "/a"
-	f := ownClients(10*time.Second, 10*time.Second)
+	f := ownClients(time.Minute, time.Minute)
 	var once sync.Once
 	f.clients.dialDataNode = func(ctx context.Context, network, address string) (net.Conn, error) {
 		once.Do(func() {

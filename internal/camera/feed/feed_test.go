@@ -281,7 +281,7 @@ func TestSendWaits(t *testing.T) {
 func TestSendGivesUp(t *testing.T) {
 	c := testkit.FakeKafka(t)
 	cfg := rawConfig(c.ListenAddrs())
-	cfg.FPS, cfg.GiveUp = 20, time.Second
+	cfg.FPS, cfg.GiveUp = 20, 3*time.Second
 	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(100, 64, 48), before: func(i int) error {
 		if i == 10 {
 			c.Close()

@@ -80,10 +80,10 @@ func TestStreamGivesUp(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "multipart/x-mixed-replace; boundary=b")
 		fmt.Fprintf(w, "--b\r\n\r\n%s\r\n--b--\r\n", jpeg)
-	}), shortLimit, func(string) {}))(t)
+	}), 3*shortLimit, func(string) {}))(t)
 	defer source.Close()
 	take(t, source, 1)
-	if _, err := source.Next(); err == nil || !strings.Contains(err.Error(), "was away for 1s: cannot open it: the camera answers 503") || answers < 3 {
+	if _, err := source.Next(); err == nil || !strings.Contains(err.Error(), "was away for 3s: cannot open it: the camera answers 503") || answers < 3 {
 		t.Errorf("got error %v after %d answers", err, answers)
 	}
 }
