@@ -160,7 +160,7 @@ func driverHost(c Config, yarn *onYARN) (string, error) {
 	}
 	to := c.Address()
 	if yarn != nil {
-		to = yarn.hostPort()
+		_, to, _ = strings.Cut(yarn.web, "://")
 	}
 	way, err := net.Dial("udp", to) // sends nothing
 	if err != nil {

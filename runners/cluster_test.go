@@ -49,9 +49,7 @@ func onCluster(t *testing.T, name string, addrs state.Addrs) runners.Config {
 // Without an endpoint, the runner brings a job server and a cluster of its own,
 // and takes all of it away.
 func TestLocalCluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts job servers")
-	}
+	testkit.NotShort(t, "starts job servers")
 	for _, name := range clusters {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -17,9 +17,15 @@ import (
 // https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
 const flinkPoll = 200 * time.Millisecond
 
-// useAllSlots has jobs use all slots that the Flink cluster has.
+// useAllSlots has jobs use all slots that the Flink cluster has. A job server tells of its
+// cluster only by a job that has run, so if there was none an empty one is run.
 func (r *portable) useAllSlots(ctx context.Context) error {
-	master, err := r.findFlink(ctx)
+	master, err := r.flinkMaster(ctx, "")
+	if err != nil {
+		if err = r.runEmptyJob(ctx, "facestream-finds-the-cluster"); err == nil {
+			master, err = r.flinkMaster(ctx, "")
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("asking the job server for its cluster: %w (or give --parallelism)", err)
 	}
@@ -32,18 +38,6 @@ func (r *portable) useAllSlots(ctx context.Context) error {
 	}
 	r.options["parallelism"] = cluster.Slots
 	return nil
-}
-
-// findFlink returns host:port of the REST API of the job server's cluster. A job server
-// tells it only of jobs that have run, so if it knows none an empty job is run.
-func (r *portable) findFlink(ctx context.Context) (string, error) {
-	if master, err := r.flinkMaster(ctx, ""); err == nil {
-		return master, nil
-	}
-	if err := r.runEmptyJob(ctx, "facestream-finds-the-cluster"); err != nil {
-		return "", err
-	}
-	return r.flinkMaster(ctx, "")
 }
 
 // flinkMaster returns host:port of the REST API of the cluster that runs the job, or

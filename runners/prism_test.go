@@ -87,9 +87,7 @@ func TestPrismDoesNotStartAgain(t *testing.T) {
 // Because the JVM of an expansion service keeps something of each job, another one
 // follows after some of them, and after one that has died.
 func TestExpansionIsRenewed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs the Java parts")
-	}
+	testkit.NotShort(t, "needs the Java parts")
 	before := expansionJobs
 	defer func() { expansionJobs = before }()
 	expansionJobs = 2
@@ -97,9 +95,7 @@ func TestExpansionIsRenewed(t *testing.T) {
 	defer e.Close()
 	var served []*service
 	for range 3 {
-		if _, err := e.Next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Value(e.Next(t.Context()))(t)
 		served = append(served, e.service)
 	}
 	if served[0] != served[1] || served[1] == served[2] || !served[0].HasEnded() {

@@ -121,9 +121,7 @@ func testRunIsCancelled(t *testing.T, r runners.Runner) {
 // The expansion service, its harness and their pool of workers answer this machine only,
 // until they are closed. Then the service is gone with its files.
 func TestExpansion(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs the Java parts")
-	}
+	testkit.NotShort(t, "needs the Java parts")
 	dir := t.TempDir()
 	scratch := func() []string { return testkit.Value(filepath.Glob(filepath.Join(dir, "tmp", "*")))(t) }
 	e := runners.NewExpansion(dir)

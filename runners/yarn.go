@@ -149,12 +149,6 @@ func (y *onYARN) spark(c Config) jobserver.YARN {
 	return s
 }
 
-// hostPort is the address of the ResourceManager's REST API.
-func (y *onYARN) hostPort() string {
-	_, addr, _ := strings.Cut(y.web, "://")
-	return addr
-}
-
 // explain adds to an error what YARN says of the application, and where its logs are.
 func (y *onYARN) explain(err error) error {
 	if y == nil {

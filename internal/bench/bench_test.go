@@ -78,9 +78,7 @@ func TestInterrupted(t *testing.T) {
 // folder for them, of which nothing may be left, nor any process.
 func startsServices(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
+	testkit.NotShort(t, "needs real services, which take seconds to start")
 	state := t.TempDir()
 	t.Cleanup(func() {
 		if left := testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) }); len(left) > 0 {

@@ -52,15 +52,9 @@ type testLab struct {
 // openTestLab starts all services and fills the topic.
 func openTestLab(t *testing.T) *testLab {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
+	testkit.NotShort(t, "needs real services, which take seconds to start")
 	inner := testkit.Value(openLab(t.Context(), t.TempDir(), services.Options{Kafka: true, HDFS: true, Flink: true, Spark: true}))(t)
-	t.Cleanup(func() {
-		if err := inner.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { testkit.Must(t, inner.Close()) })
 	testkit.MustListenOnLoopback(t, inner.Stack.Processes())
 	l := &testLab{Lab: inner, topic: topic, bootstrap: testservices.Proxy(t, inner.Stack.Kafka), nameNode: testservices.Proxy(t, state.HostPort(inner.Stack.HDFS))}
 	l.HDFS = "hdfs://" + l.nameNode.Addr()

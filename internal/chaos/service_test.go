@@ -4,7 +4,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"facestream/internal/lab"
 	"facestream/internal/testkit"
@@ -25,15 +24,7 @@ func (l *testLab) withoutEnd(t *testing.T, runner string) {
 	var run *lab.Run
 	said := func(what string) int { return strings.Count(run.Stdout(), what) }
 	const waits, goesOn = "waiting, and trying again", "going on after"
-	stored := func() (n int) {
-		_ = store.List(t.Context(), l.config(group), func(name string, _ int64, _ time.Time) error {
-			if kind, _ := store.KindOf(name); kind == store.KindPicture {
-				n++
-			}
-			return nil
-		})
-		return n
-	}
+	stored := func() int { return len(l.seen(t, group, []store.Kind{store.KindPicture})) }
 	t.Cleanup(func() {
 		if t.Failed() && run != nil {
 			t.Log(run.Output())

@@ -59,11 +59,7 @@ func TestChildOfKilledProcess(t *testing.T) {
 			defer kill()
 			var child proc.Process
 			testkit.Must(t, json.NewDecoder(out).Decode(&child))
-			defer func() {
-				if err := child.End(0); err != nil {
-					t.Error(err)
-				}
-			}()
+			defer func() { testkit.Must(t, child.End(0)) }()
 			testkit.Await(t, "the child's begin", func() bool { return exists("begun") })
 			if !child.Alive() {
 				t.Fatal("the child does not run")

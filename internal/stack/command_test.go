@@ -86,9 +86,7 @@ type testStack struct {
 
 func newTestStack(t *testing.T) testStack {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts real services")
-	}
+	testkit.NotShort(t, "starts real services")
 	s := testStack{t, t.TempDir()}
 	t.Cleanup(func() { s.do(context.Background(), "down") })
 	return s
@@ -118,10 +116,7 @@ func (s testStack) prints(command string, want ...string) {
 // processes returns the names and processes that the stack's state lists.
 func (s testStack) processes() (names []string, procs []proc.Process) {
 	s.Helper()
-	stack, err := state.Load(state.Dir(s.dir))
-	if err != nil {
-		s.Fatal(err)
-	}
+	stack := testkit.Value(state.Load(state.Dir(s.dir)))(s)
 	for _, name := range append(slices.Clone(state.Services), state.View) {
 		for _, p := range stack[name].Processes {
 			names, procs = append(names, p.Name), append(procs, p)
@@ -145,9 +140,7 @@ func (s testStack) end(name string) {
 	s.Helper()
 	_, procs := s.processes()
 	at := slices.IndexFunc(procs, func(p proc.Process) bool { return p.Name == name })
-	if err := procs[at].End(0); err != nil {
-		s.Fatal(err)
-	}
+	testkit.Must(s, procs[at].End(0))
 }
 
 // ended checks that nothing is left of the processes, and nobody answers.

@@ -34,6 +34,14 @@ func OnlyInAll(t testing.TB) {
 	}
 }
 
+// NotShort leaves a test out under -short.
+func NotShort(t testing.TB, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip(why)
+	}
+}
+
 // Quick are flags of runs that find the faces of the demo in a tenth of the time.
 var Quick = slices.Clip([]string{"--min_face=80", "--scale_factor=1.2"})
 

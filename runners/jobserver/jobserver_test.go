@@ -13,9 +13,7 @@ import (
 // To containers that lack them, Spark brings the jars of its home in one archive, with its part
 // for YARN. It does so where it is given no list of jars.
 func TestJarsOnYARN(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs the Java parts")
-	}
+	testkit.NotShort(t, "needs the Java parts")
 	for worker, listed := range map[string]bool{"": true, "/x/facestream": false} {
 		dir := t.TempDir()
 		p := testkit.Value(New(Config{Engine: Spark, Master: "yarn", Dir: dir, YARN: YARN{Config: t.TempDir(), Worker: worker}}))(t)

@@ -23,15 +23,9 @@ import (
 
 // The services do what is told of them, beside what each start tries.
 func TestStack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts Kafka and HDFS")
-	}
+	testkit.NotShort(t, "starts Kafka and HDFS")
 	s := testkit.Value(Start(t.Context(), t.TempDir(), Options{Kafka: true, HDFS: true, DataNodes: 2}))(t)
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { testkit.Must(t, s.Stop()) })
 	// First of all: later, a DataNode that Start has not waited for may be there.
 	if nodes := testkit.Value(dataNodes(t.Context(), s.Addrs))(t); len(nodes) != 2 {
 		t.Errorf("the DataNodes are %q, want 2", nodes)
@@ -113,9 +107,7 @@ func testPages(t *testing.T, web string) {
 }
 
 func TestStartSaysWhyItFailed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a NameNode")
-	}
+	testkit.NotShort(t, "starts a NameNode")
 	dir := t.TempDir()
 	// The NameNode's data folder cannot be made.
 	blocked := filepath.Join(dir, "hdfs", "name")

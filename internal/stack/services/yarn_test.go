@@ -19,12 +19,7 @@ func TestContainersEndWithTheirNodeManager(t *testing.T) {
 
 func testContainers(t *testing.T, o Options) {
 	s := testkit.Value(Start(t.Context(), t.TempDir(), o))(t)
-	stopped := false
-	defer func() {
-		if !stopped {
-			_ = s.Stop()
-		}
-	}()
+	t.Cleanup(func() { testkit.Must(t, s.Stop()) })
 	web := testkit.Value(s.FlinkOnYARN(t.Context()))(t)
 	var overview struct {
 		Version string `json:"flink-version"`
@@ -50,6 +45,4 @@ func testContainers(t *testing.T, o Options) {
 	node, _ := s.Process(nodeManager)
 	testkit.Must(t, node.End(0))
 	testkit.Await(t, "the end of the session's containers", func() bool { return len(containers()) == 0 })
-	stopped = true
-	testkit.Must(t, s.Stop())
 }

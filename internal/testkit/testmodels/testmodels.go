@@ -26,9 +26,7 @@ func Download(t testing.TB) {
 	if _, err := os.Stat(filepath.Join(root, "build", "models", "centerface.onnx")); err == nil {
 		return
 	}
-	if testing.Short() {
-		t.Skip("downloads a network")
-	}
+	testkit.NotShort(t, "downloads a network")
 	if out, err := exec.CommandContext(t.Context(), filepath.Join(root, "scripts", "setup.sh"), "models").CombinedOutput(); err != nil {
 		t.Fatalf("downloading a network: %v\n%s", err, out)
 	}

@@ -64,9 +64,7 @@ func ending(t *testing.T, conn net.Conn) net.Conn {
 
 func send(t *testing.T, conn net.Conn, what string) {
 	t.Helper()
-	if _, err := conn.Write([]byte(what)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Value(conn.Write([]byte(what)))(t)
 }
 
 // arrives checks that exactly this comes next.

@@ -26,9 +26,9 @@ import (
 	"facestream/internal/yarnrm"
 )
 
-// StateEnv is the environment variable with the absolute state directory of the stack
+// stateEnv is the environment variable with the absolute state directory of the stack
 // that all packages share.
-const StateEnv = "FACESTREAM_TEST_STATE"
+const stateEnv = "FACESTREAM_TEST_STATE"
 
 // suffix is this process's.
 var suffix = strings.ToLower(rand.Text()[:8])
@@ -65,9 +65,7 @@ func Main(run func() int) (status int) {
 // job may take all slots.
 func Start(t testing.TB, o services.Options) state.Addrs {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
+	testkit.NotShort(t, "needs real services, which take seconds to start")
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.err == nil {
@@ -86,27 +84,9 @@ func Start(t testing.TB, o services.Options) state.Addrs {
 // with the test, and nothing is left of it. It skips the test under -short.
 func Own(t testing.TB, o services.Options) *services.Stack {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs real services, which take seconds to start")
-	}
-	dir, err := os.MkdirTemp("", "facestream-own-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error("removing the test's services: ", err)
-		}
-	})
-	stack, err := services.Start(context.Background(), dir, o)
-	if err != nil {
-		t.Fatal("starting the test's services: ", err)
-	}
-	t.Cleanup(func() {
-		if err := stack.Stop(); err != nil {
-			t.Error("stopping the test's services: ", err)
-		}
-	})
+	testkit.NotShort(t, "needs real services, which take seconds to start")
+	stack := testkit.Value(services.Start(context.Background(), t.TempDir(), o))(t)
+	t.Cleanup(func() { testkit.Must(t, stack.Stop()) })
 	return stack
 }
 
@@ -114,11 +94,7 @@ func Own(t testing.TB, o services.Options) *services.Stack {
 func Proxy(t testing.TB, target string) *proxy.Proxy {
 	t.Helper()
 	p := testkit.Value(proxy.Start(target))(t)
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { testkit.Must(t, p.Close()) })
 	return p
 }
 
@@ -158,7 +134,7 @@ func Jobs(t testing.TB, addrs state.Addrs) (out []string) {
 
 // start starts what o names and is not there yet.
 func start(o services.Options) error {
-	if dir := os.Getenv(StateEnv); dir != "" && len(shared.stacks) == 0 {
+	if dir := os.Getenv(stateEnv); dir != "" && len(shared.stacks) == 0 {
 		shared.addrs, _ = state.Running(dir)
 	}
 	var missing services.Options
@@ -207,15 +183,9 @@ func (c *clusters) take(t testing.TB) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if dir := os.Getenv(StateEnv); dir != "" && c.tests == 0 {
-		lock, err := os.Create(filepath.Join(dir, "clusters.lock"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-			t.Fatal(errors.Join(err, lock.Close()))
-		}
-		c.lock = lock
+	if dir := os.Getenv(stateEnv); dir != "" && c.tests == 0 {
+		c.lock = testkit.Value(os.Create(filepath.Join(dir, "clusters.lock")))(t)
+		testkit.Must(t, syscall.Flock(int(c.lock.Fd()), syscall.LOCK_EX))
 	}
 	c.tests++
 	t.Cleanup(func() {

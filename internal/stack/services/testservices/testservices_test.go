@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { os.Exit(Main(m.Run)) }
 // What runs in the stack of all packages is not started, and clusters are one test's.
 func TestStartSharesStack(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(StateEnv, dir)
+	t.Setenv(stateEnv, dir)
 	self, err := proc.NewProcess("test", os.Getpid(), "")
 	testkit.Must(t, err)
 	want := state.Addrs{Kafka: "127.0.0.1:1", Flink: "127.0.0.1:2", FlinkWeb: "http://127.0.0.1:3"}
