@@ -2,12 +2,16 @@ package view
 
 import (
 	"archive/zip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -118,21 +122,47 @@ func TestCounts(t *testing.T) {
 	o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})
 	s := serveOutput(t, o.cfg.Root, access{})
 	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>")
-	o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})
+	newest := o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})[0]
+	o.write(newest.Picture, nil)
+	testkit.Must(t, os.Chtimes(filepath.Join(o.cfg.Root, newest.Picture), time.Time{}, time.UnixMilli(at("08:01:02"))))
 	testkit.Must(t, o.book.Gather(t.Context()))
-	cluster := testkit.Value(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t")))(t)
-	defer cluster.Close()
-	client := testkit.Value(kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...)))(t)
-	defer client.Close()
+	broker := testkit.FakeKafka(t, kfake.SeedTopics(1, "t")).ListenAddrs()[0]
+	client := testkit.Kafka(t, broker)
 	for range 10 {
 		testkit.Must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "t"}).FirstErr())
 	}
-	go s.followLag(t.Context(), cluster.ListenAddrs()[0], nil)
+	go s.followLag(t.Context(), s.lagAt(broker, nil))
 	testkit.Await(t, "the lag", func() bool {
 		s.again()
 		return strings.Contains(s.page("/"), "<dt>lag</dt><dd>7</dd>")
 	})
-	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "08:01:00", "<dt>records</dt><dd>3</dd>", `<dt>wrong_size</dt><dd><a href="/rejects?reason=wrong_size">1</a>`)
+	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "08:01:00", "<dt>records</dt><dd>3</dd>", "<dt>latency</dt><dd>2s</dd>", `<dt>wrong_size</dt><dd><a href="/rejects?reason=wrong_size">1</a>`)
+}
+
+// Kafka is asked for the lag while somebody looks, once for all pages.
+func TestLagIsAskedForPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, asked := newServer(&index{}, access{}), int64(0)
+		ctx, stop := context.WithCancel(t.Context())
+		go s.followLag(ctx, func(context.Context) (int64, error) { asked++; return asked, nil })
+		for _, next := range []struct {
+			looks int
+			after time.Duration
+			asked int64
+			lag   string
+		}{{0, time.Hour, 0, ""}, {1, lagEvery / 2, 1, "1"}, {3, lagEvery, 2, "2"}, {0, time.Hour, 2, ""}} {
+			for range next.looks {
+				s.counts()
+			}
+			time.Sleep(next.after)
+			synctest.Wait()
+			if lag, _ := s.lag.Load().(string); asked != next.asked || lag != next.lag {
+				t.Errorf("%d looks, and %s later: it was asked %d times, and is %q", next.looks, next.after, asked, lag)
+			}
+		}
+		stop()
+		synctest.Wait()
+	})
 }
 
 func TestRejects(t *testing.T) {

@@ -66,6 +66,8 @@ type tally struct {
 	at     map[record.TopicPartition]int64 // where groups stand
 	events []store.EventsFile
 	tables map[string][]store.Table // by folder; those that are not gathered have none
+
+	written time.Time // the picture of Latest; zero if that is not known
 }
 
 func openIndex(ctx context.Context, root string) (*index, error) {
@@ -132,6 +134,9 @@ func (ix *index) refresh(ctx context.Context) error {
 	now := ix.overTally.clone()
 	for _, f := range changing {
 		now.add(f)
+	}
+	if now.written = ix.tally.written; now.Latest != ix.tally.Latest || now.written.IsZero() {
+		now.written, _ = ix.cfg.Modified(ctx, now.Latest.Picture)
 	}
 	files := map[string]bool{}
 	ix.mu.Lock()

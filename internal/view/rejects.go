@@ -60,7 +60,7 @@ func (s *server) rejects(w http.ResponseWriter, r *http.Request) error {
 	if err := s.index.refresh(ctx); err != nil {
 		return err
 	}
-	p := rejectsPage{layout: layout{"Rejects", zone(r)}, Counts: s.counts(ctx), Reason: q.Get("reason"), Camera: q.Get("camera")}
+	p := rejectsPage{layout: layout{"Rejects", zone(r)}, Counts: s.counts(), Reason: q.Get("reason"), Camera: q.Get("camera")}
 	names, err := s.index.newestRejects(ctx, rejectsRead)
 	if err != nil {
 		return err

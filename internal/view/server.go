@@ -44,11 +44,12 @@ type server struct {
 
 	cropping *semaphore.Weighted
 	mux      http.ServeMux
-	lag      atomic.Value // a text, if it is followed
+	lag      atomic.Value  // a text, if it is followed
+	looked   chan struct{} // has one element if a page was asked for since the lag was
 }
 
 func newServer(ix *index, a access) *server {
-	s := &server{index: ix, access: a, cropping: semaphore.NewWeighted(cropsAtOnce)}
+	s := &server{index: ix, access: a, cropping: semaphore.NewWeighted(cropsAtOnce), looked: make(chan struct{}, 1)}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/{$}": s.grid, "/picture": s.picture, "/file": s.file, "/crop": s.cropped, "/zip": s.zip, "/rejects": s.rejects,
 	} {
@@ -250,7 +251,7 @@ func (s *server) grid(w http.ResponseWriter, r *http.Request) (err error) {
 	if p.Timeline, err = s.timeline(ctx, at.In(zone), q); err != nil {
 		return err
 	}
-	if p.Counts = s.counts(ctx); len(p.Counts.events) == 0 && p.Counts.Sum.Read > 0 {
+	if p.Counts = s.counts(); len(p.Counts.events) == 0 && p.Counts.Sum.Read > 0 {
 		p.Notice = "No event was stored yet. Faces are shown by their events, which a run stores if --write has events, as by default."
 	}
 	s.render(w, http.StatusOK, "grid", p)

@@ -94,7 +94,7 @@ func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt
 	}
 	s := newServer(ix, a)
 	if brokers != "" {
-		go s.followLag(ctx, brokers, security)
+		go s.followLag(ctx, s.lagAt(brokers, security))
 	}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: readTimeout, IdleTimeout: idleTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go ix.summarize(ctx)
