@@ -143,6 +143,8 @@ func TestExtractSome(t *testing.T) {
 	testkit.WriteFile(t, list, []byte("t+0+2\n\nt+0+7\n"))
 	ended, end := context.WithCancel(t.Context())
 	end()
+	link := filepath.Join(t.TempDir(), "stdout")
+	testkit.Must(t, os.Symlink("/dev/null", link))
 	for name, tc := range map[string]struct {
 		flags  []string
 		ctx    context.Context
@@ -165,6 +167,7 @@ func TestExtractSome(t *testing.T) {
 		"no list":      {[]string{"--records=/nowhere"}, nil, 2, "/nowhere", nil},
 		"neither":      {[]string{"--into="}, nil, 2, "either --into", nil},
 		"no tar":       {[]string{"--into=", "--tar=/nope/x"}, nil, 2, "--tar=/nope/x: /nope is not a folder", nil},
+		"no file":      {[]string{"--into=", "--replace", "--tar=" + link}, nil, 2, "or - for the standard output", nil},
 		"a file":       {[]string{"--into=extract_test.go/x"}, nil, 2, "extract_test.go is a file", nil},
 		"no output":    {[]string{"--output=/nowhere"}, nil, 2, "no run of facestream", nil},
 	} {

@@ -137,7 +137,10 @@ func (o *options) check(output *config.OutputFlags, write, records string) error
 	case stdio:
 		return nil
 	}
-	if _, err := os.Lstat(o.tar); err == nil && !o.replace {
+	switch info, err := os.Lstat(o.tar); {
+	case err == nil && !info.Mode().IsRegular(): // a tar would take the place of /dev/stdout
+		return fmt.Errorf("--tar=%s: it is there, and no file: give another name, or - for the standard output", o.tar)
+	case err == nil && !o.replace:
 		return fmt.Errorf("--tar=%s: it is there already: give another name, or --replace", o.tar)
 	}
 	return cli.CheckNewFile("--tar", o.tar)
