@@ -239,8 +239,9 @@ func TestExtractSome(t *testing.T) {
 	folder := t.TempDir()
 	flag := "--tar=" + filepath.Join(folder, "faces.tar")
 	extracted(ended, t, 130, "interrupted", root, flag)
+	extracted(t.Context(), t, 2, "no run of facestream", "/nowhere", flag)
 	if left := localFiles(t, folder); len(left) > 0 {
-		t.Errorf("what is interrupted leaves %d files", len(left))
+		t.Errorf("what is interrupted, or finds nothing, leaves %d files", len(left))
 	}
 	extracted(t.Context(), t, 0, "", root, flag)
 	extracted(t.Context(), t, 2, "", root, flag)

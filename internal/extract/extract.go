@@ -77,6 +77,9 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 			break
 		}
 	}
+	if err == nil && c.books == 0 {
+		err = cli.Usagef("--output: no run of facestream has written to %s", c.root)
+	}
 	if err = c.to.end(err); err != nil {
 		return err
 	}
@@ -107,8 +110,6 @@ func (c *copying) verdict(stderr io.Writer) error {
 	switch {
 	case c.misses > 0:
 		return fmt.Errorf("missing: %d, the first ones are above; verify may say why", c.misses)
-	case c.books == 0:
-		return cli.Usagef("--output: no run of facestream has written to %s", c.root)
 	case c.frames == 0:
 		return errors.New("there is no such picture")
 	}
