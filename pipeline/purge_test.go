@@ -285,6 +285,7 @@ func TestPurge(t *testing.T) {
 		"--camera=a --camera=b":             "purge once for each camera",
 		"--records=" + list + ".not":        "no such file",
 		"--records=purge_test.go":           "TOPIC+PARTITION+OFFSET",
+		"--older=3d --output=purge_test.go": "give the folder that a run was given",
 	} {
 		purge(s, 2, text, strings.Fields(flags)...)
 	}

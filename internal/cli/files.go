@@ -55,10 +55,11 @@ func CheckNewFile(flag, file string) error {
 // and makes nothing.
 func CheckFolder(flag, dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			continue // what is above it decides
+		}
 		info, err := os.Stat(at)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-			continue // what is above it decides
 		case err == nil && !info.IsDir():
 			err = fmt.Errorf("%s is a file", at)
 		case err == nil:

@@ -14,8 +14,9 @@ func TestCheckFiles(t *testing.T) {
 	dir := t.TempDir()
 	file, missing := filepath.Join(dir, "file"), filepath.Join(dir, "missing")
 	testkit.WriteFile(t, file, nil)
-	locked := filepath.Join(dir, "locked")
+	locked, broken := filepath.Join(dir, "locked"), filepath.Join(dir, "broken")
 	testkit.Must(t, os.Mkdir(locked, 0o500))
+	testkit.Must(t, os.Symlink(missing, broken))
 	denied := "permission denied"
 	if os.Geteuid() == 0 {
 		denied = "" // root may write everywhere
@@ -49,13 +50,14 @@ func TestCheckFiles(t *testing.T) {
 		{CheckFolder, file, file + " is a file"},
 		{CheckFolder, file + "/x/y", file + " is a file"},
 		{CheckFolder, locked + "/x", denied},
+		{CheckFolder, broken, "no such file"},
 	} {
 		err := tc.check("--flag", tc.name)
 		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || !strings.HasPrefix(err.Error(), "--flag="+tc.name+": ")) {
 			t.Errorf("%s: error %v, want one with the flag and %q", tc.name, err, tc.want)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 2 {
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 3 {
 		t.Errorf("%q, %v: something was made", left, err)
 	}
 }

@@ -56,3 +56,12 @@ func Explain(err error) error {
 	}
 	return explained{text, err}
 }
+
+// Unanswered adds to an error of the first question to Kafka what may be wrong, unless Explain
+// has.
+func Unanswered(err error) error {
+	if errors.Is(err, ErrSecurity) {
+		return err
+	}
+	return fmt.Errorf("%w (does Kafka run, and is this the address for --kafka?)", err)
+}

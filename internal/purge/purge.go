@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"facestream/internal/cli"
@@ -116,7 +117,7 @@ func (v *flags) check(now time.Time) error {
 
 // run purges, and says how far it is and what came of it.
 func run(ctx context.Context, cfg store.Config, s store.Selection, dry bool, stdout, stderr io.Writer) error {
-	if _, err := cfg.Modified(ctx, ""); errors.Is(err, fs.ErrNotExist) { // else a purge would make it
+	if _, err := cfg.Modified(ctx, ""); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // else a purge would make it
 		return cli.Usagef("--output: %w; give the folder that a run was given", err)
 	}
 	did, progress := "removed", cli.NewProgress(stderr)

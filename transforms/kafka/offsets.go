@@ -145,8 +145,8 @@ func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) 
 	o.first, err = ask(ctx, o, "its topics", func(ctx context.Context) (kadm.Metadata, error) { return o.admin.Metadata(ctx, o.topics...) })
 	if err != nil {
 		o.Close()
-		if !o.answered && !errors.Is(err, kafkaconf.ErrSecurity) {
-			err = fmt.Errorf("%w (does Kafka run, and is this the address for --kafka?)", err)
+		if !o.answered {
+			err = kafkaconf.Unanswered(err)
 		}
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"syscall"
 	"time"
 
 	"facestream/internal/audit"
@@ -45,7 +46,7 @@ func verify(ctx context.Context, o options, p *cli.Progress) (audit.Report, erro
 		}
 		return ctx.Err()
 	})
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		err = cli.Usagef("--output: %w; give the folder that a run was given", err)
 	}
 	if err != nil {

@@ -338,6 +338,7 @@ func TestStatus(t *testing.T) {
 		"no topic":      {t.Context(), flags(addrs.Kafka, "nowhere"), 2, "nowhere"},
 		"no broker":     {t.Context(), flags("127.0.0.1:1", topic), 1, "127.0.0.1:1"},
 		"no folder":     {t.Context(), good, 2, "give the folder that a run was given"},
+		"a file":        {t.Context(), append(good, "--output=verify.go"), 2, "give the folder that a run was given"},
 		"interrupted":   {cancelled, good, 130, "interrupted"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -399,7 +399,7 @@ func TestSendNobodyThere(t *testing.T) {
 	brokers := c.ListenAddrs()
 	c.Close() // its port is free now
 	_, err := Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
-	testkit.Says(t, "nobody there", err, "reaching Kafka at "+brokers[0], "refused")
+	testkit.Says(t, "nobody there", err, "reaching Kafka at "+brokers[0], "refused", "--kafka?")
 }
 
 // No picture is sent before its time, whatever the pictures before it took.

@@ -57,7 +57,7 @@ func prepareTopic(ctx context.Context, cfg Config, size int, note func(format st
 	defer client.Close()
 	// The first thing asked: it fails at once where nobody listens.
 	if err := client.Ping(ctx); err != nil {
-		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), kafkaconf.Explain(err))
+		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), kafkaconf.Unanswered(kafkaconf.Explain(err)))
 	}
 	admin := kadm.NewClient(client)
 
