@@ -10,8 +10,12 @@ import (
 	"strings"
 )
 
-// maxText is how much of a service's own text an error shows.
-const maxText = 1 << 10
+const (
+	// maxText is how much of a service's own text an error shows.
+	maxText = 1 << 10
+	// maxBytes is more than any of these services answers: another program may be there.
+	maxBytes = 16 << 20
+)
 
 // Client is what sends requests, such as http.DefaultClient.
 type Client interface {
@@ -31,7 +35,10 @@ func Call(ctx context.Context, client Client, method, url, body string) ([]byte,
 		return nil, err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	if err == nil && len(data) > maxBytes {
+		err = fmt.Errorf("%s %s: an answer of more than %d bytes", method, url, maxBytes)
+	}
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, data[:min(len(data), maxText)])
 	}
