@@ -273,7 +273,7 @@ func TestTopicChangesInWindow(t *testing.T) {
 func TestTopicIsGone(t *testing.T) {
 	f := newFake(t, 1)
 	testkit.Value(f.admin.DeleteTopics(t.Context(), fakeTopic))(t)
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
 	defer stop()
 	if _, err := f.Waiting(ctx); !errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrOutage) {
 		t.Errorf("error %v", err)
