@@ -33,12 +33,15 @@ ifdef FACESTREAM_ALL_FAULTS
 raced += internal/camera/feed internal/view transforms/store
 endif
 raced := $(addprefix facestream/,$(raced))
+# Some tests of this need runners, and are without the race detector: compiling it all for that
+# takes a minute.
+both := facestream/transforms/kafka
 # Tests of these count Mats that nobody closes, with the tag matprofile.
 profiled := $(addprefix facestream/,internal/camera/video transforms/face)
 faults := facestream/internal/chaos
 # Tests of these take turns on the clusters, and wait more than they work.
 clusters := $(addprefix facestream/,pipeline runners)
-other = $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
+other = $(both) $(filter-out $(raced) $(profiled) $(faults) $(clusters),$(shell go list ./...))
 
 .PHONY: help setup build programs demo up up-clusters down install dist image models test test-all test-short \
 	test-services test-clusters test-raced test-profiled test-other test-faults soak bench lint clean

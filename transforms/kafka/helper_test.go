@@ -1,14 +1,11 @@
 package kafka_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"testing"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -16,27 +13,8 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
-	"facestream/runners"
 	"facestream/transforms/kafka"
 )
-
-// expansion serves all tests that read with KafkaIO.
-var expansion *runners.Expansion
-
-func TestMain(m *testing.M) {
-	beam.Init()
-	os.Exit(testservices.Main(func() int {
-		dir, err := os.MkdirTemp("", "expansion-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		expansion = runners.NewExpansion(dir)
-		defer expansion.Close()
-		return m.Run()
-	}))
-}
 
 // topic is a topic of a test's own. Its consumer group has the same name.
 type topic struct {
@@ -174,9 +152,4 @@ func (to *topic) mustLag(t *testing.T, want int64) {
 func (to *topic) mustPlan(t *testing.T, maxBytes int64, want kafka.Plan) {
 	t.Helper()
 	testkit.Gives(to.offsets.Plan(t.Context(), maxBytes))(t, fmt.Sprintf("plan for %d bytes", maxBytes), want)
-}
-
-func text(r kafka.Record) string {
-	data, _ := json.Marshal(r)
-	return string(data)
 }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package kafka_test
 
 import (
@@ -15,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/paths"
+	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
 	"facestream/runners"
 	"facestream/transforms/kafka"
@@ -22,6 +25,24 @@ import (
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[dumpFn]())
+}
+
+// expansion serves all tests that read with KafkaIO.
+var expansion *runners.Expansion
+
+func TestMain(m *testing.M) {
+	beam.Init()
+	os.Exit(testservices.Main(func() int {
+		dir, err := os.MkdirTemp("", "expansion-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		expansion = runners.NewExpansion(dir)
+		defer expansion.Close()
+		return m.Run()
+	}))
 }
 
 // dumpFn writes each record to a file of its own: a pipeline's elements, seen
@@ -143,4 +164,9 @@ func TestReadEndsByItsSeconds(t *testing.T) {
 	to.send(t, value(0, "x"), value(1, "x"), value(2, "x"))
 	got := slices.Sorted(maps.Keys(to.read(t, runners.Prism, to.name, 100, 3, nil)))
 	testkit.Equal(t, "what is read", got, []string{"0+0", "1+0", "2+0"})
+}
+
+func text(r kafka.Record) string {
+	data, _ := json.Marshal(r)
+	return string(data)
 }

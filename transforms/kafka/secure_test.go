@@ -1,3 +1,5 @@
+//go:build !race
+
 package kafka_test
 
 import (
