@@ -176,7 +176,7 @@ func sampledRecords(log []sampledRecord, values map[string][]byte) (records []*k
 // jpegOf returns a picture as a JPEG file.
 func jpegOf(t *testing.T, p video.Picture) []byte {
 	t.Helper()
-	return testkit.Value(video.EncodeJPEG(p))(t)
+	return testkit.Value(video.EncodeJPEG(p, 0))(t)
 }
 
 // However a log is cut into windows, and in whatever order the records of one

@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"encoding/json"
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -41,37 +40,27 @@ type EventAt struct {
 	At          int64 // bytes of the file before it
 }
 
-// sample chooses n of all records, each with the same probability, while they pass
-// (Li, "Reservoir-sampling algorithms of time complexity O(n(1+log(N/n)))", 1994).
+// sample chooses n of all records, each with the same probability, while they pass: each
+// takes the place of one of those that were chosen before, or of none (reservoir sampling).
 type sample struct {
-	n          int
-	chosen     []Chosen
-	seen, next int64   // records that have passed, and the next one to be chosen
-	weight     float64 // probability that the largest of n numbers is less
-	settings   map[string]json.RawMessage
+	n        int
+	chosen   []Chosen
+	seen     int64 // records that have passed
+	settings map[string]json.RawMessage
 }
 
-func newSample(n int) sample {
-	return sample{n: n, weight: 1, settings: map[string]json.RawMessage{}}
-}
+func newSample(n int) sample { return sample{n: n, settings: map[string]json.RawMessage{}} }
 
 // choose chooses some of a range's records.
 func (s *sample) choose(r record.Range, about func(offset int64) Chosen) {
-	for s.n > 0 && s.next <= s.seen+r.Last-r.First {
-		one := about(r.First + s.next - s.seen)
+	for offset := r.First; offset <= r.Last && s.n > 0; offset++ {
+		s.seen++
 		if len(s.chosen) < s.n {
-			s.chosen = append(s.chosen, one)
-		} else {
-			s.chosen[rand.IntN(s.n)] = one
-		}
-		s.next++
-		if len(s.chosen) == s.n {
-			s.weight *= math.Exp(math.Log(1-rand.Float64()) / float64(s.n))
-			skip := math.Floor(math.Log(1-rand.Float64()) / math.Log1p(-s.weight))
-			s.next += int64(min(skip, math.MaxInt64/4))
+			s.chosen = append(s.chosen, about(offset))
+		} else if at := rand.Int64N(s.seen); at < int64(s.n) {
+			s.chosen[at] = about(offset)
 		}
 	}
-	s.seen += r.Last - r.First + 1
 }
 
 // Chosen returns the records that were chosen, in order, and the settings of all

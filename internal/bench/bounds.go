@@ -233,7 +233,7 @@ func pictures(cfg video.DemoConfig, light float64, format string) ([]video.Pictu
 			out[i].BGR[at] = byte(min(float64(b)*light, math.MaxUint8))
 		}
 		if format == feed.JPEG {
-			if out[i].JPEG, err = video.EncodeJPEG(out[i]); err != nil {
+			if out[i].JPEG, err = video.EncodeJPEG(out[i], 0); err != nil {
 				return nil, err
 			}
 		}

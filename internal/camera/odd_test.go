@@ -230,9 +230,7 @@ func TestFolderOfNothing(t *testing.T) {
 	testkit.Must(t, os.Symlink("/missing", filepath.Join(dir, "link.jpg")))
 	kafka := newKafka(t)
 	status, stderr := run(t, kafka, "--source="+dir)
-	if status != 1 {
-		t.Errorf("status %d: %s", status, stderr)
-	}
+	testkit.Equal(t, stderr, status, 1)
 	testkit.Contains(t, "what is said", stderr, "none of 4 pictures can be sent; the first: reading "+dir+"/0.jpg: it is neither a JPEG nor a PNG")
 	testkit.WriteFile(t, filepath.Join(dir, "z\n%d: \xFF.png"), frametest.PNG(frametest.Noise(image.NewGray(image.Rect(0, 0, 64, 48)))))
 	mustRun(t, []string{kafka, "--source=" + dir}, "sent 1 frames", "; 4 passed over", "link.jpg: no such file or directory\n")

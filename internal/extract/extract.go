@@ -175,7 +175,7 @@ func (c *copying) table(ctx context.Context, t store.Table) error {
 		if c.say.Say("%s: %d of %d rows; %d frames copied", t.File, n, t.Rows, c.frames); !c.wanted(row.ID, row.Camera, row.TimestampMillis) {
 			continue
 		}
-		f := frame{Name: store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}, pictures: store.PicturesOf(&row)}
+		f := frame{Name: store.NameOf(&row), pictures: store.PicturesOf(&row)}
 		if c.write.Events {
 			if f.events, err = face.EventsOf(&row); err != nil {
 				return c.unread(ctx, t.File, err)

@@ -57,7 +57,5 @@ func TestBesideARun(t *testing.T) {
 	if err := run(t.Context(), o, &out, &out); err != nil || !gathered || !strings.Contains(out.String(), "frames: 2, files: 2,") {
 		t.Errorf("gathered: %v, %v: %s", gathered, err, &out)
 	}
-	if _, err := os.Stat(file); err != nil {
-		t.Error(err)
-	}
+	testkit.Value(os.Stat(file))(t)
 }

@@ -1,5 +1,7 @@
 package record
 
+import "image"
+
 // Box is a rectangle in a picture, in pixels; X and Y are those of its upper left
 // corner.
 type Box struct {
@@ -35,6 +37,16 @@ type Point struct {
 // Points are the landmarks in the order of the fields, which is that of the networks.
 func (l *Landmarks) Points() [5]*Point {
 	return [...]*Point{&l.RightEye, &l.LeftEye, &l.NoseTip, &l.RightMouthCorner, &l.LeftMouthCorner}
+}
+
+// Rect is the box as package image has it, and BoxOf the way back.
+func (b Box) Rect() image.Rectangle {
+	return image.Rect(int(b.X), int(b.Y), int(b.X)+int(b.Width), int(b.Y)+int(b.Height))
+}
+
+// BoxOf returns a rectangle as a box.
+func BoxOf(r image.Rectangle) Box {
+	return Box{X: int32(r.Min.X), Y: int32(r.Min.Y), Width: int32(r.Dx()), Height: int32(r.Dy())}
 }
 
 // Area is in pixels.

@@ -84,8 +84,17 @@ func Equal[T any](t testing.TB, what any, got, want T) {
 	case reflect.DeepEqual(got, want):
 	case (g.Kind() == reflect.Slice || g.Kind() == reflect.Map) && g.Len()+reflect.ValueOf(want).Len() == 0:
 	default:
-		t.Errorf("%v: got %+v, want %+v", what, got, want)
+		t.Errorf("%v: got %s, want %s", what, shown(got), shown(want))
 	}
+}
+
+// shown is a value in a message, which the bytes of a picture must not fill.
+func shown(v any) string {
+	text := fmt.Sprintf("%+v", v)
+	if data, ok := v.([]byte); ok {
+		text = fmt.Sprintf("%d bytes, %q", len(data), data[:min(len(data), 100)])
+	}
+	return text[:min(len(text), 10_000)]
 }
 
 // Gives checks what a call returned, of which an error is none:
@@ -95,7 +104,7 @@ func Gives[T any](got T, err error) func(t testing.TB, what any, want T) {
 	return func(t testing.TB, what any, want T) {
 		t.Helper()
 		if err != nil {
-			t.Errorf("%v: %v, want %+v", what, err, want)
+			t.Errorf("%v: %v, want %s", what, err, shown(want))
 			return
 		}
 		Equal(t, what, got, want)

@@ -78,9 +78,7 @@ func TestOnlyPictures(t *testing.T) {
 	testkit.WriteFile(t, filepath.Join(outside, secret), picture)
 	testkit.Must(t, os.Symlink(filepath.Join(outside, "secret"), filepath.Join(root, "secret")))
 	s := serveOutput(t, root, access{})
-	if got := s.page("/file" + query("name", e.Picture)); got != string(picture) {
-		t.Errorf("%d bytes of the picture, want %d", len(got), len(picture))
-	}
+	testkit.Equal(t, "the picture", s.page("/file"+query("name", e.Picture)), string(picture))
 	for _, name := range []string{
 		secret, "../" + secret, "door/../../" + secret, "..%2f" + secret, filepath.Join(outside, secret), "/" + e.Picture, "./" + e.Picture, "door//" + e.Picture,
 		"", ".", "..", "_windows/g+t/hour.json", "_SUCCESS", "_events/2026-11-24/20261124T080000.000Z-00000001.jsonl", "_rejects/" + e.Picture, "_tmp/" + e.Picture,

@@ -79,7 +79,7 @@ func (ix *index) openTable(ctx context.Context, t store.Table) (openTable, error
 		if err != nil {
 			return in, errors.Join(fmt.Errorf("reading %s: %w", t.File, err), in.Close())
 		}
-		_, base, _ := store.ParsePicture(store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}.Path())
+		_, base, _ := store.ParsePicture(store.NameOf(&row).Path())
 		in.rows[base] = row.Nth
 	}
 	ix.opened.Add(t, in)

@@ -134,9 +134,7 @@ func TestFilters(t *testing.T) {
 		for _, k := range s.keys("/" + query(tc.query...)) {
 			got = append(got, strings.Split(k, ".")[2])
 		}
-		if strings.Join(got, " ") != tc.want {
-			t.Errorf("%q: offsets %q, want %q", tc.query, got, tc.want)
-		}
+		testkit.Equal(t, tc.query, strings.Join(got, " "), tc.want)
 	}
 	for _, wrong := range []string{"size=-1", "size=x", "score=NaN", "from=yesterday", "after=25:00", "next=1.2", "next=a.b.c.d.e"} {
 		if status, _, body := s.get("/?" + wrong); status != http.StatusBadRequest || !strings.Contains(body, strings.Split(wrong, "=")[1]) && !strings.Contains(body, "names no face") {

@@ -73,7 +73,7 @@ func (fn *detectFn) ProcessElement(ctx context.Context, f frame.Frame, detection
 			if reject := Reject(fn.Config, f, err); reject != nil {
 				return outcome{reject: reject}, nil
 			}
-			return outcome{}, recordError(f, err)
+			return outcome{}, fmt.Errorf("%s: %w", f.ID, err)
 		}
 		found.Frame.Headers = nil // which are for a Reject
 		if len(found.Faces) == 0 {
@@ -104,9 +104,4 @@ func (fn *detectFn) FinishBundle(ctx context.Context, detections func(Detection)
 		(<-fn.detectors).Close()
 	}
 	return nil
-}
-
-// recordError names the record that err is about.
-func recordError(f frame.Frame, err error) error {
-	return fmt.Errorf("%s: %w", f.ID, err)
 }

@@ -81,7 +81,7 @@ func (d *Detector) Detect(f frame.Frame) (Detection, error) {
 
 // blur returns Face.Blur. The box is within the picture and not empty.
 func blur(grey gocv.Mat, b record.Box) float64 {
-	region := grey.Region(image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height)))
+	region := grey.Region(b.Rect())
 	defer region.Close()
 	edges, mean, deviation := gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
 	defer edges.Close()

@@ -76,7 +76,7 @@ func rowOf(o Output, d Detection) *table.Row {
 
 // EventsOf returns the events of a row, as compact JSON. Its pictures may be left out.
 func EventsOf(row *table.Row) ([]string, error) {
-	name := store.Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
+	name := store.NameOf(row)
 	path := func(bytes int32, path string) string {
 		if bytes == 0 {
 			return ""

@@ -88,9 +88,7 @@ func TestCascadesOfOpenCV(t *testing.T) {
 		}
 		mustFind(t, newDetector(t, p), small)
 	}
-	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
+	testkit.Gives(os.ReadDir(os.Getenv("TMPDIR")))(t, "what is left behind", nil)
 }
 
 func TestPool(t *testing.T) {
@@ -105,9 +103,7 @@ func TestPool(t *testing.T) {
 	if a == b {
 		t.Fatal("one classifier was leased twice")
 	}
-	if n := loaded.Load() - before; n != 2 {
-		t.Fatalf("%d classifiers loaded, want 2", n)
-	}
+	testkit.Equal(t, "the classifiers that were loaded", loaded.Load()-before, 2)
 	pool.release(a)
 	if c := lease(cascade); c != a {
 		t.Error("a classifier that was given back is not leased again")

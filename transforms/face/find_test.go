@@ -115,9 +115,7 @@ func TestEqualize(t *testing.T) {
 		t.Fatalf("got %v, %v, gocv gives %v", got, err, want)
 	}
 	for i, b := range want { // blur is that of the picture as it is
-		if plain := blur(grey, b); found.Faces[i].Blur != plain {
-			t.Errorf("blur %v, and %v in the picture as it is", found.Faces[i].Blur, plain)
-		}
+		testkit.Equal(t, "the blur, and that of the picture as it is", found.Faces[i].Blur, blur(grey, b))
 	}
 }
 

@@ -172,7 +172,7 @@ func greyOf(t testing.TB, m gocv.Mat) gocv.Mat {
 // sorted returns rectangles as boxes in the order that Detect promises.
 func sorted(rects []image.Rectangle) (boxes []record.Box) {
 	for _, r := range rects {
-		boxes = append(boxes, box(int32(r.Min.X), int32(r.Min.Y), int32(r.Dx()), int32(r.Dy())))
+		boxes = append(boxes, record.BoxOf(r))
 	}
 	slices.SortFunc(boxes, func(a, b record.Box) int {
 		return slices.Compare([]int32{a.Y, a.X, a.Width, a.Height}, []int32{b.Y, b.X, b.Width, b.Height})

@@ -2,7 +2,6 @@ package face
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"image"
 	"io/fs"
@@ -267,10 +266,9 @@ func TestModelsRefused(t *testing.T) {
 		_, err := NewPreset("yunet", file)
 		testkit.Says(t, name, err, tt.want, file, "get face_detection_yunet_2022mar.onnx")
 	}
-	if _, err := NewPreset("yunet", filepath.Join(t.TempDir(), "no")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing file: %v", err)
-	}
-	_, err := NewPreset("yunet", "")
+	_, err := NewPreset("yunet", filepath.Join(t.TempDir(), "no"))
+	testkit.Is(t, "a missing file", err, fs.ErrNotExist)
+	_, err = NewPreset("yunet", "")
 	testkit.Says(t, "no file", err, "give --model=FILE with face_detection_yunet_2022mar.onnx")
 	testkit.Equal(t, "networks from files that are none", loaded.Load(), before)
 }

@@ -72,9 +72,7 @@ func TestFiles(t *testing.T) {
 				return testkit.Value(Files(o, d))(t)
 			}
 			e := files(o)
-			if !bytes.Equal(f.Data, before) {
-				t.Error("the frame's own bytes were drawn into")
-			}
+			testkit.Equal(t, "the frame's own bytes", f.Data, before)
 			if e.Faces != 2 || e.TimestampMillis != 1_700_000_000_123 || len(e.Events) != 2 {
 				t.Errorf("entry of %d faces at %d with events %q", e.Faces, e.TimestampMillis, e.Events)
 			}
@@ -118,9 +116,8 @@ func TestFiles(t *testing.T) {
 				}
 			}
 			for _, extension := range []string{".jpg", ".face-1.jpg"} {
-				if _, isGrey := pictures[extension].(*image.Gray); isGrey != (tt.want.Channels() == 1) {
-					t.Errorf("%s is a %T", extension, pictures[extension])
-				}
+				_, isGrey := pictures[extension].(*image.Gray)
+				testkit.Equal(t, "whether it is grey, "+extension, isGrey, tt.want.Channels() == 1)
 			}
 			for list, want := range map[string][]string{
 				"frame": {".jpg"}, "annotated": {".annotated.jpg"}, "crops": {".face-1.jpg", ".face-2.jpg"}, "events": nil,

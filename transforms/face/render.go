@@ -78,7 +78,7 @@ func Files(o Output, d Detection) (store.Entry, error) {
 		e.Events, err = EventsOf(row)
 	}
 	if err != nil {
-		return store.Entry{}, recordError(f, err)
+		return store.Entry{}, fmt.Errorf("%s: %w", f.ID, err)
 	}
 	if o.Rows {
 		e.Row = row
@@ -143,9 +143,9 @@ func crop(picture gocv.Mat, box record.Box, margin float64) ([]byte, error) {
 // withMargin returns a box with a margin, which is a part of its sides, as far as
 // it is within a picture.
 func withMargin(b record.Box, margin float64, width, height int) image.Rectangle {
-	x, y := int(math.Round(margin*float64(b.Width))), int(math.Round(margin*float64(b.Height)))
-	area := image.Rect(int(b.X)-x, int(b.Y)-y, int(b.X)+int(b.Width)+x, int(b.Y)+int(b.Height)+y)
-	return area.Intersect(image.Rect(0, 0, width, height))
+	around := image.Pt(int(math.Round(margin*float64(b.Width))), int(math.Round(margin*float64(b.Height))))
+	area := b.Rect()
+	return image.Rectangle{Min: area.Min.Sub(around), Max: area.Max.Add(around)}.Intersect(image.Rect(0, 0, width, height))
 }
 
 // The lines of an annotated picture, for every so many pixels of its width.
@@ -161,8 +161,7 @@ func annotated(picture gocv.Mat, faces []Face) gocv.Mat {
 	thickness := max(1, m.Cols()/pixelsPerThickness)
 	scale := max(0.5, float64(m.Cols())/pixelsPerScale)
 	for i, f := range faces {
-		b := f.Box
-		area := image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
+		area := f.Box.Rect()
 		gocv.Rectangle(&m, area, green, thickness)
 		if f.Landmarks != nil {
 			for _, p := range f.Landmarks.Points() {

@@ -208,15 +208,11 @@ func TestParseRejects(t *testing.T) {
 				want.Headers = keptHeaders(tt.record)
 			}
 			testkit.Equal(t, "the reject", *got, want)
-			if !strings.Contains(got.Detail, tt.detail) {
-				t.Errorf("the detail %q does not say %q", got.Detail, tt.detail)
-			}
+			testkit.Contains(t, "the detail", got.Detail, tt.detail)
 			if len(got.Detail) > 400 {
 				t.Errorf("the detail has %d bytes", len(got.Detail))
 			}
-			if skipped := strings.HasPrefix(tt.reason, "skipped"); got.Skipped() != skipped {
-				t.Errorf("Skipped is %v for %s", got.Skipped(), tt.reason)
-			}
+			testkit.Equal(t, "whether it is skipped", got.Skipped(), strings.HasPrefix(tt.reason, "skipped"))
 		})
 	}
 	for _, reason := range Reasons {
@@ -225,9 +221,7 @@ func TestParseRejects(t *testing.T) {
 		}
 		delete(seen, reason)
 	}
-	if len(seen) > 0 {
-		t.Errorf("reasons missing in Reasons: %v", seen)
-	}
+	testkit.Equal(t, "reasons that are not in Reasons", seen, nil)
 }
 
 // startingWith returns a record whose value begins so.

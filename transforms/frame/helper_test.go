@@ -66,8 +66,6 @@ func withScans(t testing.TB, n int) []byte {
 	second := first + len(scan) + bytes.Index(file[first+len(scan):], scan)
 	end := second + bytes.Index(file[second:], table)
 	has := bytes.Count(file, scan)
-	if got := scans(file); got != has {
-		t.Fatalf("%d scans counted, there are %d", got, has)
-	}
+	testkit.Equal(t, "the scans", scans(file), has)
 	return slices.Concat(file[:end], bytes.Repeat(file[second:end], n-has), file[end:])
 }

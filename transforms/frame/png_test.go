@@ -5,6 +5,7 @@ import (
 	"image"
 	"testing"
 
+	"facestream/internal/testkit"
 	"facestream/transforms/frame/frametest"
 )
 
@@ -26,12 +27,8 @@ func TestEssential(t *testing.T) {
 				t.Fatalf("rejected: %+v", *reject)
 			}
 			before := bytes.Clone(tt.value)
-			if got := Essential(tt.value); !bytes.Equal(got, tt.want) {
-				t.Errorf("got %d bytes, want %d", len(got), len(tt.want))
-			}
-			if !bytes.Equal(tt.value, before) {
-				t.Error("the value itself was changed")
-			}
+			testkit.Equal(t, "what is essential", Essential(tt.value), tt.want)
+			testkit.Equal(t, "the value itself", tt.value, before)
 		})
 	}
 }

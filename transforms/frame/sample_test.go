@@ -187,9 +187,7 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 			}
 			keepFirst(t.Context(), key, next, func(f Frame) { out[f.Offset] += fmt.Sprintf("%d frame", f.Offset) }, reject)
 		}
-		if got := strings.Join(out, ", "); got != want {
-			t.Fatalf("got %s, want %s", got, want)
-		}
+		testkit.Equal(t, "what came of them", strings.Join(out, ", "), want)
 	}
 }
 

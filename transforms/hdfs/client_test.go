@@ -79,7 +79,7 @@ func TestFirstContact(t *testing.T) {
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		err := f.WriteFrom(ctx, folder(t, f, testservices.Proxy(t, nameNode).Addr())+"/a", whole([]byte("a")))
+		err := f.WriteFrom(ctx, folder(t, f, testservices.Proxy(t, nameNode).Addr())+"/a", Whole([]byte("a")))
 		testkit.Is(t, "a DataNode that cannot be reached", err, ErrOutage)
 		testkit.Says(t, "a DataNode that cannot be reached", err, "no DataNode can be reached")
 	})

@@ -64,15 +64,19 @@ func (f *fileSystem) do(ctx context.Context, op, name string, call func(*client,
 	return f.clients.do(ctx, op, l, func(c *client) error { return call(c, l) })
 }
 
+// ask is do for what returns something.
+func ask[T any](ctx context.Context, f *fileSystem, op, name string, call func(*client, location) (T, error)) (v T, err error) {
+	err = f.do(ctx, op, name, func(c *client, l location) (err error) {
+		v, err = call(c, l)
+		return err
+	})
+	return v, err
+}
+
 // List returns the files and folders that match glob, sorted within a folder.
 // Each part of the path may hold the patterns of path.Match.
 func (f *fileSystem) List(ctx context.Context, glob string) ([]string, error) {
-	var found []string
-	err := f.do(ctx, "list", glob, func(c *client, l location) (err error) {
-		found, err = list(c, l)
-		return err
-	})
-	return found, err
+	return ask(ctx, f, "list", glob, list)
 }
 
 func list(c *client, l location) ([]string, error) {
@@ -126,12 +130,8 @@ func match(c *client, dir, pattern string) ([]string, error) {
 }
 
 // ReadDir returns what is in a folder, sorted.
-func (f *fileSystem) ReadDir(ctx context.Context, name string) (entries []fs.FileInfo, err error) {
-	err = f.do(ctx, "list", name, func(c *client, l location) (err error) {
-		entries, err = readDir(c, l.path)
-		return err
-	})
-	return entries, err
+func (f *fileSystem) ReadDir(ctx context.Context, name string) ([]fs.FileInfo, error) {
+	return ask(ctx, f, "list", name, func(c *client, l location) ([]fs.FileInfo, error) { return readDir(c, l.path) })
 }
 
 func readDir(c *client, dir string) ([]fs.FileInfo, error) {
@@ -164,12 +164,8 @@ func (f *fileSystem) LastModified(ctx context.Context, name string) (time.Time, 
 	return info.ModTime(), nil
 }
 
-func (f *fileSystem) stat(ctx context.Context, name string) (info fs.FileInfo, err error) {
-	err = f.do(ctx, "stat", name, func(c *client, l location) (err error) {
-		info, err = c.Stat(l.path)
-		return err
-	})
-	return info, err
+func (f *fileSystem) stat(ctx context.Context, name string) (fs.FileInfo, error) {
+	return ask(ctx, f, "stat", name, func(c *client, l location) (fs.FileInfo, error) { return c.Stat(l.path) })
 }
 
 // Remove removes a file or an empty folder; a folder that is not empty gives

@@ -28,9 +28,8 @@ func TestParse(t *testing.T) {
 		testkit.Gives(parse(name))(t, fmt.Sprintf("parse(%q)", name), want)
 	}
 	for _, name := range []string{"", "/a", "hdfs:/a", "hdfs://", "hdfs:///a", "hdfs://alice@/a", "memfs://a"} {
-		if got, err := parse(name); err == nil {
-			t.Errorf("parse(%q) = %+v, want an error", name, got)
-		}
+		_, err := parse(name)
+		testkit.Says(t, name, err, "hdfs://user@host:port/path")
 	}
 }
 

@@ -71,9 +71,7 @@ func testRefusals(t *testing.T, c *cluster) {
 			from := name(testUser, c.address, file)
 			err = f.Rename(ctx, from, to)
 			refused(t, err, to, test.is, test.says)
-			if of := calls.take(); of["rename2"] != 1 {
-				t.Errorf("the calls were %v, want one rename2", of)
-			}
+			testkit.Equal(t, "how often it was tried", calls.take()["rename2"], 1)
 		})
 	}
 	c.holds(t, root, file)
@@ -133,7 +131,7 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	unchecked := testkit.Value(f.clients.get(ctx, account{testUser, c.address}))(t)
 	unchecked.folders.Store(coded, nil)
 	wrong := coded + "/wrong"
-	testkit.Must(t, write(ctx, unchecked, wrong, whole(content(wrong))))
+	testkit.Must(t, write(ctx, unchecked, wrong, Whole(content(wrong))))
 	from := name(testUser, c.address, wrong)
 	_, err := filesystem.Read(ctx, f, from)
 	refused(t, err, from, nil, "erasure coded, which this client cannot read")
@@ -171,9 +169,7 @@ func testSpace(t *testing.T, c *cluster) {
 		if err != nil || s.Folder != tc.nearest || !reflect.DeepEqual(s.Quotas, tc.quotas) {
 			t.Errorf("%s as %s: %+v, %v, want the quotas %+v of %s", tc.folder, tc.user, s, err, tc.quotas, tc.nearest)
 		}
-		if wantOwner := map[bool]string{true: testUser, false: superuser}[s.Folder != "/"]; s.Owner != wantOwner {
-			t.Errorf("%s is owned by %q, want %s", s.Folder, s.Owner, wantOwner)
-		}
+		testkit.Equal(t, s.Folder, s.Owner, map[bool]string{true: testUser, false: superuser}[s.Folder != "/"])
 		if s.Block != 2<<20 || s.Free <= 0 || s.Free > s.Capacity {
 			t.Errorf("%+v, want room for a few blocks of two times 1 MiB", s)
 		}

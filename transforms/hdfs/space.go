@@ -33,12 +33,7 @@ type Quota struct {
 // the user, such as a home. Quotas of others would cost the NameNode a count of
 // everything below, and it tells them only to users who may read all of it.
 func (f *fileSystem) Space(ctx context.Context, name string) (Space, error) {
-	var s Space
-	err := f.do(ctx, "measure", name, func(c *client, l location) (err error) {
-		s, err = space(c, l)
-		return err
-	})
-	return s, err
+	return ask(ctx, f, "measure", name, space)
 }
 
 func space(c *client, l location) (Space, error) {

@@ -29,7 +29,7 @@ const (
 // DataNode failed, so each try writes the whole file. After an error the file is
 // removed if the cluster allows it.
 func (f *fileSystem) OpenWrite(ctx context.Context, name string) (io.WriteCloser, error) {
-	return &writer{make: func(data []byte) error { return f.WriteFrom(ctx, name, whole(data)) }}, nil
+	return &writer{make: func(data []byte) error { return f.WriteFrom(ctx, name, Whole(data)) }}, nil
 }
 
 type writer struct {
@@ -52,8 +52,8 @@ func (f *fileSystem) WriteFrom(ctx context.Context, name string, content func(io
 	return f.do(ctx, "create", name, func(c *client, l location) error { return write(ctx, c, l.path, content) })
 }
 
-// whole writes data. An empty Write would allocate a block that no DataNode ever reports.
-func whole(data []byte) func(io.Writer) error {
+// Whole writes data. An empty Write would allocate a block that no DataNode ever reports.
+func Whole(data []byte) func(io.Writer) error {
 	return func(w io.Writer) (err error) {
 		if len(data) > 0 {
 			_, err = w.Write(data)
@@ -107,7 +107,7 @@ func (f *fileSystem) CreateNew(ctx context.Context, name string, data []byte) er
 			}
 		}
 		if err == nil {
-			err = interpret(fill(ctx, out, whole(data)))
+			err = interpret(fill(ctx, out, Whole(data)))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
 				_ = c.Remove(l.path)
 			}

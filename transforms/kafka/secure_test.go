@@ -72,9 +72,7 @@ func TestSecuredBroker(t *testing.T) {
 				known(t, p, "${file:", name == runners.Prism)
 				known(t, p, password, false)
 				testkit.Must(t, runner.Run(ctx, "read", p))
-				if files := testkit.Value(os.ReadDir(dir))(t); len(files) != records {
-					t.Errorf("%d records were read, want %d", len(files), records)
-				}
+				testkit.Equal(t, "the records that were read", len(testkit.Value(os.ReadDir(dir))(t)), records)
 			})
 		}
 	}

@@ -21,9 +21,7 @@ func TestParallel(t *testing.T) {
 	release := make(chan struct{})
 	running := make(chan struct{}, n)
 	for i := range n {
-		if err := p.Begin(func() (int, error) { running <- struct{}{}; <-release; return i, nil }, emit); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, p.Begin(func() (int, error) { running <- struct{}{}; <-release; return i, nil }, emit))
 	}
 	for range n {
 		<-running // all at the same time, or this would wait for ever
@@ -117,7 +115,5 @@ func TestSource(t *testing.T) {
 	failed := errors.New("it failed")
 	begin(ctx, func() (int, error) { return 0, failed })
 	<-s.Done()
-	if err := s.Emit(); !errors.Is(err, failed) {
-		t.Errorf("error %v, want the work's", err)
-	}
+	testkit.Is(t, "the work's error", s.Emit(), failed)
 }

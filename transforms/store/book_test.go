@@ -84,9 +84,7 @@ func published(t testing.TB, root string) (offsets []int64) {
 			testkit.Equal(t, p.Name, string(data), fmt.Sprint("picture ", id.Offset))
 		}
 	}
-	if sorted := slices.Sorted(slices.Values(offsets)); !slices.Equal(slices.Sorted(slices.Values(rows)), sorted) {
-		t.Errorf("there are rows of %v, and events of %v", rows, sorted)
-	}
+	testkit.Equal(t, "rows, and events", slices.Sorted(slices.Values(rows)), slices.Sorted(slices.Values(offsets)))
 	return offsets
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"io/fs"
 	"testing"
 
 	"facestream/internal/record"
@@ -49,9 +50,7 @@ func TestKeepLatest(t *testing.T) {
 		// A run that was killed between the two files does the window again.
 		store(t, root, "face.jpg", "an older one")
 		testkit.Must(t, KeepLatest(t.Context(), cfg, Latest{testMillis + 1000, "cam/second"}))
-		if err := KeepLatest(t.Context(), cfg, Latest{testMillis + 2000, "cam/fourth"}); err == nil {
-			t.Error("a picture that is not there was kept")
-		}
+		testkit.Is(t, "a picture that is not there", KeepLatest(t.Context(), cfg, Latest{testMillis + 2000, "cam/fourth"}), fs.ErrNotExist)
 		mustHold(t, root, map[string]string{"cam/first": "cam/first", "cam/second": "cam/second", "cam/third": "cam/third", "face.jpg": "cam/second",
 			"_latest.json": `{"timestamp_ms":1767323046000,"picture":"cam/second"}` + "\n"})
 	})

@@ -176,12 +176,7 @@ var puts sync.RWMutex
 // other attempt has, and renames it. After an error no temporary file is left,
 // as far as the file system lets us remove it.
 func (c Config) put(ctx context.Context, name string, data []byte) error {
-	_, err := c.putFrom(ctx, name, func(w io.Writer) (err error) {
-		if len(data) > 0 {
-			_, err = w.Write(data)
-		}
-		return err
-	})
+	_, err := c.putFrom(ctx, name, hdfs.Whole(data))
 	return err
 }
 

@@ -117,7 +117,7 @@ func each[T any](emit func(T)) func([]T) {
 func (fn *rowsFn) flush(ctx context.Context, emit func(Written)) error {
 	folders := map[string][]Entry{}
 	for _, e := range fn.held {
-		folder := TableFolder(nameOfRow(e.Row).Path())
+		folder := TableFolder(NameOf(e.Row).Path())
 		folders[folder] = append(folders[folder], e)
 	}
 	fn.held, fn.bytes = nil, 0
@@ -192,13 +192,14 @@ func ParsePicture(name string) (p Picture, base string, ok bool) {
 	return Picture{Name: name, Kind: kind, Face: face}, base, true
 }
 
-func nameOfRow(row *table.Row) Name {
+// NameOf returns what the names of a row's pictures say.
+func NameOf(row *table.Row) Name {
 	return Name{ID: row.ID, Camera: row.Camera, TimestampMillis: row.TimestampMillis}
 }
 
 // PicturesOf returns what pictures a row has, in the order in which they would be files.
 func PicturesOf(row *table.Row) (all []Picture) {
-	name := nameOfRow(row)
+	name := NameOf(row)
 	add := func(path string, kind Kind, face int, bytes int32, data []byte) {
 		if bytes > 0 {
 			all = append(all, Picture{path, kind, face, int64(bytes), data})

@@ -141,9 +141,7 @@ func TestTablesGrow(t *testing.T) {
 	// purged once more or not.
 	published[2].Rows++
 	again := &purge{cfg: b.cfg, Selection: Selection{Records: Marks{}}, purged: Purged{Files: Marks{}, Events: Marks{}}, progress: func(Freed) {}}
-	if got := testkit.Value(again.filterTable(t.Context(), published[2]))(t); got.Rows != 1 {
-		t.Errorf("purged again, it is said to have %d rows, want 1", got.Rows)
-	}
+	testkit.Equal(t, "the rows, purged again", testkit.Value(again.filterTable(t.Context(), published[2]))(t).Rows, 1)
 	add(7, 1000)
 	testkit.Equal(t, "the rows of the tables", rows(), []int64{3, 1, 2})
 }

@@ -93,9 +93,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 			at := testkit.Value(LastWrite(t.Context(), cfg))(t)
 			return at
 		}
-		if at := last(); !at.IsZero() {
-			t.Errorf("before the first file: %v", at)
-		}
+		testkit.Equal(t, "before the first file", last(), time.Time{})
 		for range 3 {
 			before := last()
 			testkit.Await(t, "a later time", func() bool { // a file system's clock may be coarse
@@ -108,9 +106,7 @@ func TestLastWriteTellsProgress(t *testing.T) {
 		other := cfg
 		other.Run = "other-run"
 		testkit.Must(t, other.put(t.Context(), testName, []byte("x")))
-		if at := last(); !at.Equal(before) {
-			t.Errorf("after another run's file: %v, want %v", at, before)
-		}
+		testkit.Equal(t, "after another run's file", last(), before)
 	})
 }
 

@@ -64,9 +64,7 @@ not looked at: topic u, 7 files
 	} {
 		var out strings.Builder
 		testkit.Must(t, printTable(&out, test.report))
-		if got := "\n" + out.String(); got != test.want {
-			t.Errorf("got%s\nwant%s", got, test.want)
-		}
+		testkit.Equal(t, "the table", "\n"+out.String(), test.want)
 	}
 }
 

@@ -24,9 +24,7 @@ func TestVerifyRows(t *testing.T) {
 		w.run(t, flags...)
 	}
 	r := w.verify(t, 0, recheckAll)
-	if want := (audit.Recheck{Records: 20}); r.Recheck == nil || *r.Recheck != want {
-		t.Errorf("rechecked %+v, want %+v", r.Recheck, want)
-	}
+	testkit.Equal(t, "what was rechecked", r.Recheck, &audit.Recheck{Records: 20})
 	for _, p := range r.Partitions {
 		if want := (audit.Files{Expected: 4, Present: 4}); p.Pictures != want || p.Annotated.Present != 2 || p.Crops.Present != 2 {
 			t.Errorf("partition %+v, want 4 pictures, and 2 with all", p)

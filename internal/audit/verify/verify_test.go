@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -165,9 +165,7 @@ func TestVerify(t *testing.T) {
 	w.send(t, feed.Raw)
 	w.run(t)
 	r := w.verify(t, 0, "--recheck=1000")
-	if want := (audit.Recheck{Records: 20}); r.Recheck == nil || *r.Recheck != want {
-		t.Errorf("rechecked %+v, want %+v", r.Recheck, want)
-	}
+	testkit.Equal(t, "what was rechecked", r.Recheck, &audit.Recheck{Records: 20})
 	if r.Ledgers != 2 || len(r.Partitions) != partitions {
 		t.Errorf("%d ledgers, partitions %+v", r.Ledgers, r.Partitions)
 	}
@@ -245,13 +243,9 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%+v, want 5 records to wait in each partition", r.Partitions)
 		}
 		w.write(t, store.Name{ID: record.In(w.topic, 0).At(11), Camera: "demo"}.Path(), []byte("x"))
-		if got, want := kinds(w.verify(t, 1)), map[string]int{"pending": 1}; !maps.Equal(got, want) {
-			t.Errorf("problems %v, want %v", got, want)
-		}
+		testkit.Equal(t, "the problems", kinds(w.verify(t, 1)), map[string]int{"pending": 1})
 		w.commit(t, 12)
-		if got, want := kinds(w.verify(t, 1)), map[string]int{"committed_unknown": 2, "picture_unknown": 1}; !maps.Equal(got, want) {
-			t.Errorf("problems %v, want %v", got, want)
-		}
+		testkit.Equal(t, "the problems", kinds(w.verify(t, 1)), map[string]int{"committed_unknown": 2, "picture_unknown": 1})
 	})
 }
 
@@ -279,9 +273,7 @@ func (w *world) mustFind(t *testing.T, all []damage) {
 				w.write(t, d.file, d.change(bytes.Clone(data)))
 			}
 			r := w.verify(t, min(len(d.want), 1), d.flags...)
-			if got := kinds(r); !maps.Equal(got, d.want) {
-				t.Errorf("problems %v, want %v: %+v", got, d.want, r.Problems)
-			}
+			testkit.Equal(t, fmt.Sprintf("%+v", r.Problems), kinds(r), d.want)
 			if len(r.Problems) == 1 && !strings.Contains(r.Problems[0].Text, d.text) {
 				t.Errorf("%q does not name %q", r.Problems[0].Text, d.text)
 			}

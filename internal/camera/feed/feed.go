@@ -551,11 +551,7 @@ func encode(cfg Config, p video.Picture) (value []byte, contentType string, err 
 	switch cfg.Format {
 	case JPEG:
 		contentType = frame.JPEGContentType
-		if cfg.Quality == 0 {
-			value, err = video.EncodeJPEG(p)
-		} else {
-			value, err = video.EncodeJPEGAt(p, cfg.Quality)
-		}
+		value, err = video.EncodeJPEG(p, cfg.Quality)
 	case PNG:
 		value, err = video.EncodePNG(p)
 		contentType = frame.PNGContentType

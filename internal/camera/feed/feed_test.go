@@ -51,7 +51,7 @@ func testRoundTrip(t *testing.T, brokers []string, format, contentType string, f
 	topic := testservices.Name("frames-" + format)
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 4, Camera: "lobby", Format: format}
 	before := time.Now().UnixMilli()
-	sent := testkit.Value(Send(testContext(t), cfg, newDemo(t, frames)))(t)
+	sent := testkit.Value(Send(t.Context(), cfg, newDemo(t, frames)))(t)
 	after := time.Now().UnixMilli()
 	if n := count(t, brokers, topic); len(sent) != frames || n != frames {
 		t.Fatalf("%d frames were sent, and the topic has %d, want %d", len(sent), n, frames)
@@ -102,7 +102,7 @@ func testSeveral(t *testing.T, brokers []string) {
 	}
 	next := map[string]int{}
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 5, ByCamera: true, Format: JPEG}
-	totals := testkit.Value(SendAll(testContext(t), cfg, cameras, func(s Sent) {
+	totals := testkit.Value(SendAll(t.Context(), cfg, cameras, func(s Sent) {
 		if s.Partition != want[s.Camera] || s.Frame != next[s.Camera] {
 			t.Errorf("frame %d of %s is in partition %d, want frame %d in %d", s.Frame, s.Camera, s.Partition, next[s.Camera], want[s.Camera])
 		}
@@ -136,7 +136,7 @@ func testSeveral(t *testing.T, brokers []string) {
 // testLarge sends pictures that do not fit the broker's default.
 func testLarge(t *testing.T, brokers []string) {
 	cfg := Config{Brokers: brokers, Topic: testservices.Name("large"), Partitions: 1, Camera: "lobby", Format: Raw}
-	sent := testkit.Value(Send(testContext(t), cfg, &stub{pictures: plain(3, 1280, 720)}))(t)
+	sent := testkit.Value(Send(t.Context(), cfg, &stub{pictures: plain(3, 1280, 720)}))(t)
 	records := readAll(t, brokers, cfg.Topic, 3)
 	for _, s := range sent {
 		if r := records[place{s.Partition, s.Offset}]; r == nil || len(r.Value) != 2_764_800 {
@@ -150,13 +150,13 @@ func testTooLarge(t *testing.T, brokers []string) {
 	topic := testservices.Name("small")
 	createTopic(t, brokers, topic, 2, "100000")
 	cfg := Config{Brokers: brokers, Topic: topic, Partitions: 2, Camera: "lobby", Format: Raw}
-	sent, err := Send(testContext(t), cfg, newDemo(t, 5))
+	sent, err := Send(t.Context(), cfg, newDemo(t, 5))
 	testkit.Says(t, "raw frames", err, "frame 0 of the demo", "topic "+topic, "921600 bytes", "max.message.bytes is 100000", "set that to 1048588", "--topic "+topic+" --add-config max.message.bytes=1048588)")
 	if len(sent) != 0 || count(t, brokers, topic) != 0 {
 		t.Errorf("%d frames are said to be sent, and the topic has %d", len(sent), count(t, brokers, topic))
 	}
 	cfg.Format = JPEG // these fit
-	testkit.Equal(t, "JPEGs that were sent", len(testkit.Value(Send(testContext(t), cfg, newDemo(t, 5)))(t)), 5)
+	testkit.Equal(t, "JPEGs that were sent", len(testkit.Value(Send(t.Context(), cfg, newDemo(t, 5)))(t)), 5)
 }
 
 // What ends a video early is no failure of what was sent before: it is counted, and it
@@ -175,7 +175,7 @@ func TestSendEndsEarly(t *testing.T) {
 		{"the source fails", 0, func(func()) error { return broken }, 20, broken},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(testContext(t))
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			source := &stub{pictures: plain(100, 64, 48), before: func(i int) error {
 				if i == 20 {
@@ -205,12 +205,10 @@ func TestSendRefused(t *testing.T) {
 	refused.When = func(kmsg.Request) bool { return requests.Hits() >= 3 }
 	c.Fault(refused)
 	cfg := rawConfig(c.ListenAddrs())
-	sent, err := Send(testContext(t), cfg, newDemo(t, 0)) // a video without an end
+	sent, err := Send(t.Context(), cfg, newDemo(t, 0)) // a video without an end
 	testkit.Is(t, "a refused record", err, kerr.TopicAuthorizationFailed)
 	testkit.Says(t, "a refused record", err, "of the demo", "of topic frames", "TOPIC_AUTHORIZATION_FAILED", "kafka-acls.sh --add --producer")
-	if n := count(t, cfg.Brokers, "frames"); len(sent) != n {
-		t.Errorf("%d frames are said to be sent, the topic has %d", len(sent), n)
-	}
+	testkit.Equal(t, "what is said to be sent, and what the topic has", len(sent), count(t, cfg.Brokers, "frames"))
 }
 
 // produces has a broker answer requests to store records with an error, or count them if
@@ -231,10 +229,10 @@ func TestSendWaits(t *testing.T) {
 	refused := c.Fault(produces(kerr.NotEnoughReplicas))
 	var jpegs [][]byte
 	for i := range 10 {
-		jpegs = append(jpegs, testkit.Value(video.EncodeJPEG(newDemo(t, 0).Frame(i)))(t))
+		jpegs = append(jpegs, testkit.Value(video.EncodeJPEG(newDemo(t, 0).Frame(i), 0))(t))
 	}
 	url := mjpegtest.Serve(t, jpegs, 1_000_000, 0)
-	ctx, cancel := context.WithCancel(testContext(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	gate := testkit.Value(video.OpenURL(ctx, url, 0, func(string) {}))(t)
 	cfg := rawConfig(c.ListenAddrs())
@@ -282,7 +280,7 @@ func TestSendGivesUp(t *testing.T) {
 	c := testkit.FakeKafka(t)
 	cfg := rawConfig(c.ListenAddrs())
 	cfg.FPS, cfg.GiveUp = 20, 3*time.Second
-	sent, err := Send(testContext(t), cfg, &stub{pictures: plain(100, 64, 48), before: func(i int) error {
+	sent, err := Send(t.Context(), cfg, &stub{pictures: plain(100, 64, 48), before: func(i int) error {
 		if i == 10 {
 			c.Close()
 		}
@@ -309,15 +307,15 @@ func TestSendPassesOver(t *testing.T) {
 	}
 	source := &stub{pictures: plain(40, 64, 48), before: bad, skips: true}
 	source.pictures[1].Width, source.pictures[1].Height, source.pictures[1].BGR = 10, 10, make([]byte, 300)
-	totals := testkit.Value(SendAll(testContext(t), cfg, []Camera{{"lobby", source}}, nil))(t)
+	totals := testkit.Value(SendAll(t.Context(), cfg, []Camera{{"lobby", source}}, nil))(t)
 	if n := count(t, cfg.Brokers, cfg.Topic); totals[0].Frames != 25 || totals[0].Passed != 15 || n != 25 {
 		t.Errorf("the totals are %+v, the topic has %d records", totals, n)
 	}
 	testkit.Contains(t, "what is said", progress.String(), "lobby: passed over: picture 0 is torn\n", "picture 1: 300 bytes as raw", "lobby: passed over: picture 24 is torn; more are only counted\n")
 	testkit.Equal(t, "how often picture 27 is named", strings.Count(progress.String(), "picture 27"), 0)
-	_, err := Send(testContext(t), cfg, &stub{pictures: plain(2, 10, 10)})
+	_, err := Send(t.Context(), cfg, &stub{pictures: plain(2, 10, 10)})
 	testkit.Says(t, "small pictures", err, "none of 2 pictures can be sent; the first: picture 0: 300 bytes as raw")
-	_, err = SendAll(testContext(t), cfg, []Camera{{"lobby", &stub{before: func(int) error { return bad(0) }, skips: true, pictures: plain(1000, 10, 10)}}}, nil)
+	_, err = SendAll(t.Context(), cfg, []Camera{{"lobby", &stub{before: func(int) error { return bad(0) }, skips: true, pictures: plain(1000, 10, 10)}}}, nil)
 	testkit.Says(t, "torn pictures", err, "none of 100 pictures can be sent")
 
 	requests := c.Fault(produces(nil))
@@ -325,7 +323,7 @@ func TestSendPassesOver(t *testing.T) {
 	second.When = func(kmsg.Request) bool { return requests.Hits() == 2 }
 	c.Fault(second)
 	camera := &live{stub: stub{pictures: plain(3, 64, 48)}, closed: make(chan struct{})}
-	ctx, cancel := context.WithCancel(testContext(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg.FPS, cfg.Partitions = 0, 1
 	for i := range camera.pictures {
@@ -356,14 +354,14 @@ func TestSendWithFewRights(t *testing.T) {
 	cfg := rawConfig(c.ListenAddrs())
 	var progress bytes.Buffer
 	cfg.Topic, cfg.Progress = "old", log.New(&progress, "", 0).Printf
-	for i, s := range testkit.Value(Send(testContext(t), cfg, newDemo(t, 7)))(t) {
+	for i, s := range testkit.Value(Send(t.Context(), cfg, newDemo(t, 7)))(t) {
 		if s.Frame != i || s.Partition != int32(i%3) {
 			t.Errorf("frame %d is %+v", i, s)
 		}
 	}
 	testkit.Contains(t, "what is said", progress.String(), "keeps its 3 partitions")
 	cfg.Topic = "new"
-	_, err := Send(testContext(t), cfg, newDemo(t, 3))
+	_, err := Send(t.Context(), cfg, newDemo(t, 3))
 	testkit.Says(t, "a new topic", err, "making topic new: TOPIC_AUTHORIZATION_FAILED", "an administrator can allow it")
 }
 
@@ -385,11 +383,9 @@ func TestSendNothingMade(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg.Format = test.format
-			_, err := Send(testContext(t), cfg, &stub{pictures: test.pictures})
+			_, err := Send(t.Context(), cfg, &stub{pictures: test.pictures})
 			testkit.Says(t, test.name, err, test.want)
-			if c.TopicInfo("frames") != nil {
-				t.Error("the topic was made")
-			}
+			testkit.Equal(t, "the topic", c.TopicInfo("frames"), nil)
 		})
 	}
 }
@@ -398,7 +394,7 @@ func TestSendNobodyThere(t *testing.T) {
 	c := testkit.FakeKafka(t)
 	brokers := c.ListenAddrs()
 	c.Close() // its port is free now
-	_, err := Send(testContext(t), rawConfig(brokers), newDemo(t, 1))
+	_, err := Send(t.Context(), rawConfig(brokers), newDemo(t, 1))
 	testkit.Says(t, "nobody there", err, "reaching Kafka at "+brokers[0], "refused", "--kafka?")
 }
 
@@ -407,7 +403,7 @@ func TestSendPaced(t *testing.T) {
 	cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 	cfg.FPS = 40
 	before := time.Now().UnixMilli()
-	sent := testkit.Value(Send(testContext(t), cfg, &stub{pictures: plain(9, 64, 48)}))(t)
+	sent := testkit.Value(Send(t.Context(), cfg, &stub{pictures: plain(9, 64, 48)}))(t)
 	for i, s := range sent {
 		if got, want := s.TimestampMillis-before, int64(25*i); got < want {
 			t.Errorf("frame %d was sent after %d ms, want %d or more", i, got, want)
@@ -467,7 +463,7 @@ func TestSendLive(t *testing.T) {
 	for i := range source.pictures {
 		source.pictures[i].Taken = taken.Add(time.Duration(i) * time.Second)
 	}
-	ctx, cancel := context.WithCancel(testContext(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg := rawConfig(testkit.FakeKafka(t).ListenAddrs())
 	cfg.FPS = 1
@@ -536,7 +532,7 @@ func TestSendAllFailures(t *testing.T) {
 	var progress bytes.Buffer
 	cfg := rawConfig(c.ListenAddrs())
 	cfg.ByCamera, cfg.Progress = true, log.New(&progress, "", 0).Printf
-	totals, err := SendAll(testContext(t), cfg, []Camera{{"door", fails}, {"hall", &stub{pictures: plain(30, 64, 48)}}}, nil)
+	totals, err := SendAll(t.Context(), cfg, []Camera{{"door", fails}, {"hall", &stub{pictures: plain(30, 64, 48)}}}, nil)
 	testkit.Says(t, "a source that fails", err, "camera door: the disk is gone")
 	if len(totals) != 2 || totals[0].Frames != 2 || totals[1].Frames != 30 {
 		t.Errorf("the totals are %+v", totals)
@@ -545,6 +541,6 @@ func TestSendAllFailures(t *testing.T) {
 
 	c.Fault(produces(kerr.TopicAuthorizationFailed))
 	waits := &live{stub: stub{pictures: plain(1, 64, 48)}, closed: make(chan struct{})}
-	_, err = SendAll(testContext(t), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
+	_, err = SendAll(t.Context(), cfg, []Camera{{"door", waits}, {"hall", newDemo(t, 0)}}, nil)
 	testkit.Is(t, "a refused record", err, kerr.TopicAuthorizationFailed)
 }

@@ -1,11 +1,9 @@
 package feed
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,15 +11,6 @@ import (
 	"facestream/internal/camera/video"
 	"facestream/internal/testkit"
 )
-
-const testTimeout = 2 * time.Minute
-
-func testContext(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 func newDemo(t *testing.T, frames int) *video.Demo {
 	t.Helper()
@@ -37,13 +26,13 @@ func newAdmin(t *testing.T, brokers []string) *kadm.Client {
 func createTopic(t *testing.T, brokers []string, name string, partitions int32, limit string) {
 	t.Helper()
 	configs := map[string]*string{"max.message.bytes": &limit}
-	testkit.Value(newAdmin(t, brokers).CreateTopic(testContext(t), partitions, 1, configs, name))(t)
+	testkit.Value(newAdmin(t, brokers).CreateTopic(t.Context(), partitions, 1, configs, name))(t)
 }
 
 // count returns how many records the topic's partitions have.
 func count(t *testing.T, brokers []string, topic string) int {
 	t.Helper()
-	ends := testkit.Value(newAdmin(t, brokers).ListEndOffsets(testContext(t), topic))(t)
+	ends := testkit.Value(newAdmin(t, brokers).ListEndOffsets(t.Context(), topic))(t)
 	n := 0
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil {

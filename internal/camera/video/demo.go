@@ -180,8 +180,7 @@ func (d *Demo) Frame(i int) Picture {
 	}
 	for _, at := range d.places(i) {
 		at.paste(p.BGR, row)
-		face := at.patch.face.Add(image.Pt(at.x, at.y))
-		p.Faces = append(p.Faces, record.Box{X: int32(face.Min.X), Y: int32(face.Min.Y), Width: int32(face.Dx()), Height: int32(face.Dy())})
+		p.Faces = append(p.Faces, record.BoxOf(at.patch.face.Add(image.Pt(at.x, at.y))))
 	}
 	if d.grain != nil {
 		for at, grain := range d.grain[offset:][:len(p.BGR)] {

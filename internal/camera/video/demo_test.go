@@ -35,7 +35,7 @@ func newDemo(t testing.TB, frames int) *Demo {
 
 func mustEncode(t testing.TB, p Picture) []byte {
 	t.Helper()
-	return testkit.Value(EncodeJPEG(p))(t)
+	return testkit.Value(EncodeJPEG(p, 0))(t)
 }
 
 func TestDemoGolden(t *testing.T) {
@@ -47,9 +47,7 @@ func TestDemoGolden(t *testing.T) {
 	if *update {
 		testkit.WriteFile(t, goldenFile, got.Bytes())
 	}
-	if want := testkit.ReadFile(t, goldenFile); !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("the demo's pixels have changed; got\n%swant\n%s", &got, want)
-	}
+	testkit.Equal(t, "the demo's pixels", got.String(), string(testkit.ReadFile(t, goldenFile)))
 }
 
 // The faces are whole, apart from each other, and as many as the doc says; no
@@ -106,14 +104,10 @@ func checkTruth(t *testing.T, p Picture, faces, width, height int) {
 		t.Errorf("%s is %dx%d with %d bytes and %d faces, want %dx%d with %d", p.Name, p.Width, p.Height, len(p.BGR), len(p.Faces), width, height, faces)
 	}
 	for i, f := range p.Faces {
-		if f.Width != f.Height || !rect(f).In(image.Rect(0, 0, width, height)) || i > 0 && rect(f).Overlaps(rect(p.Faces[i-1])) {
+		if f.Width != f.Height || !f.Rect().In(image.Rect(0, 0, width, height)) || i > 0 && f.Rect().Overlaps(p.Faces[i-1].Rect()) {
 			t.Errorf("%s of %dx%d has faces at %+v", p.Name, width, height, p.Faces)
 		}
 	}
-}
-
-func rect(b record.Box) image.Rectangle {
-	return image.Rect(int(b.X), int(b.Y), int(b.X+b.Width), int(b.Y+b.Height))
 }
 
 // Noise changes every part of a picture, no byte by more than was asked for.
@@ -134,9 +128,7 @@ func TestDemoNoise(t *testing.T) {
 	if changed < len(clean.BGR)*9/10 {
 		t.Errorf("%d of %d bytes were changed", changed, len(clean.BGR))
 	}
-	if again := d.Frame(0); !bytes.Equal(again.BGR, noisy.BGR) {
-		t.Error("the same frame has other noise the second time")
-	}
+	testkit.Equal(t, "the same frame again", d.Frame(0).BGR, noisy.BGR)
 }
 
 // OpenCV with default parameters finds each face exactly once, and nothing else, in
@@ -208,7 +200,7 @@ func checkFound(t *testing.T, classifier *gocv.CascadeClassifier, p Picture, for
 	for _, face := range p.Faces {
 		best := 0.0
 		for _, b := range found {
-			best = max(best, face.IoU(record.Box{X: int32(b.Min.X), Y: int32(b.Min.Y), Width: int32(b.Dx()), Height: int32(b.Dy())}))
+			best = max(best, face.IoU(record.BoxOf(b)))
 		}
 		if best < 0.7 {
 			t.Errorf("%s %s: the face at %+v was not found there: %v", p.Name, format, face, found)
@@ -231,7 +223,7 @@ func greyOfBGR(t *testing.T, p Picture) gocv.Mat {
 
 // greyOfJPEG returns what the detector gets of a JPEG frame.
 func greyOfJPEG(t *testing.T, p Picture) gocv.Mat {
-	data, err := EncodeJPEG(p)
+	data, err := EncodeJPEG(p, 0)
 	if err != nil {
 		t.Error(err)
 		return gocv.NewMat()

@@ -37,15 +37,11 @@ func TestFolder(t *testing.T) {
 		if p.Name != filepath.Join(dir, want.name) || p.Width != want.width || p.Height != want.height {
 			t.Errorf("got %s of %dx%d, want %s of %dx%d", p.Name, p.Width, p.Height, want.name, want.width, want.height)
 		}
-		if !bytes.Equal(p.JPEG, want.jpeg) {
-			t.Errorf("%s: the JPEG is not the file's bytes", want.name)
-		}
+		testkit.Equal(t, "the JPEG of "+want.name, p.JPEG, want.jpeg)
 		if p, err := p.Decoded(); err != nil || p.Width != want.width || p.Height != want.height {
 			t.Errorf("%s: decoded it has %dx%d pixels: %v", want.name, p.Width, p.Height, err)
 		}
-		if p.Faces != nil {
-			t.Errorf("%s: faces %v out of nothing", want.name, p.Faces)
-		}
+		testkit.Equal(t, "the faces of "+want.name, p.Faces, nil)
 	}
 	_, err := source.Next()
 	testkit.Is(t, "after the last picture", err, io.EOF)
@@ -70,15 +66,15 @@ func TestEncode(t *testing.T) {
 	}
 	last := 0
 	for _, quality := range []int{10, 50, JPEGQuality, 100} {
-		data := testkit.Value(EncodeJPEGAt(p, quality))(t)
+		data := testkit.Value(EncodeJPEG(p, quality))(t)
 		if len(data) <= last {
 			t.Errorf("quality %d gives %d bytes, a lower one %d", quality, len(data), last)
 		}
 		last = len(data)
 	}
 	p.JPEG = []byte("the source's file")
-	testkit.Gives(EncodeJPEG(p))(t, "the source's own JPEG", p.JPEG)
-	if data, err := EncodeJPEGAt(p, JPEGQuality); err != nil || bytes.Equal(data, p.JPEG) {
+	testkit.Gives(EncodeJPEG(p, 0))(t, "the source's own JPEG", p.JPEG)
+	if data, err := EncodeJPEG(p, JPEGQuality); err != nil || bytes.Equal(data, p.JPEG) {
 		t.Errorf("the source's JPEG is not encoded anew: %v", err)
 	}
 }

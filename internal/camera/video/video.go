@@ -3,6 +3,7 @@
 package video
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -87,19 +88,13 @@ func (p Picture) Decoded() (Picture, error) {
 	return p, nil
 }
 
-// EncodeJPEG returns the picture as a JPEG file: the source's own bytes where
-// it has them, else newly encoded at JPEGQuality.
-func EncodeJPEG(p Picture) ([]byte, error) {
-	if p.JPEG != nil {
+// EncodeJPEG returns the picture as a JPEG file, newly encoded at a quality of 1 to 100; 0
+// stands for the source's own bytes, and JPEGQuality where it has none.
+func EncodeJPEG(p Picture, quality int) ([]byte, error) {
+	if quality == 0 && p.JPEG != nil {
 		return p.JPEG, nil
 	}
-	return EncodeJPEGAt(p, JPEGQuality)
-}
-
-// EncodeJPEGAt returns the picture newly encoded as a JPEG file of a quality of
-// 1 to 100.
-func EncodeJPEGAt(p Picture, quality int) ([]byte, error) {
-	return encode(p, gocv.JPEGFileExt, gocv.IMWriteJpegQuality, quality)
+	return encode(p, gocv.JPEGFileExt, gocv.IMWriteJpegQuality, cmp.Or(quality, JPEGQuality))
 }
 
 // EncodePNG returns the picture newly encoded as a PNG file of three bytes a

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -88,9 +87,7 @@ func mustHold(t *testing.T, data []byte, want []Row) {
 		testkit.Equal(t, "the number of a row", got[i].Nth, int64(i))
 		got[i].Nth = 0
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%d rows come back as others: %d", len(want), len(got))
-	}
+	testkit.Equal(t, "the rows", got, want)
 }
 
 // Rows come back in the order of camera and time, also from a file that was joined or
