@@ -86,7 +86,7 @@ func TestCheck(t *testing.T) {
 	if _, others, err := runners.Exposed(runners.Config{Name: runners.Prism}); err != nil || len(others) > 0 {
 		want = append(want, `warn  network        Prism listens on all addresses, also on .*: who reaches it can run programs here, .* firewall`)
 	}
-	mustMatch(t, lines, append(want, `ok    lease          no other run of group facestream is at work`)...)
+	mustMatch(t, lines, append(want, `ok    lease          no other run of group facestream is at work`, `ok    ledgers        of no other topics than these`)...)
 	if _, err := testservices.DialHDFS(t, addrs.HDFS, "hdfs").Stat(home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)
 	}
@@ -111,6 +111,7 @@ func TestCheck(t *testing.T) {
 		`ok    space          \d.* of \d.* free`,
 		`ok    detector       .*`,
 		`ok    lease          .*`,
+		`ok    ledgers        of no other topics than these`,
 	)
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want os.ErrNotExist: the check left a folder", err)

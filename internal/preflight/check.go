@@ -142,6 +142,7 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	defer c.Stop()
 	// A run finds that out when it begins, in one step.
 	c.add("lease", c.output, c.probeLease)
+	c.add("ledgers", c.kafka, c.probeLedgers)
 	var failed []error
 	for _, one := range c.all {
 		wait := func() error { return one.wait(ctx) }

@@ -247,6 +247,15 @@ func (c *Checks) probeLease(ctx context.Context) (f finding, err error) {
 	return f, store.Held(ctx, c.store, c.options.Group, c.options.Topics)
 }
 
+func (c *Checks) probeLedgers(ctx context.Context) (f finding, err error) {
+	if c.output.wait(ctx) != nil {
+		f.says = "not checked, as output failed"
+		return f, nil
+	}
+	f.says = "of no other topics than these"
+	return f, store.CheckTopics(ctx, c.store, c.Offsets.TopicIDs())
+}
+
 func (c *Checks) onHDFS() bool { return strings.HasPrefix(c.options.Output, "hdfs://") }
 
 func (c *Checks) probeSpace(ctx context.Context) (f finding, err error) {

@@ -138,19 +138,40 @@ func (b *Book) open(ctx context.Context, partitions []record.TopicPartition) err
 	return nil
 }
 
-// follow goes on from the positions of a book of this group. A book of another topic of the
-// same name is an error, whoever's it is.
+// follow goes on from the positions of a book of this group.
 func (b *Book) follow(s shelf) error {
 	last := s.last()
-	for topic, id := range b.run.TopicIDs {
-		if before := last.Run.TopicIDs[topic]; before != "" && before != id {
-			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another group and another output", topic, record.ErrTopicAnew, last.Run.Group, before, id)
-		}
-	}
 	if last.Run.Group == b.run.Group {
 		b.advance(last.Positions, last.Run)
 	}
+	return last.Run.sameTopics(b.run.TopicIDs)
+}
+
+// sameTopics returns an error that wraps record.ErrTopicAnew if the run has read other topics
+// than those with these ids, of the same names.
+func (r Run) sameTopics(ids map[string]string) error {
+	for topic, id := range ids {
+		if before := r.TopicIDs[topic]; before != "" && before != id {
+			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another group and another output", topic, record.ErrTopicAnew, r.Group, before, id)
+		}
+	}
 	return nil
+}
+
+// CheckTopics returns an error that wraps record.ErrTopicAnew if a book is of another topic
+// than one with these ids, of the same name, whoever's book it is.
+func CheckTopics(ctx context.Context, cfg Config, ids map[string]string) error {
+	folders, err := bookFolders(ctx, cfg)
+	for _, dir := range folders {
+		var s shelf
+		if s, err = readShelf(ctx, cfg, dir); err == nil {
+			err = s.last().Run.sameTopics(ids)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return err
 }
 
 // advance goes on from positions that are further than what is known. With other settings,
