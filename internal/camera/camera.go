@@ -4,6 +4,7 @@
 package camera
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,14 +101,12 @@ func play(ctx context.Context, o options) (totals []feed.Total, err error) {
 	if o.truth == "" {
 		return feed.SendAll(ctx, o.feed, cameras, nil)
 	}
-	// Made first: a name that cannot be written is to be known before anything is sent.
-	truth, err := os.Create(o.truth)
-	if err != nil {
-		return nil, fmt.Errorf("making the truth: %w", err)
-	}
 	var sent []feed.Sent
 	totals, err = feed.SendAll(ctx, o.feed, cameras, func(s feed.Sent) { sent = append(sent, s) })
-	return totals, errors.Join(err, writeTruth(truth, sent), truth.Close())
+	if len(sent) > 0 || err == nil { // else an earlier truth stays
+		err = errors.Join(err, writeTruth(o.truth, sent))
+	}
+	return totals, err
 }
 
 // openCameras opens all sources at once, since a network camera takes seconds.
@@ -159,15 +158,16 @@ func openSource(ctx context.Context, o options, c camera) (video.Source, error) 
 
 // writeTruth writes one JSON object a line and frame, in the order of each
 // video.
-func writeTruth(w io.Writer, sent []feed.Sent) error {
+func writeTruth(file string, sent []feed.Sent) error {
 	slices.SortStableFunc(sent, func(a, b feed.Sent) int { return a.Frame - b.Frame })
-	encoder := json.NewEncoder(w)
+	var lines bytes.Buffer
+	encoder := json.NewEncoder(&lines)
 	for _, s := range sent {
 		if err := encoder.Encode(s); err != nil {
-			return fmt.Errorf("writing the truth: %w", err)
+			return err
 		}
 	}
-	return nil
+	return os.WriteFile(file, lines.Bytes(), 0o644)
 }
 
 // summary returns the last lines: how much was sent of each camera, and in all.

@@ -188,6 +188,9 @@ func TestInterrupted(t *testing.T) {
 		t.Error("nothing was sent")
 	}
 	testkit.Contains(t, "what is said", stderr.String(), "door: ", "hall: ", fmt.Sprintf("sent %d frames", n), "stopped before the video's end")
+	if status, said := run(t, "--kafka=127.0.0.1:1", "--truth="+path); status != 1 || len(readTruth(t, path)) != n {
+		t.Errorf("a camera that sends nothing: status %d, and the truth is another: %s", status, said)
+	}
 }
 
 // capture returns what f and the libraries that it calls write to the process's standard

@@ -31,8 +31,11 @@ func CheckFile(flag, file string) error {
 // CheckNewFile returns an error if the file of a flag could not be written, and makes
 // nothing. Empty is no file.
 func CheckNewFile(flag, file string) error {
-	if file == "" {
+	switch file {
+	case "":
 		return nil
+	case "-":
+		return fmt.Errorf("%s=-: it would be a file of that name; the standard output is /dev/stdout", flag)
 	}
 	dir := filepath.Dir(file)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {

@@ -37,6 +37,7 @@ func TestCheckFiles(t *testing.T) {
 		{CheckNewFile, missing, ""},
 		{CheckNewFile, "missing", ""},
 		{CheckNewFile, "/dev/stdout", ""},
+		{CheckNewFile, "-", "/dev/stdout"},
 		{CheckNewFile, dir, "it is a folder; name a file in it"},
 		{CheckNewFile, missing + "/x", missing + " is not a folder; make it first"},
 		{CheckNewFile, file + "/x", file + " is not a folder; make it first"},
