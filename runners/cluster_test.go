@@ -192,14 +192,11 @@ func TestFlinkOptions(t *testing.T) {
 	c.Options = map[string]string{"checkpointing_interval": "123456", "max_bundle_size": "77", "streaming": "true", "shutdown_sources_after_idle_ms": "100"}
 	c.MaxBytes = 640 << 20
 	id, config := runsOnFlink(t, c, addrs)
-	if config.Parallelism != 2 || config.User["maxBundleSize"] != "77" {
-		t.Errorf("job configuration %+v, want parallelism 2 and bundles of 77", config)
-	}
+	testkit.Equal(t, "the parallelism", config.Parallelism, 2)
+	testkit.Equal(t, "the size of bundles", config.User["maxBundleSize"], "77")
 	var checkpoints struct{ Interval int }
 	testkit.GetJSON(t, addrs.FlinkWeb+"/jobs/"+id+"/checkpoints/config", &checkpoints)
-	if checkpoints.Interval != 123456 {
-		t.Errorf("checkpoints every %d ms, want 123456", checkpoints.Interval)
-	}
+	testkit.Equal(t, "the time between checkpoints", checkpoints.Interval, 123456)
 }
 
 // Without a number of slots, a job uses all that the cluster has: where the cluster is
@@ -235,9 +232,7 @@ func TestSparkSlots(t *testing.T) {
 	} {
 		c := tc.config
 		c.Name, c.Dir, c.Worker = runners.Spark, t.TempDir(), onCluster(t, runners.Spark, addrs).Worker
-		if n, err := open(t, c).Slots(t.Context()); err != nil || n != tc.want {
-			t.Errorf("%s: %d slots (%v), want %d", about, n, err, tc.want)
-		}
+		testkit.Gives(open(t, c).Slots(t.Context()))(t, "slots, "+about, tc.want)
 	}
 }
 
@@ -302,12 +297,8 @@ func TestAsk(t *testing.T) {
 		t.Errorf("%+v, %v, want two TaskManagers with a slot each", flink, err)
 	}
 	// Three attempts of a second each were over before a dead TaskManager was noticed.
-	if advice, err := runners.AskRestarts(t.Context(), rest); err != nil || advice != "" {
-		t.Errorf("the cluster gives jobs up: %s, %v", advice, err)
-	}
-	if err := runners.AskSpark(t.Context(), state.HostPort(addrs.SparkMaster)); err != nil {
-		t.Error(err)
-	}
+	testkit.Gives(runners.AskRestarts(t.Context(), rest))(t, "what is to be changed", "")
+	testkit.Must(t, runners.AskSpark(t.Context(), state.HostPort(addrs.SparkMaster)))
 	_, err = runners.AskFlink(t.Context(), state.HostPort(addrs.SparkWeb))
 	testkit.Says(t, "Spark's pages", err, state.HostPort(addrs.SparkWeb))
 }

@@ -108,9 +108,7 @@ func TestRootCause(t *testing.T) {
 		{"java.lang.IllegalStateException: Process died with exit code 127\n\tat a.B.c(B.java:1)",
 			"the worker /opt/it cannot start on a node of the cluster: OpenCV's or TurboJPEG's libraries are missing there"},
 	} {
-		if got := (&portable{config: Config{Worker: "/opt/it"}}).rootCause(tc.cause); got != tc.want {
-			t.Errorf("the root cause of %q is %q, want %q", tc.cause, got, tc.want)
-		}
+		testkit.Equal(t, "the root cause of "+tc.cause, (&portable{config: Config{Worker: "/opt/it"}}).rootCause(tc.cause), tc.want)
 	}
 }
 
@@ -121,9 +119,7 @@ func TestJobsShareOptionsID(t *testing.T) {
 	ids := map[float64]bool{}
 	for _, job := range []string{"one", "two"} {
 		got := testkit.Value(o.proto(job))(t)
-		if name := got.Fields["beam:option:job_name:v1"].GetStringValue(); name != job {
-			t.Errorf("the job's name is %q, want %q", name, job)
-		}
+		testkit.Equal(t, "the name", got.Fields["beam:option:job_name:v1"].GetStringValue(), job)
 		ids[got.Fields["beam:option:options_id:v1"].GetNumberValue()] = true
 	}
 	if len(ids) != 1 || ids[0] { // 0 if it is missing

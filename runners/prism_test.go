@@ -2,6 +2,7 @@ package runners
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -53,13 +54,9 @@ func TestPrismIsRenewed(t *testing.T) {
 			servers = append(servers, r.server)
 		}
 	}
-	if len(servers) != 3 {
-		t.Errorf("%d servers ran 6 jobs, want one for each %d", len(servers), prismJobs)
-	}
+	testkit.Equal(t, "servers of six jobs", len(servers), 3)
 	for i, s := range servers {
-		if last := i == len(servers)-1; s.HasEnded() == last {
-			t.Errorf("server %d of %d: has it ended? %v, want %v", i+1, len(servers), last, !last)
-		}
+		testkit.Equal(t, fmt.Sprintf("server %d has ended", i), s.HasEnded(), i < len(servers)-1)
 	}
 }
 

@@ -86,9 +86,7 @@ func testRunFails(t *testing.T, r runners.Runner) {
 	err := runs(t, r, fail, "fails")
 	testkit.Says(t, "a failed job", err, "made of cheese")
 	mustBeShort(t, err)
-	if err := runs(t, r, succeed, "works"); err != nil {
-		t.Errorf("the next job: %v", err)
-	}
+	testkit.Says(t, "the next job", runs(t, r, succeed, "works"), "")
 }
 
 // A job under way is cancelled with its context.
@@ -126,16 +124,12 @@ func TestExpansion(t *testing.T) {
 	scratch := func() []string { return testkit.Value(filepath.Glob(filepath.Join(dir, "tmp", "*")))(t) }
 	e := runners.NewExpansion(dir)
 	addr := testkit.Value(e.Next(t.Context()))(t)
-	if len(scratch()) != 1 {
-		t.Errorf("folders %v while it runs, want one", scratch())
-	}
+	testkit.Equal(t, "folders while it runs", len(scratch()), 1)
 	java := testkit.Processes(t, func(p proc.Running) bool { return p.Parent == os.Getpid() && p.Has("KeptFnHarness") })
 	if len(java) != 1 {
 		t.Fatalf("its processes are %v, want one", java)
 	}
-	if err := runners.AskExpansion(t.Context(), addr); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, runners.AskExpansion(t.Context(), addr))
 	at := testkit.Listeners(t, java[0].PID)
 	if len(at) != 1 || at[0].String() != addr || !at[0].Addr().IsLoopback() {
 		t.Errorf("it listens on %v, want %s alone", at, addr)
@@ -149,9 +143,7 @@ func TestExpansion(t *testing.T) {
 	if ports.Reach(t.Context(), addr) == nil {
 		t.Error("it still answers after Close")
 	}
-	if len(scratch()) != 0 {
-		t.Errorf("%v is left after Close", scratch())
-	}
+	testkit.Equal(t, "what is left after Close", scratch(), nil)
 }
 
 // What is not at the address that a user has given is said to be so before anything is started
@@ -173,9 +165,7 @@ func TestWrongAddresses(t *testing.T) {
 				if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), addr) {
 					t.Errorf("%s, --endpoint=%s --master=%s: error %v, want one with the address, before %v", about, c.Endpoint, c.Master, err, ctx.Err())
 				}
-				if started := testkit.Value(filepath.Glob(filepath.Join(c.Dir, "*")))(t); len(started) > 0 {
-					t.Errorf("%s: %q was left by what was started", about, started)
-				}
+				testkit.Gives(filepath.Glob(filepath.Join(c.Dir, "*")))(t, "what was started, "+about, nil)
 			})
 		}
 	}
@@ -192,9 +182,7 @@ func TestElsewhere(t *testing.T) {
 			way.Close()
 		}
 		for _, c := range []runners.Config{{Endpoint: addr}, {Master: addr}, {Master: "spark://" + addr}} {
-			if c.Elsewhere() != want {
-				t.Errorf("%+v: %t, want %t", c, !want, want)
-			}
+			testkit.Equal(t, c, c.Elsewhere(), want)
 		}
 	}
 }

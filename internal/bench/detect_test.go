@@ -120,9 +120,7 @@ func TestMatch(t *testing.T) {
 		"far away":                {[]record.Box{a}, []face.Face{box(500, 100)}, []bool{false}},
 		"no box":                  {[]record.Box{a}, nil, []bool{false}},
 	} {
-		if got := match(tc.labels, tc.faces, 0.4); !slices.Equal(got, tc.want) {
-			t.Errorf("%s: got %v, want %v", name, got, tc.want)
-		}
+		testkit.Equal(t, name, match(tc.labels, tc.faces, 0.4), tc.want)
 	}
 }
 
@@ -137,8 +135,6 @@ func TestDetectRows(t *testing.T) {
 		t.Errorf("got %+v, want %+v", rows, want)
 	}
 	for score, want := range map[float64]int{0: 2, 0.8: 2, 0.85: 1, 0.95: 0} {
-		if got := first.count(usualIoU, score).boxes; got != want {
-			t.Errorf("from %v on: %d boxes, want %d", score, got, want)
-		}
+		testkit.Equal(t, score, first.count(usualIoU, score).boxes, want)
 	}
 }

@@ -64,9 +64,7 @@ func TestWriteSection(t *testing.T) {
 	write("data", "data\n")
 	write("all", "new\nlines\n")
 	want := "# Title\n\n<!-- bench all: begin -->\nnew\nlines\n<!-- bench all: end -->\n\n<!-- bench data: begin -->\ndata\n<!-- bench data: end -->\n"
-	if got := string(testkit.ReadFile(t, page)); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	testkit.Equal(t, "the page", string(testkit.ReadFile(t, page)), want)
 	testkit.WriteFile(t, page, []byte("<!-- bench all: begin -->\nby hand\n"))
 	if err := writeSection(page, "all", "x"); err == nil || string(testkit.ReadFile(t, page)) != "<!-- bench all: begin -->\nby hand\n" {
 		t.Errorf("a section without an end was replaced (%v)", err)

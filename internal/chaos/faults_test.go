@@ -202,13 +202,9 @@ func (s scenario) checkFailed(t *testing.T, l *testLab, run *lab.Run, group stri
 		t.Errorf("its error has %d lines, at most %d are wanted, or does not name what it must:\n%s", lines, maxLines, said)
 	}
 	if s.status == interrupted {
-		if jobs := testservices.Jobs(t, l.Stack.Addrs); len(jobs) > 0 {
-			t.Errorf("after its end there are the jobs %q", jobs)
-		}
+		testkit.Equal(t, "jobs after its end", testservices.Jobs(t, l.Stack.Addrs), nil)
 	}
-	if committed := l.committed(t, group); len(committed) > 0 {
-		t.Errorf("it has committed %v, nothing is wanted", committed)
-	}
+	testkit.Equal(t, "what it has committed", l.committed(t, group), nil)
 }
 
 // holdAt has a proxy hold what passes from a moment on, and closes holds then.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -184,9 +183,7 @@ func (l *testLab) checkWhole(t *testing.T, group string, want map[string]string,
 		t.Error(err)
 	}
 	testkit.Await(t, "the end of every job on the clusters", func() bool { return len(testservices.Jobs(t, l.Stack.Addrs)) == 0 })
-	if left, err := filepath.Glob(filepath.Join(l.Dir, "state", "*", "runs", "*", "tmp")); err != nil || len(left) > 0 {
-		t.Errorf("%q are left (%v)", left, err)
-	}
+	testkit.Gives(filepath.Glob(filepath.Join(l.Dir, "state", "*", "runs", "*", "tmp")))(t, "what is left", nil)
 	report, err := verify(t.Context(), l.Lab, group, l.topic, 3)
 	if err != nil {
 		t.Error(err)
@@ -194,9 +191,7 @@ func (l *testLab) checkWhole(t *testing.T, group string, want map[string]string,
 	if left := report.Temporary.Files; left > temporary {
 		t.Errorf("%d temporary files are left, at most %d may be", left, temporary)
 	}
-	if got := l.pictures(t, group); !maps.Equal(got, want) {
-		t.Errorf("the pictures are\n%v, wanted are\n%v", got, want)
-	}
+	testkit.Equal(t, "the pictures", l.pictures(t, group), want)
 }
 
 // sum returns what a group's ledgers count.

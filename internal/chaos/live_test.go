@@ -117,9 +117,7 @@ func (r liveRun) run(t *testing.T, l *testLab, group string) {
 		return fmt.Sprintf("%d read, %d sampled, %v rejected, %d decoded, %d cooled, %d faces, %d files, %d events",
 			sum.Read, sum.Sampled, sum.Rejected, sum.Decoded, sum.Cooled, sum.Faces, sum.Files, sum.Events)
 	}
-	if got, want := counted(group), counted(undisturbed.Name); got != want {
-		t.Errorf("%s; want %s", got, want)
-	}
+	testkit.Equal(t, "what is counted", counted(group), counted(undisturbed.Name))
 }
 
 // seen returns the names of a group's files of some kinds.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"facestream/internal/proc"
+	"facestream/internal/testkit"
 )
 
 func TestClassOf(t *testing.T) {
@@ -33,8 +34,6 @@ func TestClassOf(t *testing.T) {
 		"/usr/bin/go build":                                     "",
 	} {
 		args := strings.Fields(strings.ReplaceAll(line, "LAB", l.Dir))
-		if got := l.classOf(proc.Running{Args: args}); got != want {
-			t.Errorf("%s: %q, want %q", line, got, want)
-		}
+		testkit.Equal(t, line, l.classOf(proc.Running{Args: args}), want)
 	}
 }

@@ -48,9 +48,7 @@ while :; do sleep 0.01; done
 	})
 	enough := errors.New("enough")
 	stop(enough)
-	if err := <-done; !errors.Is(err, enough) {
-		t.Errorf("error %v, want %v", err, enough)
-	}
+	testkit.Is(t, "the end", <-done, enough)
 	want := []string{"it: exit status 1: no broker ", "it: exit status 3 ", "it: signal: killed "}
 	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 	if p.Runs != 4 || len(lines) != len(want) {
@@ -77,9 +75,7 @@ func TestKeepUpWhatIsHopeless(t *testing.T) {
 func TestKeepUpUntil(t *testing.T) {
 	p := script(t, "echo $1")
 	testkit.Must(t, p.KeepUp(t.Context(), time.Now().Add(shortestRun), t.Errorf))
-	if p.Runs != 1 {
-		t.Errorf("%d runs, want 1", p.Runs)
-	}
+	testkit.Equal(t, "runs", p.Runs, 1)
 	if got := testkit.ReadFile(t, filepath.Join(p.Logs, "it-1.out")); !strings.HasPrefix(string(got), "--duration=") {
 		t.Errorf("it was started with %q", got)
 	}

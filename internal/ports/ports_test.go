@@ -10,9 +10,7 @@ import (
 func TestReach(t *testing.T) {
 	for about, addr := range testkit.Strangers(t) {
 		listens := about == "says nothing" || about == "closes"
-		if err := Reach(t.Context(), addr); (err == nil) != listens {
-			t.Errorf("%s: %v", about, err)
-		}
+		testkit.Equal(t, about, Reach(t.Context(), addr) == nil, listens)
 	}
 }
 

@@ -204,9 +204,7 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	wrong := errors.New("wrong")
 	bad := &Checks{looking: ctx}
 	bad.add("bad", nil, func(context.Context) (finding, error) { return finding{}, wrong })
-	if err := bad.Rest(ctx, &out); !errors.Is(err, wrong) {
-		t.Errorf("error %v, want that of the check", err)
-	}
+	testkit.Is(t, "a failed check", bad.Rest(ctx, &out), wrong)
 }
 
 // An output that does not answer is waited for, which is said, and then a failure.
@@ -296,9 +294,7 @@ func TestSampledCameras(t *testing.T) {
 			key := []byte(name)
 			seen.add(frame.Config{Width: 640, Height: 480}, kafka.Record{Key: &key, Value: &value})
 		}
-		if got := seen.cameras(); got != want {
-			t.Errorf("%q: %s, want %s", names, got, want)
-		}
+		testkit.Equal(t, names, seen.cameras(), want)
 	}
 }
 
@@ -315,8 +311,6 @@ func TestUndated(t *testing.T) {
 		1_700_000_000: " (these look like seconds)", 1_700_000_000_123_456: " (these look like microseconds)",
 		1_700_000_000_123_456_789: " (these look like nanoseconds)", -1: "", 0: "", math.MaxInt64: "", math.MinInt64: "",
 	} {
-		if got := unitOf(number); got != want {
-			t.Errorf("%d: got %q, want %q", number, got, want)
-		}
+		testkit.Equal(t, number, unitOf(number), want)
 	}
 }

@@ -99,9 +99,7 @@ func TestStop(t *testing.T) {
 		c := testkit.Value(proc.StartBound(cmd))(t)
 		testkit.Value(bufio.NewReader(out).ReadString('\n'))(t)
 		c.Stop(want.grace)
-		if got := signalOf(cmd); got != want.signal {
-			t.Errorf("%s: ended by %v, want %v", script, got, want.signal)
-		}
+		testkit.Equal(t, script, signalOf(cmd), want.signal)
 		c.Stop(time.Hour) // which has no more to do
 	}
 }
@@ -117,7 +115,5 @@ func TestAll(t *testing.T) {
 	})
 	testkit.Must(t, c.Process.Kill())
 	<-c.Ended
-	if found := find(); len(found) != 0 {
-		t.Errorf("found %+v after its end", found)
-	}
+	testkit.Equal(t, "what is found after its end", find(), nil)
 }

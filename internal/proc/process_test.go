@@ -67,12 +67,8 @@ func TestEnd(t *testing.T) {
 			if p.Alive() {
 				t.Error("alive after its end")
 			}
-			if got := signalOf(cmd); got != test.want {
-				t.Errorf("ended by %v, want %v", got, test.want)
-			}
-			if err := p.End(test.grace); err != nil {
-				t.Errorf("ending it again: %v", err)
-			}
+			testkit.Equal(t, "the signal", signalOf(cmd), test.want)
+			testkit.Must(t, p.End(test.grace)) // again
 		})
 	}
 }

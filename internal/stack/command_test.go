@@ -160,9 +160,7 @@ func (s testStack) ended(procs []proc.Process, addrs state.Addrs) {
 
 func TestUpAndDown(t *testing.T) {
 	s := newTestStack(t)
-	if out := s.do(t.Context(), "env"); out != "" {
-		t.Errorf("env before up: %q", out)
-	}
+	testkit.Equal(t, "env before up", s.do(t.Context(), "env"), "")
 	var wg sync.WaitGroup
 	for range 2 { // two at once start one stack
 		wg.Go(func() { s.do(t.Context(), "up") })
@@ -170,29 +168,23 @@ func TestUpAndDown(t *testing.T) {
 	wg.Wait()
 	before := s.has("datanode", "kafka", "namenode")
 	addrs, _ := state.Running(s.dir)
-	if got, want := s.do(t.Context(), "env"), "KAFKA="+addrs.Kafka+"\nHDFS="+addrs.HDFS+"\nHDFS_WEB="+addrs.Web+"\n"; got != want {
-		t.Errorf("env: got %q, want %q", got, want)
-	}
+	testkit.Equal(t, "env", s.do(t.Context(), "env"), "KAFKA="+addrs.Kafka+"\nHDFS="+addrs.HDFS+"\nHDFS_WEB="+addrs.Web+"\n")
 	s.prints("status", "kafka is running at "+addrs.Kafka, addrs.Web+"/explorer.html", before[2].Log, "spark is not running")
 
 	// What has died comes back with its data, at its place; the rest stays.
 	testkit.Must(t, testservices.DialHDFS(t, addrs.HDFS, "alice").Mkdir("/user/alice", dirMode))
 	s.end("datanode")
-	if left, _ := state.Running(s.dir); left != addrs.Of(state.Kafka) {
-		t.Errorf("without the DataNode, what runs is %+v", left)
-	}
+	left, _ := state.Running(s.dir)
+	testkit.Equal(t, "what runs without the DataNode", left, addrs.Of(state.Kafka))
 	s.prints("status", "hdfs is not running", "datanode: ended")
 	s.do(t.Context(), "up", "hdfs")
-	if again, _ := state.Running(s.dir); again != addrs {
-		t.Errorf("after the second up it is at %+v, want %+v", again, addrs)
-	}
+	again, _ := state.Running(s.dir)
+	testkit.Equal(t, "what runs after the second up", again, addrs)
 	after := s.has("datanode", "kafka", "namenode")
 	if after[0] != before[0] || after[1] == before[1] {
 		t.Errorf("the processes were %+v and are %+v", before, after)
 	}
-	if _, err := testservices.DialHDFS(t, addrs.HDFS, "alice").Stat("/user/alice"); err != nil {
-		t.Errorf("the data was lost: %v", err)
-	}
+	testkit.Value(testservices.DialHDFS(t, addrs.HDFS, "alice").Stat("/user/alice"))(t)
 	if status, out := run(t.Context(), s.dir, "up", "--kafka_port=1"); status != cli.ExitFailed || !strings.Contains(out, addrs.Kafka) {
 		t.Errorf("up elsewhere: status %d: %s", status, out)
 	}
@@ -208,18 +200,14 @@ func TestUpAndDown(t *testing.T) {
 		address, _, _ := strings.Cut(strings.TrimPrefix(s.do(t.Context(), "view"), "to look at the faces: "), " ")
 		resp := testkit.Value(http.Get(address))(t)
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", address, resp.Status)
-		}
+		testkit.Equal(t, address, resp.StatusCode, http.StatusOK)
 		s.prints("status", "view is running at "+strings.TrimSuffix(address, "/"))
 	}
 	pages := s.has("datanode", "kafka", "namenode", "view")
 
 	s.do(t.Context(), "down")
 	s.ended(slices.Concat(before, after, pages), addrs)
-	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 0 {
-		t.Errorf("left in the state directory: %v, %v", left, err)
-	}
+	testkit.Gives(os.ReadDir(s.dir))(t, "what is left in the state directory", nil)
 	s.do(t.Context(), "down")
 }
 
@@ -241,14 +229,10 @@ func TestClustersInState(t *testing.T) {
 	save(alive)
 	s.prints("status", "flink is running at 127.0.0.1:1\n", "web pages http://127.0.0.1:2/\n", "spark is running at 127.0.0.1:3\n", "web pages http://127.0.0.1:4/\n", "kafka is not running")
 	const spark = "SPARK_ENDPOINT=127.0.0.1:3\nSPARK_WEB=http://127.0.0.1:4\nSPARK_MASTER=spark://127.0.0.1:5\n"
-	if got, want := s.do(t.Context(), "env"), "FLINK_ENDPOINT=127.0.0.1:1\nFLINK_WEB=http://127.0.0.1:2\n"+spark; got != want {
-		t.Errorf("env: got %q, want %q", got, want)
-	}
+	testkit.Equal(t, "env", s.do(t.Context(), "env"), "FLINK_ENDPOINT=127.0.0.1:1\nFLINK_WEB=http://127.0.0.1:2\n"+spark)
 	save(alive, dead)
 	s.prints("status", "flink is not running", "taskmanager-1: ended")
-	if got := s.do(t.Context(), "env"); got != spark {
-		t.Errorf("env without a TaskManager: got %q, want %q", got, spark)
-	}
+	testkit.Equal(t, "env without a TaskManager", s.do(t.Context(), "env"), spark)
 }
 
 func TestInterruptedUp(t *testing.T) {
@@ -265,9 +249,7 @@ func TestInterruptedUp(t *testing.T) {
 		return len(names) > 0
 	})
 	interrupt()
-	if status := <-up; status != cli.ExitInterrupted {
-		t.Errorf("exit status %d, want %d", status, cli.ExitInterrupted)
-	}
+	testkit.Equal(t, "the exit status", <-up, cli.ExitInterrupted)
 	_, procs := s.processes() // there may be more than at the time of the signal
 	s.ended(procs, state.Addrs{})
 	if addrs, ok := state.Running(s.dir); ok {

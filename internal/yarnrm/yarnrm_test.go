@@ -42,9 +42,7 @@ func TestWeb(t *testing.T) {
 		"yarn.resourcemanager.webapp.address.rm1": "127.0.0.1:1",
 		"yarn.resourcemanager.webapp.address.rm2": strings.TrimPrefix(web, "http://"),
 	}
-	if got, err := Web(t.Context(), settings); err != nil || got != web {
-		t.Errorf("got %s, %v; want %s", got, err, web)
-	}
+	testkit.Gives(Web(t.Context(), settings))(t, "the web pages", web)
 	delete(settings, "yarn.resourcemanager.webapp.address.rm1")
 	_, err := Web(t.Context(), settings)
 	testkit.Says(t, "without an address", err, "yarn.resourcemanager.hostname.rm1 is set")

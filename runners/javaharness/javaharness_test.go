@@ -140,9 +140,7 @@ func TestPoolAfterTheJob(t *testing.T) {
 	p := serve(t, dir)
 	start(t, p, r.request())
 	<-lines
-	if _, err := p.StopWorker(t.Context(), &fnpb.StopWorkerRequest{WorkerId: "a worker"}); err != nil {
-		t.Error(err)
-	}
+	testkit.Value(p.StopWorker(t.Context(), &fnpb.StopWorkerRequest{WorkerId: "a worker"}))(t)
 	close(may)
 	// A second worker of that name is the first that the runner gives work.
 	start(t, p, r.request())
@@ -155,7 +153,5 @@ func TestPoolAfterTheJob(t *testing.T) {
 }
 
 func TestMessage(t *testing.T) {
-	if got, want := string(message(map[string]string{"A": "x\ny=z"})), "\x00\x00\x00\x08A=x y=z\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	testkit.Equal(t, "a message", string(message(map[string]string{"A": "x\ny=z"})), "\x00\x00\x00\x08A=x y=z\n")
 }

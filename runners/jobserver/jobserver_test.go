@@ -17,17 +17,14 @@ func TestJarsOnYARN(t *testing.T) {
 	for worker, listed := range map[string]bool{"": true, "/x/facestream": false} {
 		dir := t.TempDir()
 		p := testkit.Value(New(Config{Engine: Spark, Master: "yarn", Dir: dir, YARN: YARN{Config: t.TempDir(), Worker: worker}}))(t)
-		if got := slices.ContainsFunc(p.JVM, func(flag string) bool { return strings.HasPrefix(flag, "-Dspark.yarn.jars=") }); got != listed {
-			t.Errorf("with the program %q to bring, a list of jars: %t, want %t: %q", worker, got, listed, p.JVM)
-		}
+		got := slices.ContainsFunc(p.JVM, func(flag string) bool { return strings.HasPrefix(flag, "-Dspark.yarn.jars=") })
+		testkit.Equal(t, "a list of jars, with the program "+worker, got, listed)
 		for _, part := range []string{"spark-core_*.jar", "spark-yarn_*.jar", "beam-sdks-java-io-kafka-*.jar"} {
 			found, err := filepath.Glob(filepath.Join(dir, "home", "jars", part))
 			if err != nil || len(found) != 1 {
 				t.Fatalf("%s in Spark's home: %q, %v, want one", part, found, err)
 			}
-			if _, err := os.Stat(found[0]); err != nil {
-				t.Error(err)
-			}
+			testkit.Value(os.Stat(found[0]))(t)
 		}
 	}
 }

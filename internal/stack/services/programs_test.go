@@ -25,12 +25,8 @@ func TestRunSaysWhyItFailed(t *testing.T) {
 		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
-	if want := "failing ended: exit status 3"; lines[0] != want {
-		t.Errorf("it begins with %q, want %q", lines[0], want)
-	}
-	if want := filepath.Join(dir, "failing.log") + ":"; lines[1] != want {
-		t.Errorf("then comes %q, want %q", lines[1], want)
-	}
+	testkit.Equal(t, "the first line", lines[0], "failing ended: exit status 3")
+	testkit.Equal(t, "the second line", lines[1], filepath.Join(dir, "failing.log")+":")
 	// The last 20 lines of 101: 82 to 100, and the reason.
 	log := lines[2:]
 	if len(log) != 20 || strings.TrimSpace(log[0]) != "82" || strings.TrimSpace(log[19]) != "the reason" {

@@ -2,7 +2,6 @@ package services
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"net"
 	"net/http"
@@ -27,9 +26,7 @@ func TestStack(t *testing.T) {
 	s := testkit.Value(Start(t.Context(), t.TempDir(), Options{Kafka: true, HDFS: true, DataNodes: 2}))(t)
 	t.Cleanup(func() { testkit.Must(t, s.Stop()) })
 	// First of all: later, a DataNode that Start has not waited for may be there.
-	if nodes := testkit.Value(dataNodes(t.Context(), s.Addrs))(t); len(nodes) != 2 {
-		t.Errorf("the DataNodes are %q, want 2", nodes)
-	}
+	testkit.Equal(t, "DataNodes", len(testkit.Value(dataNodes(t.Context(), s.Addrs))(t)), 2)
 	t.Run("kafka", func(t *testing.T) { testKafka(t, s.Kafka) })
 	t.Run("hdfs", func(t *testing.T) { testHDFS(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s.Web) })
@@ -39,13 +36,9 @@ func TestStack(t *testing.T) {
 func testKafka(t *testing.T, addr string) {
 	client := testkit.Kafka(t, addr)
 	err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "no-such-topic", Value: []byte("lost")}).FirstErr()
-	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
-		t.Errorf("sending to a topic that does not exist: got error %v", err)
-	}
+	testkit.Is(t, "sending to a topic that does not exist", err, kerr.UnknownTopicOrPartition)
 	topics := testkit.Value(kadm.NewClient(client).ListTopics(t.Context()))(t)
-	if names := topics.Names(); len(names) != 0 {
-		t.Errorf("topics are %q, want none", names)
-	}
+	testkit.Equal(t, "topics", topics.Names(), nil)
 }
 
 // Any user can write where all may, owns what he wrote, and is safe from
@@ -72,14 +65,10 @@ func testHDFS(t *testing.T, s *Stack) {
 		"removing another's folder":    bob.RemoveAll("/user/alice"),
 		"opening a folder to everyone": bob.Chmod("/user", 0o777),
 	} {
-		if !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("%s: got error %v, want %v", what, err, fs.ErrPermission)
-		}
+		testkit.Is(t, what, err, fs.ErrPermission)
 	}
 	for _, open := range []string{"/for-bob", "/tmp/for-bob", "/user/bob"} {
-		if err := bob.Mkdir(open, dirMode); err != nil {
-			t.Error(err)
-		}
+		testkit.Must(t, bob.Mkdir(open, dirMode))
 	}
 	got, err := rest.Call(t.Context(), http.DefaultClient, http.MethodGet, s.Web+"/webhdfs/v1"+name+"?op=OPEN", "")
 	if err != nil || !bytes.Equal(got, want) {

@@ -32,9 +32,7 @@ func TestStartSharesStack(t *testing.T) {
 		return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 	}
 	t.Run("user", func(t *testing.T) {
-		if got := Start(t, services.Options{Kafka: true, Flink: true}); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
+		testkit.Equal(t, "the addresses", Start(t, services.Options{Kafka: true, Flink: true}), want)
 		t.Run("within", func(t *testing.T) { Start(t, services.Options{Flink: true}) })
 		if free() {
 			t.Error("another package can have Flink at the same time")
