@@ -24,8 +24,8 @@ type service struct {
 	grace time.Duration
 }
 
-// startTimeout is how long a service may take to start.
-const startTimeout = 60 * time.Second
+// startTimeout is how long a service may take to start, on a busy machine a minute.
+const startTimeout = 3 * time.Minute
 
 // startService starts cmd, with its output in the file log, and waits until it
 // accepts connections at addr. tmp, if not empty, is removed with the service.
