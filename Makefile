@@ -4,9 +4,9 @@ demo_frames := 300
 PREFIX := /opt/facestream
 staticcheck := build/tools/staticcheck-v0.8.1
 
-# Three jobs at a time, which wait more than they work, unless the make around this one
+# Four jobs at a time, which wait more than they work, unless the make around this one
 # has told how many.
-parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j3)
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j4)
 
 # What "make install" installs. Without flink and spark the Java parts take 270 MB
 # instead of 800.
