@@ -15,7 +15,6 @@ import (
 	"facestream/internal/record"
 	"facestream/internal/wait"
 	"facestream/runners"
-	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -91,7 +90,7 @@ func (s *session) mayPass(err error) bool {
 	if errors.As(err, &unknown) && unknown.IsNotFound {
 		return s.begun // it was known before
 	}
-	s.outage = errors.Is(err, kafka.ErrOutage) || errors.Is(err, hdfs.ErrOutage) || errors.As(err, new(*net.OpError))
+	s.outage = errors.Is(err, wait.ErrOutage) || errors.As(err, new(*net.OpError))
 	return s.outage || s.begun && (s.away.IsZero() || time.Since(s.away) < failingLimit)
 }
 

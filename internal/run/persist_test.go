@@ -15,7 +15,8 @@ import (
 
 	"facestream/internal/cli"
 	"facestream/internal/config"
-	"facestream/transforms/hdfs"
+	"facestream/internal/wait"
+
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )
@@ -34,8 +35,8 @@ func TestPersist(t *testing.T) {
 		took     time.Duration
 	}{
 		"nothing is wrong":                 {nil, 0, false, false, 1, 0},
-		"no broker answers":                {kafka.ErrOutage, 9, false, false, 10, (1 + 2 + 4 + 8 + 16 + 32 + 3*60) * time.Second},
-		"no NameNode answers for a week":   {hdfs.ErrOutage, 7*24*60 + 6, true, false, 7*24*60 + 7, (63 + 7*24*3600) * time.Second},
+		"no broker answers":                {wait.ErrOutage, 9, false, false, 10, (1 + 2 + 4 + 8 + 16 + 32 + 3*60) * time.Second},
+		"no NameNode answers for a week":   {wait.ErrOutage, 7*24*60 + 6, true, false, 7*24*60 + 7, (63 + 7*24*3600) * time.Second},
 		"a service refuses":                {down, 1, false, false, 2, time.Second},
 		"a bounded run":                    {down, 1, true, true, 1, 0},
 		"no such host":                     {unknown, 1, false, false, 1, 0},
@@ -89,7 +90,7 @@ func TestAskedToEnd(t *testing.T) {
 		defer stop()
 		began := time.Now()
 		time.AfterFunc(time.Hour, ask)
-		if err := s.persist(ctx, func() error { return kafka.ErrOutage }); !errors.Is(err, kafka.ErrOutage) || time.Since(began) != time.Hour || ctx.Err() != nil {
+		if err := s.persist(ctx, func() error { return wait.ErrOutage }); !errors.Is(err, wait.ErrOutage) || time.Since(began) != time.Hour || ctx.Err() != nil {
 			t.Errorf("after %s: %v, %v", time.Since(began), err, ctx.Err())
 		}
 		<-ctx.Done()

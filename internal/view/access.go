@@ -60,12 +60,16 @@ func (s *server) allowed(w http.ResponseWriter, r *http.Request) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	if strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback() {
+	if onLoopback(host) {
 		return true
 	}
 	s.fail(w, &httpError{http.StatusForbidden, "this page answers on this machine only, as 127.0.0.1 or localhost"})
 	return false
+}
+
+func onLoopback(host string) bool {
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // hasToken takes the token from the address once, and from then on from a cookie that
@@ -116,9 +120,7 @@ func (a *access) check(listen string) error {
 	if a.token != "" && a.userHeader != "" {
 		return errors.New("--token and --user_header are both set: choose who says that somebody may look")
 	}
-	addr, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && addr.IsLoopback()
-	if !loopback && a.token == "" && a.userHeader == "" {
+	if !onLoopback(host) && a.token == "" && a.userHeader == "" {
 		return fmt.Errorf("--listen=%s: others can reach this address, and the pages show faces: give --token, or --user_header behind a proxy, or listen on 127.0.0.1", listen)
 	}
 	return nil

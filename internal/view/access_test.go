@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,9 +44,7 @@ func TestHostileNames(t *testing.T) {
 		}
 		seen[address] = true
 		status, head, body := s.get(address)
-		if status != http.StatusOK {
-			t.Errorf("%.200q: status %d, %.500s", address, status, body)
-		}
+		testkit.Equal(t, fmt.Sprintf("%.200q: %.500s", address, body), status, http.StatusOK)
 		if !strings.HasPrefix(head.Get("Content-Type"), "text/html") {
 			continue
 		}

@@ -100,9 +100,8 @@ func TestRows(t *testing.T) {
 			}
 			mustShow(all)
 			nobodys := strings.Replace(all[0].Picture, "door", "gate", 1)
-			if status, _, _ := s.get("/file" + query("name", nobodys)); status != http.StatusNotFound {
-				t.Errorf("%s: status %d", nobodys, status)
-			}
+			status, _, _ := s.get("/file" + query("name", nobodys))
+			testkit.Equal(t, nobodys, status, http.StatusNotFound)
 			if n := s.index.opened.Len(); n > cachedTables || s.index.rows < n {
 				t.Errorf("%d tables are open, with %d rows", n, s.index.rows)
 			}

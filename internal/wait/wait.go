@@ -3,8 +3,20 @@ package wait
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrOutage is wrapped by the error of a call that was tried again as long as anybody waits:
+// nobody answers, or what answers is not ready.
+var ErrOutage = errors.New("an outage")
+
+// Outage has an error wrap ErrOutage and say nothing of it.
+func Outage(err error) error { return outage{err} }
+
+type outage struct{ error }
+
+func (e outage) Unwrap() []error { return []error{e.error, ErrOutage} }
 
 // Sleep returns after d, or with the context's error when that ends before.
 func Sleep(ctx context.Context, d time.Duration) error {

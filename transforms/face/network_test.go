@@ -232,11 +232,9 @@ func TestFacesOf(t *testing.T) {
 			}
 		}
 	}
-	if small, canvas := fitted(image.Pt(1080, 1920), 640); small != image.Pt(360, 640) || canvas != image.Pt(384, 640) {
-		t.Errorf("1080x1920 becomes %v on %v", small, canvas)
-	}
-	if small, canvas := fitted(image.Pt(500, 1), 640); small != image.Pt(500, 1) || canvas != image.Pt(512, 64) {
-		t.Errorf("500x1 becomes %v on %v", small, canvas)
+	for whole, want := range map[image.Point][2]image.Point{{X: 1080, Y: 1920}: {{360, 640}, {384, 640}}, {X: 500, Y: 1}: {{500, 1}, {512, 64}}} {
+		small, canvas := fitted(whole, 640)
+		testkit.Equal(t, whole, [2]image.Point{small, canvas}, want)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestParseAccepts(t *testing.T) {
 	labBytes := bytes.Repeat([]byte{7}, 921_600)
 	labLikeJPEG := slices.Concat([]byte{0xFF, 0xD8, 0xFF}, labBytes[3:])
 	labLikePNG := slices.Concat([]byte("\x89PNG\r\n\x1a\n"), labBytes[8:])
-	colour, grey := colourJPEG(t, 64, 48), greyJPEG(t, 50, 30)
+	colour, grey := noiseJPEG(t, image.NewRGBA(image.Rect(0, 0, 64, 48))), noiseJPEG(t, image.NewGray(image.Rect(0, 0, 50, 30)))
 	size := image.Rect(0, 0, 31, 57)
 	colourPNG := frametest.PNG(frametest.Noise(image.NewRGBA(size)))
 	nullHeader := recordOf(colour, ContentType, raw10x40, ContentType, "")
@@ -90,7 +90,7 @@ func TestParseAccepts(t *testing.T) {
 }
 
 func TestParseRejects(t *testing.T) {
-	colour, png := colourJPEG(t, 64, 48), frametest.PNG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 31, 57))))
+	colour, png := noiseJPEG(t, image.NewRGBA(image.Rect(0, 0, 64, 48))), frametest.PNG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, 31, 57))))
 	null := recordOf(nil)
 	null.Value = nil
 	raw := make([]byte, 1200)
@@ -290,7 +290,7 @@ func TestConfigValidate(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
-	colour := colourJPEG(t, 64, 48)
+	colour := noiseJPEG(t, image.NewRGBA(image.Rect(0, 0, 64, 48)))
 	null := recordOf(nil)
 	null.Value, null.Key, null.Headers, null.Offset = nil, nil, nil, 3
 	small, short, good := recordOf(make([]byte, 999)), recordOf(make([]byte, 5000), "note", "odd", "nothing", ""), recordOf(colour, Camera, "gate")

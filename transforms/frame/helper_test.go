@@ -2,7 +2,7 @@ package frame
 
 import (
 	"bytes"
-	"image"
+	"image/draw"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -34,17 +34,10 @@ func recordOf(value []byte, headers ...string) kafka.Record {
 	return r
 }
 
-func colourJPEG(t testing.TB, width, height int) []byte {
-	return large(t, frametest.JPEG(frametest.Noise(image.NewRGBA(image.Rect(0, 0, width, height)))))
-}
-
-func greyJPEG(t testing.TB, width, height int) []byte {
-	return large(t, frametest.JPEG(frametest.Noise(image.NewGray(image.Rect(0, 0, width, height)))))
-}
-
-// large returns the value if it is not too small to be looked at.
-func large(t testing.TB, value []byte) []byte {
+// noiseJPEG returns a JPEG that is not too small to be looked at.
+func noiseJPEG(t testing.TB, img draw.Image) []byte {
 	t.Helper()
+	value := frametest.JPEG(frametest.Noise(img))
 	if len(value) < MinBytes {
 		t.Fatalf("the test's value has only %d bytes", len(value))
 	}

@@ -16,6 +16,7 @@ import (
 	"facestream/internal/stack/services"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
+	"facestream/internal/wait"
 )
 
 // A cluster that cannot be reached is an error that names it and the user, at
@@ -66,7 +67,7 @@ func TestFirstContact(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
 			_, err := f.Size(ctx, "hdfs://bob@"+tc.address+"/")
-			if (err == nil) != (tc.says == "") || err != nil && (!strings.Contains(err.Error(), tc.says) || errors.Is(err, ErrOutage) != tc.outage) {
+			if (err == nil) != (tc.says == "") || err != nil && (!strings.Contains(err.Error(), tc.says) || errors.Is(err, wait.ErrOutage) != tc.outage) {
 				t.Errorf("error is %v, want one with %q, of an outage: %t", err, tc.says, tc.outage)
 			}
 		})
@@ -80,7 +81,7 @@ func TestFirstContact(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		err := f.WriteFrom(ctx, folder(t, f, testservices.Proxy(t, nameNode).Addr())+"/a", Whole([]byte("a")))
-		testkit.Is(t, "a DataNode that cannot be reached", err, ErrOutage)
+		testkit.Is(t, "a DataNode that cannot be reached", err, wait.ErrOutage)
 		testkit.Says(t, "a DataNode that cannot be reached", err, "no DataNode can be reached")
 	})
 }

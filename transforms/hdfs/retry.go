@@ -40,15 +40,6 @@ const (
 	dataNodeTimeout = 10 * time.Second
 )
 
-// ErrOutage is wrapped by the error of a call that was tried again until the budget was
-// used up: nobody answers, or the NameNode or a DataNode is not ready.
-var ErrOutage = errors.New("HDFS is not ready")
-
-// outage is an error that wraps ErrOutage and says nothing of it.
-type outage struct{ error }
-
-func (e outage) Unwrap() []error { return []error{e.error, ErrOutage} }
-
 // do runs call for a location until it succeeds, fails for good, or the budget
 // is used up. Errors become *fs.PathError.
 func (cs *clients) do(ctx context.Context, op string, l location, call func(*client) error) error {
@@ -66,7 +57,7 @@ func (cs *clients) do(ctx context.Context, op string, l location, call func(*cli
 					continue
 				}
 			} else {
-				err = outage{fmt.Errorf("giving up after %v: %w%s", time.Since(start).Round(time.Millisecond), err, why)}
+				err = wait.Outage(fmt.Errorf("giving up after %v: %w%s", time.Since(start).Round(time.Millisecond), err, why))
 			}
 		}
 		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {

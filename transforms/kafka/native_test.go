@@ -21,6 +21,7 @@ import (
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
+	"facestream/internal/wait"
 )
 
 // fake is a cluster with a topic, and the driver's connection.
@@ -160,9 +161,8 @@ func testShardsFollow(t *testing.T, togetherMillis int64) map[int][]shardRead {
 	var follows bool
 	var err error
 	f.window.Shards, follows, err = f.Share(t.Context(), 3, 100, true, togetherMillis != 0)
-	if testkit.Must(t, err); !follows {
-		t.Fatal("they do not follow")
-	}
+	testkit.Must(t, err)
+	testkit.Equal(t, "whether they follow", follows, true)
 	testkit.Must(t, f.Say(t.Context(), f.window.Name))
 	sayOther := func(text string) { // of another run of the group
 		t.Helper()
@@ -275,7 +275,7 @@ func TestTopicIsGone(t *testing.T) {
 	testkit.Value(f.admin.DeleteTopics(t.Context(), fakeTopic))(t)
 	ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
 	defer stop()
-	if _, err := f.Waiting(ctx); !errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrOutage) {
+	if _, err := f.Waiting(ctx); !errors.Is(err, ErrUnknownTopic) || errors.Is(err, wait.ErrOutage) {
 		t.Errorf("error %v", err)
 	}
 	testkit.Value(f.admin.CreateTopic(t.Context(), 1, 1, nil, fakeTopic))(t)

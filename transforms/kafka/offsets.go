@@ -16,6 +16,7 @@ import (
 
 	"facestream/internal/kafkaconf"
 	"facestream/internal/record"
+	"facestream/internal/wait"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -39,13 +40,7 @@ var (
 	ErrUnknownTopic = errors.New("topic does not exist")
 	ErrUnreachable  = errors.New("cannot be reached from here")
 	ErrGroupInUse   = errors.New("is in use")
-	ErrOutage       = errors.New("no broker answers") // for as long as was waited
 )
-
-// outage is an error that wraps ErrOutage and says nothing of it.
-type outage struct{ error }
-
-func (e outage) Unwrap() []error { return []error{e.error, ErrOutage} }
 
 // Offsets reads and commits the offsets of a consumer group. It is the driver's
 // side of Kafka and never joins the group.
@@ -203,8 +198,6 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 	start, caller := time.Now(), ctx
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
-	again := time.NewTicker(askAgain)
-	defer again.Stop()
 	var last error // but the context's own
 	for {
 		answer, err := request(ctx)
@@ -214,12 +207,8 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 		if last == nil || ctx.Err() == nil {
 			last = kafkaconf.Explain(err)
 		}
-		if o.passing(err) && ctx.Err() == nil {
-			select {
-			case <-again.C:
-				continue
-			case <-ctx.Done():
-			}
+		if o.passing(err) && wait.Sleep(ctx, askAgain) == nil {
+			continue
 		}
 		if ctx.Err() != nil {
 			gone := errors.Is(last, kerr.UnknownTopicOrPartition)
@@ -228,7 +217,7 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 			case gone: // brokers answer, and not only while one of them starts
 				last = fmt.Errorf("of %s, one %w any more: %w", strings.Join(o.topics, ", "), ErrUnknownTopic, last)
 			case !errors.Is(caller.Err(), context.Canceled):
-				last = outage{last}
+				last = wait.Outage(last)
 			}
 		}
 		return answer, fmt.Errorf("asking Kafka at %s for %s: %w", o.brokers, what, last)

@@ -197,13 +197,10 @@ func (c Config) putFrom(ctx context.Context, name string, content func(io.Writer
 	puts.RLock()
 	defer puts.RUnlock()
 	tmp := path.Join(c.tmp(), rand.Text())
+	var written counter
 	err = c.write(ctx, tmp, func(w io.Writer) error {
-		size = 0
-		return content(writerFunc(func(p []byte) (int, error) {
-			n, err := w.Write(p)
-			size += int64(n)
-			return n, err
-		}))
+		written = 0
+		return content(io.MultiWriter(w, &written))
 	})
 	if err == nil {
 		err = c.rename(ctx, tmp, name)
@@ -213,12 +210,16 @@ func (c Config) putFrom(ctx context.Context, name string, content func(io.Writer
 		_ = c.remove(context.WithoutCancel(ctx), tmp)
 		return 0, fmt.Errorf("storing %s: %w", c.path(name), err)
 	}
-	return size, nil
+	return int64(written), nil
 }
 
-type writerFunc func(p []byte) (int, error)
+// counter counts the bytes that are written to it.
+type counter int64
 
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
 
 // ignoreGone returns nil for fs.ErrNotExist, and every other error as it is.
 func ignoreGone(err error) error {

@@ -59,6 +59,14 @@ func (h Holder) String() string {
 	return fmt.Sprintf("run %s (process %d of user %s on host %s, since %s)", h.Run, h.PID, h.User, h.Host, h.Since.Format(time.RFC3339))
 }
 
+// holderIn returns what the file of a lease says, and nothing of one that is not whole.
+func holderIn(data []byte) (h Holder) {
+	if json.Unmarshal(data, &h) != nil {
+		return Holder{}
+	}
+	return h
+}
+
 // ended reports whether the run's process is surely gone, which only a process of the
 // same host can tell.
 func (h Holder) ended() bool {
@@ -213,9 +221,7 @@ func lookAtLease(ctx context.Context, cfg Config, name string) (l lease, err err
 	if err != nil {
 		return l, err
 	}
-	if json.Unmarshal(l.data, &l.holder) != nil {
-		l.holder = Holder{}
-	}
+	l.holder = holderIn(l.data)
 	now, err := clock(ctx, cfg)
 	l.renewed = max(0, now.Sub(at))
 	return l, err
@@ -289,11 +295,7 @@ func (l *Lease) check(ctx context.Context, name string, data []byte) error {
 	if bytes.Equal(got, data) {
 		return nil
 	}
-	var other Holder
-	if json.Unmarshal(got, &other) != nil {
-		other = Holder{}
-	}
-	return fmt.Errorf("%w: %s has taken over, since this run had not renewed it for %s; what is under way is not kept", ErrLost, other, l.term)
+	return fmt.Errorf("%w: %s has taken over, since this run had not renewed it for %s; what is under way is not kept", ErrLost, holderIn(got), l.term)
 }
 
 func (l *Lease) renew(ctx context.Context) error {

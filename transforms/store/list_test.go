@@ -130,9 +130,7 @@ func TestList(t *testing.T) {
 		cancel()
 		testkit.Is(t, "with a cancelled context", List(ctx, cfg, none), context.Canceled)
 		file := testConfig(root + "/_SUCCESS")
-		if err := List(t.Context(), file, none); err == nil {
-			t.Error("a root that is a file is no error")
-		}
+		testkit.Says(t, "a root that is a file", List(t.Context(), file, none), file.Root)
 	})
 }
 
