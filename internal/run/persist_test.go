@@ -16,7 +16,6 @@ import (
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/wait"
-
 	"facestream/transforms/kafka"
 	"facestream/transforms/store"
 )

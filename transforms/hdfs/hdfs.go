@@ -236,9 +236,3 @@ func moved(c *client, from, to string, missing error) error {
 func (f *fileSystem) MkdirAll(ctx context.Context, name string) error {
 	return f.do(ctx, "mkdir", name, func(c *client, l location) error { return c.MkdirAll(l.path, c.umask.folder()) })
 }
-
-var (
-	_ filesystem.LastModifiedGetter = (*fileSystem)(nil)
-	_ filesystem.Remover            = (*fileSystem)(nil)
-	_ filesystem.Renamer            = (*fileSystem)(nil)
-)

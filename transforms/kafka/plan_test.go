@@ -78,8 +78,6 @@ func TestLookaheadRemembers(t *testing.T) {
 	see(p, 20)
 	look("cut off at its end", map[record.TopicPartition]position{p: {start: 19, end: 20}}, 3*size,
 		map[record.TopicPartition]position{p: {start: 19, end: 20}})
-	if _, ok := ahead.partitions[q]; ok {
-		t.Error("a partition that is gone is still there")
-	}
+	testkit.Equal(t, "a partition that is gone", ahead.partitions[q], nil)
 	records(1, 3*size)
 }

@@ -148,9 +148,7 @@ func TestReadGivesRecordsAsSent(t *testing.T) {
 		t.Run(runner, func(t *testing.T) {
 			got := to.read(t, runner, to.name+"-"+runner, 6, 30, nil)
 			for name, w := range want {
-				if g, ok := got[name]; !ok || !reflect.DeepEqual(g, w) {
-					t.Errorf("%s: got %s, want %s", name, text(g), text(w))
-				}
+				testkit.Equal(t, name, text(got[name]), text(w))
 			}
 			testkit.Equal(t, "the records", len(got), len(want))
 		})

@@ -221,9 +221,8 @@ func ledgerOfFrame(w Written, p Partition) Ledger {
 
 func encodeLedger(l Ledger) ([]byte, error) { return json.Marshal(l) }
 
-func decodeLedger(data []byte) (Ledger, error) {
-	var l Ledger
-	err := json.Unmarshal(data, &l)
+func decodeLedger(data []byte) (l Ledger, err error) {
+	err = json.Unmarshal(data, &l)
 	return l, err
 }
 
@@ -266,10 +265,8 @@ func mergeCameras(a, b map[string]int64) map[string]int64 {
 	if len(a)+len(b) == 0 {
 		return nil
 	}
-	sum := maps.Clone(a)
-	if sum == nil {
-		sum = map[string]int64{}
-	}
+	sum := map[string]int64{}
+	maps.Copy(sum, a)
 	for name, n := range b {
 		sum[name] += n
 	}
@@ -361,13 +358,12 @@ func (p Partition) plus(q Partition) Partition {
 	p.Bytes += q.Bytes
 	p.Events += q.Events
 	p.EventBytes += q.EventBytes
-	p.Rejected = maps.Clone(p.Rejected)
-	if p.Rejected == nil {
-		p.Rejected = map[string]int64{}
-	}
+	rejected := map[string]int64{}
+	maps.Copy(rejected, p.Rejected)
 	for reason, n := range q.Rejected {
-		p.Rejected[reason] += n
+		rejected[reason] += n
 	}
+	p.Rejected = rejected
 	return p
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,10 +113,7 @@ func TestWriteSuccess(t *testing.T) {
 	everywhere(t, func(t *testing.T, root string) {
 		for _, about := range []string{"first", "second"} {
 			testkit.Must(t, WriteSuccess(t.Context(), testConfig(root), about))
-			got := files(t, root)
-			if len(got) != 1 || strings.TrimSpace(got["_SUCCESS"]) != `"`+about+`"` {
-				t.Errorf("the root holds %q", got)
-			}
+			mustHold(t, root, map[string]string{"_SUCCESS": `"` + about + `"` + "\n"})
 		}
 	})
 }

@@ -280,12 +280,11 @@ func (f *File) read(row int64, column []string) ([][]byte, error) {
 			if i > 0 && v.RepetitionLevel() == 0 { // the next row
 				break
 			}
-			if data := []byte(nil); !v.IsNull() {
+			var data []byte
+			if !v.IsNull() {
 				data = bytes.Clone(v.ByteArray())
-				all = append(all, data)
-			} else {
-				all = append(all, nil)
 			}
+			all = append(all, data)
 		}
 		return all, nil
 	}
