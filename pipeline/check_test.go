@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/preflight"
+	"facestream/internal/rest"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
@@ -191,11 +191,5 @@ func TestCheckFails(t *testing.T) {
 // takes a second to start.
 func setQuota(t *testing.T, addrs state.Addrs, dir, quotas string) {
 	t.Helper()
-	req := testkit.Value(http.NewRequestWithContext(t.Context(), http.MethodPut, addrs.Web+"/webhdfs/v1"+dir+"?user.name=hdfs&op=SETQUOTA&"+quotas, nil))(t)
-	resp := testkit.Value(http.DefaultClient.Do(req))(t)
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(resp.Body)
-		t.Fatalf("setting the quota of %s: %s: %s", dir, resp.Status, text)
-	}
+	testkit.Value(rest.Call(t.Context(), http.DefaultClient, http.MethodPut, addrs.Web+"/webhdfs/v1"+dir+"?user.name=hdfs&op=SETQUOTA&"+quotas, ""))(t)
 }

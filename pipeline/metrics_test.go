@@ -21,6 +21,7 @@ import (
 	"facestream/internal/camera/feed"
 	"facestream/internal/ports"
 	"facestream/internal/proc"
+	"facestream/internal/rest"
 	"facestream/internal/testkit"
 )
 
@@ -48,23 +49,17 @@ func startPrometheus(t *testing.T, targets ...string) func(expr string) string {
 		t.Fatalf("%v: scripts/setup.sh tests gets Prometheus", err)
 	}
 	t.Cleanup(func() {
-		_ = child.Process.Kill()
-		if <-child.Ended; t.Failed() {
+		if child.Stop(0); t.Failed() {
 			t.Log(said.String())
 		}
 	})
 	return func(expr string) string {
-		resp, err := http.Get("http://" + addr + "/api/v1/query?query=" + url.QueryEscape(expr))
-		if err != nil {
-			return ""
-		}
-		defer resp.Body.Close()
 		var answer struct {
 			Data struct {
 				Result []struct{ Value [2]any }
 			}
 		}
-		if json.NewDecoder(resp.Body).Decode(&answer) != nil || len(answer.Data.Result) != 1 {
+		if rest.Get(t.Context(), "http://"+addr+"/api/v1/query?query="+url.QueryEscape(expr), &answer) != nil || len(answer.Data.Result) != 1 {
 			return ""
 		}
 		return answer.Data.Result[0].Value[1].(string)
@@ -229,8 +224,7 @@ func TestMetrics(t *testing.T) {
 		t.Error(said)
 	}
 	stopJob()
-	if resp, err := http.Get("http://" + job + "/healthz"); err == nil {
-		resp.Body.Close()
+	if ports.Reach(t.Context(), job) == nil {
 		t.Error("it answers after its end")
 	}
 	if testkit.All() {
