@@ -47,7 +47,7 @@ func (p *Program) onYARN(y YARN, dir string) (part []string, err error) {
 	}
 	part, err = filepath.Glob(filepath.Join(filepath.Dir(parts), "spark-yarn_*.jar"))
 	if err != nil || len(part) != 1 {
-		return nil, fmt.Errorf("looking for Spark's part for YARN in %s: %q, %w", parts, part, err)
+		return nil, fmt.Errorf("looking for Spark's part for YARN in %s: %q, %v", parts, part, err)
 	}
 	if y.Worker != "" {
 		// Without a list of jars, Spark brings its home's in one archive, not in a minute.

@@ -63,7 +63,8 @@ func loadFiles(names ...string) (string, hadoopconf.HadoopConf, error) {
 			found = found || there
 		}
 		if found {
-			return dir, c.expanded(), nil
+			dir, err := filepath.Abs(dir) // other programs start elsewhere
+			return dir, c.expanded(), err
 		}
 	}
 	return "", nil, nil

@@ -3,6 +3,7 @@ package hdfs
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -73,6 +74,13 @@ func TestConfiguration(t *testing.T) {
 		"core-site.xml": propertyOf("fs.defaultFS", "hdfs://${host}:${env.CONF_PORT:-9000}") + `<xi:include href="host.xml"/>`, "host.xml": propertyOf("host", "nn"),
 	})
 	testkit.Gives(Resolve("hdfs:///faces"))(t, "hdfs:///faces", "hdfs://nn:9000/faces")
+	// A job server of Spark, which starts in another folder, finds it, too.
+	folder := os.Getenv(confEnv)
+	t.Chdir(filepath.Dir(folder))
+	t.Setenv(confEnv, filepath.Base(folder))
+	dir, _, err := YARNSettings()
+	testkit.Must(t, err)
+	testkit.Equal(t, "the folder", dir, folder)
 }
 
 // The forms that Hadoop's class UmaskParser takes.
