@@ -157,7 +157,7 @@ func Java() (string, error) {
 		if _, err := os.Stat(java); err != nil {
 			return "", fmt.Errorf("JAVA_HOME is %s, but: %w", home, err)
 		}
-		return java, nil
+		return filepath.Abs(java) // it is started in other folders
 	}
 	java, err := exec.LookPath("java")
 	if err != nil {

@@ -256,9 +256,12 @@ func TestCutLogs(t *testing.T) {
 	}
 }
 
-func TestJavaOfAWrongJavaHome(t *testing.T) {
-	t.Setenv("JAVA_HOME", t.TempDir())
-	if _, err := Java(); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
-		t.Errorf("error %v, want one that names JAVA_HOME", err)
-	}
+func TestJavaHome(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	t.Setenv("JAVA_HOME", "jdk")
+	_, err := Java()
+	testkit.Says(t, "a folder that is not there", err, "JAVA_HOME")
+	testkit.WriteFile(t, "jdk/bin/java", nil)
+	testkit.Gives(Java())(t, "java", filepath.Join(dir, "jdk/bin/java"))
 }
