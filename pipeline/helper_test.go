@@ -205,6 +205,7 @@ func newTopic(t testing.TB, broker, topic string, partitions int32) *kgo.Client 
 	// Some tests send records of long ago, which Kafka would remove.
 	created := testkit.Value(kadm.NewClient(c).CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, topic))(t)
 	testkit.Must(t, created.Err)
+	testkit.AwaitTopic(t, c, topic, int(partitions))
 	return c
 }
 

@@ -40,6 +40,7 @@ func TestNativeStoresAtOnceWithoutJava(t *testing.T) {
 	stored(1, 1)
 	c := testkit.Kafka(t, j.Kafka, kgo.DefaultProduceTopic(j.topic))
 	testkit.Value(kadm.NewClient(c).CreatePartitions(t.Context(), 1, j.topic))(t)
+	testkit.AwaitTopic(t, c, j.topic, 5)
 	send(t, c, &kgo.Record{Partition: 4, Value: frames(t, feed.JPEG, 1)[0]})
 	stored(2, 2)
 	for sent := range 3 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Kafka returns a client that ends with the test. It sends records to the partitions that
@@ -23,6 +24,18 @@ func FakeKafka(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	cluster := Value(kfake.NewCluster(append(opts, kfake.NumBrokers(1))...))(t)
 	t.Cleanup(cluster.Close)
 	return cluster
+}
+
+// AwaitTopic waits until a broker knows of so many partitions of a topic: it does so some time
+// after it has said that they are made.
+func AwaitTopic(t testing.TB, c *kgo.Client, topic string, partitions int) {
+	t.Helper()
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	Await(t, "topic "+topic, func() bool {
+		known := Value(request.RequestWith(t.Context(), c))(t)
+		return len(known.Topics[0].Partitions) == partitions
+	})
 }
 
 // ReadKafka returns so many records of a topic from its beginning, or some more.

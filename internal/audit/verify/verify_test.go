@@ -316,7 +316,9 @@ func TestStatus(t *testing.T) {
 		return append([]string{"--kafka=" + broker, "--topics=" + topic, "--user=" + testUser, "--output=" + addrs.HDFS + "/user/nothing"}, more...)
 	}
 	good := flags(addrs.Kafka, topic)
-	testkit.Value(kadm.NewClient(testkit.Kafka(t, addrs.Kafka)).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
+	c := testkit.Kafka(t, addrs.Kafka)
+	testkit.Value(kadm.NewClient(c).CreateTopic(t.Context(), 1, 1, nil, topic))(t)
+	testkit.AwaitTopic(t, c, topic, 1)
 	for name, test := range map[string]struct {
 		ctx    context.Context
 		flags  []string
