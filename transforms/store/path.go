@@ -109,11 +109,9 @@ func parsePath(name string) (id record.ID, kind Kind, ok bool) {
 		return id, kind, ok
 	}
 	camera, folder, _ := strings.Cut(strings.TrimSuffix(below, "/"), "/")
-	if _, ok := unescape(camera); !ok || camera == "" {
-		return id, kind, false
-	}
+	_, ok = unescape(camera)
 	hour, err := time.Parse(hourLayout, folder)
-	return id, kind, folder == undated(id.Offset) || err == nil && hour.Unix() >= 0
+	return id, kind, ok && (folder == undated(id.Offset) || err == nil && hour.Unix() >= 0)
 }
 
 // cutExtension says of what kind a file about a record is, and which face it shows.
