@@ -66,7 +66,7 @@ func TestInterrupted(t *testing.T) {
 	status := make(chan int, 1)
 	go func() { status <- Command().Main(ctx, append(few, "--state_dir="+state), io.Discard, &stderr) }()
 	testkit.Await(t, "the broker", func() bool {
-		return len(testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) && p.Has("kafka.Kafka ") })) > 0
+		return len(testkit.Processes(t, func(p proc.Running) bool { return p.Has(state) && p.Has("kafka.Kafka ") })) > 0 || len(status) > 0
 	})
 	stop()
 	if got := <-status; got != cli.ExitInterrupted || !strings.Contains(stderr.String(), "bench all: interrupted") || strings.Contains(stderr.String(), "left") {
