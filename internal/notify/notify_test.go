@@ -142,7 +142,7 @@ func TestAwayAndSlow(t *testing.T) {
 	l := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
 	addr := l.Addr().String()
 	l.Close()
-	windows := map[string]string{"w1": line("door", 1), "w2": line("door", 2)}
+	windows := map[string]string{"w1": line("door", 1), "w2": line("door", 2), "w3": line("door", 1000)}
 	n, said := start(t, "http://hush:mum@"+addr+"/quiet", windows)
 	n.Add("w1", "w2")
 	testkit.Await(t, "a word", func() bool {
@@ -170,10 +170,12 @@ func TestAwayAndSlow(t *testing.T) {
 		name := fmt.Sprintf("x%03d", i)
 		all, windows[name] = append(all, name), line("door", i+3)
 	}
-	n.Add(all...) // returns at once
+	n.Add("w3", all[0])
+	testkit.Await(t, "the window before the slow one", func() bool { delivered, _, _ := n.Counts(); return delivered == 3 })
+	n.Add(all...) // returns at once, and knows the first one
 	defer close(answer)
-	settles(t, n, 2+mostWindows, 3)
-	if got := r.String(); !strings.HasPrefix(got, "map[door:[1 2 6 7 ") {
+	settles(t, n, 3+mostWindows, 3)
+	if got := r.String(); !strings.HasPrefix(got, "map[door:[1 2 1000 6 7 ") {
 		t.Errorf("got %.60s", got)
 	}
 	n.End(t.Context())
