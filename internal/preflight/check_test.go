@@ -66,6 +66,7 @@ func TestCheckWarnsOfRestarts(t *testing.T) {
 		{map[string]string{strategy: "fixed-delay"}, fmt.Sprintf(tooSoon, "1s", "50s")},
 		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "10 s"}, fmt.Sprintf(tooSoon, "30s", "50s")},
 		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "1 s", timeout: "10000"}, fmt.Sprintf(tooSoon, "3s", "10s")},
+		{map[string]string{strategy: "fixed-delay", attempts: "2", delay: "5 s", timeout: "10000"}, fmt.Sprintf(tooSoon, "10s", "10s")},
 		{map[string]string{strategy: "fixed-delay", attempts: "3", delay: "4 s", timeout: "10000"}, ""},
 		{map[string]string{strategy: "fixed-delay", delay: "1 min"}, ""},
 		{map[string]string{strategy: "fixed-delay", delay: "a while"}, ""},

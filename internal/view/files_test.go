@@ -112,12 +112,14 @@ func TestRows(t *testing.T) {
 // Counts and faces of the pages are those that a run has added, with the lag and by reason.
 func TestCounts(t *testing.T) {
 	o := newOutput(t, t.TempDir(), "t")
-	o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})
+	stored := func(e event, after time.Duration) {
+		o.write(e.Picture, nil)
+		testkit.Must(t, os.Chtimes(filepath.Join(o.cfg.Root, e.Picture), time.Time{}, time.UnixMilli(e.TimestampMillis).Add(after)))
+	}
+	stored(o.window("20261124T080000.000Z-00000001", nil, event{Camera: "door", TimestampMillis: at("08:00:00")})[0], time.Second)
 	s := serveOutput(t, o.cfg.Root, access{})
-	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>")
-	newest := o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})[0]
-	o.write(newest.Picture, nil)
-	testkit.Must(t, os.Chtimes(filepath.Join(o.cfg.Root, newest.Picture), time.Time{}, time.UnixMilli(at("08:01:02"))))
+	testkit.Contains(t, "the page", s.page("/"), "08:00:00", "<dt>records</dt><dd>1</dd>", "<dt>latency</dt><dd>1s</dd>")
+	stored(o.window("20261124T080100.000Z-00000002", []frame.Reject{{Reason: frame.WrongSize, Camera: "door"}}, event{Camera: "door", TimestampMillis: at("08:01:00")})[0], 2*time.Second)
 	testkit.Must(t, o.book.Gather(t.Context()))
 	broker := testkit.FakeKafka(t, kfake.SeedTopics(1, "t")).ListenAddrs()[0]
 	client := testkit.Kafka(t, broker)
