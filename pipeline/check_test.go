@@ -142,6 +142,7 @@ func TestCheckFails(t *testing.T) {
 		{"no broker", "--kafka=" + nobody, []string{
 			`FAIL  kafka              .*127\.0\.0\.1:1.* \(does Kafka run, and is this the address for --kafka\?\)`,
 			`skip  topic ` + topic + `  not checked, as kafka failed`,
+			`skip  ledgers            not checked, as kafka failed`,
 			`ok    output .*`,
 			`ok    space .*`,
 		}},
@@ -153,6 +154,7 @@ func TestCheckFails(t *testing.T) {
 		}},
 		{"no permission", "--output=" + addrs.HDFS + "/check-private/faces", []string{
 			`FAIL  output .*hdfs://bob@.*/check-private/faces.* \(choose a folder this user may write to.*`,
+			`skip  ledgers .*not checked, as output failed`,
 		}},
 		{"full quota", "--output=" + addrs.HDFS + "/check-full", []string{
 			`FAIL  output .*hdfs://bob@.*/check-full.*quota of files and folders is used up: remove some.*`,

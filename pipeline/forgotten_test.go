@@ -101,7 +101,7 @@ func TestForgottenOffsets(t *testing.T) {
 		return err == nil && created.Err == nil
 	})
 	sendDemo(t, j.Kafka, topic, feed.JPEG, 0, 2*total)
-	said(t, 1, "it was made anew", slices.Concat([]string{"verify"}, j.endpoints())...)
+	said(t, 1, "topic "+topic+" was made anew", slices.Concat([]string{"verify"}, j.endpoints())...)
 	j.group += "-other"
 	said(t, 2, "FAIL  ledgers", slices.Concat([]string{"check"}, j.endpoints(), []string{"--runner=direct"})...)
 	said(t, 2, "topic "+topic+" was made anew", slices.Concat(testkit.Quick, j.endpoints(), []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)

@@ -583,7 +583,7 @@ func TestProblems(t *testing.T) {
 				s.windows[0].Ledger.Run.TopicIDs = map[string]string{"t": "before"}
 				s.windows[1].Ledger.Run.TopicIDs = map[string]string{"t": "now"}
 			},
-			[]string{"topic_anew: ledger w1 is of a topic t with the id before; that in Kafka has the id now: it was made anew"},
+			[]string{"topic_anew: ledger w1: topic t was made anew since group g read it: it had the id before, and has now;"},
 		},
 		"the partition is gone": {func(s *scene) { s.logs = nil }, []string{"topic_shorter: offsets 0 to 18 of partition 0 of topic t"}},
 	} {

@@ -143,10 +143,8 @@ func (a *Audit) addLedger(base ledger, l store.Ledger) {
 	if base.Settings != l.Run.SettingsSHA256 {
 		a.wrongLedger(LedgerSum, base.Name, ": its settings have the SHA-256 %s, and it says %q", base.Settings, l.Run.SettingsSHA256)
 	}
-	for _, topic := range a.topics {
-		if before, now := l.Run.TopicIDs[topic], a.ids[topic]; before != "" && now != "" && before != now {
-			a.report.Add(Problem{Kind: TopicAnew, Topic: topic, Ledger: base.Name, Text: fmt.Sprintf("ledger %s is of a topic %s with the id %s; that in Kafka has the id %s: it was made anew", base.Name, topic, before, now)})
-		}
+	if err := l.Run.SameTopics(a.ids); err != nil {
+		a.wrongLedger(TopicAnew, base.Name, ": %v", err)
 	}
 	for _, p := range l.Partitions {
 		for _, text := range (store.Ledger{Run: l.Run, Partitions: []store.Partition{p}}).Wrong() {

@@ -108,6 +108,23 @@ func ClassPath(profile string) (string, error) {
 	return filepath.Join(dir, "*"), nil
 }
 
+// Jar returns the jar of a profile's class path whose name matches a pattern of filepath.Glob.
+// That there is none, or another one, is an error.
+func Jar(profile, pattern string) (string, error) {
+	parts, err := ClassPath(profile)
+	if err != nil {
+		return "", err
+	}
+	jars, err := filepath.Glob(filepath.Join(filepath.Dir(parts), pattern))
+	if err == nil && len(jars) != 1 {
+		err = fmt.Errorf("there are %q", jars)
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking for one %s in %s: %w", pattern, parts, err)
+	}
+	return jars[0], nil
+}
+
 // JavaParts returns the folder of a profile's class path. It is not ready if ClassPath
 // would download it.
 func JavaParts(profile string) (dir string, ready bool, err error) {

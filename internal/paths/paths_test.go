@@ -135,6 +135,12 @@ func TestClassPath(t *testing.T) {
 		t.Fatalf("the test's setup.sh has written %s, want %s", got, want)
 	}
 	use(1)
+	if jar, err := Jar("spark", "*.jar"); err == nil || !strings.Contains(err.Error(), "one *.jar in "+want) {
+		t.Errorf("the jar %q (%v), want an error as there is none", jar, err)
+	}
+	jar := filepath.Join(filepath.Dir(want), "a-1.jar")
+	testkit.WriteFile(t, jar, nil)
+	testkit.Gives(Jar("spark", "a-*.jar"))(t, "the jar", jar)
 	testkit.WriteFile(t, "scripts/java/pom.xml", []byte("<project>changed</project>"))
 	use(2)
 	testkit.WriteFile(t, "broken", nil)

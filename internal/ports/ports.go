@@ -46,7 +46,8 @@ func claim(port int) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	// The kernel lets nobody past a connection of such a listener.
+	// No server could listen past the end of a connection of that listener: this one sets
+	// SO_REUSEADDR.
 	if l, err = net.Listen("tcp", Loopback(port)); err != nil {
 		return err
 	}

@@ -66,31 +66,31 @@ type Checks struct {
 func Start(ctx context.Context, o config.Options, cfg store.Config) *Checks {
 	c := &Checks{options: o, store: cfg, elsewhere: sync.OnceValue(o.Runner.Elsewhere)}
 	c.looking, c.cancel = context.WithCancel(ctx)
-	c.kafka = c.add("kafka", nil, c.probeKafka)
-	c.group = c.add("group", c.kafka, c.probeGroup)
+	c.kafka = c.add("kafka", c.probeKafka)
+	c.group = c.add("group", c.probeGroup, c.kafka)
 	for _, topic := range o.Topics {
-		c.add("topic "+topic, c.kafka, func(ctx context.Context) (finding, error) { return c.probeTopic(ctx, topic) })
+		c.add("topic "+topic, func(ctx context.Context) (finding, error) { return c.probeTopic(ctx, topic) }, c.kafka)
 	}
-	c.output = c.add("output", nil, c.probeOutput)
-	c.add("space", c.output, c.probeSpace)
-	c.add("detector", nil, c.probeDetector)
+	c.output = c.add("output", c.probeOutput)
+	c.add("space", c.probeSpace, c.output)
+	c.add("detector", c.probeDetector)
 	if runners.NeedsJava(o.Runner, c.options.OwnExpansion()) {
-		c.add("java", nil, c.probeJava)
-		c.add("java parts", nil, c.probeParts)
+		c.add("java", c.probeJava)
+		c.add("java parts", c.probeParts)
 	}
 	if o.ExpansionAddr != "" {
-		c.add("expansion", nil, c.probeExpansion)
+		c.add("expansion", c.probeExpansion)
 	}
 	switch {
 	case o.Runner.Endpoint != "":
-		c.add("job server", nil, c.probeJobServer)
+		c.add("job server", c.probeJobServer)
 	case o.Runner.Master != "" && o.Runner.Name == runners.Flink:
-		c.add("flink", nil, c.probeFlink)
+		c.add("flink", c.probeFlink)
 	case o.Runner.Master != "":
-		c.add("spark", nil, c.probeSpark)
+		c.add("spark", c.probeSpark)
 	}
 	if server, _, _ := runners.Exposed(o.Runner); server != "" {
-		c.add("network", nil, c.probeNetwork)
+		c.add("network", c.probeNetwork)
 	}
 	return c
 }
@@ -105,15 +105,17 @@ func (c *Checks) Stop() {
 	}
 }
 
-// add starts a check. It waits for the one that it needs, if any, and is skipped if that fails.
-func (c *Checks) add(name string, needs *check, probe func(context.Context) (finding, error)) *check {
+// add starts a check. It waits for those that it needs, and is skipped if one of them fails.
+func (c *Checks) add(name string, probe func(context.Context) (finding, error), needs ...*check) *check {
 	one := &check{name: name, done: make(chan struct{})}
 	c.all = append(c.all, one)
 	go func() {
 		defer close(one.done)
-		if needs != nil && needs.wait(c.looking) != nil {
-			one.skipped, one.err = true, fmt.Errorf("not checked, as %s failed", needs.name)
-			return
+		for _, needed := range needs {
+			if needed.wait(c.looking) != nil {
+				one.skipped, one.err = true, fmt.Errorf("not checked, as %s failed", needed.name)
+				return
+			}
 		}
 		one.found, one.err = probe(c.looking)
 	}()
@@ -141,8 +143,8 @@ func Check(ctx context.Context, o config.Options, out io.Writer) error {
 	c := Start(looking, o, store.Config{Root: o.Output, Run: store.UniqueName(time.Now())})
 	defer c.Stop()
 	// A run finds that out when it begins, in one step.
-	c.add("lease", c.output, c.probeLease)
-	c.add("ledgers", c.kafka, c.probeLedgers)
+	c.add("lease", c.probeLease, c.output)
+	c.add("ledgers", c.probeLedgers, c.kafka, c.output)
 	var failed []error
 	for _, one := range c.all {
 		wait := func() error { return one.wait(ctx) }

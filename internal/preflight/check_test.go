@@ -186,11 +186,11 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	c := &Checks{looking: ctx}
-	c.add("slow", nil, func(ctx context.Context) (finding, error) {
+	c.add("slow", func(ctx context.Context) (finding, error) {
 		<-ctx.Done()
 		return finding{}, ctx.Err()
 	})
-	c.add("warns", nil, func(context.Context) (finding, error) {
+	c.add("warns", func(context.Context) (finding, error) {
 		return finding{says: "fine", warnings: []string{"beware"}}, nil
 	})
 	var out strings.Builder
@@ -204,7 +204,7 @@ func TestRunDoesNotWaitForChecks(t *testing.T) {
 	}
 	wrong := errors.New("wrong")
 	bad := &Checks{looking: ctx}
-	bad.add("bad", nil, func(context.Context) (finding, error) { return finding{}, wrong })
+	bad.add("bad", func(context.Context) (finding, error) { return finding{}, wrong })
 	testkit.Is(t, "a failed check", bad.Rest(ctx, &out), wrong)
 }
 

@@ -91,8 +91,8 @@ func TestStop(t *testing.T) {
 		grace  time.Duration
 		signal syscall.Signal
 	}{
-		"echo ready; exec sleep 600":                            {time.Minute, syscall.SIGTERM},
-		"trap '' TERM; echo ready; while :; do sleep 0.1; done": {100 * time.Millisecond, syscall.SIGKILL},
+		"echo ready; exec sleep 600":               {time.Minute, syscall.SIGTERM},
+		"trap '' TERM; echo ready; exec sleep 600": {100 * time.Millisecond, syscall.SIGKILL},
 	} {
 		cmd := exec.Command("sh", "-c", script)
 		out := testkit.Value(cmd.StdoutPipe())(t)

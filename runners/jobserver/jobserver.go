@@ -127,9 +127,11 @@ func New(c Config) (Program, error) {
 		}
 		var more []string
 		if c.Master == "yarn" {
-			if more, err = p.onYARN(c.YARN, c.Dir); err != nil {
+			part, err := p.onYARN(c.YARN, c.Dir)
+			if err != nil {
 				return p, err
 			}
+			more = append(more, part)
 		} else if c.Slots > 0 {
 			p.JVM = append(p.JVM, "-Dspark.cores.max="+strconv.Itoa(c.Slots))
 		}

@@ -32,30 +32,27 @@ type YARN struct {
 }
 
 // onYARN makes the job server an application of YARN, and returns Spark's part for that.
-func (p *Program) onYARN(y YARN, dir string) (part []string, err error) {
-	parts, err := paths.ClassPath("yarn")
+func (p *Program) onYARN(y YARN, dir string) (part string, err error) {
+	part, err = paths.Jar("yarn", "spark-yarn_*.jar")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	// Like the jars, this is not uploaded with every job.
 	config := filepath.Join(dir, "gradle", "wrapper", "hadoop")
 	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := os.Symlink(y.Config, config); err != nil {
-		return nil, err
-	}
-	part, err = filepath.Glob(filepath.Join(filepath.Dir(parts), "spark-yarn_*.jar"))
-	if err != nil || len(part) != 1 {
-		return nil, fmt.Errorf("looking for Spark's part for YARN in %s: %q, %v", parts, part, err)
+		return "", err
 	}
 	if y.Worker != "" {
-		// Without a list of jars, Spark brings its home's in one archive, not in a minute.
+		// Without a list of jars, Spark brings those of its home in one archive: one by one they
+		// take a minute.
 		p.JVM = append(p.JVM, "-Dspark.yarn.dist.files="+y.Worker+"#"+WorkerName)
 	} else {
-		p.JVM = append(p.JVM, "-Dspark.yarn.jars=local:"+p.ClassPath+",local:"+part[0])
+		p.JVM = append(p.JVM, "-Dspark.yarn.jars=local:"+p.ClassPath+",local:"+part)
 	}
-	p.ClassPath = strings.Join([]string{config, p.ClassPath, part[0]}, string(filepath.ListSeparator))
+	p.ClassPath = strings.Join([]string{config, p.ClassPath, part}, string(filepath.ListSeparator))
 	p.JVM = append(append(p.JVM, y.JVM...),
 		"-Dspark.yarn.tags="+y.Tag,
 		"-Dspark.yarn.am.extraJavaOptions="+strings.Join(jvm.Kerberos(), " "),

@@ -144,12 +144,12 @@ func (b *Book) follow(s shelf) error {
 	if last.Run.Group == b.run.Group {
 		b.advance(last.Positions, last.Run)
 	}
-	return last.Run.sameTopics(b.run.TopicIDs)
+	return last.Run.SameTopics(b.run.TopicIDs)
 }
 
-// sameTopics returns an error that wraps record.ErrTopicAnew if the run has read other topics
+// SameTopics returns an error that wraps record.ErrTopicAnew if the run has read other topics
 // than those with these ids, of the same names.
-func (r Run) sameTopics(ids map[string]string) error {
+func (r Run) SameTopics(ids map[string]string) error {
 	for topic, id := range ids {
 		if before := r.TopicIDs[topic]; before != "" && before != id {
 			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another group and another output", topic, record.ErrTopicAnew, r.Group, before, id)
@@ -158,20 +158,22 @@ func (r Run) sameTopics(ids map[string]string) error {
 	return nil
 }
 
-// CheckTopics returns an error that wraps record.ErrTopicAnew if a book is of another topic
-// than one with these ids, of the same name, whoever's book it is.
+// CheckTopics is Run.SameTopics of every book, whatever its group.
 func CheckTopics(ctx context.Context, cfg Config, ids map[string]string) error {
 	folders, err := bookFolders(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	for _, dir := range folders {
-		var s shelf
-		if s, err = readShelf(ctx, cfg, dir); err == nil {
-			err = s.last().Run.sameTopics(ids)
+		s, err := readShelf(ctx, cfg, dir)
+		if err == nil {
+			err = s.last().Run.SameTopics(ids)
 		}
 		if err != nil {
-			break
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // advance goes on from positions that are further than what is known. With other settings,

@@ -144,14 +144,14 @@ func (s *Stack) FlinkOnYARN(ctx context.Context) (web string, err error) {
 		}
 		jars = append(jars, path)
 	}
-	part, err := filepath.Glob(filepath.Join(filepath.Dir(jars[1]), "flink-yarn-*.jar"))
-	if err != nil || len(part) != 1 {
-		return "", fmt.Errorf("looking for Flink's part for YARN in %s: %q, %w", jars[1], part, err)
+	part, err := paths.Jar("yarn", "flink-yarn-*.jar")
+	if err != nil {
+		return "", err
 	}
 	conf := filepath.Join(filepath.Dir(s.YARNConfig()), "session")
 	files := maps.Clone(s.find(resourceManager).program.settings) // of YARN, to which the class path must lead
 	flags := slices.Concat(s.secrets.jvm(), jvm.Small, jvm.AddOpens())
-	settings := fmt.Sprintf(sessionSettings, part[0], strings.Join(jars, ","), conf, strings.Join(flags, " "))
+	settings := fmt.Sprintf(sessionSettings, part, strings.Join(jars, ","), conf, strings.Join(flags, " "))
 	if len(s.hosts) == 0 {
 		settings += "jobmanager.bind-host: " + host + "\ntaskmanager.bind-host: " + host + "\n"
 	}
