@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +22,8 @@ import (
 
 // The exit statuses.
 const (
-	ExitFailed      = 1
-	ExitUsage       = 2
+	ExitFailed      = 1   // also of what may pass: a service manager tries again
+	ExitUsage       = 2   // and not after this
 	ExitInterrupted = 130 // as a shell has it for SIGINT
 )
 
@@ -57,6 +58,7 @@ type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 // Main runs a command with this process's arguments and ends the process. The first
 // Ctrl-C or SIGTERM ends the command's context, the second one the process; see Draining.
 func Main(c Command) {
+	debug.SetTraceback("crash") // SIGABRT: Go itself ends a crash with ExitUsage, as if another try were in vain
 	d := newDraining()
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), drainingKey{}, d))
 	signals := make(chan os.Signal, 1)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,23 @@ func TestCommand(t *testing.T) {
 	}
 	if !errors.Is(Usagef("--n: %w", failed), failed) {
 		t.Error("the cause of a usage error is lost")
+	}
+}
+
+// A crash ends by a signal, and not as a wrong setting does.
+func TestCrash(t *testing.T) {
+	const here = "FACESTREAM_TEST_CRASH"
+	if os.Getenv(here) != "" {
+		os.Args = os.Args[:1]
+		Main(Command{Setup: func(*flag.FlagSet) Run {
+			return func(context.Context, []string, io.Writer, io.Writer) error { panic("a crash") }
+		}})
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrash$")
+	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), here+"=1")
+	out, err := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "panic: a crash") || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGABRT {
+		t.Errorf("%v, %s", err, out)
 	}
 }
 

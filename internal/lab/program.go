@@ -21,7 +21,7 @@ const (
 	restartPause = time.Second      // between two runs
 	endGrace     = 30 * time.Second // between SIGTERM and SIGKILL
 
-	// hopeless is the exit status of a program that refuses its settings, or panics.
+	// hopeless is the exit status of a program that refuses its settings.
 	hopeless = 2
 
 	// executorHeap is what the stack's own job server for Spark gives.
