@@ -1,15 +1,35 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/cli"
+	"facestream/internal/record"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
+	"facestream/internal/wait"
+	"facestream/runners"
+	"facestream/transforms/kafka"
+	"facestream/transforms/store"
 )
+
+// A service manager does not try again after a wrong setting, so what may pass is none.
+func TestStatusOfWhatPasses(t *testing.T) {
+	for err, passes := range map[error]bool{
+		store.ErrHeld: true, store.ErrLost: true, kafka.ErrGroupInUse: true, kafka.ErrUnreachable: true, wait.ErrOutage: true,
+		kafka.ErrUnknownTopic: false, record.ErrTopicAnew: false, runners.ErrUnknownOption: false,
+	} {
+		if got := usageError(fmt.Errorf("starting: %w", err)); errors.Is(got, cli.ErrUsage) == passes {
+			t.Errorf("%v is a wrong setting: %v, want %v", err, passes, !passes)
+		}
+	}
+}
 
 // Also case 2: a topic that does not exist is named, and not created.
 func TestCommandExitStatus(t *testing.T) {

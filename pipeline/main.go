@@ -31,7 +31,6 @@ import (
 	"facestream/transforms/face"
 	"facestream/transforms/hdfs"
 	"facestream/transforms/kafka"
-	"facestream/transforms/store"
 )
 
 const usage = `facestream finds faces in video frames from Kafka and stores the pictures in HDFS.
@@ -56,7 +55,8 @@ Examples:
   facestream --kafka=broker1:9092,broker2:9092 --topics=door,hall \
       --user=video --output=hdfs://namenode:8020/faces --duration=30
 
-Exit status: 0 done, 1 failed, 2 wrong setting, no such topic or a group in use, 130 interrupted.
+Exit status: 0 done, 1 failed, or another run or consumer is at work, 2 wrong setting or no such
+topic, 130 interrupted. After 2, the same command would fail again.
 `
 
 const checkUsage = `facestream check checks everything that a run with the same flags needs, changes
@@ -147,9 +147,9 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 	return usageError(err)
 }
 
-// usageError marks those errors that only the user can mend.
+// usageError marks those errors that only the user can mend: a service manager tries no more.
 func usageError(err error) error {
-	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, kafka.ErrGroupInUse) || errors.Is(err, record.ErrTopicAnew) || errors.Is(err, store.ErrHeld) || errors.Is(err, runners.ErrUnknownOption) {
+	if errors.Is(err, kafka.ErrUnknownTopic) || errors.Is(err, record.ErrTopicAnew) || errors.Is(err, runners.ErrUnknownOption) {
 		return cli.Usagef("%w", err)
 	}
 	return err

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"facestream/internal/camera/feed"
+	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/internal/run"
 	"facestream/internal/stack/services/testservices"
@@ -90,7 +91,7 @@ func TestSecondRunIsRefused(t *testing.T) {
 	testkit.Must(t, err)
 	before := slices.Sorted(maps.Keys(j.files(t)))
 	for _, command := range [][]string{nil, {"check"}} {
-		said(t, 2, "topic "+j.topic+" is read by run the-first (process ", slices.Concat(command, j.endpoints(), j.flags, []string{"--state_dir=" + t.TempDir()})...)
+		said(t, cli.ExitFailed, "topic "+j.topic+" is read by run the-first (process ", slices.Concat(command, j.endpoints(), j.flags, []string{"--state_dir=" + t.TempDir()})...)
 	}
 	if after := slices.Sorted(maps.Keys(j.files(t))); !slices.Equal(after, before) {
 		t.Errorf("the refused run left %v", after)

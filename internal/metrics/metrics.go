@@ -46,13 +46,13 @@ func CheckAddr(addr string) error {
 	return nil
 }
 
-// Listen serves until Close. The program is not ready until SetReady. The error wraps
-// cli.ErrUsage.
+// Listen serves until Close. The program is not ready until SetReady. An address that is none
+// of this machine's is wrong usage.
 func Listen(addr string) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, cli.Usagef("--metrics=%s: something listens there already, maybe another run: choose another port", addr)
+	case errors.Is(err, syscall.EADDRINUSE): // which may pass
+		return nil, fmt.Errorf("--metrics=%s: something listens there already, maybe another run: choose another port", addr)
 	case err != nil:
 		return nil, cli.Usagef("--metrics=%s: %w", addr, err)
 	}

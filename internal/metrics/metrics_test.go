@@ -32,7 +32,7 @@ func TestServer(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
 	}
-	if _, err := Listen(s.Addr); !errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), "choose another port") {
+	if _, err := Listen(s.Addr); err == nil || errors.Is(err, cli.ErrUsage) || !strings.Contains(err.Error(), "choose another port") {
 		t.Errorf("a second server at %s: %v", s.Addr, err)
 	}
 	s.Close()
