@@ -230,9 +230,11 @@ func TestSparkSlots(t *testing.T) {
 		"master":   {runners.Config{Master: addrs.SparkMaster}, 2},
 		"in one process, with more than this machine's cores": {runners.Config{Master: fmt.Sprintf("local[%d]", runtime.NumCPU()+3), DriverHost: "127.0.0.1"}, runtime.NumCPU() + 3},
 	} {
-		c := tc.config
-		c.Name, c.Dir, c.Worker = runners.Spark, t.TempDir(), onCluster(t, runners.Spark, addrs).Worker
-		testkit.Gives(open(t, c).Slots(t.Context()))(t, "slots, "+about, tc.want)
+		t.Run(about, func(t *testing.T) { // with its runner ends what holds the cluster's slots
+			c := tc.config
+			c.Name, c.Dir, c.Worker = runners.Spark, t.TempDir(), onCluster(t, runners.Spark, addrs).Worker
+			testkit.Gives(open(t, c).Slots(t.Context()))(t, "slots", tc.want)
+		})
 	}
 }
 

@@ -165,7 +165,15 @@ func doNothing([]byte) {}
 func (r *portable) runEmptyJob(ctx context.Context, name string) error {
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, doNothing, beam.Impulse(s))
-	return r.Run(ctx, name, p)
+	_, err := r.probe(ctx, name, p)
+	return err
+}
+
+// probe is run, of a job that only asks: a cluster that others fill would have it wait for ever.
+func (r *portable) probe(ctx context.Context, name string, p *beam.Pipeline) (id string, err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, turnTimeout, fmt.Errorf("the cluster has not run it within %v: has it a free slot?", turnTimeout))
+	defer stop()
+	return r.run(ctx, name, p)
 }
 
 // follow waits for the end of the job. It returns an error without an end when ctx ends,

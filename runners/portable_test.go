@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"google.golang.org/grpc"
@@ -18,6 +19,7 @@ type jobService struct {
 	jobpb.UnimplementedJobServiceServer
 	begins    func()
 	messages  error // what becomes of the stream of messages; without one it ends at once
+	waits     bool  // the stream of messages ends with who reads it
 	endless   bool  // the job does not end by being cancelled
 	cancelled bool
 	states    int // questions since then
@@ -36,7 +38,10 @@ func (s *jobService) Run(context.Context, *jobpb.RunJobRequest) (*jobpb.RunJobRe
 	return &jobpb.RunJobResponse{JobId: "job-1"}, nil
 }
 
-func (s *jobService) GetMessageStream(*jobpb.JobMessagesRequest, jobpb.JobService_GetMessageStreamServer) error {
+func (s *jobService) GetMessageStream(_ *jobpb.JobMessagesRequest, stream jobpb.JobService_GetMessageStreamServer) error {
+	if s.waits {
+		<-stream.Context().Done()
+	}
 	return s.messages
 }
 
@@ -54,6 +59,31 @@ func (s *jobService) GetState(context.Context, *jobpb.GetJobStateRequest) (*jobp
 		return &jobpb.JobStateEvent{State: jobpb.JobState_CANCELLING}, nil
 	}
 	return &jobpb.JobStateEvent{State: jobpb.JobState_CANCELLED}, nil
+}
+
+// open serves, and returns a runner of the service's jobs.
+func (s *jobService) open(t *testing.T, c Config) Runner {
+	t.Helper()
+	l := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
+	server := grpc.NewServer()
+	jobpb.RegisterJobServiceServer(server, s)
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+	c.Endpoint, c.Worker = l.Addr().String(), "/worker"
+	r := testkit.Value(Open(t.Context(), c))(t)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// On a cluster that has no free slot, its slots are not counted for ever.
+func TestNoFreeSlot(t *testing.T) {
+	before := turnTimeout
+	defer func() { turnTimeout = before }()
+	turnTimeout = 200 * time.Millisecond
+	service := &jobService{begins: func() {}, waits: true}
+	_, err := service.open(t, Config{Name: Spark}).Slots(t.Context())
+	testkit.Says(t, "a full cluster", err, "counting the cluster's slots", "within 200ms: has it a free slot?")
+	testkit.Equal(t, "the job is cancelled", service.cancelled, true)
 }
 
 // Whatever goes wrong once a job runs, it is cancelled, and its end is awaited.
@@ -81,14 +111,7 @@ func TestNoJobIsLeft(t *testing.T) {
 					interrupt(interrupted)
 				}
 			}
-			l := testkit.Value(net.Listen("tcp", "127.0.0.1:0"))(t)
-			server := grpc.NewServer()
-			jobpb.RegisterJobServiceServer(server, service)
-			go func() { _ = server.Serve(l) }()
-			defer server.Stop()
-			r := testkit.Value(Open(t.Context(), Config{Name: tc.runner, Endpoint: l.Addr().String(), Worker: "/worker", Parallelism: 1}))(t)
-			defer r.Close()
-			err := runs(ctx, r, pass)
+			err := runs(ctx, service.open(t, Config{Name: tc.runner, Parallelism: 1}), pass)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrNotCancelled) != tc.mayRunOn {
 				t.Errorf("error %v, want one with %q; that it may run on: %v", err, tc.want, tc.mayRunOn)
 			}

@@ -19,11 +19,11 @@ import (
 	"facestream/internal/wait"
 )
 
-const (
-	// How long a job may wait for another one's end, and how often it looks.
-	turnTimeout = 5 * time.Minute
-	turnPoll    = 200 * time.Millisecond
-)
+// turnTimeout is how long a job may wait for others' ends. Tests set it.
+var turnTimeout = 5 * time.Minute
+
+// turnPoll is how often it looks.
+const turnPoll = 200 * time.Millisecond
 
 // The types of two messages of Spark's own protocol: a request for a file, and that there is
 // none. Before the type stands the frame's length, its own eight bytes included.
@@ -66,8 +66,6 @@ func AskSpark(ctx context.Context, addr string) error {
 // startExecutors has the cluster start the executors that all jobs share, which takes
 // longer than most jobs: a run that begins to read is to find them ready.
 func (r *portable) startExecutors(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, turnTimeout)
-	defer stop()
 	if err := r.runEmptyJob(ctx, "facestream-starts-executors"); err != nil {
 		return fmt.Errorf("waiting for executors of %s: %w", r.config.Master, err)
 	}
@@ -105,7 +103,7 @@ func (r *portable) countSlots(ctx context.Context) (int, error) {
 	fn := &countBundlesFn{Counter: rand.Text()} // the counts of all jobs may be together
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo0(s, fn, beam.Reshuffle(s, beam.CreateList(s, make([]int, mostSlots))))
-	id, err := r.run(ctx, "facestream-counts-slots", p)
+	id, err := r.probe(ctx, "facestream-counts-slots", p)
 	if err != nil {
 		return 0, fmt.Errorf("counting the cluster's slots: %w", err)
 	}
