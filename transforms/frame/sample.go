@@ -2,7 +2,6 @@ package frame
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -75,13 +74,12 @@ type candidateFn struct {
 	first map[string]int64
 }
 
-func (fn *candidateFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
+func (fn *candidateFn) StartBundle(func(string, candidate), func(Reject)) {
 	fn.first = map[string]int64{}
 	maps.Copy(fn.first, fn.Sampling.Taken)
 }
 
-func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
-	Count(ctx, CountRead)
+func (fn *candidateFn) ProcessElement(r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
 	var size int64
 	if r.Value != nil {
 		size = int64(len(*r.Value))
@@ -93,7 +91,6 @@ func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candi
 		group = fmt.Sprintf("%s+%d+offset+%d", r.Topic, r.Partition, r.Offset)
 	}
 	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
-		Count(ctx, Sampled)
 		rejects(sampled(Frame{ID: kafka.ID(&r), TimestampMillis: r.Timestamp, Camera: camera, Size: size}))
 		return
 	}
@@ -103,7 +100,6 @@ func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candi
 		f.Slot = &slot
 		fn.first[group] = r.Offset
 	case reject != nil && reject.Skipped():
-		Count(ctx, reject.Reason)
 		rejects(*reject)
 		return
 	case reject != nil:
@@ -119,23 +115,21 @@ func Group(p record.TopicPartition, camera string, slot int64) string {
 }
 
 // keepFirst decides a group.
-func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
+func keepFirst(_ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
 	all := slices.SortedFunc(opaque.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.Frame.Offset, b.Frame.Offset) })
 	first := int64(math.MaxInt64)
 	for _, c := range all {
 		if c.Frame.Offset > first {
-			Count(ctx, Sampled)
 			rejects(sampled(c.Frame))
-		} else if c.keep(ctx, frames, rejects); c.Reject == nil {
+		} else if c.keep(frames, rejects); c.Reject == nil {
 			first = c.Frame.Offset
 		}
 	}
 }
 
 // keep emits what a candidate gives.
-func (c candidate) keep(ctx context.Context, frames func(Frame), rejects func(Reject)) {
+func (c candidate) keep(frames func(Frame), rejects func(Reject)) {
 	if c.Reject != nil {
-		Count(ctx, c.Reject.Reason)
 		rejects(*c.Reject)
 		return
 	}
