@@ -299,3 +299,21 @@ func TestShardsAwaitBroker(t *testing.T) {
 	dials = 0
 	testkit.Value(reconnect(t.Context(), f.window, refuses))(t).Close()
 }
+
+// Once the broker that has answered is gone, the others that were given are asked.
+func TestOtherBrokers(t *testing.T) {
+	cluster := testkit.FakeKafka(t)
+	first, later := cluster.ListenAddrs()[0], testkit.FakeKafka(t).ListenAddrs()[0]
+	var gone atomic.Bool
+	dialer := kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+		if gone.Load() == (host == first) {
+			return nil, syscall.ECONNREFUSED
+		}
+		return new(net.Dialer).DialContext(ctx, network, host)
+	})
+	offsets := testkit.Value(Connect(t.Context(), first+","+later, "g", nil, dialer))(t)
+	defer offsets.Close()
+	gone.Store(true)
+	cluster.Close()
+	testkit.Must(t, offsets.checkTopics(t.Context()))
+}

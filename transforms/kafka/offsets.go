@@ -26,8 +26,7 @@ import (
 
 const (
 	dialTimeout = 3 * time.Second
-	// openTimeout bounds Open, which a person waits for. It has room for two brokers that
-	// do not take a connection.
+	// openTimeout bounds Open, which a person waits for.
 	openTimeout = 8 * time.Second
 	// outageTimeout bounds one request to the brokers, retries included, and how long
 	// a scan waits for the next record. A shorter outage does not end a run.
@@ -117,24 +116,56 @@ func (o *Offsets) Restore(ctx context.Context) error {
 func Connect(ctx context.Context, brokers, group string, topics []string, opts ...kgo.Opt) (*Offsets, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	return connect(ctx, &Offsets{brokers: brokers, group: group, topics: topics}, opts)
+	return connect(ctx, Offsets{brokers: brokers, group: group, topics: topics}, opts)
 }
 
 // reconnect is Connect for a worker: the driver has had an answer at this address, so that
 // a failing connection is an outage.
 func reconnect(ctx context.Context, w Window, opts ...kgo.Opt) (*Offsets, error) {
-	return connect(ctx, &Offsets{brokers: w.Brokers, group: w.Group, topics: w.Topics, answered: true}, opts)
+	return connect(ctx, Offsets{brokers: w.Brokers, group: w.Group, topics: w.Topics, answered: true}, opts)
 }
 
-func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) {
+// connect asks all brokers side by side, and goes on with the first that answers: others may
+// swallow what they are asked. See othersSoon.
+func connect(ctx context.Context, like Offsets, opts []kgo.Opt) (*Offsets, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := strings.Split(like.brokers, ",")
+	errs := make([]error, len(all))
+	answered := make(chan *Offsets)
+	var asking sync.WaitGroup
+	for i, broker := range all {
+		o := like
+		asking.Go(func() {
+			if errs[i] = o.connect(ctx, broker, opts); errs[i] != nil {
+				return
+			}
+			select {
+			case answered <- &o:
+			case <-ctx.Done(): // another one was faster
+				errs[i] = ctx.Err()
+				o.Close()
+			}
+		})
+	}
+	go func() { asking.Wait(); close(answered) }()
+	if o := <-answered; o != nil {
+		return o, nil
+	}
+	// What one says that has answered tells more than that another has not.
+	said := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, wait.ErrOutage) && !errors.As(err, new(*net.OpError)) })
+	return nil, errs[max(0, said)]
+}
+
+func (o *Offsets) connect(ctx context.Context, broker string, opts []kgo.Opt) error {
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
+		kgo.SeedBrokers(broker),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RetryTimeout(outageTimeout),
 		kgo.RequestRetries(math.MaxInt), // the time decides
 	}, opts...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Kafka at %s: %w", o.brokers, err)
+		return fmt.Errorf("connecting to Kafka at %s: %w", o.brokers, err)
 	}
 	o.client, o.admin, o.fetching = client, kadm.NewClient(client), defaultFetching
 	o.first, err = ask(ctx, o, "its topics", func(ctx context.Context) (kadm.Metadata, error) { return o.admin.Metadata(ctx, o.topics...) })
@@ -143,15 +174,21 @@ func connect(ctx context.Context, o *Offsets, opts []kgo.Opt) (*Offsets, error) 
 		if !o.answered {
 			err = kafkaconf.Unanswered(err)
 		}
-		return nil, err
+		return err
 	}
 	o.answered = true
 	o.unreachable = unreachable(ctx, o.brokers, o.first.Brokers)
 	if len(o.unreachable) > 0 && len(o.unreachable) == len(o.first.Brokers) {
 		o.Close()
-		return nil, o.unreachable[0]
+		return o.unreachable[0]
 	}
-	return o, nil
+	return nil
+}
+
+// othersSoon has the client ask every broker that was given, and not only the one that has
+// answered and those that it knows of, unless stop is called soon.
+func (o *Offsets) othersSoon() (stop func() bool) {
+	return time.AfterFunc(dialTimeout, func() { _ = o.client.UpdateSeedBrokers(strings.Split(o.brokers, ",")...) }).Stop
 }
 
 // unreachable returns an error for each broker that cannot be reached where it says
@@ -198,6 +235,9 @@ func ask[T any](ctx context.Context, o *Offsets, what string, request func(conte
 	start, caller := time.Now(), ctx
 	ctx, cancel := context.WithTimeout(ctx, outageTimeout)
 	defer cancel()
+	if o.answered {
+		defer o.othersSoon()()
+	}
 	var last error // but the context's own
 	for {
 		answer, err := request(ctx)
