@@ -13,6 +13,8 @@ import (
 	"reflect"
 	"slices"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"facestream/internal/audit"
 	"facestream/internal/record"
 	"facestream/transforms/face"
@@ -25,6 +27,9 @@ import (
 // with is not among the files.
 var errModel = errors.New("the cascade or model of a ledger is missing: give --cascade=FILE or --model=FILE")
 
+// keptTables are open at a time: partitions that are read side by side may be in different hours.
+const keptTables = 8
+
 // checker makes the files of records once more, with the settings that their ledgers name,
 // and compares them with those that are stored.
 type checker struct {
@@ -32,14 +37,15 @@ type checker struct {
 	chosen map[record.ID]audit.Chosen
 	makers map[string]*maker // by the SHA-256 of the settings
 	events map[audit.EventAt]face.Event
+	tables *lru.Cache[string, *store.OpenTable] // by their names
 }
 
 // newChecker returns a checker of records that were chosen. models are the files to choose
 // from by their SHA-256; settings are those of ledgers, by theirs. What cannot be
 // understood of these is left out.
 func newChecker(ctx context.Context, cfg store.Config, models []string, chosen []audit.Chosen, settings map[string]json.RawMessage) (*checker, error) {
-	var err error
-	c := &checker{config: cfg, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}}
+	tables, err := lru.NewWithEvict(keptTables, func(_ string, t *store.OpenTable) { t.Close() })
+	c := &checker{config: cfg, chosen: map[record.ID]audit.Chosen{}, makers: map[string]*maker{}, events: map[audit.EventAt]face.Event{}, tables: tables}
 	for _, one := range chosen {
 		c.chosen[one.ID] = one
 		for _, l := range one.Ledgers {
@@ -74,8 +80,9 @@ func (c *checker) addMaker(l audit.OfLedger, settings json.RawMessage, models []
 	return nil
 }
 
-// close ends the use of OpenCV.
+// close ends the use of OpenCV and of tables.
 func (c *checker) close() {
+	c.tables.Purge()
 	for _, m := range c.makers {
 		m.detector.Close()
 	}
@@ -181,16 +188,24 @@ func (c *checker) read(ctx context.Context, name string, at audit.Stored) ([]byt
 	if at.Table == "" {
 		return c.config.Read(ctx, name)
 	}
-	t, err := c.config.OpenTable(ctx, at.Table)
-	if errors.Is(err, fs.ErrNotExist) { // a run has published it
-		return store.ReadPicture(ctx, c.config, name)
+	t, kept := c.tables.Get(at.Table)
+	if !kept {
+		var err error
+		t, err = c.config.OpenTable(ctx, at.Table)
+		if errors.Is(err, fs.ErrNotExist) { // a run has published it
+			return store.ReadPicture(ctx, c.config, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		c.tables.Add(at.Table, t)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	defer t.Close()
 	p, _, _ := store.ParsePicture(name) // a row has nothing else
 	data, err := p.Read(t.File, at.Row)
+	if err != nil && kept { // a run may have replaced it
+		c.tables.Remove(at.Table)
+		return c.read(ctx, name, at)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errDamaged, at, err)
 	}
