@@ -86,9 +86,7 @@ var defaultFetching = fetching{fetchWaitMillis, 1, fetchBytes, partitionFetchByt
 // fetch asks the leaders for the next records of the positions, once.
 func (o *Offsets) fetch(ctx context.Context, positions map[record.TopicPartition]position) (chunks []chunk, err error) {
 	if o.leaders.Topics == nil {
-		stop := o.othersSoon()
-		o.leaders, err = o.admin.Metadata(ctx, o.topics...)
-		if stop(); err != nil {
+		if o.leaders, err = o.admin.Metadata(ctx, o.topics...); err != nil {
 			return nil, err
 		}
 	}
