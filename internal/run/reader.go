@@ -19,16 +19,14 @@ const (
 
 // plan returns how many records the next window may read; 0 if none is waiting. For the
 // native reader, which holds a few of them at a time, nothing is read for it.
-func (s *session) plan(ctx context.Context) (kafka.Plan, error) {
+func (s *session) plan(ctx context.Context) (records int64, err error) {
 	if s.options.Reader == kafka.KafkaIO {
 		return s.offsets.Plan(ctx, s.options.WindowBytes)
 	}
-	plan := kafka.Plan{}
-	var err error
-	if plan.Lag, err = s.offsets.Waiting(ctx); plan.Lag > 0 {
-		plan.Records = max(1, s.options.WindowBytes/s.recordBytes)
+	if waiting, err := s.offsets.Waiting(ctx); err != nil || waiting == 0 {
+		return 0, err
 	}
-	return plan, err
+	return max(1, s.options.WindowBytes/s.recordBytes), nil
 }
 
 // lag returns how many records are waiting.

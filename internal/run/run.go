@@ -309,15 +309,15 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		if o.Drain {
 			limit = 0
 		}
-		plan, err := s.waitForRecords(ctx, limit)
+		records, err := s.waitForRecords(ctx, limit)
 		if err != nil {
 			return err
 		}
-		if plan.Records == 0 && (o.Drain || s.asked.Err() != nil) {
+		if records == 0 && (o.Drain || s.asked.Err() != nil) {
 			return nil
 		}
 		summary.Windows++
-		if plan.Records == 0 {
+		if records == 0 {
 			s.done++
 			s.recovered()
 			s.log.Info(fmt.Sprintf("window %d: no records for %.0f s", summary.Windows, time.Since(began).Seconds()), "window", summary.Windows, "records_read", 0)
@@ -325,7 +325,7 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 		}
 		began = time.Now()
 		limit = min(o.Window, max(time.Until(deadline), time.Second))
-		records := min(plan.Records, int64(math.Ceil(rate*limit.Seconds())))
+		records = min(records, int64(math.Ceil(rate*limit.Seconds())))
 		s.begun = true
 		if s.outage {
 			s.recovered()
@@ -380,21 +380,21 @@ func (s *session) readWindows(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-// waitForRecords returns the plan of the next window, as soon as there are
-// records. After limit without any, the plan has none. It gathers ledgers when it is time.
-func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (kafka.Plan, error) {
+// waitForRecords returns how many records the next window may read, as soon as there are
+// any; 0 after limit without. It gathers ledgers when it is time.
+func (s *session) waitForRecords(ctx context.Context, limit time.Duration) (records int64, err error) {
 	deadline := time.Now().Add(limit)
 	for {
-		plan, err := s.plan(ctx)
-		if err == nil && s.book.Due(plan.Records == 0) {
+		records, err := s.plan(ctx)
+		if err == nil && s.book.Due(records == 0) {
 			err = s.gather(ctx)
 		}
 		left := time.Until(deadline)
-		if err != nil || plan.Records > 0 || left <= 0 || s.asked.Err() != nil {
-			return plan, err
+		if err != nil || records > 0 || left <= 0 || s.asked.Err() != nil {
+			return records, err
 		}
 		if err := wait.Sleep(ctx, min(left, pollInterval)); err != nil {
-			return plan, err
+			return records, err
 		}
 	}
 }

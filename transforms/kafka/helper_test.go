@@ -148,8 +148,8 @@ func (to *topic) mustLag(t *testing.T, want int64) {
 	testkit.Gives(to.offsets.Lag(t.Context()))(t, "the lag", want)
 }
 
-// mustPlan checks a plan.
-func (to *topic) mustPlan(t *testing.T, maxBytes int64, want kafka.Plan) {
+// mustPlan checks how many records the next window may read.
+func (to *topic) mustPlan(t *testing.T, maxBytes, want int64) {
 	t.Helper()
 	testkit.Gives(to.offsets.Plan(t.Context(), maxBytes))(t, fmt.Sprintf("plan for %d bytes", maxBytes), want)
 }

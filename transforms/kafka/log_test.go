@@ -66,10 +66,11 @@ func TestVisit(t *testing.T) {
 // them.
 func TestTransactions(t *testing.T) {
 	to := fill(t, "transactions")
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
+	to.mustPlan(t, 1<<20, 6)
 	to.begin(t, to.client, value(0, "aborted"), value(0, "aborted"), value(1, "aborted"))
 	to.end(t, to.client, kgo.TryAbort, 12, 4)
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 6, Lag: 6})
+	to.mustPlan(t, 1<<20, 6)
+	to.mustLag(t, 6)
 	to.mustRead(t, 6, nil, "0+2", "0+3", "0+4", "0+5", "0+7", "1+0")
 	to.commit(t, to.of(0, 2, 5, 7, 7), to.of(1, 0, 0))
 	to.mustLag(t, 0)
@@ -85,11 +86,12 @@ func TestTransactions(t *testing.T) {
 	to.begin(t, to.client, value(0, "aborted"))
 	to.begin(t, other, value(0, "open"))
 	to.end(t, to.client, kgo.TryAbort, 15)
-	to.mustPlan(t, 1<<20, kafka.Plan{})
+	to.mustPlan(t, 1<<20, 0)
 	all := testkit.Value(kafka.Open(t.Context(), to.broker, to.name, []string{to.name}))(t)
 	defer all.Close()
 	all.Uncommitted = true
-	testkit.Gives(all.Plan(t.Context(), 1<<20))(t, "aborted records and open ones, uncommitted", (kafka.Plan{Records: 5, Lag: 5}))
+	testkit.Gives(all.Plan(t.Context(), 1<<20))(t, "aborted records and open ones, uncommitted", 5)
+	testkit.Gives(all.Lag(t.Context()))(t, "the lag of these", 5)
 	to.mustRead(t, 5, map[string]string{"isolation.level": "read_uncommitted"}, "0+10", "0+12", "0+13", "0+9", "1+2")
 	// A group that has read these stands behind what is stable.
 	to.stand(t, to.name, 0, 15)
@@ -142,8 +144,9 @@ func TestReviewFindsWhatIsLost(t *testing.T) {
 	to.remove(t, 0, 5)
 	to.remove(t, 1, 9)
 	to.remove(t, 2, 4) // of which the group has read nothing yet; but it stood there
-	to.mustPlan(t, 1<<20, kafka.Plan{Records: 9, Lag: 9})
-	to.mustPlan(t, 600, kafka.Plan{Records: 2, Lag: 9}) // a record counts for its bytes and 256 more
+	to.mustPlan(t, 1<<20, 9)
+	to.mustLag(t, 9)
+	to.mustPlan(t, 600, 2) // a record counts for its bytes and 256 more
 	to.mustRead(t, 9, nil, "0+5", "0+6", "0+7", "0+8", "2+4", "2+5", "2+6", "2+7", "2+8")
 	done := []record.Offsets{to.of(0, 5, 8), to.of(2, 4, 8)}
 	lost := []record.Offsets{to.of(0, 2, 4), to.of(1, 2, 8), to.of(2, 0, 3)}

@@ -22,21 +22,15 @@ const (
 	scanBudgets = 4
 )
 
-// Plan is what is known of a window before it is read.
-type Plan struct {
-	Records int64 // how many records to read; 0 if none is waiting
-	Lag     int64 // how many records are waiting
-}
-
 // Plan chooses how many records the next window may read so that they take at
-// most maxBytes, whichever partitions the reader takes them from. It reads
+// most maxBytes, whichever partitions the reader takes them from; 0 if none is waiting. It reads
 // waiting records, because nothing else tells their sizes: up to the budget of
 // each partition, and four budgets in all. Each record that it has not read counts
 // as the largest one that it has. One record is always allowed. It remembers sizes
 // for the next windows.
-func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (Plan, error) {
-	lag, err := o.look(ctx, maxBytes)
-	return Plan{Records: fit(slices.Collect(maps.Values(o.ahead.partitions)), maxBytes), Lag: lag}, err
+func (o *Offsets) Plan(ctx context.Context, maxBytes int64) (records int64, err error) {
+	_, err = o.look(ctx, maxBytes)
+	return fit(slices.Collect(maps.Values(o.ahead.partitions)), maxBytes), err
 }
 
 // Lag returns how many records the group has still to read. Of a partition that Plan has
