@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"facestream/internal/record"
@@ -19,13 +20,18 @@ func again(err error) bool {
 
 // takeBack removes the files of a window, of which l is the ledger, if err says that it is to
 // be read again. Without sampling the same ones would be stored. With it, those that were
-// stored in place of one of a record that was passed over must not stay.
+// stored in place of one of a record that was passed over must not stay, unless it cannot be
+// told whether a ledger has them: a run that ends would leave them, too.
 func (s *session) takeBack(ctx context.Context, l store.Ledger, err error) error {
 	if !again(err) || !s.options.Sampling.LeavesOut() {
 		return err
 	}
-	if failed := s.forget(ctx, l); failed != nil {
-		return fmt.Errorf("taking back what the window has stored, as %v: %w", err, failed)
+	switch failed := s.forget(ctx, l); {
+	case failed == nil:
+	case errors.Is(failed, store.ErrLost), ctx.Err() != nil:
+		return failed
+	default:
+		s.log.Warn(fmt.Sprintf("warning: what a window has stored that is read again stays: %v; verify tells of pictures that no ledger has", failed))
 	}
 	return err
 }
@@ -41,16 +47,26 @@ func (s *session) forget(ctx context.Context, l store.Ledger) error {
 	for _, p := range l.Partitions {
 		stored[p.TopicPartition] = files(p)
 	}
+	read := true // all of the group's own
 	err := store.Books(ctx, s.window.Store, func(f store.BookFile) error {
+		if f.Err != nil && !s.book.Has(f) {
+			return fmt.Errorf("the ledger %s cannot be read, which may have some of it: %w", f.Name, f.Err)
+		}
+		read = read && f.Err == nil
 		for _, kept := range f.Ledgers {
 			for _, p := range kept.Partitions {
 				stored[p.TopicPartition] = record.Subtract(stored[p.TopicPartition], files(p))
 			}
 		}
-		return f.Err
+		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if !read { // these are of what was read before
+		for _, at := range s.book.Positions() {
+			stored[at.TopicPartition] = record.Between(stored[at.TopicPartition], at.Offset, math.MaxInt64)
+		}
 	}
 	var spans []record.Offsets // one scan is enough for each partition
 	for p, ranges := range stored {

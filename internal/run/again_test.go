@@ -3,14 +3,17 @@ package run
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"facestream/internal/cli"
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 	"facestream/transforms/kafka"
@@ -18,7 +21,8 @@ import (
 )
 
 // What a window that is read again has stored is taken back, but for what another group's
-// ledger has, and unless another run has taken over.
+// ledger has, and unless another run has taken over. If that ledger cannot be read, all stays;
+// if one of the group's own, what it may have, which is what was read before.
 func TestTakeBack(t *testing.T) {
 	p := record.In("t", 0)
 	broker := testkit.FakeKafka(t, kfake.SeedTopics(1, p.Topic)).ListenAddrs()[0]
@@ -30,6 +34,11 @@ func TestTakeBack(t *testing.T) {
 	testkit.Must(t, err)
 	defer lease.Release(t.Context())
 	s.lease = lease
+	about := store.Run{ID: "r", Group: "g"}
+	s.book = testkit.Value(store.OpenBook(ctx, s.window.Store, about, []string{p.Topic}, nil))(t)
+	testkit.Value(s.book.Keep(ctx, "20260101T000000.000Z-00000001", store.Ledger{}, []record.ID{p.At(2)}))(t)
+	var warned strings.Builder
+	s.log = cli.NewLog(&warned, cli.LogPlain, slog.LevelWarn)
 	path := func(name string) string { return filepath.Join(s.window.Store.Root, name) }
 	var names []string
 	for n := range int64(5) {
@@ -43,6 +52,7 @@ func TestTakeBack(t *testing.T) {
 		testkit.WriteFile(t, path(names[n]), nil)
 	}
 	theirs := store.Hour{Hour: "2026-01-01T00", Number: 1, Ledgers: []store.Ledger{{Partitions: []store.Partition{{TopicPartition: p, Pictures: testkit.Ranges(2, 2)}}}}}
+	const aside = "/20251231T235900.000Z-00000001.json.unreadable"
 	testkit.WriteFile(t, path("_windows/h+t/hour.json"), testkit.Value(json.Marshal(theirs))(t))
 	gap := &kafka.GapError{}
 	mustLeave := func(why error, want ...string) {
@@ -60,5 +70,12 @@ func TestTakeBack(t *testing.T) {
 	testkit.WriteFile(t, path("_leases/g+t.json"), []byte("{}"))
 	mustLeave(store.ErrLost, names...)
 	testkit.WriteFile(t, path("_leases/g+t.json"), held)
+	testkit.WriteFile(t, path("_windows/h+t"+aside), []byte("{"))
+	mustLeave(gap, names...)
+	testkit.Says(t, "the run", errors.New(warned.String()), "stays: the ledger _windows/h+t/", "verify")
+	testkit.Must(t, os.Remove(path("_windows/h+t"+aside)))
+	testkit.WriteFile(t, path("_windows/g+t"+aside), []byte("{"))
+	mustLeave(gap, names[0], names[1], names[2])
+	testkit.Must(t, os.Remove(path("_windows/g+t"+aside)))
 	mustLeave(gap, names[0], names[2])
 }

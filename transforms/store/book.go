@@ -236,6 +236,9 @@ func (b *Book) Positions() []record.ID {
 	return all
 }
 
+// Has reports whether a file is one of the book.
+func (b *Book) Has(f BookFile) bool { return f.Book == b.dir }
+
 // Carry returns what the next window must know of those before.
 func (b *Book) Carry() Carry { return b.carry }
 
