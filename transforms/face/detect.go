@@ -42,7 +42,7 @@ type outcome struct {
 	reject *frame.Reject // or nil
 }
 
-func (fn *detectFn) StartBundle(func(Detection), func(frame.Reject)) error {
+func (fn *detectFn) StartBundle(_ context.Context, _ func(Detection), _ func(frame.Reject)) error {
 	if err := OneThread(); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (fn *detectFn) StartBundle(func(Detection), func(frame.Reject)) error {
 }
 
 func (fn *detectFn) ProcessElement(ctx context.Context, f frame.Frame, detections func(Detection), rejects func(frame.Reject)) error {
-	detectors, emit := fn.detectors, emitOutcome(detections, rejects)
+	detectors, emit := fn.detectors, emitOutcome(ctx, detections, rejects)
 	fn.work.Join(ctx, emit)
 	return fn.work.Begin(func() (outcome, error) {
 		d := <-detectors
@@ -83,19 +83,21 @@ func (fn *detectFn) ProcessElement(ctx context.Context, f frame.Frame, detection
 	}, emit)
 }
 
-// emitOutcome emits what comes of a frame.
-func emitOutcome(detections func(Detection), rejects func(frame.Reject)) func(outcome) {
+// emitOutcome emits and counts what comes of a frame.
+func emitOutcome(ctx context.Context, detections func(Detection), rejects func(frame.Reject)) func(outcome) {
 	return func(o outcome) {
 		if o.reject != nil {
+			frame.Count(ctx, o.reject.Reason)
 			rejects(*o.reject)
-		} else {
-			detections(o.Detection)
+			return
 		}
+		frame.Count(ctx, frame.CountDecoded)
+		detections(o.Detection)
 	}
 }
 
-func (fn *detectFn) FinishBundle(detections func(Detection), rejects func(frame.Reject)) error {
-	if err := fn.work.Finish(emitOutcome(detections, rejects)); err != nil {
+func (fn *detectFn) FinishBundle(ctx context.Context, detections func(Detection), rejects func(frame.Reject)) error {
+	if err := fn.work.Finish(emitOutcome(ctx, detections, rejects)); err != nil {
 		return err
 	}
 	for range cap(fn.detectors) {

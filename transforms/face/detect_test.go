@@ -80,7 +80,12 @@ func TestDetectAndRender(t *testing.T) {
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(99), Faces: 1}, Files: []store.File{
 					{Name: "door/2023/11/14/22/video+3+00000000000000000099.jpg", Data: encoded(t, gocv.JPEGFileExt, mat, gocv.IMWriteJpegQuality, 95)}}}),
 				showEntry(store.Entry{Tally: store.Tally{ID: record.In("video", 3).At(100)}}))
-			testkit.Value(beam.Run(t.Context(), runner, p))(t)
+			result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
+			counts := map[string]int64{}
+			for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == frame.CounterNamespace }).Counters() {
+				counts[c.Name()] += max(c.Attempted, c.Committed)
+			}
+			testkit.Equal(t, "the counters", counts, map[string]int64{"decoded": 3, "corrupt_jpeg": 1})
 		})
 	}
 }
@@ -112,13 +117,13 @@ func TestDetectInParallel(t *testing.T) {
 		var got []string
 		emit := func(d Detection) { got = append(got, showDetection(d)) }
 		for range 2 { // bundles
-			testkit.Must(t, fn.StartBundle(nil, nil))
+			testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 			for i, data := range [][]byte{readPhoto(t), readProgressive(t), readPhoto(t), make([]byte, 640*480*3)} {
 				f := parse(t, data)
 				f.Offset = int64(i)
 				testkit.Must(t, fn.ProcessElement(t.Context(), f, emit, nil))
 			}
-			testkit.Must(t, fn.FinishBundle(emit, nil))
+			testkit.Must(t, fn.FinishBundle(t.Context(), emit, nil))
 		}
 		slices.Sort(got)
 		if want == nil {

@@ -136,7 +136,7 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 	before := loaded.Load()
 	for range 20 {
 		fn := &detectFn{Params: p}
-		testkit.Must(t, fn.StartBundle(nil, nil))
+		testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 	}
 	testkit.Await(t, "classifiers to be freed", func() bool {
 		runtime.GC()
@@ -145,11 +145,11 @@ func TestDroppedDetectorsAreFreed(t *testing.T) {
 
 	fn := &detectFn{Params: p}
 	for range 3 { // a bundle that failed, and the instance is used again
-		testkit.Must(t, fn.StartBundle(nil, nil))
+		testkit.Must(t, fn.StartBundle(t.Context(), nil, nil))
 	}
 	d := <-fn.detectors
 	fn.detectors <- d
-	testkit.Must(t, fn.FinishBundle(nil, nil))
+	testkit.Must(t, fn.FinishBundle(t.Context(), nil, nil))
 	if d.frontal != nil {
 		t.Error("the classifier is still held after FinishBundle")
 	}

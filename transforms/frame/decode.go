@@ -4,6 +4,7 @@ package frame
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -113,6 +114,14 @@ func Skips(reason string) bool {
 	return reason == SkipNull || reason == SkipEmpty || reason == SkipSmall
 }
 
+// The counters of Decode and of face.Detect: CountRead = CountDecoded + the counters
+// of Reasons.
+const (
+	CounterNamespace = "frame"
+	CountRead        = "read"
+	CountDecoded     = "decoded"
+)
+
 // Config says how records are read that do not say it themselves.
 type Config struct {
 	Width, Height int // Required. Pixels of a raw frame without a content-type header.
@@ -159,10 +168,17 @@ type decodeFn struct {
 	First candidateFn
 }
 
-func (fn *decodeFn) StartBundle(func(Frame), func(Reject)) { fn.First.StartBundle(nil, nil) }
+func (fn *decodeFn) StartBundle(ctx context.Context, _ func(Frame), _ func(Reject)) {
+	fn.First.StartBundle(ctx, nil, nil)
+}
 
-func (fn *decodeFn) ProcessElement(r kafka.Record, frames func(Frame), rejects func(Reject)) {
-	fn.First.ProcessElement(r, func(_ string, c candidate) { c.keep(frames, rejects) }, rejects)
+func (fn *decodeFn) ProcessElement(ctx context.Context, r kafka.Record, frames func(Frame), rejects func(Reject)) {
+	fn.First.ProcessElement(ctx, r, func(_ string, c candidate) { c.keep(ctx, frames, rejects) }, rejects)
+}
+
+// Count adds one to a counter.
+func Count(ctx context.Context, name string) {
+	beam.NewCounter(CounterNamespace, name).Inc(ctx, 1)
 }
 
 // Parse returns the frame that the record holds, or what is known of it and the reason why

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"image"
@@ -320,7 +321,18 @@ func TestDecode(t *testing.T) {
 					Headers: []Header{{"note", []byte("odd"), 3}, {"nothing", nil, -1}},
 					Kept:    make([]byte, 100)},
 			)
-			testkit.Value(beam.Run(t.Context(), runner, p))(t)
+			result := testkit.Value(beam.Run(context.Background(), runner, p))(t)
+			want := map[string]int64{"read": 4, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1}
+			testkit.Equal(t, "the counters", counters(result), want)
 		})
 	}
+}
+
+// counters returns the sums over all stages by name.
+func counters(result beam.PipelineResult) map[string]int64 {
+	sums := map[string]int64{}
+	for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Namespace() == CounterNamespace }).Counters() {
+		sums[c.Name()] += max(c.Attempted, c.Committed) // the direct runner commits nothing
+	}
+	return sums
 }

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -74,12 +75,13 @@ type candidateFn struct {
 	first map[string]int64
 }
 
-func (fn *candidateFn) StartBundle(func(string, candidate), func(Reject)) {
+func (fn *candidateFn) StartBundle(_ context.Context, _ func(string, candidate), _ func(Reject)) {
 	fn.first = map[string]int64{}
 	maps.Copy(fn.first, fn.Sampling.Taken)
 }
 
-func (fn *candidateFn) ProcessElement(r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
+func (fn *candidateFn) ProcessElement(ctx context.Context, r kafka.Record, candidates func(string, candidate), rejects func(Reject)) {
+	Count(ctx, CountRead)
 	var size int64
 	if r.Value != nil {
 		size = int64(len(*r.Value))
@@ -91,6 +93,7 @@ func (fn *candidateFn) ProcessElement(r kafka.Record, candidates func(string, ca
 		group = fmt.Sprintf("%s+%d+offset+%d", r.Topic, r.Partition, r.Offset)
 	}
 	if first, ok := fn.first[group]; ok && r.Offset > first && size >= MinBytes {
+		Count(ctx, Sampled)
 		rejects(sampled(Frame{ID: kafka.ID(&r), TimestampMillis: r.Timestamp, Camera: camera, Size: size}))
 		return
 	}
@@ -100,6 +103,7 @@ func (fn *candidateFn) ProcessElement(r kafka.Record, candidates func(string, ca
 		f.Slot = &slot
 		fn.first[group] = r.Offset
 	case reject != nil && reject.Skipped():
+		Count(ctx, reject.Reason)
 		rejects(*reject)
 		return
 	case reject != nil:
@@ -115,21 +119,23 @@ func Group(p record.TopicPartition, camera string, slot int64) string {
 }
 
 // keepFirst decides a group.
-func keepFirst(_ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
+func keepFirst(ctx context.Context, _ string, candidates func(*candidate) bool, frames func(Frame), rejects func(Reject)) {
 	all := slices.SortedFunc(opaque.Values(candidates), func(a, b candidate) int { return cmp.Compare(a.Frame.Offset, b.Frame.Offset) })
 	first := int64(math.MaxInt64)
 	for _, c := range all {
 		if c.Frame.Offset > first {
+			Count(ctx, Sampled)
 			rejects(sampled(c.Frame))
-		} else if c.keep(frames, rejects); c.Reject == nil {
+		} else if c.keep(ctx, frames, rejects); c.Reject == nil {
 			first = c.Frame.Offset
 		}
 	}
 }
 
 // keep emits what a candidate gives.
-func (c candidate) keep(frames func(Frame), rejects func(Reject)) {
+func (c candidate) keep(ctx context.Context, frames func(Frame), rejects func(Reject)) {
 	if c.Reject != nil {
+		Count(ctx, c.Reject.Reason)
 		rejects(*c.Reject)
 		return
 	}

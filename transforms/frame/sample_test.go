@@ -145,7 +145,9 @@ func TestDecodeWithSampling(t *testing.T) {
 		gotFrames, gotRejects := Decode(s, lab, sampling, beam.CreateList(s, records))
 		passert.Equals(s, beam.ParDo(s, showFrame, gotFrames), frames...)
 		passert.Equals(s, beam.ParDo(s, showReject, gotRejects), rejects...)
-		testkit.Value(beam.Run(t.Context(), runner, p))(t)
+		result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
+		want := map[string]int64{"read": 16, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1, "sampled": 5}
+		testkit.Equal(t, "the counters", counters(result), want)
 	}
 }
 
@@ -170,9 +172,9 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 		reject := func(r Reject) { out[r.Offset] += fmt.Sprintf("%d %s", r.Offset, r.Reason) }
 		fn := &candidateFn{Config: lab, Sampling: Sampling{MaxFPS: 1}}
 		for _, bundle := range slices.Collect(slices.Chunk(records, 1+random.IntN(n))) {
-			fn.StartBundle(nil, nil)
+			fn.StartBundle(t.Context(), nil, nil)
 			for _, r := range bundle {
-				fn.ProcessElement(r, func(key string, c candidate) { groups[key] = append(groups[key], c) }, reject)
+				fn.ProcessElement(t.Context(), r, func(key string, c candidate) { groups[key] = append(groups[key], c) }, reject)
 			}
 		}
 		for key, all := range groups {
@@ -183,7 +185,7 @@ func TestSamplingDoesNotDependOnBundles(t *testing.T) {
 				*c, all = all[0], all[1:]
 				return true
 			}
-			keepFirst(key, next, func(f Frame) { out[f.Offset] += fmt.Sprintf("%d frame", f.Offset) }, reject)
+			keepFirst(t.Context(), key, next, func(f Frame) { out[f.Offset] += fmt.Sprintf("%d frame", f.Offset) }, reject)
 		}
 		testkit.Equal(t, "what came of them", strings.Join(out, ", "), want)
 	}
