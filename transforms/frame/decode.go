@@ -114,8 +114,8 @@ func Skips(reason string) bool {
 	return reason == SkipNull || reason == SkipEmpty || reason == SkipSmall
 }
 
-// The counters of Decode and of face.Detect: CountRead = CountDecoded + the counters
-// of Reasons.
+// The counters of Decode and of face.Detect, which the engines' own pages show: CountRead =
+// CountDecoded + the counters of Reasons.
 const (
 	CounterNamespace = "frame"
 	CountRead        = "read"
