@@ -81,10 +81,11 @@ func (f *fileSystem) List(ctx context.Context, glob string) ([]string, error) {
 
 func list(c *client, l location) ([]string, error) {
 	paths := []string{"/"}
-	for _, part := range strings.Split(strings.Trim(l.path, "/"), "/") {
+	parts := strings.Split(strings.Trim(l.path, "/"), "/")
+	for i, part := range parts {
 		var next []string
 		for _, dir := range paths {
-			matches, err := match(c, dir, part)
+			matches, err := match(c, dir, part, i == len(parts)-1)
 			if err != nil {
 				return nil, err
 			}
@@ -98,10 +99,14 @@ func list(c *client, l location) ([]string, error) {
 	return paths, nil
 }
 
-// match returns what is in dir under the given name, which may be a pattern.
-func match(c *client, dir, pattern string) ([]string, error) {
+// match returns what is in dir under the given name, which may be a pattern. Of a name that is
+// not the last, the call for the next one tells whether it is there.
+func match(c *client, dir, pattern string, last bool) ([]string, error) {
 	if !strings.ContainsAny(pattern, `*?[\`) {
 		p := path.Join(dir, pattern)
+		if !last {
+			return []string{p}, nil
+		}
 		if _, err := c.Stat(p); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"facestream/internal/testkit"
 
@@ -65,6 +66,22 @@ func TestVerbs(t *testing.T) {
 
 	testkit.Must(t, filesystem.Write(ctx, f, root+"/a/1.json", nil))
 	mustHold(t, f, root+"/a/1.json", "")
+}
+
+// The folders above a pattern cost no calls.
+func TestListCalls(t *testing.T) {
+	f := ownClients(time.Minute, time.Minute)
+	calls := count(f)
+	root := folder(t, f, hdfsAddress(t))
+	for glob, want := range map[string]map[string]int{
+		"":     {"getFileInfo": 1},
+		"/*":   {"getFileInfo": 1, "getListing": 1},
+		"/a/*": {"getFileInfo": 1},
+	} {
+		calls.take()
+		testkit.Value(f.List(t.Context(), root+glob))(t)
+		testkit.Equal(t, "the calls for "+glob, calls.take(), want)
+	}
 }
 
 func readAll(f *fileSystem, name string) error {
