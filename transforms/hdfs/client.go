@@ -1,10 +1,12 @@
 package hdfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +58,6 @@ type clients struct {
 
 	mu    sync.Mutex
 	slots map[account][]*slot
-	next  int // index of the slot to take, before it is brought into range
 }
 
 var ofProcess = &clients{
@@ -70,6 +71,7 @@ var ofProcess = &clients{
 }
 
 type slot struct {
+	calls   atomic.Int64  // under way
 	turn    chan struct{} // a lock for which a context can end the waiting
 	current *client
 	// addresses are those of the NameNodes, in the order in which they are tried.
@@ -80,10 +82,9 @@ type slot struct {
 	err    error
 }
 
-// get returns a client of the account. It replaces one that is broken.
-func (cs *clients) get(ctx context.Context, a account) (*client, error) {
+// get returns the client of a slot. It replaces one that is broken.
+func (cs *clients) get(ctx context.Context, s *slot, a account) (*client, error) {
 	asked := time.Now()
-	s := cs.slot(a)
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -117,7 +118,8 @@ func (cs *clients) get(ctx context.Context, a account) (*client, error) {
 	return c, nil
 }
 
-// slot returns the account's slots in turn.
+// slot gives a call the first of the account's slots with the fewest calls under way. Each
+// client renews its leases once a second, so one that nobody needs is not made.
 func (cs *clients) slot(a account) *slot {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -131,11 +133,12 @@ func (cs *clients) slot(a account) *slot {
 		}
 		cs.slots[a] = slots
 	}
-	if _, connected := cs.connected.Load(a); !connected && !cs.patient.Load() {
-		return slots[0] // each has an order of NameNodes of its own
+	s := slots[0] // first of all: each has an order of NameNodes of its own
+	if _, connected := cs.connected.Load(a); connected || cs.patient.Load() {
+		s = slices.MinFunc(slots, func(s, t *slot) int { return cmp.Compare(s.calls.Load(), t.calls.Load()) })
 	}
-	cs.next++
-	return slots[cs.next%len(slots)]
+	s.calls.Add(1)
+	return s
 }
 
 func (cs *clients) dial(s *slot, a account) (*client, error) {

@@ -96,24 +96,34 @@ func TestWrongSettingsAreErrorsAtOnce(t *testing.T) {
 	testkit.Says(t, "Kerberos", err, "dfs.namenode.kerberos.principal is missing")
 }
 
-// A process has the same few clients, however many file systems it opens.
+// A process has one client for calls that follow one another and a few for those at the same
+// time, however many file systems it opens.
 func TestClientsAreShared(t *testing.T) {
-	address := hdfsAddress(t)
-	connected := func() []*client {
-		for range 2 * connections {
-			f := New(context.Background()).(*fileSystem)
-			folder(t, f, address)
-			testkit.Must(t, f.Close())
-		}
-		var all []*client
-		for _, s := range ofProcess.slots[account{testUser, address}] {
-			all = append(all, s.current)
-		}
-		return all
+	name := folder(t, New(t.Context()).(*fileSystem), hdfsAddress(t))
+	var used []*client
+	var nest func(calls int) error // in one another
+	nest = func(calls int) error {
+		f := New(t.Context()).(*fileSystem)
+		err := f.do(t.Context(), "test", name, func(c *client, _ location) error {
+			used = append(used, c)
+			if calls == 1 {
+				return nil
+			}
+			return nest(calls - 1)
+		})
+		return errors.Join(err, f.Close())
 	}
-	before := connected()
-	if after := connected(); len(before) != connections || slices.Contains(before, nil) || !slices.Equal(before, after) {
-		t.Errorf("the clients are %p, and later %p; want the same %d", before, after, connections)
+	for _, calls := range []int{1, 1, 2 * connections, 1} {
+		testkit.Must(t, nest(calls))
+	}
+	first, few := used[0], used[2:][:connections]
+	want := slices.Concat([]*client{first, first}, few, few, []*client{first})
+	distinct := map[*client]bool{}
+	for _, c := range few {
+		distinct[c] = true
+	}
+	if !slices.Equal(used, want) || few[0] != first || len(distinct) != connections {
+		t.Errorf("the clients are %v, want the first twice, %d twice, and the first", used, connections)
 	}
 }
 

@@ -61,6 +61,13 @@ func newClients(timeout, budget time.Duration) *fileSystem {
 	}}
 }
 
+// someClient returns a client of testUser.
+func someClient(t *testing.T, f *fileSystem, address string) *client {
+	t.Helper()
+	a := account{testUser, address}
+	return testkit.Value(f.clients.get(t.Context(), f.clients.slot(a), a))(t)
+}
+
 // silent is a NameNode that takes connections, counts them, and says nothing.
 func silent(t *testing.T, connections *atomic.Int64) (address string) {
 	ended := make(chan struct{})

@@ -128,7 +128,7 @@ func testErasureCoding(t *testing.T, c *cluster) {
 	mustHold(t, f, name(testUser, c.address, moved), string(content(want[0])))
 
 	// Without the check the library writes, and reports nothing.
-	unchecked := testkit.Value(f.clients.get(ctx, account{testUser, c.address}))(t)
+	unchecked := someClient(t, f, c.address)
 	unchecked.folders.Store(coded, nil)
 	wrong := coded + "/wrong"
 	testkit.Must(t, write(ctx, unchecked, wrong, Whole(content(wrong))))

@@ -100,7 +100,9 @@ func (cs *clients) try(ctx context.Context, a account, call func(*client) error)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, err := cs.get(ctx, a)
+	s := cs.slot(a)
+	defer s.calls.Add(-1)
+	c, err := cs.get(ctx, s, a)
 	if err != nil {
 		return err
 	}

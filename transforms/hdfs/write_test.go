@@ -108,8 +108,7 @@ func TestAbandonedFile(t *testing.T) {
 	address := hdfsAddress(t)
 	f := ownClients(time.Minute, time.Minute)
 	root := folder(t, f, address)
-	own := testkit.Value(f.clients.get(ctx, account{testUser, address}))(t)
-	others := testkit.Value(ownClients(time.Minute, time.Minute).clients.get(ctx, account{testUser, address}))(t)
+	own, others := someClient(t, f, address), someClient(t, ownClients(time.Minute, time.Minute), address)
 	for about, abandons := range map[string]*client{"same-client": own, "another": others} {
 		for _, half := range []string{"", "half of it"} {
 			l := testkit.Value(parse(root + "/" + about))(t)
