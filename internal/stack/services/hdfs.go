@@ -56,6 +56,8 @@ func hdfsSettings(dir, suffix string, secrets secrets, o Options) string {
 		{"hadoop.security.group.mapping", "org.apache.hadoop.security.NullGroupsMapping"},
 		// After a restart: ready when the DataNodes have reported every block.
 		{"dfs.namenode.safemode.extension", "0"},
+		// By default the NameNode looks a hundred times a second for blocks of removed files.
+		{"dfs.namenode.block.deletion.unlock.interval.ms", "1000"},
 		// The DataNodes start together with the NameNode and ask for it often.
 		{"ipc.client.connect.retry.interval", "100"},
 		{"ipc.client.connect.max.retries", "600"},

@@ -44,6 +44,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.coordinator.rebalance.protocols=classic,consumer
+# By default the controller writes to its own log twice a second, also when nothing happens.
+metadata.max.idle.interval.ms=0
 # The default of 128 MB would be a quarter of the heap.
 log.cleaner.dedupe.buffer.size=4194304
 `
