@@ -102,6 +102,19 @@ func TestForgottenOffsets(t *testing.T) {
 	})
 	sendDemo(t, j.Kafka, topic, feed.JPEG, 0, 2*total)
 	said(t, 1, "topic "+topic+" was made anew", slices.Concat([]string{"verify"}, j.endpoints())...)
+
+	// A Kafka that was moved looks the same. Another output goes on where the group stands.
+	const done = 20 // of each partition
+	moved := kadm.Offsets{}
+	for _, p := range all {
+		moved.AddOffset(topic, p, done, -1)
+	}
+	testkit.Must(t, admin.CommitAllOffsets(t.Context(), j.group, moved))
+	said(t, 2, "unless Kafka was moved", slices.Concat(testkit.Quick, j.endpoints(), []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)
+	if s := j.run(t, "--runner=direct", "--drain", "--output="+j.HDFS+j.dir+"-moved"); s.RecordsRead != 2*total-4*done {
+		t.Errorf("it has read %d records, want those behind the group's offsets", s.RecordsRead)
+	}
+
 	j.group += "-other"
 	said(t, 2, "FAIL  ledgers", slices.Concat([]string{"check"}, j.endpoints(), []string{"--runner=direct"})...)
 	said(t, 2, "topic "+topic+" was made anew", slices.Concat(testkit.Quick, j.endpoints(), []string{"--runner=direct", "--drain", "--state_dir=" + t.TempDir()})...)

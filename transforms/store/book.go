@@ -152,7 +152,7 @@ func (b *Book) follow(s shelf) error {
 func (r Run) SameTopics(ids map[string]string) error {
 	for topic, id := range ids {
 		if before := r.TopicIDs[topic]; before != "" && before != id {
-			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another group and another output", topic, record.ErrTopicAnew, r.Group, before, id)
+			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another output, and another group, too, unless Kafka was moved with its records and the group's offsets", topic, record.ErrTopicAnew, r.Group, before, id)
 		}
 	}
 	return nil
