@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -84,7 +82,7 @@ func TestGroupsDiffer(t *testing.T) {
 }
 
 // Which records of a group are kept depends on their offsets alone: not on the
-// order in which they come, nor on the bundles. In order it is known at once.
+// order in which they come. In order it is known at once.
 func TestDecodeWithSampling(t *testing.T) {
 	good, bad := make([]byte, 1200), make([]byte, 5000)
 	at := func(offset, millis int64, camera string, value []byte) kafka.Record {
@@ -148,46 +146,6 @@ func TestDecodeWithSampling(t *testing.T) {
 		result := testkit.Value(beam.Run(t.Context(), runner, p))(t)
 		want := map[string]int64{"read": 16, "skipped_null": 1, "skipped_small": 1, "wrong_size": 1, "sampled": 5}
 		testkit.Equal(t, "the counters", counters(result), want)
-	}
-}
-
-// One that was seen to give a frame spares the rest of its group the decoding, in
-// the same bundle. In any bundles, the group comes to the same.
-func TestSamplingDoesNotDependOnBundles(t *testing.T) {
-	const n = 12
-	var records []kafka.Record
-	for offset := range int64(n) {
-		r := recordOf(make([]byte, 1200), ContentType, raw10x40)
-		r.Offset, r.Timestamp = offset, begin+100*offset // 0 to 9 in one slot
-		if offset < 2 {
-			*r.Value = make([]byte, 5000)
-		}
-		records = append(records, r)
-	}
-	want := "0 wrong_size, 1 wrong_size, 2 frame, 3 sampled, 4 sampled, 5 sampled, 6 sampled, 7 sampled, 8 sampled, 9 sampled, 10 frame, 11 sampled"
-	random := rand.New(rand.NewPCG(5, 6))
-	for range 50 {
-		random.Shuffle(n, func(i, j int) { records[i], records[j] = records[j], records[i] })
-		groups, out := map[string][]candidate{}, make([]string, n)
-		reject := func(r Reject) { out[r.Offset] += fmt.Sprintf("%d %s", r.Offset, r.Reason) }
-		fn := &candidateFn{Config: lab, Sampling: Sampling{MaxFPS: 1}}
-		for _, bundle := range slices.Collect(slices.Chunk(records, 1+random.IntN(n))) {
-			fn.StartBundle(t.Context(), nil, nil)
-			for _, r := range bundle {
-				fn.ProcessElement(t.Context(), r, func(key string, c candidate) { groups[key] = append(groups[key], c) }, reject)
-			}
-		}
-		for key, all := range groups {
-			next := func(c *candidate) bool {
-				if len(all) == 0 {
-					return false
-				}
-				*c, all = all[0], all[1:]
-				return true
-			}
-			keepFirst(t.Context(), key, next, func(f Frame) { out[f.Offset] += fmt.Sprintf("%d frame", f.Offset) }, reject)
-		}
-		testkit.Equal(t, "what came of them", strings.Join(out, ", "), want)
 	}
 }
 
