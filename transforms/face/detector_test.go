@@ -3,6 +3,7 @@ package face
 import (
 	"fmt"
 	"image"
+	"image/color/palette"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"facestream/internal/testkit"
 	"facestream/transforms/frame"
 	"facestream/transforms/frame/frametest"
+	"facestream/transforms/kafka"
 )
 
 // picture has the number of faces that a person sees.
@@ -176,4 +178,68 @@ func TestExceptionIsAnError(t *testing.T) {
 	if found := mustFind(t, d, parse(t, readPhoto(t))); len(found) != 1 { // the classifier is none the worse for it
 		t.Errorf("afterwards: got %v, want one face", found)
 	}
+}
+
+// FuzzDetect sends values all the way to the bytes of pictures: what Parse lets
+// through is a picture or a reject, is as grey as OpenCV makes it, and never an error or
+// the end of the process. The checksums of PNGs are set right, or hardly one would come
+// so far.
+//
+//	go test ./transforms/face -run '^$' -fuzz FuzzDetect -fuzztime 5m -fuzzminimizetime 1x
+func FuzzDetect(f *testing.F) {
+	const side = 20
+	size, wide := image.Rect(0, 0, side, side), image.Rect(0, 0, 2*side, 33)
+	colour, grey := frametest.Noise(image.NewRGBA(size)), frametest.Noise(image.NewGray(size))
+	for _, name := range jpegs {
+		f.Add(readJPEG(f, name), "")
+	}
+	for _, file := range [][]byte{
+		frametest.JPEG(frametest.Noise(image.NewRGBA(wide))),
+		frametest.JPEG(frametest.Noise(image.NewGray(wide))),
+		readProgressive(f),
+		frametest.PNG(colour, frametest.Chunk("eXIf", []byte(turned))),
+		frametest.PNG(frametest.Noise(image.NewNRGBA64(size)), frametest.Chunk("gAMA", []byte{0, 0, 0xB1, 0x8F})),
+		frametest.PNG(frametest.Noise(image.NewPaletted(size, palette.Plan9))),
+		frametest.InterlacedPNG(frametest.Noise(image.NewGray(wide)).(*image.Gray)),
+		frametest.PNG(grey, frametest.Chunk("tEXt", make([]byte, frame.MinBytes)), frametest.Chunk("tRNS", []byte{0, 1})),
+		make([]byte, side*side*3),
+	} {
+		f.Add(file, "")
+	}
+	f.Add(make([]byte, side*side*3), "video/x-raw;format=RGB;width=20;height=20")
+	f.Add(make([]byte, side*side*3), "video/x-raw;format=GRAY8;width=60;height=20")
+	p := quickParams(f)
+	f.Fuzz(func(t *testing.T, data []byte, contentType string) {
+		data = frametest.Repaired(data)
+		header := []byte(contentType)
+		frm, reject := frame.Parse(frame.Config{Width: side, Height: side},
+			&kafka.Record{Value: &data, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &header}}})
+		if reject != nil || frm.Width*frm.Height > 1<<16 {
+			t.Skip()
+		}
+		isPicture(t, newDetector(t, p), frm)
+	})
+}
+
+// isPicture reports whether a frame of Parse is a picture, and not a reject. A JPEG is as
+// grey as OpenCV makes it, and all files can be made of any picture.
+func isPicture(t *testing.T, d *Detector, f frame.Frame) bool {
+	t.Helper()
+	found, err := d.Detect(f)
+	colour, _, colourErr := colourMat(f, 20)
+	if colourErr == nil {
+		colour.Close()
+	}
+	if (err == nil) != (colourErr == nil) || err != nil && Reject(frame.Config{}, f, err) == nil {
+		t.Errorf("a %s: grey it is %v, in colour %v", f.Format, err, colourErr)
+	}
+	if err != nil {
+		return false
+	}
+	if f.Format == frame.JPEG {
+		sameGrey(t, "the JPEG", f)
+	}
+	found.Faces = []Face{{Box: box(0, 0, 1, 1)}}
+	testkit.Value(Files(everything, found))(t)
+	return true
 }

@@ -205,28 +205,4 @@ func TestMutated(t *testing.T) {
 	if whole < 500 || damaged < 300 {
 		t.Errorf("%d pictures and %d rejects test little", whole, damaged)
 	}
-	testkit.Equal(t, "faces of the photograph, after all that", len(mustFind(t, newDetector(t, defaultParams(t)), parse(t, readPhoto(t)))), 1)
-}
-
-// isPicture reports whether a frame of Parse is a picture, and not a reject. A JPEG is as
-// grey as OpenCV makes it, and all files can be made of any picture.
-func isPicture(t *testing.T, d *Detector, f frame.Frame) bool {
-	t.Helper()
-	found, err := d.Detect(f)
-	colour, _, colourErr := colourMat(f, 20)
-	if colourErr == nil {
-		colour.Close()
-	}
-	if (err == nil) != (colourErr == nil) || err != nil && Reject(frame.Config{}, f, err) == nil {
-		t.Errorf("a %s: grey it is %v, in colour %v", f.Format, err, colourErr)
-	}
-	if err != nil {
-		return false
-	}
-	if f.Format == frame.JPEG {
-		sameGrey(t, "the JPEG", f)
-	}
-	found.Faces = []Face{{Box: box(0, 0, 1, 1)}}
-	testkit.Value(Files(everything, found))(t)
-	return true
 }
