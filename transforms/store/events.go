@@ -2,7 +2,10 @@ package store
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/gob"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,7 +17,7 @@ import (
 )
 
 func init() {
-	beam.RegisterFunction(withEvents)
+	beam.RegisterType(reflect.TypeFor[packFn]())
 	beam.RegisterType(reflect.TypeFor[eventsFn]())
 }
 
@@ -45,13 +48,37 @@ func eventsPath(window string) string {
 // name of the file.
 func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollection) beam.PCollection {
 	s = s.Scope("store.WriteEvents")
-	return beam.ParDo(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, withEvents, written)))
+	return beam.ParDo(s, &eventsFn{Config: cfg, Window: window}, beam.GroupByKey(s, beam.ParDo(s, &packFn{}, written)))
 }
 
-func withEvents(w Written, emit func(int, Written)) {
+// packFn makes one element of many records with events, and compresses it: Prism holds
+// what it groups some seven times over.
+type packFn struct{ held []Written }
+
+func (fn *packFn) StartBundle(func(int, []byte)) { fn.held = nil }
+
+func (fn *packFn) ProcessElement(w Written, emit func(int, []byte)) error {
 	if len(w.Events) > 0 {
-		emit(0, w)
+		fn.held = append(fn.held, w)
 	}
+	if len(fn.held) < sumOf {
+		return nil
+	}
+	return fn.FinishBundle(emit)
+}
+
+func (fn *packFn) FinishBundle(emit func(int, []byte)) error {
+	if len(fn.held) == 0 {
+		return nil
+	}
+	var data bytes.Buffer
+	z, _ := flate.NewWriter(&data, flate.BestSpeed) // fails without such a level only
+	if err := errors.Join(gob.NewEncoder(z).Encode(fn.held), z.Close()); err != nil {
+		return err
+	}
+	fn.held = nil
+	emit(0, data.Bytes())
+	return nil
 }
 
 type eventsFn struct {
@@ -59,9 +86,18 @@ type eventsFn struct {
 	Window string
 }
 
-func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, records func(*Written) bool) (string, error) {
+func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, packed func(*[]byte) bool) (string, error) {
+	var all []Written
+	for data := range opaque.Values(packed) {
+		var some []Written
+		if err := gob.NewDecoder(flate.NewReader(bytes.NewReader(data))).Decode(&some); err != nil {
+			return "", fmt.Errorf("reading packed events: %w", err)
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b Written) int { return a.Compare(b.ID) })
 	var data bytes.Buffer
-	for _, w := range slices.SortedFunc(opaque.Values(records), func(a, b Written) int { return a.Compare(b.ID) }) {
+	for _, w := range all {
 		for _, line := range w.Events {
 			data.WriteString(line)
 			data.WriteByte('\n')

@@ -3,12 +3,15 @@ package store
 import (
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"testing"
 
 	"facestream/internal/record"
 	"facestream/internal/testkit"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
@@ -33,6 +36,39 @@ func TestWriteEvents(t *testing.T) {
 			mustHold(t, root, map[string]string{"_tmp/this-run/w.jsonl": "1\n2\n3\n4\n5\n"})
 		}
 	})
+}
+
+// However many records a window has, few elements and bytes pass the runner, which holds
+// these several times over. The events are still in order.
+func TestLittlePassesTheRunner(t *testing.T) {
+	const records = 4*sumOf + 7
+	var written []Written
+	var lines strings.Builder
+	for i := range int64(records) {
+		line := event("t", 0, i, 1)
+		written = append(written, Written{Tally: Tally{ID: record.In("t", 0).At(i), Events: []string{line}}})
+		lines.WriteString(line + "\n")
+	}
+	slices.Reverse(written)
+	root := t.TempDir()
+	p, s := beam.NewPipelineWithRoot()
+	all := beam.CreateList(s, written)
+	WriteEvents(s, testConfig(root), "w", all)
+	WriteLedger(s, testConfig(root), "w", all, beam.CreateList(s, []Written{}))
+	result := ptest.RunAndValidate(t, p)
+	testkit.Equal(t, "the events", files(t, root)["_tmp/this-run/w.jsonl"], lines.String())
+	long, size := 0, int64(0)
+	for _, c := range result.Metrics().Query(func(metrics.SingleResult) bool { return true }).PCols() {
+		if c.Result().ElementCount >= records {
+			long++
+		} else {
+			size += c.Result().SampledByteSize.Sum
+		}
+	}
+	testkit.Equal(t, "the collections with an element for each record", long, 1) // which are the records
+	if size == 0 || size >= int64(lines.Len()) {
+		t.Errorf("%d bytes of a window with %d bytes of events pass the runner", size, lines.Len())
+	}
 }
 
 // face.jpg is a copy, replaced in one step.

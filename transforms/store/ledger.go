@@ -19,7 +19,6 @@ import (
 
 func init() {
 	beam.RegisterFunction(emptyLedger)
-	beam.RegisterFunction(ledgerOfWritten)
 	beam.RegisterFunction(Merge)
 	beam.RegisterType(reflect.TypeFor[ledgerFn]())
 	beam.RegisterType(reflect.TypeFor[sumFn]())
@@ -112,26 +111,26 @@ func WriteLedger(s beam.Scope, cfg Config, window string, written, rejected beam
 	s = s.Scope("store.WriteLedger")
 	all := beam.Flatten(s,
 		beam.ParDo(s, emptyLedger, beam.Impulse(s)),
-		beam.ParDo(s, ledgerOfWritten, written),
-		beam.ParDo(s, ledgerOfWritten, rejected),
+		beam.ParDo(s, &sumFn{}, written),
+		beam.ParDo(s, &sumFn{}, rejected),
 	)
-	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, beam.ParDo(s, &sumFn{}, all)))
+	return beam.ParDo(s, &ledgerFn{Config: cfg, Window: window}, beam.Combine(s, Merge, all))
 }
 
-// sumFn adds up ledgers of a record each. To add each to the whole window's would take
-// time by the square of its records.
+// sumFn adds up the ledgers of records where these are written, so that few pass the
+// runner. To add each to the whole window's would take time by the square of its records.
 type sumFn struct {
 	sum   Ledger
 	count int
 }
 
-// sumOf is how many ledgers make one.
+// sumOf is of how many records there is one ledger, or one element of events.
 const sumOf = 256
 
 func (fn *sumFn) StartBundle(func(Ledger)) { fn.sum, fn.count = Ledger{}, 0 }
 
-func (fn *sumFn) ProcessElement(l Ledger, emit func(Ledger)) {
-	fn.sum = Merge(fn.sum, l)
+func (fn *sumFn) ProcessElement(w Written, emit func(Ledger)) {
+	fn.sum = Merge(fn.sum, ledgerOfWritten(w))
 	if fn.count++; fn.count == sumOf {
 		fn.FinishBundle(emit)
 	}
