@@ -254,7 +254,7 @@ var memory = command{
 	name: "memory",
 	about: `memory compares the peak memory of every process with n records and with ten times
 as many, in windows of 4 MiB or, with the native reader, in one window. A run of the longer
-kind comes first, for what serves all runs: Kafka, HDFS and the clusters.`,
+kind and two of the shorter come first, for what serves all runs: Kafka, HDFS and the clusters.`,
 	choices: choice{runners: allRunners, formats: []string{feed.JPEG, feed.Raw}, presets: []string{fast}, slots: []int{2},
 		readers: []string{kafka.KafkaIO}},
 	services: true,
@@ -282,14 +282,14 @@ func measureMemory(ctx context.Context, b *bench, c choice) ([]table, error) {
 	}
 	var rows []memoryRow
 	for _, o := range c.combinations() {
-		// Those that serve all runs fill their heaps in the first of them, which does not
-		// count: what they have kept for ever shows in the others as well.
-		var used [3]map[string]use
+		// Those that serve all runs fill their heaps in the first of them, a job server in its
+		// first three jobs. These do not count: what is kept for ever shows in the others as well.
+		var used [5]map[string]use
 		flags := o.window()
 		if o.Reader != kafka.Native {
 			flags = []string{"--drain", "--duration=1h", fmt.Sprint("--window_bytes=", memoryWindow)}
 		}
-		for i, frames := range []int{tenfold * n, n, tenfold * n} {
+		for i, frames := range []int{tenfold * n, n, n, n, tenfold * n} {
 			r, err := b.run(ctx, job{combination: o, topic: o.Format, frames: frames, flags: flags})
 			if err == nil {
 				err = r.complete(frames, true)
@@ -300,7 +300,7 @@ func measureMemory(ctx context.Context, b *bench, c choice) ([]table, error) {
 			used[i] = r.used
 			b.say("%s: %d records in %s, %.0f s", o, frames, cli.Count(r.Windows, "window"), r.seconds)
 		}
-		rows = append(rows, memoryRows(o, n, used[1], used[2])...)
+		rows = append(rows, memoryRows(o, n, used[3], used[4])...)
 	}
 	return []table{{title: "peak memory of the largest process of its kind", rows: rows}}, nil
 }
