@@ -7,7 +7,6 @@ import (
 	"image/color/palette"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -33,25 +32,33 @@ func showFaces(d face.Detection) string {
 }
 
 // eachKind is how many malformed values of each kind there are.
-const eachKind = 200
+const eachKind = 100
 
 const pngMagic = "\x89PNG\r\n\x1a\n"
 
-// kinds give value i of eachKind, the same every time, and the reason of its reject.
-var kinds = []func(i int, random *rand.Rand) (value []byte, reason string){noise, noiseAfterMagic, cutJPEG, cutPNG, flippedPNG}
-
-func noise(i int, random *rand.Rand) ([]byte, string) {
-	return bytesOf(random, 1000+random.IntN(20_000)), frame.WrongSize
-}
-
-func noiseAfterMagic(i int, random *rand.Rand) ([]byte, string) {
-	after := bytesOf(random, 1000+random.IntN(20_000))
-	if i%2 == 0 {
-		// A segment with less than no bytes, so that what follows cannot be a part
-		// of a JPEG by chance.
-		return slices.Concat([]byte{0xFF, 0xD8, 0xFF, 0xE0, 0, byte(i / 2 % 2)}, after), frame.CorruptJPEG
-	}
-	return append([]byte(pngMagic), after...), frame.CorruptPNG
+// kinds give value i of eachKind, the same every time, with its content type and the reason of
+// its reject.
+var kinds = []struct {
+	contentType, reason string
+	value               func(i int, random *rand.Rand) []byte
+}{
+	{"", frame.WrongSize, noise},
+	{"video/x-raw;format=BGR;width=40", frame.BadContentType, noise},
+	{"image/png", frame.FormatMismatch, func(i int, _ *rand.Rand) []byte { return frametest.JPEG(picture(i)) }},
+	// A segment with less than no bytes, so that what follows cannot be a part of a JPEG by chance.
+	{"", frame.CorruptJPEG, func(i int, random *rand.Rand) []byte {
+		return append([]byte{0xFF, 0xD8, 0xFF, 0xE0, 0, byte(i % 2)}, noise(i, random)...)
+	}},
+	{"", frame.CorruptPNG, func(i int, random *rand.Rand) []byte { return append([]byte(pngMagic), noise(i, random)...) }},
+	{"", frame.CorruptJPEG, func(i int, _ *rand.Rand) []byte { return cut(frametest.JPEG(picture(i)), i) }},
+	{"", frame.CorruptPNG, func(i int, _ *rand.Rand) []byte { return cut(frametest.PNG(picture(i)), i) }},
+	{"", frame.CorruptPNG, flippedPNG},
+	{"", frame.TooLarge, func(i int, random *rand.Rand) []byte {
+		return frametest.PNGHeader(1000+i, random.Uint32N(1<<30)+1<<16, uint32(i+1), 8, frametest.PNGColour)
+	}},
+	{"", frame.UnsupportedFormat, func(i int, _ *rand.Rand) []byte {
+		return frametest.JPEGHeader(1000+i, frametest.Baseline, 8, uint16(i+1), 40, 4) // CMYK
+	}},
 }
 
 // cut returns the first bytes of a file, more of them with every i, and never all.
@@ -60,21 +67,13 @@ func cut(file []byte, i int) []byte {
 	return file[:least+(len(file)-least)*i/eachKind]
 }
 
-func cutJPEG(i int, _ *rand.Rand) ([]byte, string) {
-	return cut(frametest.JPEG(picture(i)), i), frame.CorruptJPEG
-}
-
-func cutPNG(i int, _ *rand.Rand) ([]byte, string) {
-	return cut(frametest.PNG(picture(i)), i), frame.CorruptPNG
-}
-
 // flippedPNG has one bit that is not as it was, of all but the magic number and
 // the end: each chunk has a checksum.
-func flippedPNG(i int, random *rand.Rand) ([]byte, string) {
+func flippedPNG(i int, random *rand.Rand) []byte {
 	file := frametest.PNG(picture(i), frametest.Chunk("tEXt", []byte("Title\x00A picture")))
 	at := len(pngMagic) + (len(file)-len(pngMagic))*i/eachKind
 	file[at] ^= 1 << random.IntN(8)
-	return file, frame.CorruptPNG
+	return file
 }
 
 // picture returns pictures of several kinds and sizes that take some thousand bytes.
@@ -91,8 +90,8 @@ func picture(i int) image.Image {
 	return frametest.Noise(image.NewRGBA(size))
 }
 
-func bytesOf(random *rand.Rand, n int) []byte {
-	b := make([]byte, n)
+func noise(_ int, random *rand.Rand) []byte {
+	b := make([]byte, 1000+random.IntN(20_000))
 	for i := range b {
 		b[i] = byte(random.Uint32())
 	}
@@ -112,18 +111,17 @@ func TestMalformed(t *testing.T) {
 	p.MinFace = 100 // the photograph's is larger
 	var records []any
 	var rejects, found []any
-	add := func(value []byte) int64 {
-		offset := int64(len(records))
-		records = append(records, kafka.Record{Topic: "video", Offset: offset, Value: &value, Headers: &[]kafka.Header{}})
+	add := func(value []byte, contentType string) int64 {
+		offset, header := int64(len(records)), []byte(contentType)
+		records = append(records, kafka.Record{Topic: "video", Offset: offset, Value: &value, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &header}}})
 		return offset
 	}
-	addGood := func() { found = append(found, fmt.Sprint(add(photo), " 1 ", pid)) }
+	addGood := func() { found = append(found, fmt.Sprint(add(photo, "image/jpeg"), " 1 ", pid)) }
 	for n, kind := range kinds {
 		addGood()
 		random := rand.New(rand.NewPCG(1, uint64(n)))
 		for i := range eachKind {
-			value, reason := kind(i, random)
-			rejects = append(rejects, fmt.Sprint(add(value), " ", reason, " ", pid))
+			rejects = append(rejects, fmt.Sprint(add(kind.value(i, random), kind.contentType), " ", kind.reason, " ", pid))
 		}
 	}
 	addGood()
