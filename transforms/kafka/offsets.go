@@ -125,36 +125,12 @@ func reconnect(ctx context.Context, w Window, opts ...kgo.Opt) (*Offsets, error)
 	return connect(ctx, Offsets{brokers: w.Brokers, group: w.Group, topics: w.Topics, answered: true}, opts)
 }
 
-// connect asks all brokers side by side, and goes on with the first that answers: others may
-// swallow what they are asked. See othersSoon.
+// connect goes on with the broker that answers first. See othersSoon.
 func connect(ctx context.Context, like Offsets, opts []kgo.Opt) (*Offsets, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	all := strings.Split(like.brokers, ",")
-	errs := make([]error, len(all))
-	answered := make(chan *Offsets)
-	var asking sync.WaitGroup
-	for i, broker := range all {
+	return kafkaconf.Ask(ctx, strings.Split(like.brokers, ","), func(ctx context.Context, broker string) (*Offsets, error) {
 		o := like
-		asking.Go(func() {
-			if errs[i] = o.connect(ctx, broker, opts); errs[i] != nil {
-				return
-			}
-			select {
-			case answered <- &o:
-			case <-ctx.Done(): // another one was faster
-				errs[i] = ctx.Err()
-				o.Close()
-			}
-		})
-	}
-	go func() { asking.Wait(); close(answered) }()
-	if o := <-answered; o != nil {
-		return o, nil
-	}
-	// What one says that has answered tells more than that another has not.
-	said := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, wait.ErrOutage) && !errors.As(err, new(*net.OpError)) })
-	return nil, errs[max(0, said)]
+		return &o, o.connect(ctx, broker, opts)
+	})
 }
 
 func (o *Offsets) connect(ctx context.Context, broker string, opts []kgo.Opt) error {

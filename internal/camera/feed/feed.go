@@ -34,6 +34,7 @@ var Formats = []string{JPEG, PNG, Raw}
 
 const (
 	connectTimeout  = 15 * time.Second // until a broker answers
+	dialTimeout     = 3 * time.Second  // until another one is asked
 	patience        = 5 * time.Second  // without an acknowledgement, until a line says so
 	stopTimeout     = 10 * time.Second // for what is under way when the caller cancels
 	liveRecords     = 16               // of a live camera, that Kafka has not acknowledged
@@ -167,6 +168,7 @@ func SendAll(ctx context.Context, cfg Config, cameras []Camera, each func(Sent))
 func newProducer(cfg Config, maxBytes int32, trouble *trouble) (*kgo.Client, error) {
 	return kgo.NewClient(append(cfg.Security.Options(),
 		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.DialTimeout(dialTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		// JPEGs do not get smaller, and raw frames are to arrive as large as they are.
 		kgo.ProducerBatchCompression(kgo.NoCompression()),

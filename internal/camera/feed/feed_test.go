@@ -345,6 +345,16 @@ func TestSendPassesOver(t *testing.T) {
 	testkit.Contains(t, "what is said", progress.String(), "gate: dropped picture 1: the frame has 9216 bytes, and the topic's max.message.bytes is ")
 }
 
+// One broker that answers is enough to begin.
+func TestCameraNeedsOneBroker(t *testing.T) {
+	var brokers []string
+	for range 3 {
+		brokers = append(brokers, testkit.Strangers(t)["says nothing"])
+	}
+	cfg := rawConfig(append(brokers, testkit.FakeKafka(t).ListenAddrs()...))
+	testkit.Value(prepareTopic(t.Context(), cfg, 1, t.Logf))(t)
+}
+
 // Who may not make a topic may send to one that is there, whose settings he need not see. It
 // keeps its partitions; whoever watches is told so.
 func TestSendWithFewRights(t *testing.T) {

@@ -50,15 +50,21 @@ func MaxBytesFor(size int) int {
 func prepareTopic(ctx context.Context, cfg Config, size int, note func(format string, args ...any)) (topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	client, err := kgo.NewClient(append(cfg.Security.Options(), kgo.SeedBrokers(cfg.Brokers...))...)
-	if err != nil {
-		return topic{}, fmt.Errorf("making a Kafka client: %w", err)
-	}
-	defer client.Close()
 	// The first thing asked: it fails at once where nobody listens.
-	if err := client.Ping(ctx); err != nil {
+	client, err := kafkaconf.Ask(ctx, cfg.Brokers, func(ctx context.Context, broker string) (*kgo.Client, error) {
+		client, err := kgo.NewClient(append(cfg.Security.Options(), kgo.SeedBrokers(broker))...)
+		if err != nil {
+			return nil, fmt.Errorf("making a Kafka client: %w", err)
+		}
+		if err = client.Ping(ctx); err != nil {
+			client.Close()
+		}
+		return client, err
+	})
+	if err != nil {
 		return topic{}, fmt.Errorf("reaching Kafka at %s: %w", strings.Join(cfg.Brokers, ","), kafkaconf.Unanswered(kafkaconf.Explain(err)))
 	}
+	defer client.Close()
 	admin := kadm.NewClient(client)
 
 	limit := strconv.Itoa(MaxBytesFor(size))
