@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The exit statuses.
@@ -55,10 +57,22 @@ type Command struct {
 // after the end of ctx it is that of an interruption.
 type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
+// noCores has a crash leave no file of the memory, in which passwords are. One byte is the limit
+// that also holds where another program takes cores.
+// https://github.com/torvalds/linux/blob/v6.1/fs/coredump.c
+func noCores() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
+		limit.Cur = min(1, limit.Max)
+		_ = unix.Setrlimit(unix.RLIMIT_CORE, &limit) // less than before is always allowed
+	}
+}
+
 // Main runs a command with this process's arguments and ends the process. The first
 // Ctrl-C or SIGTERM ends the command's context, the second one the process; see Draining.
 func Main(c Command) {
 	debug.SetTraceback("crash") // SIGABRT: Go itself ends a crash with ExitUsage, as if another try were in vain
+	noCores()
 	d := newDraining()
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), drainingKey{}, d))
 	signals := make(chan os.Signal, 1)

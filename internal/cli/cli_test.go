@@ -92,11 +92,14 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A crash ends by a signal, and not as a wrong setting does.
+// A crash ends by a signal, and not as a wrong setting does. It leaves no core.
 func TestCrash(t *testing.T) {
 	const here = "FACESTREAM_TEST_CRASH"
 	if os.Getenv(here) != "" {
 		os.Args = os.Args[:1]
+		var most syscall.Rlimit
+		testkit.Must(t, syscall.Getrlimit(syscall.RLIMIT_CORE, &most))
+		testkit.Must(t, syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: most.Max, Max: most.Max}))
 		Main(Command{Setup: func(*flag.FlagSet) Run {
 			return func(context.Context, []string, io.Writer, io.Writer) error { panic("a crash") }
 		}})
@@ -104,8 +107,9 @@ func TestCrash(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrash$")
 	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), here+"=1")
 	out, err := cmd.CombinedOutput()
-	if !strings.Contains(string(out), "panic: a crash") || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGABRT {
-		t.Errorf("%v, %s", err, out)
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !strings.Contains(string(out), "panic: a crash") || status.Signal() != syscall.SIGABRT || status.CoreDump() {
+		t.Errorf("%v, a core: %v, %s", err, status.CoreDump(), out)
 	}
 }
 
