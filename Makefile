@@ -136,7 +136,7 @@ test-services:
 
 # The longest are first in the list above: the others run beside them, and let them go first.
 # Lint vets.
-gotest := go test -vet=off -count=1 -timeout 30m
+gotest = go test -vet=off -count=1 -timeout $(if $(FACESTREAM_ALL_FAULTS),90m,30m)
 
 test-clusters:
 	$(gotest) $(clusters)

@@ -215,7 +215,7 @@ func FuzzDetect(f *testing.F) {
 		frm, reject := frame.Parse(frame.Config{Width: side, Height: side},
 			&kafka.Record{Value: &data, Headers: &[]kafka.Header{{Key: frame.ContentType, Value: &header}}})
 		if reject != nil || frm.Width*frm.Height > 1<<16 {
-			t.Skip()
+			return
 		}
 		isPicture(t, newDetector(t, p), frm)
 	})
