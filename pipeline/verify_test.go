@@ -4,14 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"facestream/internal/audit"
-	"facestream/internal/camera/feed"
-	"facestream/internal/record"
-	"facestream/internal/stack/services/testservices"
-	"facestream/internal/testkit"
-	"facestream/transforms/face"
-	"facestream/transforms/store"
-	"facestream/transforms/store/table"
 	"fmt"
 	"maps"
 	"math"
@@ -26,6 +18,15 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"facestream/internal/audit"
+	"facestream/internal/camera/feed"
+	"facestream/internal/record"
+	"facestream/internal/stack/services/testservices"
+	"facestream/internal/testkit"
+	"facestream/transforms/face"
+	"facestream/transforms/store"
+	"facestream/transforms/store/table"
 )
 
 const recheckAll = "--recheck=1000"
@@ -129,7 +130,7 @@ func TestVerify(t *testing.T) {
 	a.makeOld(t)
 	a.send(t, feed.Raw)
 	a.run(t)
-	r := a.report(t, 0, "--recheck=1000")
+	r := a.report(t, 0, recheckAll)
 	testkit.Equal(t, "what was rechecked", r.Recheck, &audit.Recheck{Records: 20})
 	if r.Ledgers != 2 || len(r.Partitions) != 2 {
 		t.Errorf("%d ledgers, partitions %+v", r.Ledgers, r.Partitions)
@@ -171,8 +172,7 @@ func TestVerify(t *testing.T) {
 		a.write(t, temporary, []byte("x"))
 		old := time.Now().Add(-2 * store.TmpAge)
 		testkit.Must(t, a.client.Chtimes(path.Join(a.dir, temporary), old, old))
-		out := said(t, 1, "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n", append([]string{"verify"}, a.endpoints()...)...)
-		t.Log(out)
+		said(t, 1, "\n- _tmp/run/x was left by an attempt that is dead; the next run removes it\n1 problem\n", append([]string{"verify"}, a.endpoints()...)...)
 		a.remove(t, temporary)
 	})
 

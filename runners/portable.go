@@ -171,9 +171,13 @@ func (r *portable) runEmptyJob(ctx context.Context, name string) error {
 
 // probe is run, of a job that only asks: a cluster that others fill would have it wait for ever.
 func (r *portable) probe(ctx context.Context, name string, p *beam.Pipeline) (id string, err error) {
-	ctx, stop := context.WithTimeoutCause(ctx, turnTimeout, fmt.Errorf("the cluster has not run it within %v: has it a free slot?", turnTimeout))
+	bounded, stop := context.WithTimeout(ctx, turnTimeout)
 	defer stop()
-	return r.run(ctx, name, p)
+	id, err = r.run(bounded, name, p)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the cluster has not run a job within %v: has it a free slot? (%w)", turnTimeout, err)
+	}
+	return id, err
 }
 
 // follow waits for the end of the job. It returns an error without an end when ctx ends,

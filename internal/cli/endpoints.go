@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
@@ -42,6 +44,18 @@ func CheckAddr(flag, addr string) error {
 		return fmt.Errorf("%s: %q must be HOST:PORT, such as localhost:9092", flag, addr)
 	}
 	return nil
+}
+
+// Listen listens where a flag says. That the port is taken may pass; anything else is wrong usage.
+func Listen(flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s=%s: something listens there already, maybe the same program: choose another port", flag, addr)
+	case err != nil:
+		return nil, Usagef("%s=%s: %w", flag, addr, err)
+	}
+	return l, nil
 }
 
 // CheckSize reads WIDTHxHEIGHT.

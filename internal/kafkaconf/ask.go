@@ -10,8 +10,8 @@ import (
 	"facestream/internal/wait"
 )
 
-// Ask asks all brokers side by side, and returns the connection to the first that answers:
-// others may swallow what they are asked. Those of no use are closed, but where ask fails.
+// Ask asks all brokers side by side, as some may swallow what they are asked, and returns the
+// connection to the first that answers. It closes those to others; an ask that fails closes its own.
 func Ask[T interface{ Close() }](ctx context.Context, brokers []string, ask func(ctx context.Context, broker string) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -4,13 +4,11 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,15 +44,11 @@ func CheckAddr(addr string) error {
 	return nil
 }
 
-// Listen serves until Close. The program is not ready until SetReady. An address that is none
-// of this machine's is wrong usage.
+// Listen serves until Close. The program is not ready until SetReady. Errors are cli.Listen's.
 func Listen(addr string) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE): // which may pass
-		return nil, fmt.Errorf("--metrics=%s: something listens there already, maybe another run: choose another port", addr)
-	case err != nil:
-		return nil, cli.Usagef("--metrics=%s: %w", addr, err)
+	l, err := cli.Listen("--metrics", addr)
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{Registry: prometheus.NewRegistry(), Addr: l.Addr().String()}
 	s.SetReady("starting")

@@ -88,9 +88,9 @@ func serve(ctx context.Context, root, listen, brokers string, security []kgo.Opt
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := cli.Listen("--listen", listen)
 	if err != nil {
-		return cli.Usagef("--listen: %w", err)
+		return err
 	}
 	s := newServer(ix, a)
 	if brokers != "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -233,6 +234,10 @@ func TestCommand(t *testing.T) {
 		if status != 2 || !strings.Contains(stderr, tc.want) || strings.Contains(stderr, "horse") {
 			t.Errorf("%q: exit status %d and %q, want 2 and %q", tc.args, status, stderr, tc.want)
 		}
+	}
+	taken := testkit.Serve(t, func(net.Conn) {})
+	if status, stderr := run(t.Context(), io.Discard, "--output="+root, "--listen="+taken); status != 1 || !strings.Contains(stderr, "choose another port") {
+		t.Errorf("a port that is taken: exit status %d and %q, want 1", status, stderr)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stdout := &stopping{stop: stop}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -300,8 +302,43 @@ func TestShardsAwaitBroker(t *testing.T) {
 	testkit.Value(reconnect(t.Context(), f.window, refuses))(t).Close()
 }
 
+// One broker that answers is enough, wherever in the list it is, and others that swallow what
+// they are asked do not hold it up later. What one says that answers goes before what becomes
+// of the others.
+func TestOneBrokerIsEnough(t *testing.T) {
+	before := othersAfter
+	defer func() { othersAfter = before }()
+	othersAfter = time.Hour
+	good := testkit.FakeKafka(t, kfake.SeedTopics(1, "t")).ListenAddrs()[0]
+	var asked atomic.Int64
+	var silent []string
+	for range 4 {
+		silent = append(silent, testkit.Serve(t, func(net.Conn) { asked.Add(1); <-t.Context().Done() }))
+	}
+	for _, at := range []int{0, 2, 4} {
+		asked.Store(0)
+		offsets := testkit.Value(Open(t.Context(), strings.Join(slices.Insert(slices.Clone(silent), at, good), ","), "g", []string{"t"}))(t)
+		for range 10 {
+			testkit.Value(offsets.Lag(t.Context()))(t)
+		}
+		offsets.Close()
+		if n := asked.Load(); n > 4 {
+			t.Errorf("brokers that say nothing were asked %d times, and there are four", n)
+		}
+	}
+
+	refusing := testkit.FakeKafka(t)
+	refusing.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Err: kerr.ClusterAuthorizationFailed, Count: -1})
+	strangers := testkit.Strangers(t)
+	_, err := Open(t.Context(), strings.Join([]string{strangers["refuses"], strangers["no such host"], refusing.ListenAddrs()[0]}, ","), "g", []string{"t"})
+	testkit.Is(t, "no broker that tells", err, kerr.ClusterAuthorizationFailed)
+}
+
 // Once the broker that has answered is gone, the others that were given are asked.
 func TestOtherBrokers(t *testing.T) {
+	before := othersAfter
+	defer func() { othersAfter = before }()
+	othersAfter = time.Millisecond
 	cluster := testkit.FakeKafka(t)
 	first, later := cluster.ListenAddrs()[0], testkit.FakeKafka(t).ListenAddrs()[0]
 	var gone atomic.Bool

@@ -24,6 +24,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// othersAfter is how long the broker that has answered before may take alone. Tests set it.
+var othersAfter = dialTimeout
+
 const (
 	dialTimeout = 3 * time.Second
 	// openTimeout bounds Open, which a person waits for.
@@ -164,7 +167,7 @@ func (o *Offsets) connect(ctx context.Context, broker string, opts []kgo.Opt) er
 // othersSoon has the client ask every broker that was given, and not only the one that has
 // answered and those that it knows of, unless stop is called soon.
 func (o *Offsets) othersSoon() (stop func() bool) {
-	return time.AfterFunc(dialTimeout, func() { _ = o.client.UpdateSeedBrokers(strings.Split(o.brokers, ",")...) }).Stop
+	return time.AfterFunc(othersAfter, func() { _ = o.client.UpdateSeedBrokers(strings.Split(o.brokers, ",")...) }).Stop
 }
 
 // unreachable returns an error for each broker that cannot be reached where it says

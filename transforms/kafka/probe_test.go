@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -130,35 +129,6 @@ func joinNewer(t *testing.T, to *topic) (leave func()) {
 		beat.MemberEpoch = -1
 		send()
 	}
-}
-
-// One broker that answers is enough, wherever in the list it is, and others that swallow what
-// they are asked do not hold it up later. What one says that answers goes before what becomes
-// of the others.
-func TestOneBrokerIsEnough(t *testing.T) {
-	good := testkit.FakeKafka(t, kfake.SeedTopics(1, "t")).ListenAddrs()[0]
-	var asked atomic.Int64
-	var silent []string
-	for range 4 {
-		silent = append(silent, testkit.Serve(t, func(net.Conn) { asked.Add(1); <-t.Context().Done() }))
-	}
-	for _, at := range []int{0, 2, 4} {
-		asked.Store(0)
-		offsets := testkit.Value(kafka.Open(t.Context(), strings.Join(slices.Insert(slices.Clone(silent), at, good), ","), "g", []string{"t"}))(t)
-		for range 10 {
-			testkit.Value(offsets.Lag(t.Context()))(t)
-		}
-		offsets.Close()
-		if n := asked.Load(); n > 4 {
-			t.Errorf("brokers that say nothing were asked %d times, and there are four", n)
-		}
-	}
-
-	refusing := testkit.FakeKafka(t)
-	refusing.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Err: kerr.ClusterAuthorizationFailed, Count: -1})
-	strangers := testkit.Strangers(t)
-	_, err := kafka.Open(t.Context(), strings.Join([]string{strangers["refuses"], strangers["no such host"], refusing.ListenAddrs()[0]}, ","), "g", []string{"t"})
-	testkit.Is(t, "no broker that tells", err, kerr.ClusterAuthorizationFailed)
 }
 
 // Brokers that say that they are where nobody is are named. If another one can be

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -150,8 +151,8 @@ func (b *Book) follow(s shelf) error {
 // SameTopics returns an error that wraps record.ErrTopicAnew if the run has read other topics
 // than those with these ids, of the same names.
 func (r Run) SameTopics(ids map[string]string) error {
-	for topic, id := range ids {
-		if before := r.TopicIDs[topic]; before != "" && before != id {
+	for _, topic := range slices.Sorted(maps.Keys(ids)) { // for the same error each time
+		if before, id := r.TopicIDs[topic], ids[topic]; before != "" && before != id {
 			return fmt.Errorf("topic %s %w since group %s read it: it had the id %s, and has %s; its records would have the names of those before, so use another output, and another group, too, unless Kafka was moved with its records and the group's offsets", topic, record.ErrTopicAnew, r.Group, before, id)
 		}
 	}

@@ -53,13 +53,13 @@ func WriteEvents(s beam.Scope, cfg Config, window string, written beam.PCollecti
 
 // packFn makes one element of many records with events, and compresses it: Prism holds
 // what it groups some seven times over.
-type packFn struct{ held []Written }
+type packFn struct{ held []Tally }
 
 func (fn *packFn) StartBundle(func(int, []byte)) { fn.held = nil }
 
 func (fn *packFn) ProcessElement(w Written, emit func(int, []byte)) error {
 	if len(w.Events) > 0 {
-		fn.held = append(fn.held, w)
+		fn.held = append(fn.held, Tally{ID: w.ID, Events: w.Events})
 	}
 	if len(fn.held) < sumOf {
 		return nil
@@ -87,15 +87,15 @@ type eventsFn struct {
 }
 
 func (fn *eventsFn) ProcessElement(ctx context.Context, _ int, packed func(*[]byte) bool) (string, error) {
-	var all []Written
+	var all []Tally
 	for data := range opaque.Values(packed) {
-		var some []Written
+		var some []Tally
 		if err := gob.NewDecoder(flate.NewReader(bytes.NewReader(data))).Decode(&some); err != nil {
 			return "", fmt.Errorf("reading packed events: %w", err)
 		}
 		all = append(all, some...)
 	}
-	slices.SortFunc(all, func(a, b Written) int { return a.Compare(b.ID) })
+	slices.SortFunc(all, func(a, b Tally) int { return a.Compare(b.ID) })
 	var data bytes.Buffer
 	for _, w := range all {
 		for _, line := range w.Events {
