@@ -102,7 +102,7 @@ func TestShare(t *testing.T) {
 				}
 				taken, whole := map[record.ID]int{}, min(most, waiting)
 				for i, pieces := range shards {
-					var share int64
+					var share, ofFirst int64
 					for _, p := range pieces {
 						end := p.End
 						switch {
@@ -114,6 +114,9 @@ func TestShare(t *testing.T) {
 							end = later
 						default:
 							share += end - p.Start
+							if p.Partition == 0 {
+								ofFirst += end - p.Start
+							}
 						}
 						for offset := p.Start; offset < end; offset++ {
 							if offset%p.Of == p.Nth {
@@ -123,6 +126,10 @@ func TestShare(t *testing.T) {
 					}
 					if fair := share >= whole/int64(n) && share <= (whole+int64(n)-1)/int64(n); !fair && !together || follows && len(pieces) == 0 {
 						t.Errorf("%s: shard %d has %d of %d that wait: %v", about, i, share, whole, pieces)
+					}
+					// Other cameras' frames may cost more.
+					if most >= waiting && !together && (ofFirst < 10/int64(n) || ofFirst > 10/int64(n)+1) {
+						t.Errorf("%s: shard %d has %d of the 10 that wait in one partition: %v", about, i, ofFirst, pieces)
 					}
 				}
 				want := whole

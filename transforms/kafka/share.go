@@ -66,7 +66,7 @@ func (o *Offsets) Share(ctx context.Context, n int, most int64, follow, together
 	}
 	shards = make([][]Piece, n)
 	if follows = follow && total == all; !together {
-		cut(shards, partitions, positions, total)
+		cut(shards, partitions, positions)
 	}
 	for turn := range max(n, len(partitions)) {
 		if !follows && !together {
@@ -93,21 +93,25 @@ func (o *Offsets) Share(ctx context.Context, n int, most int64, follow, together
 	return shards, follows, nil
 }
 
-// cut lays the positions of all partitions end to end, total offsets, and cuts them into
-// equal parts.
-func cut(shards [][]Piece, partitions []record.TopicPartition, positions map[record.TopicPartition]position, total int64) {
+// cut gives each shard an equal part of each partition, since cameras, and so partitions,
+// differ in what their frames cost. All parts of a shard are of about the same hours, which
+// makes few tables.
+func cut(shards [][]Piece, partitions []record.TopicPartition, positions map[record.TopicPartition]position) {
 	n := int64(len(shards))
-	border := func(i int) int64 { return total/n*int64(i) + total%n*int64(i)/n }
-	var before int64
+	var first int64 // shard that gets one of what is left over of a partition
 	for _, p := range partitions {
-		at := positions[p]
-		for shard := range shards {
-			from, to := max(border(shard)-before, 0), min(border(shard+1)-before, at.end-at.start)
-			if from < to {
-				shards[shard] = append(shards[shard], Piece{p, at.start + from, at.start + to, 1, 0})
+		at, size := positions[p].start, positions[p].end-positions[p].start
+		for shard := range n {
+			part := size / n
+			if (shard-first+n)%n < size%n {
+				part++
 			}
+			if part > 0 {
+				shards[shard] = append(shards[shard], Piece{p, at, at + part, 1, 0})
+			}
+			at += part
 		}
-		before += at.end - at.start
+		first = (first + size) % n
 	}
 }
 
