@@ -10,6 +10,7 @@ import (
 
 	"facestream/internal/camera/feed"
 	"facestream/internal/cli"
+	"facestream/internal/kerberos"
 	"facestream/internal/record"
 	"facestream/internal/stack/services/testservices"
 	"facestream/internal/testkit"
@@ -26,6 +27,11 @@ func TestStatusOfWhatPasses(t *testing.T) {
 		kafka.ErrUnknownTopic: false, record.ErrTopicAnew: false, runners.ErrUnknownOption: false,
 	} {
 		if got := usageError(fmt.Errorf("starting: %w", err)); errors.Is(got, cli.ErrUsage) == passes {
+			t.Errorf("%v is a wrong setting: %v, want %v", err, passes, !passes)
+		}
+	}
+	for err, passes := range map[error]bool{kerberos.ErrNoTicket: true, errors.New("no such flag"): false} {
+		if got := settingsError(fmt.Errorf("reading flags: %w", err)); errors.Is(got, cli.ErrUsage) == passes {
 			t.Errorf("%v is a wrong setting: %v, want %v", err, passes, !passes)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"facestream/internal/cli"
 	"facestream/internal/config"
 	"facestream/internal/extract"
+	"facestream/internal/kerberos"
 	"facestream/internal/paths"
 	"facestream/internal/preflight"
 	"facestream/internal/purge"
@@ -78,7 +79,7 @@ func program() cli.Command {
 					err = hdfs.SetUmask(o.Umask)
 				}
 				if err != nil {
-					return cli.Usagef("%w", err)
+					return settingsError(err)
 				}
 				err = runPipeline(ctx, o, stdout, stderr)
 				if err != nil && ctx.Err() == nil && o.LogFormat == cli.LogJSON {
@@ -94,7 +95,7 @@ func program() cli.Command {
 				return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 					o, err := flags.Options()
 					if err != nil {
-						return cli.Usagef("%w", err)
+						return settingsError(err)
 					}
 					if err := preflight.Check(ctx, o, stdout); err != nil {
 						return fmt.Errorf("%w: %w", cli.ErrSaid, usageError(err))
@@ -145,6 +146,14 @@ func runPipeline(ctx context.Context, o config.Options, stdout, stderr io.Writer
 		fmt.Fprintf(stderr, "facestream: %v\n", err)
 	}
 	return usageError(err)
+}
+
+// settingsError marks an error about flags, unless it may pass.
+func settingsError(err error) error {
+	if errors.Is(err, kerberos.ErrNoTicket) {
+		return err
+	}
+	return cli.Usagef("%w", err)
 }
 
 // usageError marks those errors that only the user can mend: a service manager tries no more.

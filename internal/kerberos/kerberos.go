@@ -15,8 +15,11 @@ import (
 	"github.com/jcmturner/gokrb5/v8/keytab"
 )
 
-// ErrNoKDC is wrapped by an error that may pass.
-var ErrNoKDC = errors.New("no KDC answers: see kdc in the settings of Kerberos")
+// What errors that may pass wrap: a KDC comes back, and somebody else gets a ticket.
+var (
+	ErrNoKDC    = errors.New("no KDC answers: see kdc in the settings of Kerberos")
+	ErrNoTicket = errors.New("get a ticket with kinit, or give --kerberos_principal and --kerberos_keytab")
+)
 
 // Login says who logs in.
 type Login struct {
@@ -98,7 +101,6 @@ func (l Login) Client() (*client.Client, error) {
 
 // fromCache takes the ticket that kinit has got.
 func fromCache(conf *config.Config) (*client.Client, error) {
-	const again = "get a ticket with kinit, or give --kerberos_principal and --kerberos_keytab"
 	file := cmp.Or(os.Getenv("KRB5CCNAME"), fmt.Sprintf("/tmp/krb5cc_%d", os.Getuid()))
 	file = strings.TrimPrefix(file, "FILE:")
 	if kind, _, ok := strings.Cut(file, ":"); ok && !strings.Contains(kind, "/") {
@@ -106,7 +108,7 @@ func fromCache(conf *config.Config) (*client.Client, error) {
 	}
 	cache, err := credentials.LoadCCache(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no ticket cache %s ($KRB5CCNAME): %s", file, again)
+		return nil, fmt.Errorf("there is no ticket cache %s ($KRB5CCNAME): %w", file, ErrNoTicket)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the ticket cache %s: %w", file, err)
@@ -116,7 +118,7 @@ func fromCache(conf *config.Config) (*client.Client, error) {
 		err = c.Login() // says whether the ticket is still good
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the ticket cache %s has no ticket that is good now: %s: %w", file, again, err)
+		return nil, fmt.Errorf("the ticket cache %s has no ticket that is good now: %w: %w", file, ErrNoTicket, err)
 	}
 	return c, nil
 }
