@@ -211,7 +211,7 @@ func join[T any](values []T) string {
 var ofADay = []string{
 	"detect",
 	"all --formats=jpeg --slots=2 --readers=kafkaio",
-	"all --formats=jpeg --slots=2 --readers=native --stores=parquet --presets=parity,fast,yunet,yunet-fast",
+	"all --formats=jpeg --slots=2 --readers=native --stores=parquet --presets=parity,fast,yunet,yunet-fast --scale=3",
 	"all --formats=raw --slots=2 --readers=native --stores=parquet --presets=fast",
 	"data",
 	"windows --runners=flink --presets=fast",
