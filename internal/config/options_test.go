@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"math"
 	"os"
 	"os/user"
@@ -14,6 +15,7 @@ import (
 	"github.com/jcmturner/gokrb5/v8/iana/etypeID"
 	"github.com/jcmturner/gokrb5/v8/keytab"
 
+	"facestream/internal/kerberos"
 	"facestream/internal/proc"
 	"facestream/internal/stack/state"
 	"facestream/internal/testkit"
@@ -304,8 +306,9 @@ func TestKerberosOptions(t *testing.T) {
 		"--kerberos_principal=amy --kerberos_keytab=" + empty: "reading the keytab " + empty,
 		"--kerberos_principal=@X --kerberos_keytab=" + file:   "has no name",
 	} {
-		if _, err := Parse(append(splitFlags(line), local)...); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want %q in it", line, err, want)
+		_, err := Parse(append(splitFlags(line), local)...)
+		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, kerberos.ErrNoTicket) != (line == "--runner=prism") {
+			t.Errorf("%s: error %v, want %q in it, and that only no ticket may pass", line, err, want)
 		}
 	}
 	t.Setenv("KRB5CCNAME", "KCM:0")

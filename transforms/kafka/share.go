@@ -94,11 +94,11 @@ func (o *Offsets) Share(ctx context.Context, n int, most int64, follow, together
 }
 
 // cut gives each shard an equal part of each partition, since cameras, and so partitions,
-// differ in what their frames cost. All parts of a shard are of about the same hours, which
-// makes few tables.
+// differ in what their frames cost. The parts of a shard are of about the same time, so that
+// it writes few tables: each is of one hour.
 func cut(shards [][]Piece, partitions []record.TopicPartition, positions map[record.TopicPartition]position) {
 	n := int64(len(shards))
-	var first int64 // shard that gets one of what is left over of a partition
+	var first int64 // the shard that the next offset goes to that cannot be shared equally
 	for _, p := range partitions {
 		at, size := positions[p].start, positions[p].end-positions[p].start
 		for shard := range n {
